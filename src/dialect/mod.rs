@@ -1,0 +1,156 @@
+//! Bytes to meaning: one provider's protocol a file, behind one trait. Pure and synchronous.
+
+pub mod conversation;
+pub mod sse;
+
+mod anthropic;
+mod openai_chat;
+
+use crate::exchange::{RequestHead, ResponseHead};
+use bytes::Bytes;
+use conversation::{Block, ModelAnswer, ModelRequest};
+use serde_json::Value;
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// A model call: a conversation goes out, an answer comes back.
+    Model,
+    /// A stateless side call of the protocol (token counts, model lists): may repeat, may be absent.
+    Side,
+}
+
+/// A body that does not read as what its dialect expects.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} (at byte {at} of the body)")]
+pub struct Malformed {
+    /// What was expected and not found.
+    pub what: String,
+    /// Byte offset in the body.
+    pub at: usize,
+}
+
+/// A change to a request's body, addressed in the words of the normal form.
+#[derive(Debug, Clone, PartialEq)]
+pub enum RequestEdit {
+    /// Replaces the system prompt.
+    SetSystem(String),
+    /// Appends to the system prompt, on a line of its own.
+    AppendSystem(String),
+    /// Replaces the text of a whole message; tool calls and results in it stay.
+    SetMessageText {
+        /// Index into [`ModelRequest::messages`].
+        message: usize,
+        /// The new text.
+        text: String,
+    },
+    /// Replaces the text of one tool result.
+    SetToolResult {
+        /// Index into [`ModelRequest::messages`].
+        message: usize,
+        /// Index into that message's blocks.
+        block: usize,
+        /// The new text.
+        text: String,
+    },
+    /// Puts a message's bytes (a JSON value of this dialect) in the place of another.
+    ReplaceMessage {
+        /// Index into [`ModelRequest::messages`].
+        message: usize,
+        /// The JSON text of the new message.
+        json: Bytes,
+    },
+    /// Sets a top-level field (`model`, `temperature`, …); null removes it.
+    SetField {
+        /// Name of the field.
+        name: String,
+        /// Its new value.
+        value: Value,
+    },
+    /// Removes a tool by its name.
+    RemoveTool(String),
+    /// Adds a tool definition, in the dialect's own form.
+    AddTool(Value),
+    /// Drops signed or encrypted reasoning from every message before this index.
+    DropReasoning {
+        /// Index into [`ModelRequest::messages`].
+        before: usize,
+    },
+}
+
+/// An edit that cannot be applied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The body is not a request of this dialect.
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    /// What the edit names is not there.
+    #[error("{0}")]
+    NotThere(String),
+}
+
+/// An answer as it goes to the agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RenderedAnswer {
+    /// Value of `content-type`.
+    pub content_type: &'static str,
+    /// The body, identity-encoded.
+    pub body: Bytes,
+    /// Byte offsets at which the body is cut into frames (events of a stream); the last is its length.
+    pub cuts: Vec<usize>,
+}
+
+/// One provider's protocol.
+pub trait Dialect: Sync {
+    /// Its name, as it stands in the format: `openai-chat`, `anthropic-messages`.
+    fn name(&self) -> &'static str;
+
+    /// What a request is for, if it is of this dialect. Decided by method and path alone.
+    fn recognise(&self, head: &RequestHead) -> Option<Endpoint>;
+
+    /// Reads a request's (decoded) body into the normal form.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is not JSON or lacks what the protocol demands.
+    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed>;
+
+    /// Reads an answer: streamed or not, whole or cut off, success or error. Never fails: what cannot be read is
+    /// missing from the result and `whole` is false.
+    fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer;
+
+    /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`.
+    fn terminal_markers(&self) -> &'static [&'static [u8]];
+
+    /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are.
+    ///
+    /// # Errors
+    /// [`EditError`] when the body is malformed or what the edit names is not there.
+    fn edit_request(&self, body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError>;
+
+    /// Writes an answer, streamed or not, as this provider would. `model` is the name to answer under.
+    fn render_answer(
+        &self,
+        blocks: &[Block],
+        stop_reason: Option<&str>,
+        model: &str,
+        stream: bool,
+    ) -> RenderedAnswer;
+
+    /// Writes an error body with this message, in the form that the provider's SDKs show to their users.
+    fn render_error(&self, status: u16, message: &str) -> Bytes;
+}
+
+/// Every dialect, in the order in which they are asked.
+pub fn all() -> &'static [&'static dyn Dialect] {
+    &[&openai_chat::OpenAiChat, &anthropic::AnthropicMessages]
+}
+
+/// The dialect of a request, and what the request is for.
+pub fn recognise(head: &RequestHead) -> Option<(&'static dyn Dialect, Endpoint)> {
+    all().iter().find_map(|d| d.recognise(head).map(|e| (*d, e)))
+}
+
+/// The dialect with this name.
+pub fn by_name(name: &str) -> Option<&'static dyn Dialect> {
+    all().iter().copied().find(|d| d.name() == name)
+}

@@ -1,0 +1,1 @@
+//! Content encodings: gzip, brotli, zstd, deflate.

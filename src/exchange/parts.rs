@@ -1,0 +1,1 @@
+//! Byte-exact parts of a body.

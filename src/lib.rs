@@ -1,0 +1,23 @@
+//! retake records the runs of LLM agents and plays them back.
+//!
+//! The modules, from the ground up: [`exchange`] and [`dialect`] (what goes over the wire, and what it means), [`run`]
+//! (lanes, steps, checkpoints, edits), [`redact`], [`proxy`], [`store`], [`diff`], then those who do the work:
+//! [`record`], [`replay`], [`agent`], and [`report`] and [`cli`], who tell.
+
+pub mod dialect;
+pub mod exchange;
+
+pub mod proxy;
+pub mod redact;
+pub mod run;
+
+pub mod diff;
+pub mod store;
+
+pub mod agent;
+pub mod record;
+pub mod replay;
+pub mod report;
+
+pub mod cli;
+pub mod demo;

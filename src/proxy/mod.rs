@@ -1,0 +1,144 @@
+//! The wire: listens, routes, forwards or lets an [`Answerer`] answer, and tells a [`Tape`] what it saw.
+//! Knows no store and no run.
+
+use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
+use bytes::Bytes;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A boxed future, for the traits that are used as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A request that was read to its end (or as far as it came).
+#[derive(Debug, Clone)]
+pub struct SeenRequest {
+    pub id: ExchangeId,
+    /// Microseconds since the Unix epoch.
+    pub started_us: u64,
+    pub upstream: Upstream,
+    pub head: RequestHead,
+    /// The reads it came in.
+    pub body: Vec<Bytes>,
+    pub end: BodyEnd,
+    /// What goes upstream instead, when it differs.
+    pub sent: Option<Bytes>,
+}
+
+/// A response that was read to its end (or as far as it came).
+#[derive(Debug, Clone)]
+pub struct SeenResponse {
+    pub id: ExchangeId,
+    pub source: Source,
+    pub head: Option<ResponseHead>,
+    pub fault: Option<Fault>,
+    pub head_us: u64,
+    /// The reads it came in, each with its time in microseconds since the exchange started.
+    pub frames: Vec<(Bytes, u64)>,
+    pub end: BodyEnd,
+    pub end_us: u64,
+}
+
+/// Who is told what went over the wire.
+pub trait Tape: Send + Sync + 'static {
+    /// Waits until there is room for more: nothing is ever dropped, the agent waits.
+    fn room(&self) -> BoxFuture<'_, ()>;
+    /// A request was read. Does not block.
+    fn request(&self, seen: SeenRequest);
+    /// A response came to its end, or (again, with more frames) went on after its terminal event. Does not block;
+    /// `written` is answered (or dropped) when the exchange has passed `write(2)` or cannot be written.
+    fn response(&self, seen: SeenResponse, written: oneshot::Sender<()>);
+}
+
+/// A request that wants an answer.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    pub id: ExchangeId,
+    pub upstream: Upstream,
+    pub head: RequestHead,
+    pub body: Bytes,
+}
+
+/// An answer that needs no upstream.
+#[derive(Debug, Clone)]
+pub struct Canned {
+    pub source: Source,
+    pub head: ResponseHead,
+    /// Bytes with the time to wait before each.
+    pub frames: Vec<(Duration, Bytes)>,
+    pub end: CannedEnd,
+}
+
+/// How a canned answer ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CannedEnd {
+    /// In order.
+    Complete,
+    /// With trailers.
+    Trailers(crate::exchange::HeaderList),
+    /// The connection is broken off after the last byte.
+    Broken,
+}
+
+/// What to do with a request.
+pub enum Answer {
+    /// Answer without an upstream.
+    Serve(Canned),
+    /// Close the connection without an answer: a recorded refusal or reset.
+    Close(Source, Fault),
+    /// Send it upstream; `body` when other bytes are to go than the agent sent.
+    Forward { body: Option<Bytes>, upstream: Option<Upstream> },
+}
+
+/// Who answers instead of the upstream.
+pub trait Answerer: Send + Sync + 'static {
+    /// Decides. The request is complete.
+    fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer>;
+    /// The agent has the last byte of this exchange's answer, or hung up.
+    fn delivered(&self, id: ExchangeId);
+    /// A forwarded answer came to its end (whole or not), before the agent has its last byte.
+    fn answered(&self, seen: &SeenResponse);
+}
+
+/// Which upstream a path prefix stands for.
+#[derive(Debug, Clone, Default)]
+pub struct Routes(pub Vec<Upstream>);
+
+/// How a proxy is set up.
+pub struct ProxyConfig {
+    pub routes: Routes,
+    pub tape: Option<Arc<dyn Tape>>,
+    /// None: everything is forwarded (recording).
+    pub answerer: Option<Arc<dyn Answerer>>,
+    /// False: no upstream client is built and [`Answer::Forward`] is refused.
+    pub may_dial: bool,
+}
+
+/// A running proxy.
+pub struct Proxy;
+
+impl Proxy {
+    /// Listens on a free loopback port (or `port`).
+    pub async fn start(_config: ProxyConfig, _port: u16) -> std::io::Result<Proxy> {
+        unimplemented!()
+    }
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    pub fn origin(&self) -> String {
+        unimplemented!()
+    }
+    /// Exchanges begun so far.
+    pub fn exchanges(&self) -> u32 {
+        unimplemented!()
+    }
+    /// Connections opened to upstreams so far.
+    pub fn dialed(&self) -> u32 {
+        unimplemented!()
+    }
+    /// Stops accepting, lets exchanges under way end for at most `grace`, then breaks them off (recorded as far as
+    /// they got).
+    pub async fn stop(self, _grace: Duration) {
+        unimplemented!()
+    }
+}

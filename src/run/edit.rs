@@ -1,0 +1,1 @@
+//! The grammar of edits: `SCOPE:FIELD OP VALUE`.

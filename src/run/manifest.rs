@@ -1,0 +1,165 @@
+//! Who a run is: its id, command, surroundings, parent and outcome.
+
+use crate::exchange::Upstream;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A run's name in its store: `refund.1`, a name and a number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+/// A text that is no run id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a run name: letters, digits, `-` and `_`, then a dot and a number, as in `refund.1` (64 characters at most)"
+)]
+pub struct BadRunId(pub String);
+
+impl RunId {
+    /// Reads an id.
+    ///
+    /// # Errors
+    /// [`BadRunId`] unless it is a name and a number: nothing that could leave a directory.
+    pub fn parse(text: &str) -> Result<RunId, BadRunId> {
+        let bad = || BadRunId(text.to_string());
+        let (name, number) = text.rsplit_once('.').ok_or_else(bad)?;
+        let number_ok = !number.starts_with('0') && number.parse::<u32>().is_ok();
+        if !RunId::is_name(name) || !number_ok || text.len() > 64 {
+            return Err(bad());
+        }
+        Ok(RunId(text.to_string()))
+    }
+
+    /// True for a text that can stand before the number: letters, digits, `-`, `_`.
+    pub fn is_name(name: &str) -> bool {
+        !name.is_empty()
+            && name.len() <= 48
+            && !name.starts_with('-')
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name before the number.
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('.').map_or(self.0.as_str(), |(n, _)| n)
+    }
+
+    /// The number.
+    pub fn number(&self) -> u32 {
+        self.0.rsplit_once('.').and_then(|(_, n)| n.parse().ok()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Where a fork comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The run it was forked from.
+    pub run: RunId,
+    /// That run's uuid, which stays when it is exported and imported elsewhere.
+    pub uuid: String,
+    /// The fork shares the parent's steps up to and including this one.
+    pub at_step: u32,
+    /// The edits, in the grammar of the command line.
+    pub edits: Vec<String>,
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// A recorder is at work on it.
+    Recording,
+    /// It ended and was sealed.
+    Complete,
+    /// The recorder died; what was written is there.
+    Interrupted,
+    /// It ended, but not everything could be written (a full disk).
+    Incomplete,
+}
+
+/// How the agent ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Exit code of the agent; none when a signal ended it, or when there was no process.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<i32>,
+    /// When: microseconds since the Unix epoch.
+    pub ended_us: u64,
+}
+
+/// What is known of a run beside its exchanges. Secrets were replaced before it was written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Its name in this store.
+    pub id: RunId,
+    /// Its name everywhere (UUID version 7).
+    pub uuid: String,
+    /// Version of retake that recorded it.
+    pub recorder: String,
+    /// When it began: microseconds since the Unix epoch.
+    pub started_us: u64,
+    /// Labels, `k=v`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// A person's remark.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The agent's command; empty when retake did not start it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// True when a secret in the command was replaced, so that it cannot be run again as it stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub command_redacted: bool,
+    /// Working directory of the agent.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
+    /// Environment variables that differ from what any shell sets, without secrets.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// Names of variables that held secrets; their values are nowhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_variables: Vec<String>,
+    /// What the agent read on its standard input, when it was a pipe or a file of at most 1 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// Commit and cleanness of the working directory, when it is a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitState>,
+    /// Real servers behind the proxy's prefixes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstreams: Vec<Upstream>,
+    /// Where it was forked from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// How it ended; none while it is being recorded and after a crash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why not everything could be written, when the state is `incomplete`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incomplete: Option<String>,
+    /// How many secrets were replaced (places).
+    #[serde(default)]
+    pub stand_ins: u32,
+}
+
+/// State of a git checkout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// Commit hash of HEAD.
+    pub commit: String,
+    /// True when tracked files differ from it.
+    pub dirty: bool,
+}

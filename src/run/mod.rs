@@ -1,0 +1,10 @@
+//! The subject: a run, its lanes, steps and checkpoints, the edits of a fork. Plain data and pure functions.
+
+pub mod checkpoint;
+pub mod edit;
+pub mod lanes;
+pub mod manifest;
+pub mod outline;
+
+pub use manifest::{Manifest, Outcome, Parent, RunId, RunState};
+pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};

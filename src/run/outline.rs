@@ -1,0 +1,187 @@
+//! What a run consists of, read from its exchanges: lanes, turns and steps.
+//!
+//! The outline is derived ([`super::lanes`]), kept with the sealed run, and derived again when it is missing.
+
+use crate::dialect::conversation::Usage;
+use crate::exchange::ExchangeId;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Why a lane exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LaneKind {
+    /// Begun by the program itself.
+    Root,
+    /// Begun by a tool call of another lane (a sub-agent).
+    Child,
+    /// Goes on after another lane whose history was replaced by a summary.
+    Continuation,
+    /// A stateless helper: token counts, model lists, titles.
+    Side,
+}
+
+/// A tool call's place: lane, turn, and the call's index among the calls of that turn's answer (all from 0).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CallSite {
+    /// Index into [`Outline::lanes`].
+    pub lane: u32,
+    /// Index into [`Lane::turns`].
+    pub turn: u32,
+    /// Index into [`Turn::calls`].
+    pub call: u32,
+}
+
+/// One conversation: the chain of model calls in which each request extends the one before.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Structural name, free of ids, content and times: `main`, `main.2` (second root), `main/3.0` (begun by call 0
+    /// of turn 3), `main~1` (continuation), `main#1` (side).
+    pub key: String,
+    /// Why it exists.
+    pub kind: LaneKind,
+    /// The call that began it. None for roots, and where several calls fit and no join settles it.
+    pub parent: Option<CallSite>,
+    /// True when a call began it but it cannot be told which.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parent_unknown: bool,
+    /// For a continuation: index of the lane that it continues.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<u32>,
+    /// The user's own name for it (`x-retake-lane`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub named: Option<String>,
+    /// Its model calls.
+    pub turns: Vec<Turn>,
+}
+
+/// One model call of a lane, with its retries.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Every attempt in order; the last is the one that counts.
+    pub attempts: Vec<ExchangeId>,
+    /// Name of the model asked for.
+    pub model: String,
+    /// Number of messages in the request (system messages of OpenAI included).
+    pub messages: u32,
+    /// Hash of the whole request in normal form, 32 hex digits (see [`crate::dialect`]).
+    pub request_key: String,
+    /// Hash of the answer in normal form (reasoning left out), 32 hex digits; none when there is no usable answer.
+    pub answer_key: Option<String>,
+    /// When the request began and when its answer was whole, in microseconds since the Unix epoch.
+    pub started_us: u64,
+    /// See `started_us`.
+    pub ended_us: u64,
+    /// Tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The answer's text, cut to 200 characters, for one-line views.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// Why the call failed, in one line; none when it succeeded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The tool calls of the answer, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<ToolCallRef>,
+}
+
+/// A tool call that an answer asks for, and where its result was seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolCallRef {
+    /// The provider's id; a hint only.
+    pub id: String,
+    /// Name of the tool.
+    pub name: String,
+    /// Its arguments, cut for one-line views when they are long (more than 2,000 bytes of JSON).
+    pub args: Value,
+    /// Where the result was first seen; none when the run ended before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<ToolResultRef>,
+}
+
+/// Where a tool's result stands, and its beginning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolResultRef {
+    /// The exchange whose request carried it first.
+    pub exchange: ExchangeId,
+    /// Index of the message in that request.
+    pub message: u32,
+    /// Index of the block in that message.
+    pub block: u32,
+    /// The result's text, cut to 2,000 characters, for one-line views.
+    pub text: String,
+    /// True when the tool said it failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_error: bool,
+    /// When the request that carried it began, in microseconds since the Unix epoch: an upper bound of its end.
+    pub seen_us: u64,
+}
+
+/// What a person counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum StepKind {
+    /// A model call.
+    Model {
+        /// Index into [`Outline::lanes`].
+        lane: u32,
+        /// Index into [`Lane::turns`].
+        turn: u32,
+    },
+    /// A tool call, read from the message flow.
+    Tool {
+        /// The call.
+        site: CallSite,
+    },
+}
+
+/// One step. Its number is its index in [`Outline::steps`] plus one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Model or tool call.
+    #[serde(flatten)]
+    pub kind: StepKind,
+}
+
+/// Everything that is derived from a run's exchanges.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outline {
+    /// Conversations, in order of their first request.
+    pub lanes: Vec<Lane>,
+    /// Model and tool calls in one numbering, by time: a model call when it begins, a tool call when it is asked for.
+    pub steps: Vec<Step>,
+    /// Exchanges that are no model call: side calls of a dialect, unknown bodies.
+    pub others: Vec<ExchangeId>,
+}
+
+impl Outline {
+    /// The step with this number (from 1).
+    pub fn step(&self, number: u32) -> Option<StepKind> {
+        self.steps.get((number as usize).checked_sub(1)?).map(|s| s.kind)
+    }
+
+    /// The turn at a place.
+    pub fn turn(&self, lane: u32, turn: u32) -> Option<&Turn> {
+        self.lanes.get(lane as usize)?.turns.get(turn as usize)
+    }
+
+    /// The tool call at a place.
+    pub fn call(&self, site: CallSite) -> Option<&ToolCallRef> {
+        self.turn(site.lane, site.turn)?.calls.get(site.call as usize)
+    }
+
+    /// The number of a step (from 1).
+    pub fn number_of(&self, kind: StepKind) -> Option<u32> {
+        self.steps.iter().position(|s| s.kind == kind).map(|i| i as u32 + 1)
+    }
+
+    /// Tokens of all model calls.
+    pub fn usage(&self) -> Usage {
+        let mut total = Usage::default();
+        for turn in self.lanes.iter().flat_map(|l| &l.turns) {
+            total += turn.usage.unwrap_or_default();
+        }
+        total
+    }
+}
