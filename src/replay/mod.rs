@@ -1,3 +1,10 @@
 //! Out again: which recorded answer is the right one, and serving it.
+//!
+//! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
 pub mod matcher;
+pub mod plan;
+pub mod player;
+pub mod recording;
+pub mod serve;
+pub mod tally;

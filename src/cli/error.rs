@@ -1,0 +1,81 @@
+//! What goes wrong on the command line: a sentence, hints, an exit code.
+
+use crate::run::edit::EditProblem;
+use crate::store::StoreError;
+
+/// Exit codes, as documented in `replay-format.md`.
+pub mod exit {
+    /// As expected.
+    pub const OK: i32 = 0;
+    /// Runs differ, or recorded steps were never asked for.
+    pub const DIFFERS: i32 = 1;
+    /// Cannot tell.
+    pub const INCONCLUSIVE: i32 = 2;
+    /// Broken setup, nothing recorded, unusable input.
+    pub const BROKEN: i32 = 3;
+    /// A request that the recording has no right answer for.
+    pub const MISS: i32 = 4;
+    /// Stopped at a fence.
+    pub const FENCE: i32 = 5;
+    /// The command line cannot be understood.
+    pub const USAGE: i32 = 64;
+}
+
+/// An error as a person reads it.
+#[derive(Debug)]
+pub struct CliError {
+    /// What happened, to what.
+    pub message: String,
+    /// What to do next.
+    pub hints: Vec<String>,
+    /// Exit code.
+    pub code: i32,
+}
+
+impl CliError {
+    /// Something is broken: the setup, a file, an input.
+    pub fn broken(message: impl Into<String>) -> CliError {
+        CliError { message: message.into(), hints: Vec::new(), code: exit::BROKEN }
+    }
+
+    /// The command line asks for something that cannot be.
+    pub fn usage(message: impl Into<String>) -> CliError {
+        CliError { message: message.into(), hints: Vec::new(), code: exit::USAGE }
+    }
+
+    /// Adds what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> CliError {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> CliError {
+        let hint = match &error {
+            StoreError::NoStore(_) => Some("record something first: retake run -- COMMAND (or try: retake demo)"),
+            StoreError::NoRun { .. } => Some("retake ls shows the runs there are"),
+            StoreError::Damaged { .. } => Some("retake show RUN says what can still be read"),
+            StoreError::Io { .. } | StoreError::Refused(_) => None,
+        };
+        let error = CliError::broken(error.to_string());
+        match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
+
+impl From<EditProblem> for CliError {
+    fn from(problem: EditProblem) -> CliError {
+        CliError::broken(format!("the edit cannot apply: {problem}"))
+            .hint("nothing was run; retake show RUN lists the steps")
+    }
+}
+
+impl From<std::io::Error> for CliError {
+    fn from(error: std::io::Error) -> CliError {
+        CliError::broken(error.to_string())
+    }
+}

@@ -1,0 +1,87 @@
+//! A stored run as `show` and `diff` read it: what the model saw.
+
+use super::error::CliError;
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect;
+use crate::diff::{Conversations, RunView};
+use crate::exchange::{ExchangeId, Source, encoding};
+use crate::replay::recording::read_answer;
+use crate::run::{Outline, RunId};
+use crate::store::{RunReader, Store};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A run that was opened for reading.
+pub struct Opened {
+    pub reader: Arc<RunReader>,
+    pub outline: Arc<Outline>,
+    requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
+}
+
+/// How many requests are kept in normal form; a diff walks two conversations side by side.
+const KEPT: usize = 64;
+
+impl Opened {
+    /// Opens a run by what a person typed.
+    ///
+    /// # Errors
+    /// When there is no such run, or it cannot be read.
+    pub fn open(store: &Store, run: &str) -> Result<Opened, CliError> {
+        Opened::by_id(store, &store.resolve(run)?)
+    }
+
+    /// Opens a run by its id.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn by_id(store: &Store, id: &RunId) -> Result<Opened, CliError> {
+        let reader = Arc::new(store.open_run(id)?);
+        let outline = reader.outline()?;
+        Ok(Opened { reader, outline, requests: RefCell::default() })
+    }
+
+    /// What comparing and telling read.
+    pub fn view(&self) -> RunView<'_> {
+        RunView {
+            manifest: self.reader.manifest(),
+            state: self.reader.state(),
+            outline: &self.outline,
+            source: self,
+        }
+    }
+}
+
+impl Conversations for Opened {
+    fn request(&self, id: ExchangeId) -> Result<Arc<ModelRequest>, String> {
+        if let Some(known) = self.requests.borrow().get(&id) {
+            return Ok(known.clone());
+        }
+        let record = self.reader.request(id).map_err(|e| e.to_string())?;
+        let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
+        let sent = record.sent.is_some();
+        let body = self.reader.body(record.sent.unwrap_or(record.body)).map_err(|e| e.to_string())?;
+        let coding = if sent { None } else { record.head.headers.get("content-encoding") };
+        let body = encoding::decode(coding, &body)?;
+        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        let mut requests = self.requests.borrow_mut();
+        if requests.len() >= KEPT {
+            requests.clear();
+        }
+        requests.insert(id, request.clone());
+        Ok(request)
+    }
+
+    fn answer(&self, id: ExchangeId) -> Result<Arc<ModelAnswer>, String> {
+        let exchange = self.reader.exchange(id).map_err(|e| e.to_string())?;
+        read_answer(&exchange).map(Arc::new).ok_or_else(|| format!("exchange {id} has no answer"))
+    }
+
+    fn source(&self, id: ExchangeId) -> Source {
+        self.reader.response(id).ok().flatten().map(|r| r.source).unwrap_or_default()
+    }
+
+    fn rewritten(&self, id: ExchangeId) -> bool {
+        self.reader.request(id).is_ok_and(|r| r.sent.is_some())
+    }
+}

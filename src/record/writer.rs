@@ -1,0 +1,244 @@
+//! The writer thread: takes what was seen, redacts it, writes it, and says so.
+
+use super::bodies::Bodies;
+use super::{Message, Queue, Recorded};
+use crate::exchange::{ExchangeId, FrameMark, HeaderList, RequestHead, ResponseHead, StandIn, encoding};
+use crate::proxy::{SeenRequest, SeenResponse};
+use crate::redact::Redactor;
+use crate::run::Manifest;
+use crate::store::{RequestRecord, ResponseRecord, RunWriter, StoreError};
+use bytes::{Bytes, BytesMut};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// How long written exchanges may wait for `fdatasync`.
+const SYNC_EVERY: Duration = Duration::from_millis(50);
+/// The same while the writer is busy: an fdatasync stands in the way of those who wait for a write.
+const SYNC_WHEN_BUSY: Duration = Duration::from_millis(200);
+
+pub(super) struct Writer {
+    run: RunWriter,
+    redactor: Arc<Redactor>,
+    warn: Box<dyn Fn(&str) + Send>,
+    bodies: Bodies,
+    exchanges: u32,
+    stand_ins: HashSet<String>,
+    untouched: u32,
+    broken: Option<String>,
+    unsynced_since: Option<Instant>,
+}
+
+/// A run with everything written, to be sealed.
+pub(super) struct Finished(Writer);
+
+impl Writer {
+    pub(super) fn new(run: RunWriter, redactor: Arc<Redactor>, warn: Box<dyn Fn(&str) + Send>) -> Writer {
+        Writer {
+            run,
+            redactor,
+            warn,
+            bodies: Bodies::default(),
+            exchanges: 0,
+            stand_ins: HashSet::new(),
+            untouched: 0,
+            broken: None,
+            unsynced_since: None,
+        }
+    }
+
+    pub(super) fn work(mut self, inbox: &Receiver<Message>, queue: &Queue) -> Finished {
+        loop {
+            let message = match inbox.recv_timeout(SYNC_EVERY) {
+                Ok(message) => message,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.sync_if_older(Duration::ZERO);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            match message {
+                Message::Request(seen) => {
+                    let bytes = seen.body.iter().map(|b| b.len()).sum();
+                    self.request(seen);
+                    queue.remove(bytes);
+                }
+                Message::Response(seen, written) => {
+                    let bytes = seen.frames.iter().map(|(b, _)| b.len()).sum();
+                    self.response(seen);
+                    // The agent may have hung up meanwhile; then nobody waits for this.
+                    let _ = written.send(());
+                    queue.remove(bytes);
+                    self.sync_if_older(SYNC_WHEN_BUSY);
+                }
+                Message::Finish => break,
+            }
+        }
+        Finished(self)
+    }
+
+    fn request(&mut self, seen: SeenRequest) {
+        self.exchanges += 1;
+        if self.broken.is_some() {
+            return;
+        }
+        let mut stand_ins = Vec::new();
+        let (target, found) = self.redactor.target(&seen.head.target);
+        stand_ins.extend(found);
+        let (headers, found) = self.redactor.headers(&seen.head.headers);
+        stand_ins.extend(found);
+        let mut head = RequestHead { method: seen.head.method, target, headers };
+        let raw = joined(seen.body);
+        let raw = self.readable(&raw, &mut head.headers);
+        let body = self.bodies.write(&mut self.run, &self.redactor, &raw);
+        stand_ins.extend(body.stand_ins);
+        self.untouched += body.untouched;
+        let sent = seen.sent.map(|sent| {
+            let sent = self.bodies.write(&mut self.run, &self.redactor, &sent);
+            stand_ins.extend(sent.stand_ins);
+            sent.body
+        });
+        self.count(&stand_ins);
+        self.run.put_request(&RequestRecord {
+            id: seen.id,
+            started_us: seen.started_us,
+            upstream: seen.upstream,
+            head,
+            body: body.body,
+            end: seen.end,
+            sent,
+            stand_ins,
+        });
+        self.commit(seen.id);
+    }
+
+    fn response(&mut self, seen: SeenResponse) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut stand_ins = Vec::new();
+        let mut head = seen.head.map(|head| {
+            let (headers, found) = self.redactor.headers(&head.headers);
+            stand_ins.extend(found);
+            ResponseHead { status: head.status, headers }
+        });
+        let mut frames: Vec<FrameMark> =
+            seen.frames.iter().map(|(b, at)| FrameMark(b.len() as u32, *at)).collect();
+        let raw = joined(seen.frames.into_iter().map(|(b, _)| b));
+        let mut no_headers = HeaderList::default();
+        let headers = head.as_mut().map_or(&mut no_headers, |h| &mut h.headers);
+        let body = self.readable(&raw, headers);
+        let stream = head.as_ref().is_some_and(ResponseHead::is_event_stream);
+        let redacted = if stream { self.redactor.event_stream(&body) } else { self.redactor.bytes(&body) };
+        if redacted.bytes.len() != raw.len() {
+            let at = frames.last().map_or(seen.end_us, |f| f.1);
+            frames = vec![FrameMark(redacted.bytes.len() as u32, at)];
+            if let Some(head) = &mut head
+                && head.headers.get("content-length").is_some()
+            {
+                head.headers.set("content-length", redacted.bytes.len().to_string());
+            }
+        }
+        stand_ins.extend(redacted.stand_ins);
+        self.untouched += redacted.untouched;
+        let part = self.run.put_part(&redacted.bytes);
+        let body = self.run.put_body(&[part]);
+        self.count(&stand_ins);
+        self.run.put_response(&ResponseRecord {
+            id: seen.id,
+            source: seen.source,
+            head,
+            fault: seen.fault,
+            head_us: seen.head_us,
+            body,
+            frames,
+            end: seen.end,
+            end_us: seen.end_us,
+            stand_ins,
+        });
+        self.commit(seen.id);
+    }
+
+    /// The body to redact. A compressed one that holds a secret is kept decoded, for the secret could not be taken
+    /// out of it otherwise; the header that said how it was compressed goes with the compression.
+    fn readable(&self, raw: &Bytes, headers: &mut HeaderList) -> Bytes {
+        let Some(coding) = headers.get("content-encoding") else { return raw.clone() };
+        let Ok(decoded) = encoding::decode(Some(coding), raw) else { return raw.clone() };
+        let hits = |found: crate::redact::Redacted| !found.stand_ins.is_empty();
+        if hits(self.redactor.bytes(&decoded)) || hits(self.redactor.event_stream(&decoded)) {
+            headers.remove("content-encoding");
+            return Bytes::from(decoded.into_owned());
+        }
+        raw.clone()
+    }
+
+    fn count(&mut self, found: &[StandIn]) {
+        for stand_in in found {
+            if !self.stand_ins.contains(&stand_in.text) {
+                self.stand_ins.insert(stand_in.text.clone());
+            }
+        }
+    }
+
+    fn commit(&mut self, id: ExchangeId) {
+        match self.run.commit() {
+            Ok(()) => {
+                self.unsynced_since.get_or_insert_with(Instant::now);
+            }
+            Err(error) => self.give_up(&format!("exchange {id} could not be written: {error}")),
+        }
+    }
+
+    fn sync_if_older(&mut self, age: Duration) {
+        if self.unsynced_since.is_some_and(|since| since.elapsed() >= age) {
+            self.unsynced_since = None;
+            if let Err(error) = self.run.sync() {
+                self.give_up(&format!("the run could not be made durable: {error}"));
+            }
+        }
+    }
+
+    /// The agent goes on, the run does not: it is marked and says so.
+    fn give_up(&mut self, why: &str) {
+        if self.broken.is_none() {
+            (self.warn)(why);
+            self.broken = Some(why.to_string());
+        }
+    }
+}
+
+impl Finished {
+    pub(super) fn seal(self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
+        let Finished(mut writer) = self;
+        let incomplete = writer.broken.take();
+        let stand_ins = writer.stand_ins.len() as u32;
+        let outline = writer.run.derive_outline()?;
+        let manifest = writer.run.seal(Some(&outline), |manifest| {
+            manifest.incomplete = incomplete.clone();
+            manifest.stand_ins = stand_ins;
+            end(manifest);
+        })?;
+        Ok(Recorded {
+            manifest,
+            outline,
+            exchanges: writer.exchanges,
+            stand_ins,
+            untouched: writer.untouched,
+            incomplete,
+        })
+    }
+}
+
+/// The reads of a body as one; no copy when there was only one.
+fn joined(reads: impl IntoIterator<Item = Bytes>) -> Bytes {
+    let mut reads = reads.into_iter();
+    let Some(first) = reads.next() else { return Bytes::new() };
+    let Some(second) = reads.next() else { return first };
+    let mut whole = BytesMut::from(&first[..]);
+    whole.extend_from_slice(&second);
+    for read in reads {
+        whole.extend_from_slice(&read);
+    }
+    whole.freeze()
+}

@@ -1,0 +1,458 @@
+//! What comes from where in a fork: which turns an edit touches, and what goes upstream in place of what the agent sent.
+
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
+use crate::dialect::{Dialect, EditError, RequestEdit};
+use crate::replay::matcher::{Pin, Recording};
+use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
+use crate::run::{CallSite, Outline, StepKind};
+use bytes::Bytes;
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// The edits of a fork, worked out against its parent.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// New texts of tool results, by the place of the call.
+    results: BTreeMap<CallSite, String>,
+    /// New answers, by lane and turn.
+    answers: HashMap<(u32, u32), Vec<Block>>,
+    /// New texts of user messages: lane, first turn that carries it, index of the message, text.
+    prompts: Vec<(u32, u32, usize, String)>,
+    /// Injected faults, by lane and turn.
+    faults: HashMap<(u32, u32), FaultKind>,
+    /// Edits of the request itself: system, tools, model, other fields.
+    requests: Vec<Edit>,
+    /// The first turn of each lane that cannot come from the recording.
+    dirty: BTreeMap<u32, u32>,
+    /// The last step that is shared with the parent.
+    pub at_step: u32,
+    /// Step numbers of turns.
+    steps: HashMap<(u32, u32), u32>,
+}
+
+/// A request as it goes upstream.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The body; none when it goes as the agent sent it.
+    pub body: Option<Bytes>,
+    /// What had to be dropped so that the provider takes it, one line each.
+    pub dropped: Vec<String>,
+}
+
+impl Plan {
+    /// Works out edits against a recording. Without edits, everything after `at` is asked again.
+    ///
+    /// # Errors
+    /// [`EditProblem`] for the first edit that cannot apply.
+    pub fn new(recording: &dyn Recording, edits: &[Edit], at: Option<u32>) -> Result<Plan, EditProblem> {
+        let outline = recording.outline();
+        let mut plan = Plan { steps: step_numbers(outline), ..Plan::default() };
+        for edit in edits {
+            edit.check(outline)?;
+            plan.add(recording, edit)?;
+        }
+        let first = edits.iter().map(|e| e.scope.first()).min();
+        plan.at_step = at.or(first).unwrap_or_default();
+        if let (Some(at), Some(first)) = (at, first)
+            && first < at
+        {
+            let edit = edits.iter().find(|e| e.scope.first() == first).map_or("", |e| e.text.as_str());
+            let why = format!("it is for step {first}, before the checkpoint at step {at}: fork at {first}");
+            return Err(EditProblem { edit: edit.to_string(), why });
+        }
+        if edits.is_empty() {
+            let after = plan.at_step;
+            for (&(lane, turn), &step) in &plan.steps {
+                if step > after {
+                    let first = plan.dirty.entry(lane).or_insert(turn);
+                    *first = turn.min(*first);
+                }
+            }
+            for (index, lane) in outline.lanes.iter().enumerate() {
+                plan.dirty.entry(index as u32).or_insert(lane.turns.len() as u32);
+            }
+        }
+        Ok(plan)
+    }
+
+    fn add(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+        let outline = recording.outline();
+        let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
+        match &edit.field {
+            Field::Result(_) => self.add_results(recording, edit),
+            Field::Answer => {
+                let (lane, turn) =
+                    model_at(outline, edit.scope).ok_or_else(|| problem("no such step".into()))?;
+                let answer = recording.answer(lane, turn).map_err(problem)?;
+                let blocks = edited_answer(edit, &answer, edit.scope.first())?;
+                self.answers.insert((lane, turn), blocks);
+                self.soil(lane, turn + 1);
+                Ok(())
+            }
+            Field::Prompt => {
+                let (lane, turn) =
+                    model_at(outline, edit.scope).ok_or_else(|| problem("no such step".into()))?;
+                let request = recording.request(lane, turn).map_err(problem)?;
+                let message = request
+                    .messages
+                    .iter()
+                    .rposition(|m| {
+                        m.role == Role::User && m.blocks.iter().any(|b| matches!(b, Block::Text { .. }))
+                    })
+                    .ok_or_else(|| problem("this request has no user message with text".into()))?;
+                let text = edit.apply(&request.messages[message].text())?;
+                self.prompts.push((lane, turn, message, text));
+                self.soil(lane, turn);
+                Ok(())
+            }
+            Field::Fault => {
+                let kind = edit.fault().map_err(problem)?;
+                let places: Vec<(u32, u32)> = self.covered(edit.scope).collect();
+                self.faults.extend(places.into_iter().map(|place| (place, kind)));
+                Ok(())
+            }
+            Field::System | Field::Tools | Field::Param(_) => {
+                if let (Field::Tools, Change::Remove(Value::String(name))) = (&edit.field, &edit.change) {
+                    let mut offered = self
+                        .covered(edit.scope)
+                        .filter_map(|(lane, turn)| recording.request(lane, turn).ok())
+                        .flat_map(|r| r.tools.iter().map(tool_name).collect::<Vec<_>>());
+                    if !offered.any(|tool| tool == *name) {
+                        return Err(problem(format!("no model step in scope offers a tool {name:?}")));
+                    }
+                }
+                let places: Vec<(u32, u32)> = self.covered(edit.scope).collect();
+                for (lane, turn) in places {
+                    self.soil(lane, turn);
+                }
+                if matches!(edit.scope, Scope::From(_) | Scope::All) {
+                    for (index, lane) in outline.lanes.iter().enumerate() {
+                        self.dirty.entry(index as u32).or_insert(lane.turns.len() as u32);
+                    }
+                }
+                self.requests.push(edit.clone());
+                Ok(())
+            }
+        }
+    }
+
+    fn add_results(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+        let outline = recording.outline();
+        let mut refused = None;
+        let mut applied = false;
+        for site in result_sites(edit, outline) {
+            let current = match self.results.get(&site) {
+                Some(text) => text.clone(),
+                None => match recorded_result(recording, site) {
+                    Ok(text) => text,
+                    Err(why) => {
+                        refused.get_or_insert(EditProblem { edit: edit.text.clone(), why });
+                        continue;
+                    }
+                },
+            };
+            match edit.apply(&current) {
+                Ok(text) if text == current => {
+                    refused.get_or_insert(EditProblem {
+                        edit: edit.text.clone(),
+                        why: "the result says that already; nothing would change".into(),
+                    });
+                }
+                Ok(text) => {
+                    applied = true;
+                    self.results.insert(site, text);
+                    self.soil(site.lane, site.turn + 1);
+                }
+                Err(problem) => {
+                    refused.get_or_insert(problem);
+                }
+            }
+        }
+        match refused {
+            Some(problem) if !applied => Err(problem),
+            _ => Ok(()),
+        }
+    }
+
+    fn soil(&mut self, lane: u32, turn: u32) {
+        let first = self.dirty.entry(lane).or_insert(turn);
+        *first = turn.min(*first);
+    }
+
+    fn covered(&self, scope: Scope) -> impl Iterator<Item = (u32, u32)> + '_ {
+        let mut places: Vec<_> =
+            self.steps.iter().filter(move |(_, step)| scope.covers(Some(**step))).collect();
+        places.sort();
+        places.into_iter().map(|(place, _)| *place)
+    }
+
+    /// The first turn of each lane that cannot come from the recording.
+    pub fn dirty(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.dirty.iter().map(|(lane, turn)| (*lane, *turn))
+    }
+
+    /// The edited answer of a turn.
+    pub fn answer(&self, lane: u32, turn: u32) -> Option<&[Block]> {
+        self.answers.get(&(lane, turn)).map(Vec::as_slice)
+    }
+
+    /// The fault to inject at a turn.
+    pub fn fault(&self, lane: u32, turn: u32) -> Option<FaultKind> {
+        self.faults.get(&(lane, turn)).copied()
+    }
+
+    /// Steps whose content an edit changes: numbers, in order.
+    pub fn edited_steps(&self, outline: &Outline) -> Vec<u32> {
+        let mut steps: Vec<u32> = self
+            .results
+            .keys()
+            .filter_map(|site| outline.number_of(StepKind::Tool { site: *site }))
+            .chain(self.answers.keys().chain(self.faults.keys()).filter_map(|p| self.steps.get(p).copied()))
+            .collect();
+        steps.sort_unstable();
+        steps.dedup();
+        steps
+    }
+
+    /// Model steps of the parent that will be asked again, at least.
+    pub fn asked_again(&self) -> usize {
+        self.steps
+            .keys()
+            .filter(|(lane, turn)| self.dirty.get(lane).is_some_and(|first| turn >= first))
+            .count()
+    }
+
+    /// Builds what goes upstream for a live turn.
+    ///
+    /// # Errors
+    /// [`EditError`] when the request does not have what an edit or a pin is for.
+    pub fn outgoing(
+        &self,
+        outline: &Outline,
+        place: (u32, u32),
+        dialect: &dyn Dialect,
+        request: &ModelRequest,
+        body: &[u8],
+        pins: &[Pin],
+    ) -> Result<Outgoing, EditError> {
+        let (lane, turn) = place;
+        let step = self.steps.get(&place).copied();
+        let mut edits = Vec::new();
+        let edited = |site: &CallSite| self.results.contains_key(site);
+        for pin in pins.iter().filter(|pin| !edited(&pin.site)) {
+            edits.push(RequestEdit::SetToolResult {
+                message: pin.message,
+                block: pin.block,
+                text: pin.recorded.clone(),
+            });
+        }
+        for (site, text) in self.results.iter().filter(|(site, _)| site.lane == lane && site.turn < turn) {
+            let (message, block) = find_result(outline, request, *site).ok_or_else(|| {
+                let name = outline.call(*site).map_or("the tool", |c| c.name.as_str());
+                EditError::NotThere(format!(
+                    "the agent's request no longer carries the edited result of {name}"
+                ))
+            })?;
+            edits.push(RequestEdit::SetToolResult { message, block, text: text.clone() });
+        }
+        for (_, _, message, text) in self.prompts.iter().filter(|p| p.0 == lane && p.1 <= turn) {
+            edits.push(RequestEdit::SetMessageText { message: *message, text: text.clone() });
+        }
+        let mut dropped = Vec::new();
+        for edit in self.requests.iter().filter(|e| e.scope.covers(step)) {
+            self.request_edit(edit, request, &mut edits, &mut dropped)?;
+        }
+        if edits.is_empty() {
+            return Ok(Outgoing { body: None, dropped });
+        }
+        let body = dialect.edit_request(body, &edits)?;
+        Ok(Outgoing { body: Some(body), dropped })
+    }
+
+    fn request_edit(
+        &self,
+        edit: &Edit,
+        request: &ModelRequest,
+        edits: &mut Vec<RequestEdit>,
+        dropped: &mut Vec<String>,
+    ) -> Result<(), EditError> {
+        match (&edit.field, &edit.change) {
+            (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
+            (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
+            (Field::System, _) => {
+                let current = system_text(request);
+                let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
+                edits.push(RequestEdit::SetSystem(text));
+            }
+            (Field::Tools, Change::Remove(value)) => {
+                let name = plain(value);
+                if request.tools.iter().any(|tool| tool_name(tool) == name) {
+                    edits.push(RequestEdit::RemoveTool(name));
+                }
+            }
+            (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
+            (Field::Param(name), Change::Set(value)) => {
+                edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
+                let signed = signed_blocks(request);
+                if name == "model" && plain(value) != request.model && signed > 0 {
+                    let before = request.messages.len();
+                    edits.push(RequestEdit::DropReasoning { before });
+                    if request.params.contains_key("thinking") {
+                        edits.push(RequestEdit::SetField { name: "thinking".into(), value: Value::Null });
+                    }
+                    dropped.push(format!(
+                        "{signed} signed reasoning block{} of {} left out: {} would refuse them",
+                        if signed == 1 { "" } else { "s" },
+                        request.model,
+                        plain(value)
+                    ));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn step_numbers(outline: &Outline) -> HashMap<(u32, u32), u32> {
+    let numbered = (1..).zip(&outline.steps);
+    numbered
+        .filter_map(|(n, step)| match step.kind {
+            StepKind::Model { lane, turn } => Some(((lane, turn), n)),
+            StepKind::Tool { .. } => None,
+        })
+        .collect()
+}
+
+fn model_at(outline: &Outline, scope: Scope) -> Option<(u32, u32)> {
+    match outline.step(scope.first())? {
+        StepKind::Model { lane, turn } => Some((lane, turn)),
+        StepKind::Tool { .. } => None,
+    }
+}
+
+/// The recorded text of a tool's result.
+///
+/// # Errors
+/// Why it cannot be had, in words.
+pub fn recorded_result(recording: &dyn Recording, site: CallSite) -> Result<String, String> {
+    let outline = recording.outline();
+    let call = outline.call(site).ok_or("there is no such call")?;
+    let seen = call.result.as_ref().ok_or_else(|| {
+        format!("the run ended before the result of {} came back: there is nothing to edit", call.name)
+    })?;
+    let request = recording.request(site.lane, site.turn + 1)?;
+    let block = request.messages.get(seen.message as usize).and_then(|m| m.blocks.get(seen.block as usize));
+    match block {
+        Some(Block::ToolResult { text, .. }) => Ok(text.clone()),
+        _ => Ok(seen.text.clone()),
+    }
+}
+
+/// Where a request of a lane carries the result of an earlier call: by place first, by id where the place is taken.
+fn find_result(outline: &Outline, request: &ModelRequest, site: CallSite) -> Option<(usize, usize)> {
+    let turn = outline.turn(site.lane, site.turn)?;
+    let call = turn.calls.get(site.call as usize)?;
+    let asked = turn.messages as usize;
+    let after = request.messages.iter().enumerate().skip(asked + 1);
+    let until_next = after.take_while(|(_, m)| m.role != Role::Assistant);
+    let results: Vec<(usize, usize, &str)> = until_next
+        .flat_map(|(m, message)| {
+            message.blocks.iter().enumerate().filter_map(move |(b, block)| match block {
+                Block::ToolResult { call_id, .. } => Some((m, b, call_id.as_str())),
+                _ => None,
+            })
+        })
+        .collect();
+    let mut with_id = results.iter().filter(|(_, _, id)| *id == call.id);
+    let found = match (with_id.next(), with_id.next()) {
+        (Some(only), None) => Some(only),
+        _ => results.get(site.call as usize),
+    };
+    found.map(|(m, b, _)| (*m, *b))
+}
+
+fn edited_answer(edit: &Edit, answer: &ModelAnswer, step: u32) -> Result<Vec<Block>, EditProblem> {
+    let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
+    if let Change::Substitute { .. } = edit.change {
+        let mut matched = false;
+        let mut blocks: Vec<Block> = Vec::new();
+        for block in &answer.blocks {
+            match block {
+                Block::Text { text } => {
+                    let new = edit.apply(text).ok();
+                    matched |= new.is_some();
+                    blocks.push(Block::Text { text: new.unwrap_or_else(|| text.clone()) });
+                }
+                Block::ToolCall { id, name, args } => {
+                    let new = edit.apply(&args.to_string()).ok();
+                    matched |= new.is_some();
+                    let args = match new {
+                        Some(json) => serde_json::from_str(&json).map_err(|e| {
+                            problem(format!("the arguments of {name} would no longer be JSON: {e}"))
+                        })?,
+                        None => args.clone(),
+                    };
+                    blocks.push(Block::ToolCall { id: id.clone(), name: name.clone(), args });
+                }
+                Block::Reasoning { .. } => {}
+                other => blocks.push(other.clone()),
+            }
+        }
+        if matched {
+            return Ok(blocks);
+        }
+        return Err(problem(format!("the pattern matches nothing in the answer of step {step}")));
+    }
+    if let Change::Set(Value::Object(map)) = &edit.change
+        && let Some(Value::Array(calls)) = map.get("calls")
+    {
+        let mut blocks = Vec::new();
+        if let Some(text) = map.get("text").and_then(Value::as_str) {
+            blocks.push(Block::Text { text: text.to_string() });
+        }
+        for (index, call) in calls.iter().enumerate() {
+            let name = call
+                .get("name")
+                .and_then(Value::as_str)
+                .ok_or_else(|| problem("each of calls needs a name: {\"name\":…,\"args\":{…}}".into()))?;
+            blocks.push(Block::ToolCall {
+                id: format!("call_edited_{step}_{index}"),
+                name: name.to_string(),
+                args: call.get("args").cloned().unwrap_or_else(|| Value::Object(Default::default())),
+            });
+        }
+        return Ok(blocks);
+    }
+    Ok(vec![Block::Text { text: edit.apply(&answer.text())? }])
+}
+
+fn system_text(request: &ModelRequest) -> String {
+    let outside = request.system.iter();
+    let inside = request.messages.iter().filter(|m| m.role == Role::System).flat_map(|m| m.blocks.iter());
+    let texts: Vec<&str> = outside
+        .chain(inside)
+        .filter_map(|b| match b {
+            Block::Text { text } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    texts.join("\n")
+}
+
+fn signed_blocks(request: &ModelRequest) -> usize {
+    let blocks = request.messages.iter().flat_map(|m| &m.blocks);
+    blocks.filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
+}
+
+fn tool_name(tool: &Value) -> String {
+    let named = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")));
+    named.and_then(Value::as_str).unwrap_or_default().to_string()
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,537 @@
+//! Answers the proxy from a recording: matched, edited, or sent on.
+
+use super::matcher::{Ask, Decision, Matcher, MatcherOptions, Miss, Near, Pin, Recording};
+use super::plan::Plan;
+use super::recording::{RecordedRun, read_answer_body};
+use super::serve::{self, Timing};
+use super::tally::{Fenced, Tally};
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::dialect::{self, Dialect, Endpoint};
+use crate::exchange::{ExchangeId, Source, SpanContext, StandIn, Upstream, encoding};
+use crate::proxy::{Answer, Answerer, Asked, BoxFuture, SeenResponse};
+use crate::redact::Redactor;
+use crate::run::StepKind;
+use crate::run::edit::FaultKind;
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{oneshot, watch};
+
+/// How long a held request waits before gates are opened.
+const QUIET: Duration = Duration::from_millis(300);
+
+/// How a replay or a fork is to go.
+pub struct PlayerOptions {
+    /// How fast answers come.
+    pub timing: Timing,
+    /// Tools that must not run: the answer that asks for one is not served.
+    pub fences: Vec<String>,
+    /// Stop after this step.
+    pub to_step: Option<u32>,
+    /// Live calls at most.
+    pub max_live: Option<u32>,
+    /// The edits; none for a plain replay, which never goes live.
+    pub plan: Option<Plan>,
+    /// Where live calls go instead of where they went when recorded.
+    pub upstream: Option<String>,
+    /// Knows today's secrets.
+    pub redactor: Arc<Redactor>,
+}
+
+/// Why the agent is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// Go on.
+    No,
+    /// Nothing right was recorded for a request.
+    Miss,
+    /// A fenced tool was about to run.
+    Fence,
+    /// The live calls are used up.
+    LiveLimit,
+    /// `--to` was reached.
+    Reached,
+}
+
+/// The answerer of replays and forks.
+pub struct Player {
+    run: RecordedRun,
+    name: String,
+    options: PlayerOptions,
+    state: Mutex<State>,
+    stop: watch::Sender<Stop>,
+}
+
+struct State {
+    matcher: Matcher<RecordedRun>,
+    waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
+    /// Live calls under way.
+    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, Bytes)>,
+    /// Side calls and unknown bodies: how often each recorded one was served.
+    side_served: HashMap<ExchangeId, u32>,
+    tally: Tally,
+}
+
+impl Player {
+    /// Prepares a replay (or, with a plan, a fork) of a run.
+    pub fn new(run: RecordedRun, options: PlayerOptions) -> Player {
+        let stand_ins = recorded_stand_ins(&run);
+        let matcher_options =
+            MatcherOptions { fork: options.plan.is_some(), secrets: stand_ins, ..MatcherOptions::default() };
+        let mut matcher = Matcher::new(run.clone(), matcher_options);
+        if let Some(plan) = &options.plan {
+            for (lane, turn) in plan.dirty() {
+                matcher.mark_dirty(lane, turn);
+            }
+        }
+        let name = run.reader().manifest().id.to_string();
+        let state = State {
+            matcher,
+            waiting: HashMap::new(),
+            asked_live: HashMap::new(),
+            side_served: HashMap::new(),
+            tally: Tally::default(),
+        };
+        Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) }
+    }
+
+    /// Tells when the agent is to be stopped, and why.
+    pub fn stopped(&self) -> watch::Receiver<Stop> {
+        self.stop.subscribe()
+    }
+
+    /// Counts so far.
+    pub fn tally(&self) -> Tally {
+        self.state().tally.clone()
+    }
+
+    /// Recorded turns that were never asked for, as lane and turn.
+    pub fn unasked(&self) -> Vec<(u32, u32)> {
+        self.state().matcher.unasked()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn decide(&self, asked: Asked) -> Answer {
+        if *self.stop.borrow() != Stop::No {
+            return self.refuse_after_stop(&asked);
+        }
+        let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
+            return self.side_call(&asked);
+        };
+        let decoded = encoding::decode(asked.head.headers.get("content-encoding"), &asked.body);
+        let body = match decoded {
+            Ok(body) => Bytes::from(body.into_owned()),
+            Err(_) => asked.body.clone(),
+        };
+        let request = match dialect.read_request(&body) {
+            Ok(request) => request,
+            // A body the provider would refuse too: perhaps it did when it was recorded.
+            Err(_) => return self.side_call(&asked),
+        };
+        let ask = Ask {
+            id: asked.id,
+            dialect: dialect.name(),
+            path: asked.head.path().to_string(),
+            context: SpanContext::from_headers(&asked.head.headers),
+            request: request.clone(),
+        };
+        let (tell, mut told) = oneshot::channel();
+        {
+            let mut state = self.state();
+            state.waiting.insert(asked.id, tell);
+            let decisions = state.matcher.on_request(ask);
+            state.hand_out(decisions);
+        }
+        let decision = loop {
+            tokio::select! {
+                decision = &mut told => break decision,
+                () = tokio::time::sleep(QUIET) => {
+                    let mut state = self.state();
+                    let decisions = state.matcher.idle();
+                    state.hand_out(decisions);
+                }
+            }
+        };
+        match decision {
+            Ok(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
+                self.serve(&asked, dialect, &request, (lane, turn), attempt, class, &pins)
+            }
+            Ok(Decision::Live { lane, turn, pins, .. }) => {
+                self.go_live(&asked, dialect, &request, body, (lane, turn), &pins)
+            }
+            Ok(Decision::Miss { miss, .. }) => self.miss(&asked, Some(dialect), *miss),
+            Err(_) => self.miss(&asked, Some(dialect), lost_decision()),
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn serve(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        request: &ModelRequest,
+        place: (u32, u32),
+        attempt: u32,
+        class: super::matcher::MatchClass,
+        pins: &[Pin],
+    ) -> Answer {
+        let outline = self.run.shared_outline();
+        let (lane, turn) = place;
+        let step = outline.number_of(StepKind::Model { lane, turn });
+        if let (Some(step), Some(to)) = (step, self.options.to_step)
+            && step > to
+        {
+            self.state().tally.stopped_at = Some(to);
+            return self.halt(asked, Some(dialect), Stop::Reached, &format!("stopped after step {to}, as asked (--to)"));
+        }
+        let Some(turn_ref) = outline.turn(lane, turn) else {
+            return self.miss(asked, Some(dialect), lost_decision());
+        };
+        let edited = self.options.plan.as_ref().and_then(|p| p.answer(lane, turn));
+        let asks_for: Vec<String> = match edited {
+            Some(blocks) => calls(blocks),
+            None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
+        };
+        if let Some(answer) = self.fenced(asked, dialect, &asks_for, step) {
+            return answer;
+        }
+        let attempts = &turn_ref.attempts;
+        let Some(id) = attempts.get(attempt as usize).or(attempts.last()).copied() else {
+            return self.miss(asked, Some(dialect), lost_decision());
+        };
+        let exchange = match self.run.reader().exchange(id) {
+            Ok(exchange) => exchange,
+            Err(error) => {
+                let mut miss = lost_decision();
+                miss.reason = format!("the recorded answer cannot be read: {error}");
+                return self.miss(asked, Some(dialect), miss);
+            }
+        };
+        let mut state = self.state();
+        for pin in pins {
+            state.tally.pin(&outline, pin);
+        }
+        let first = !state.tally.served.contains_key(&place);
+        state.tally.served.insert(place, class);
+        if let Some(blocks) = edited {
+            state.tally.edited += 1;
+            let dropped = exchange_reasoning(&self.run, id);
+            if dropped > 0 {
+                state.tally.dropped.push(format!(
+                    "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
+                    step.unwrap_or_default()
+                ));
+            }
+            let model = request.model.as_str();
+            let rendered = dialect.render_answer(blocks, None, model, request.stream);
+            let head = exchange.response.as_ref().and_then(|r| r.head.as_ref());
+            return serve::edited(&self.name, id, head, rendered);
+        }
+        let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
+        let bindings = state.matcher.bindings();
+        let reveal = |stand_in: &StandIn| {
+            let bound = bindings.get(&stand_in.text).cloned();
+            bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
+        };
+        let (answer, rewritten) = serve::recorded(&self.name, &exchange, self.options.timing, &reveal);
+        match fault {
+            None => {
+                state.tally.recorded += 1;
+                state.tally.rewritten(rewritten);
+                answer
+            }
+            Some(kind) => {
+                state.tally.edited += 1;
+                let source = Source::Edited { run: self.name.clone(), exchange: id };
+                inject(kind, answer, source, &self.name, id, dialect)
+            }
+        }
+    }
+
+    fn go_live(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        request: &ModelRequest,
+        body: Bytes,
+        place: (u32, u32),
+        pins: &[Pin],
+    ) -> Answer {
+        let outline = self.run.shared_outline();
+        let Some(plan) = &self.options.plan else {
+            return self.miss(asked, Some(dialect), lost_decision());
+        };
+        let mut state = self.state();
+        if self.options.max_live.is_some_and(|max| state.tally.live >= max) {
+            state.tally.live_limit = true;
+            let live = state.tally.live;
+            drop(state);
+            let why = format!("the limit of live calls is reached (--max-live {live})");
+            return self.halt(asked, Some(dialect), Stop::LiveLimit, &why);
+        }
+        let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
+            Ok(outgoing) => outgoing,
+            Err(error) => {
+                let mut miss = lost_decision();
+                miss.reason = format!("the edits cannot be applied to this request: {error}");
+                drop(state);
+                return self.miss(asked, Some(dialect), miss);
+            }
+        };
+        for pin in pins {
+            state.tally.pin(&outline, pin);
+        }
+        for line in outgoing.dropped {
+            if !state.tally.dropped.contains(&line) {
+                state.tally.dropped.push(line);
+            }
+        }
+        state.tally.live += 1;
+        state.asked_live.insert(asked.id, (dialect, body));
+        let upstream = self
+            .options
+            .upstream
+            .as_ref()
+            .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
+        Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
+    }
+
+    /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
+    fn side_call(&self, asked: &Asked) -> Answer {
+        let reader = self.run.reader();
+        let mut same = Vec::new();
+        for id in &self.run.outline().others {
+            let Ok(record) = reader.request(*id) else { continue };
+            if record.head.method != asked.head.method || record.head.target != asked.head.target {
+                continue;
+            }
+            if reader.body(record.body).is_ok_and(|body| self.same_side_body(&body, &asked.body)) {
+                same.push(*id);
+            }
+        }
+        let mut state = self.state();
+        let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
+        let Some(id) = fresh.or(same.last()).copied() else {
+            if self.options.plan.is_some() {
+                state.tally.live += 1;
+                return Answer::Forward { body: None, upstream: None, hold: false };
+            }
+            drop(state);
+            let miss = Miss {
+                asked: format!("{} {}", asked.head.method, asked.head.target),
+                reason: "the recording holds no such request".into(),
+                nearest: Vec::<Near>::new(),
+                hints: vec!["record again if the agent has changed".into()],
+            };
+            return self.miss(asked, None, miss);
+        };
+        *state.side_served.entry(id).or_default() += 1;
+        match reader.exchange(id) {
+            Ok(exchange) => {
+                let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
+                let (answer, rewritten) =
+                    serve::recorded(&self.name, &exchange, self.options.timing, &reveal);
+                state.tally.recorded += 1;
+                state.tally.rewritten(rewritten);
+                answer
+            }
+            Err(error) => {
+                drop(state);
+                let mut miss = lost_decision();
+                miss.reason = format!("the recorded answer cannot be read: {error}");
+                self.miss(asked, None, miss)
+            }
+        }
+    }
+
+    fn same_side_body(&self, recorded: &[u8], live: &[u8]) -> bool {
+        recorded == live || *recorded == *self.options.redactor.bytes(live).bytes
+    }
+
+    fn fenced(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        asks_for: &[String],
+        step: Option<u32>,
+    ) -> Option<Answer> {
+        let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
+        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step });
+        let why = format!("stopped before {tool} would run (--fence {tool})");
+        Some(self.halt(asked, Some(dialect), Stop::Fence, &why))
+    }
+
+    fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
+        let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
+        if let Some(near) = miss.nearest.first() {
+            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn, near.why));
+            if !near.path.is_empty() {
+                text.push_str(&format!(
+                    " ({}: recorded {}, now {})",
+                    near.path, near.recorded, near.live
+                ));
+            }
+        }
+        self.state().tally.misses.push(miss);
+        self.halt(asked, dialect, Stop::Miss, &text)
+    }
+
+    /// Refuses a request and lets the agent be stopped.
+    fn halt(
+        &self,
+        asked: &Asked,
+        dialect: Option<&'static dyn Dialect>,
+        why: Stop,
+        message: &str,
+    ) -> Answer {
+        self.state().tally.refused += 1;
+        self.stop.send_if_modified(|stop| {
+            let first = *stop == Stop::No;
+            if first {
+                *stop = why;
+            }
+            first
+        });
+        let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
+        let body = match dialect {
+            Some(dialect) => dialect.render_error(422, message),
+            None => Bytes::from(serde_json::json!({ "error": { "message": message } }).to_string()),
+        };
+        serve::own(422, body, Source::Refused)
+    }
+
+    fn refuse_after_stop(&self, asked: &Asked) -> Answer {
+        let why = match *self.stop.borrow() {
+            Stop::No | Stop::Miss => "retake: the replay has stopped at an earlier request",
+            Stop::Fence => "retake: the replay has stopped at a fence",
+            Stop::LiveLimit => "retake: the limit of live calls is reached",
+            Stop::Reached => "retake: the replay has reached its last step",
+        };
+        self.halt(asked, None, Stop::Miss, why)
+    }
+}
+
+impl State {
+    fn hand_out(&mut self, decisions: Vec<Decision>) {
+        for decision in decisions {
+            let id = match &decision {
+                Decision::Serve { id, .. } | Decision::Live { id, .. } | Decision::Miss { id, .. } => *id,
+            };
+            if let Some(waiting) = self.waiting.remove(&id) {
+                // Nobody waits when the agent hung up meanwhile.
+                let _ = waiting.send(decision);
+            }
+        }
+    }
+}
+
+impl Answerer for Player {
+    fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer> {
+        Box::pin(self.decide(asked))
+    }
+
+    fn delivered(&self, id: ExchangeId) {
+        let mut state = self.state();
+        let decisions = state.matcher.delivered(id);
+        state.hand_out(decisions);
+    }
+
+    fn answered(&self, seen: &SeenResponse) -> Option<Answer> {
+        let (dialect, body) = self.state().asked_live.remove(&seen.id)?;
+        let mut answer = ModelAnswer::default();
+        if let Some(head) = &seen.head {
+            let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
+            answer = read_answer_body(dialect, head, &bytes);
+        }
+        if let Some(error) = &answer.error {
+            self.state().tally.live_errors.push(error.clone());
+        }
+        let asks_for = calls(&answer.blocks);
+        {
+            let mut state = self.state();
+            state.matcher.answered_live(seen.id, &answer);
+        }
+        let request = dialect.read_request(&body).ok()?;
+        let asked = Asked {
+            id: seen.id,
+            upstream: Upstream { provider: String::new(), origin: String::new() },
+            head: crate::exchange::RequestHead {
+                method: String::new(),
+                target: request.model,
+                headers: Default::default(),
+            },
+            body,
+        };
+        self.fenced(&asked, dialect, &asks_for, None)
+    }
+}
+
+fn calls(blocks: &[Block]) -> Vec<String> {
+    let names = blocks.iter().filter_map(|b| match b {
+        Block::ToolCall { name, .. } => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+fn inject(
+    kind: FaultKind,
+    recorded: Answer,
+    source: Source,
+    run: &str,
+    id: ExchangeId,
+    dialect: &'static dyn Dialect,
+) -> Answer {
+    match kind {
+        FaultKind::Status(status) => {
+            let body = dialect.render_error(status, "injected by retake");
+            match serve::own(status, body, source) {
+                Answer::Serve(mut canned) => {
+                    // An injected fault is to be handled as a real one would be: the agent may retry.
+                    canned.head.headers.remove("x-should-retry");
+                    canned.head.headers.push("retry-after", "0");
+                    Answer::Serve(canned)
+                }
+                other => other,
+            }
+        }
+        FaultKind::Timeout => Answer::Close(source, crate::exchange::Fault::Abandoned),
+        FaultKind::Cut(events) => serve::cut(recorded, run, id, events),
+    }
+}
+
+fn exchange_reasoning(run: &RecordedRun, id: ExchangeId) -> usize {
+    run.model_answer(id).map_or(0, |answer| {
+        answer.blocks.iter().filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
+    })
+}
+
+fn recorded_stand_ins(run: &RecordedRun) -> std::collections::HashSet<String> {
+    let reader = run.reader();
+    if reader.manifest().stand_ins == 0 && reader.manifest().outcome.is_some() {
+        return Default::default();
+    }
+    let mut found = std::collections::HashSet::new();
+    for id in reader.ids() {
+        if let Ok(record) = reader.request(id) {
+            found.extend(record.stand_ins.into_iter().map(|s| s.text));
+        }
+        if let Ok(Some(record)) = reader.response(id) {
+            found.extend(record.stand_ins.into_iter().map(|s| s.text));
+        }
+    }
+    found
+}
+
+fn lost_decision() -> Miss {
+    Miss {
+        asked: "a model call".into(),
+        reason: "the recording no longer fits itself; `retake show` says what is damaged".into(),
+        nearest: Vec::new(),
+        hints: Vec::new(),
+    }
+}

@@ -1,0 +1,153 @@
+//! A stored run as the matcher and the plan read it: in normal form, one turn at a time, on demand.
+
+use super::matcher::Recording;
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect::{self, Dialect};
+use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
+use crate::run::Outline;
+use crate::store::{RunReader, StoreError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Requests and answers in normal form that are kept; a long conversation is compared turn by turn, not kept whole.
+const KEPT: usize = 16;
+
+/// A recorded run, read lazily. Cheap to clone.
+#[derive(Clone)]
+pub struct RecordedRun {
+    reader: Arc<RunReader>,
+    outline: Arc<Outline>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    requests: HashMap<ExchangeId, Arc<ModelRequest>>,
+    answers: HashMap<ExchangeId, Arc<ModelAnswer>>,
+    order: VecDeque<ExchangeId>,
+}
+
+impl RecordedRun {
+    /// Opens a run for replay.
+    ///
+    /// # Errors
+    /// When its outline can neither be read nor derived.
+    pub fn new(reader: Arc<RunReader>) -> Result<RecordedRun, StoreError> {
+        let outline = reader.outline()?;
+        Ok(RecordedRun { reader, outline, kept: Arc::default() })
+    }
+
+    /// The files behind it.
+    pub fn reader(&self) -> &RunReader {
+        &self.reader
+    }
+
+    /// Lanes, turns and steps.
+    pub fn shared_outline(&self) -> Arc<Outline> {
+        self.outline.clone()
+    }
+
+    /// The exchange that counts of a turn.
+    ///
+    /// # Errors
+    /// When the outline has no such turn.
+    pub fn exchange_of(&self, lane: u32, turn: u32) -> Result<ExchangeId, String> {
+        let found = self.outline.turn(lane, turn).and_then(|t| t.attempts.last().copied());
+        found.ok_or_else(|| format!("the recording has no turn {turn} in lane {lane}"))
+    }
+
+    /// The request of an exchange, in normal form.
+    ///
+    /// # Errors
+    /// In words: unreadable files, or a body of no known dialect.
+    pub fn model_request(&self, id: ExchangeId) -> Result<Arc<ModelRequest>, String> {
+        if let Some(known) = self.kept().requests.get(&id) {
+            return Ok(known.clone());
+        }
+        let record = self.reader.request(id).map_err(|e| e.to_string())?;
+        let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
+        let body = self.reader.body(record.body).map_err(|e| e.to_string())?;
+        let body = encoding::decode(record.head.headers.get("content-encoding"), &body)?;
+        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        self.kept().keep(id).requests.insert(id, request.clone());
+        Ok(request)
+    }
+
+    /// The answer of an exchange, in normal form.
+    ///
+    /// # Errors
+    /// In words: unreadable files, no answer, or a body of no known dialect.
+    pub fn model_answer(&self, id: ExchangeId) -> Result<Arc<ModelAnswer>, String> {
+        if let Some(known) = self.kept().answers.get(&id) {
+            return Ok(known.clone());
+        }
+        let exchange = self.reader.exchange(id).map_err(|e| e.to_string())?;
+        let answer = read_answer(&exchange).ok_or_else(|| format!("exchange {id} has no answer"))?;
+        let answer = Arc::new(answer);
+        self.kept().keep(id).answers.insert(id, answer.clone());
+        Ok(answer)
+    }
+
+    fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn keep(&mut self, id: ExchangeId) -> &mut Kept {
+        if !self.order.contains(&id) {
+            self.order.push_back(id);
+        }
+        while self.order.len() > KEPT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.requests.remove(&oldest);
+                self.answers.remove(&oldest);
+            }
+        }
+        self
+    }
+}
+
+/// The answer of an exchange in normal form; none when it is of no known dialect or had no response head.
+pub fn read_answer(exchange: &Exchange) -> Option<ModelAnswer> {
+    let (dialect, _) = dialect::recognise(&exchange.request.head)?;
+    let response = exchange.response.as_ref()?;
+    let head = response.head.as_ref()?;
+    Some(read_answer_body(dialect, head, &response.body))
+}
+
+/// The same for a response at hand, content-encoded as on the wire.
+pub fn read_answer_body(
+    dialect: &dyn Dialect,
+    head: &crate::exchange::ResponseHead,
+    body: &[u8],
+) -> ModelAnswer {
+    match encoding::decode(head.headers.get("content-encoding"), body) {
+        Ok(body) => dialect.read_answer(head, &body),
+        Err(why) => ModelAnswer { error: Some(why), ..ModelAnswer::default() },
+    }
+}
+
+impl Recording for RecordedRun {
+    fn outline(&self) -> &Outline {
+        &self.outline
+    }
+
+    fn request(&self, lane: u32, turn: u32) -> Result<Arc<ModelRequest>, String> {
+        self.model_request(self.exchange_of(lane, turn)?)
+    }
+
+    fn answer(&self, lane: u32, turn: u32) -> Result<Arc<ModelAnswer>, String> {
+        self.model_answer(self.exchange_of(lane, turn)?)
+    }
+
+    fn path(&self, lane: u32, turn: u32) -> Result<String, String> {
+        let record = self.reader.request(self.exchange_of(lane, turn)?).map_err(|e| e.to_string())?;
+        Ok(record.head.path().to_string())
+    }
+
+    fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {
+        let record = self.reader.request(self.exchange_of(lane, turn)?).map_err(|e| e.to_string())?;
+        Ok(SpanContext::from_headers(&record.head.headers))
+    }
+}

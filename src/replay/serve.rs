@@ -1,0 +1,234 @@
+//! Recorded responses to answers on the wire: the recorded bytes, except stand-ins and Retry-After.
+
+use crate::exchange::{
+    BodyEnd, Exchange, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source,
+};
+use crate::proxy::{Answer, Canned, CannedEnd};
+use bytes::Bytes;
+use std::time::Duration;
+
+/// How fast recorded answers come.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub enum Timing {
+    /// At once; recorded back-off is not slept again.
+    #[default]
+    Fast,
+    /// As recorded, waits and back-off included.
+    Recorded,
+    /// As recorded, but this many times faster.
+    Times(f64),
+}
+
+impl Timing {
+    /// Reads `recorded`, `fast` or `xN`.
+    ///
+    /// # Errors
+    /// What is allowed, in words.
+    pub fn parse(text: &str) -> Result<Timing, String> {
+        match text {
+            "fast" => Ok(Timing::Fast),
+            "recorded" => Ok(Timing::Recorded),
+            _ => match text.strip_prefix('x').map(str::parse::<f64>) {
+                Some(Ok(n)) if n > 0.0 && n.is_finite() => Ok(Timing::Times(n)),
+                _ => Err("timing is recorded, fast, or xN (x10: ten times faster)".into()),
+            },
+        }
+    }
+
+    fn wait(self, microseconds: u64) -> Duration {
+        match self {
+            Timing::Fast => Duration::ZERO,
+            Timing::Recorded => Duration::from_micros(microseconds),
+            Timing::Times(n) => Duration::from_micros((microseconds as f64 / n) as u64),
+        }
+    }
+}
+
+/// What serving changed in the recorded bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Rewritten {
+    /// Stand-ins that became today's secret.
+    pub revealed: u32,
+    /// Stand-ins that were served as they are.
+    pub stand_ins: u32,
+    /// A Retry-After that became 0.
+    pub retry_after: bool,
+}
+
+/// The answer that a recorded exchange gave. `reveal` knows today's secrets by stand-in.
+pub fn recorded(
+    run: &str,
+    exchange: &Exchange,
+    timing: Timing,
+    reveal: &dyn Fn(&crate::exchange::StandIn) -> Option<String>,
+) -> (Answer, Rewritten) {
+    let id = exchange.request.id;
+    let source = Source::Recorded { run: run.to_string(), exchange: id };
+    let mut rewritten = Rewritten::default();
+    let Some(response) = &exchange.response else {
+        return (Answer::Close(source, Fault::Interrupted), rewritten);
+    };
+    let Some(head) = &response.head else {
+        let fault = response.fault.clone().unwrap_or(Fault::Interrupted);
+        return (Answer::Close(source, fault), rewritten);
+    };
+    let mut head = ResponseHead { status: head.status, headers: head.headers.end_to_end() };
+    if timing != Timing::Recorded {
+        rewritten.retry_after = zero_retry_after(&mut head.headers);
+    }
+    let (body, frames) = with_secrets(response, &mut rewritten, reveal);
+    if body.len() != response.body.len() && head.headers.get("content-length").is_some() {
+        head.headers.set("content-length", body.len().to_string());
+    }
+    let mut at = 0_usize;
+    let mut before_us = 0;
+    let mut out = Vec::with_capacity(frames.len());
+    for (index, FrameMark(length, when)) in frames.iter().enumerate() {
+        let end = (at + *length as usize).min(body.len());
+        let since = if index == 0 { *when } else { when.saturating_sub(before_us) };
+        before_us = *when;
+        out.push((timing.wait(since), body.slice(at..end)));
+        at = end;
+    }
+    let end = match &response.end {
+        BodyEnd::Complete => CannedEnd::Complete,
+        BodyEnd::Trailers { fields } => CannedEnd::Trailers(fields.clone()),
+        BodyEnd::Error { .. } | BodyEnd::Cancelled | BodyEnd::Interrupted => CannedEnd::Broken,
+    };
+    (Answer::Serve(Canned { source, head, frames: out, end }), rewritten)
+}
+
+/// `retry-after` and `retry-after-ms` become 0; true when there was one.
+fn zero_retry_after(headers: &mut HeaderList) -> bool {
+    let mut changed = false;
+    for (name, value) in &mut headers.0 {
+        let is_wait =
+            name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms");
+        if is_wait && value != "0" {
+            *value = "0".into();
+            changed = true;
+        }
+    }
+    changed
+}
+
+/// The body with today's secrets in the place of stand-ins, and its frames.
+fn with_secrets(
+    response: &RecordedResponse,
+    rewritten: &mut Rewritten,
+    reveal: &dyn Fn(&crate::exchange::StandIn) -> Option<String>,
+) -> (Bytes, Vec<FrameMark>) {
+    let mut body = response.body.clone();
+    let mut frames = response.frames.clone();
+    for stand_in in &response.stand_ins {
+        let Some(secret) = reveal(stand_in) else {
+            rewritten.stand_ins += 1;
+            continue;
+        };
+        rewritten.revealed += 1;
+        let replaced = replace_all(&body, stand_in.text.as_bytes(), secret.as_bytes());
+        if replaced.len() != body.len() {
+            let last = frames.last().map_or(0, |f| f.1);
+            frames = vec![FrameMark(replaced.len() as u32, last)];
+        }
+        body = Bytes::from(replaced);
+    }
+    (body, frames)
+}
+
+fn replace_all(haystack: &[u8], needle: &[u8], with: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(haystack.len());
+    let mut at = 0;
+    if !needle.is_empty() {
+        for start in memchr::memmem::find_iter(haystack, needle) {
+            out.extend_from_slice(&haystack[at..start]);
+            out.extend_from_slice(with);
+            at = start + needle.len();
+        }
+    }
+    out.extend_from_slice(&haystack[at..]);
+    out
+}
+
+/// A plain answer of retake's own, with a JSON body.
+pub fn own(status: u16, body: Bytes, source: Source) -> Answer {
+    let headers = HeaderList(vec![
+        ("content-type".into(), "application/json".into()),
+        ("content-length".into(), body.len().to_string()),
+        // No SDK is to try again what cannot succeed.
+        ("x-should-retry".into(), "false".into()),
+        ("x-retake".into(), "refused".into()),
+    ]);
+    let frames = vec![(Duration::ZERO, body)];
+    Answer::Serve(Canned { source, head: ResponseHead { status, headers }, frames, end: CannedEnd::Complete })
+}
+
+/// An edited answer, in the dress of the recorded one.
+pub fn edited(
+    run: &str,
+    exchange: ExchangeId,
+    recorded: Option<&ResponseHead>,
+    rendered: crate::dialect::RenderedAnswer,
+) -> Answer {
+    let mut headers = recorded.map(|h| h.headers.end_to_end()).unwrap_or_default();
+    headers.remove("content-encoding");
+    headers.remove("content-length");
+    headers.set("content-type", rendered.content_type);
+    let whole = rendered.body.len();
+    if !rendered.content_type.starts_with("text/event-stream") {
+        headers.push("content-length", whole.to_string());
+    }
+    let mut at = 0;
+    let mut frames = Vec::new();
+    for cut in rendered.cuts.iter().copied().chain([whole]) {
+        let cut = cut.min(whole);
+        if cut > at {
+            frames.push((Duration::ZERO, rendered.body.slice(at..cut)));
+            at = cut;
+        }
+    }
+    let head = ResponseHead { status: 200, headers };
+    let source = Source::Edited { run: run.to_string(), exchange };
+    Answer::Serve(Canned { source, head, frames, end: CannedEnd::Complete })
+}
+
+/// A recorded answer that breaks off after so many frames.
+pub fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
+    match answer {
+        Answer::Serve(mut canned) => {
+            canned.source = Source::Edited { run: run.to_string(), exchange };
+            let whole: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
+            let end = if canned.head.is_event_stream() {
+                let ends: Vec<usize> =
+                    memchr::memmem::find_iter(&whole, b"\n\n").map(|i| i + 2).take(events as usize).collect();
+                ends.last().copied().unwrap_or_default()
+            } else {
+                (events as usize).saturating_mul(1024).min(whole.len() / 2)
+            };
+            canned.frames = vec![(Duration::ZERO, Bytes::from(whole[..end].to_vec()))];
+            canned.end = CannedEnd::Broken;
+            Answer::Serve(canned)
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timing_is_read() {
+        assert_eq!(Timing::parse("fast"), Ok(Timing::Fast));
+        assert_eq!(Timing::parse("x10"), Ok(Timing::Times(10.0)));
+        for bad in ["x0", "xinf", "x", "slow", "x-1"] {
+            assert!(Timing::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_stand_in_is_replaced() {
+        assert_eq!(replace_all(b"a-KEY-KEY", b"KEY", b"s"), b"a-s-s");
+        assert_eq!(replace_all(b"abc", b"", b"s"), b"abc");
+    }
+}

@@ -1,0 +1,146 @@
+//! What a replay or a fork came to: counts, pins, misses.
+
+use super::matcher::{MatchClass, Miss, Pin};
+use super::serve::Rewritten;
+use crate::run::{CallSite, Outline, StepKind};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Counts of one replay or fork.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Tally {
+    /// Model turns that were answered, by lane and turn, with their class.
+    #[serde(skip)]
+    pub served: BTreeMap<(u32, u32), MatchClass>,
+    /// Requests answered from the recording (retries and side calls too).
+    pub recorded: u32,
+    /// Requests answered by an edit.
+    pub edited: u32,
+    /// Requests that went to a live upstream.
+    pub live: u32,
+    /// Requests that were refused.
+    pub refused: u32,
+    /// Tool results that came out differently and were pinned.
+    pub pins: Vec<PinReport>,
+    /// What could not be matched; the first explains, the rest follow from it.
+    pub misses: Vec<Miss>,
+    /// A tool that a fence stopped, with the step that asked for it.
+    pub fenced: Option<Fenced>,
+    /// True when the limit of live calls was reached.
+    pub live_limit: bool,
+    /// The step that `--to` stopped at.
+    pub stopped_at: Option<u32>,
+    /// Back-offs that were not slept again.
+    pub back_offs: u32,
+    /// Secrets of today put into answers.
+    pub revealed: u32,
+    /// Stand-ins served because today's secret is not known.
+    pub stand_ins: u32,
+    /// What was left out of live requests so that the provider takes them.
+    pub dropped: Vec<String>,
+    /// Why the answer of a live call could not be used, one line each.
+    pub live_errors: Vec<String>,
+}
+
+/// A tool that was not run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fenced {
+    /// Name of the tool.
+    pub tool: String,
+    /// The model step that asked for it, when it is a recorded one.
+    pub step: Option<u32>,
+}
+
+/// One pinned tool result.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PinReport {
+    /// Number of the tool step.
+    pub step: Option<u32>,
+    /// Name of the tool.
+    pub tool: String,
+    /// The recorded result, which was served on.
+    pub recorded: String,
+    /// What the tool returned this time.
+    pub live: String,
+    #[serde(skip)]
+    site: CallSite,
+}
+
+impl Tally {
+    pub(super) fn rewritten(&mut self, what: Rewritten) {
+        self.revealed += what.revealed;
+        self.stand_ins += what.stand_ins;
+        self.back_offs += u32::from(what.retry_after);
+    }
+
+    pub(super) fn pin(&mut self, outline: &Outline, pin: &Pin) {
+        if self.pins.iter().any(|p| p.site == pin.site) {
+            return;
+        }
+        self.pins.push(PinReport {
+            step: outline.number_of(StepKind::Tool { site: pin.site }),
+            tool: pin.tool.clone(),
+            recorded: pin.recorded.clone(),
+            live: pin.live.clone(),
+            site: pin.site,
+        });
+    }
+
+    /// Steps of the recording that were played: model steps served, and tool steps whose result came back.
+    pub fn steps_played(&self, outline: &Outline) -> u32 {
+        let played = outline.steps.iter().filter(|step| match step.kind {
+            StepKind::Model { lane, turn } => self.served.contains_key(&(lane, turn)),
+            StepKind::Tool { site } => {
+                let asked = self.served.contains_key(&(site.lane, site.turn));
+                let back = outline.call(site).is_none_or(|c| c.result.is_none())
+                    || self.served.contains_key(&(site.lane, site.turn + 1));
+                asked && back
+            }
+        });
+        played.count() as u32
+    }
+
+    /// Tools that ran again in the agent's own process, each name once.
+    pub fn tools_run(&self, outline: &Outline) -> Vec<String> {
+        let mut names = BTreeSet::new();
+        for (lane, turn) in self.served.keys() {
+            let Some(turn) = outline.turn(*lane, *turn) else { continue };
+            names.extend(turn.calls.iter().filter(|c| c.result.is_some()).map(|c| c.name.clone()));
+        }
+        names.into_iter().collect()
+    }
+
+    /// How many requests fell into each class.
+    pub fn classes(&self) -> BTreeMap<MatchClass, u32> {
+        let mut classes = BTreeMap::new();
+        for class in self.served.values() {
+            *classes.entry(*class).or_default() += 1;
+        }
+        classes
+    }
+}
+
+/// Words in a tool's name that say it changes the world. A guess, used for warnings only.
+const CHANGES: [&str; 26] = [
+    "refund", "pay", "charge", "transfer", "send", "email", "post", "publish", "delete", "remove", "drop",
+    "write", "create", "update", "insert", "cancel", "book", "order_", "purchase", "buy", "deploy", "merge",
+    "push", "submit", "approve", "issue",
+];
+
+/// True when a tool's name sounds as if running it again could do harm.
+pub fn sounds_irreversible(tool: &str) -> bool {
+    let name = tool.to_ascii_lowercase();
+    let reads = ["get", "list", "lookup", "search", "find", "read", "fetch", "check", "show"];
+    !reads.iter().any(|r| name.starts_with(r)) && CHANGES.iter().any(|w| name.contains(w))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sounds_irreversible;
+
+    #[test]
+    fn harmless_names_are_left_alone() {
+        assert!(sounds_irreversible("issue_refund") && sounds_irreversible("send_email"));
+        assert!(!sounds_irreversible("lookup_order") && !sounds_irreversible("get_issue"));
+    }
+}
