@@ -3,8 +3,10 @@
 //! Nothing here opens a socket or a file. Bodies are the bytes of the wire (still content-encoded); everything that
 //! is read out of them is read elsewhere ([`crate::dialect`]).
 
+pub mod canon;
 pub mod encoding;
 pub mod headers;
+pub mod json;
 pub mod parts;
 pub mod span;
 
