@@ -1,6 +1,22 @@
 //! The wire: listens, routes, forwards or lets an [`Answerer`] answer, and tells a [`Tape`] what it saw.
 //! Knows no store and no run.
 
+mod answer;
+mod forward;
+mod head;
+mod ledger;
+mod listen;
+mod marker;
+mod refuse;
+mod route;
+mod sent;
+mod serve;
+mod tee;
+mod upstream;
+mod wire;
+
+pub use listen::Proxy;
+
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use std::future::Future;
@@ -114,31 +130,7 @@ pub struct ProxyConfig {
     pub answerer: Option<Arc<dyn Answerer>>,
     /// False: no upstream client is built and [`Answer::Forward`] is refused.
     pub may_dial: bool,
-}
-
-/// A running proxy.
-pub struct Proxy;
-
-impl Proxy {
-    /// Listens on a free loopback port (or `port`).
-    pub async fn start(_config: ProxyConfig, _port: u16) -> std::io::Result<Proxy> {
-        unimplemented!()
-    }
-    /// `http://127.0.0.1:PORT`, without a trailing slash.
-    pub fn origin(&self) -> String {
-        unimplemented!()
-    }
-    /// Exchanges begun so far.
-    pub fn exchanges(&self) -> u32 {
-        unimplemented!()
-    }
-    /// Connections opened to upstreams so far.
-    pub fn dialed(&self) -> u32 {
-        unimplemented!()
-    }
-    /// Stops accepting, lets exchanges under way end for at most `grace`, then breaks them off (recorded as far as
-    /// they got).
-    pub async fn stop(self, _grace: Duration) {
-        unimplemented!()
-    }
+    /// Byte strings of which one stands at the start of a line where an event stream has its terminal event
+    /// (`data: [DONE]`): the frame that completes one is held until the exchange was written.
+    pub terminal_markers: Vec<Vec<u8>>,
 }

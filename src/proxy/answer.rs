@@ -1,0 +1,241 @@
+//! One request: routed, then forwarded or answered.
+
+use super::ledger::{Abandonment, Ledger, Outcome};
+use super::listen::Shared;
+use super::marker::MarkerScan;
+use super::refuse::{self, has_body};
+use super::sent::{SentBody, read_whole};
+use super::serve::{CannedBody, true_length};
+use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
+use super::wire::{Delivery, WireState};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, forward, head, route};
+use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, request, response};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// An exchange on its way to an answer.
+pub(super) struct Going {
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) wire: WireState,
+    pub(super) delivery: Option<Delivery>,
+    pub(super) method: Method,
+    abandonment: Abandonment,
+}
+
+impl Going {
+    /// The books pass to a body, which tells of the end from here on.
+    pub(super) fn hand_over(mut self) -> Arc<Ledger> {
+        self.abandonment.disarm();
+        self.ledger.clone()
+    }
+
+    /// Tells of an end without an answer; the connection is to be closed next.
+    pub(super) async fn close(mut self, outcome: Outcome) {
+        self.abandonment.disarm();
+        self.ledger.response_written(outcome).await;
+        if let Some(delivery) = self.delivery.take() {
+            self.wire.deliver(delivery);
+        }
+    }
+}
+
+/// Answers one request. An error closes the agent's connection.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    wire: WireState,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    let headers = head::header_list(Some(&wire), request.headers());
+    let Some(way) = route::resolve(&shared.routes, request.uri()) else {
+        return Ok(refuse::unknown_route(&shared.routes, request.uri().path()));
+    };
+    if refuse::wants_websocket(request.headers()) {
+        return Ok(refuse::no_websocket());
+    }
+    let (parts, body) = request.into_parts();
+    let id = ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+    let seen = RequestHead { method: parts.method.to_string(), target: way.target, headers };
+    let ledger = Arc::new(Ledger::open(
+        id,
+        way.upstream.clone(),
+        seen.clone(),
+        shared.tape.clone(),
+        shared.answerer.clone(),
+        shared.breaking.clone(),
+    ));
+    let going = Going {
+        abandonment: Abandonment::watch(&ledger),
+        ledger,
+        wire,
+        delivery: None,
+        method: parts.method.clone(),
+    };
+    if let Some(tape) = &shared.tape {
+        tape.room().await;
+    }
+    match &shared.answerer {
+        Some(answerer) => {
+            let asking = Asking { id, upstream: way.upstream, head: seen, parts, body };
+            ask(&shared, answerer, going, asking).await
+        }
+        None => {
+            let body = SentBody::tee(body, going.ledger.clone());
+            send(&shared, going, parts, &way.upstream, &seen.target, body, None).await
+        }
+    }
+}
+
+struct Asking {
+    id: ExchangeId,
+    upstream: Upstream,
+    head: RequestHead,
+    parts: request::Parts,
+    body: Incoming,
+}
+
+async fn ask(
+    shared: &Shared,
+    answerer: &Arc<dyn Answerer>,
+    mut going: Going,
+    asking: Asking,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    let body = match read_whole(asking.body).await {
+        Ok((body, end)) => {
+            going.ledger.request_read(body.clone(), end);
+            body
+        }
+        Err((body, broken)) => {
+            going.ledger.request_read(body, BodyEnd::Error { what: broken.0.clone() });
+            going.close(Outcome::fault(Fault::Abandoned, BodyEnd::Cancelled)).await;
+            return Err(broken);
+        }
+    };
+    going.delivery = Some(Delivery { answerer: answerer.clone(), id: asking.id });
+    let target = asking.head.target.clone();
+    let asked =
+        Asked { id: asking.id, upstream: asking.upstream.clone(), head: asking.head, body: body.clone() };
+    match answerer.answer(asked).await {
+        Answer::Serve(canned) => Ok(serve(shared, going, canned).await),
+        Answer::Close(source, fault) => {
+            going.ledger.answers_from(source);
+            going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
+            Err(BrokenOff("closed without an answer, as recorded".into()))
+        }
+        Answer::Forward { body: other, upstream } => {
+            going.ledger.forwards(other.clone(), upstream.clone());
+            let upstream = upstream.unwrap_or(asking.upstream);
+            let body = SentBody::Whole((!body.is_empty()).then_some(body));
+            send(shared, going, asking.parts, &upstream, &target, body, other).await
+        }
+    }
+}
+
+/// Sends a request upstream, if that is allowed; `other` goes in the place of its body.
+async fn send(
+    shared: &Shared,
+    going: Going,
+    parts: request::Parts,
+    upstream: &Upstream,
+    target: &str,
+    body: SentBody,
+    other: Option<Bytes>,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    let refused = |what: String| refusal("retake_cannot_send", &what);
+    let Some(client) = &shared.client else {
+        let what =
+            format!("this replay may not ask {}: it answers from the recording alone", upstream.origin);
+        return Ok(serve(shared, going, refused(what)).await);
+    };
+    let to = match route::address(upstream, target) {
+        Ok(to) => to,
+        Err(what) => return Ok(serve(shared, going, refused(what)).await),
+    };
+    let mut request = forward::readdressed(parts, to, body);
+    let read_before = matches!(request.body(), SentBody::Whole(_));
+    if let Some(other) = other {
+        forward::replace_body(&mut request, other);
+    }
+    if read_before {
+        going.ledger.request_ended(BodyEnd::Complete);
+    }
+    forward::forward(shared, client, going, request).await
+}
+
+fn refusal(kind: &str, message: &str) -> Canned {
+    let body = refuse::error_json(kind, message);
+    let mut headers = HeaderList::default();
+    headers.push("content-type", "application/json");
+    headers.push("x-should-retry", "false");
+    headers.push("content-length", body.len().to_string());
+    Canned {
+        source: Source::Refused,
+        head: ResponseHead { status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(), headers },
+        frames: vec![(Duration::ZERO, body)],
+        end: CannedEnd::Complete,
+    }
+}
+
+/// Answers without an upstream.
+async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Response<AnswerBody> {
+    let mut status =
+        StatusCode::from_u16(canned.head.status).ok().filter(|status| !status.is_informational());
+    if status.is_none() {
+        canned = refusal("retake_bad_status", &format!("no answer has the status {}", canned.head.status));
+        status = StatusCode::from_u16(canned.head.status).ok();
+    }
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let has_body = has_body(&going.method, status);
+    if has_body {
+        true_length(&mut canned);
+    }
+    going.ledger.answers_from(canned.source);
+    going.ledger.request_ended(BodyEnd::Complete);
+    let head_us = going.ledger.now_us();
+    let mut parts = Response::new(()).into_parts().0;
+    parts.status = status;
+    parts.headers = head::passed_on(&head::to_map(&canned.head.headers));
+    let length = head::content_length(&parts.headers);
+    if !has_body || length == Some(0) {
+        return finish_without_body(going, canned.head, head_us, parts).await;
+    }
+    let setup = TeeSetup {
+        scan: scan_for(&canned.head, &shared.markers),
+        head: canned.head,
+        head_us,
+        length,
+        wire: going.wire.clone(),
+        delivery: going.delivery.take(),
+        ledger: going.hand_over(),
+    };
+    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end)), setup);
+    Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
+}
+
+/// An answer that is all head: its head is the finishing frame.
+pub(super) async fn finish_without_body(
+    mut going: Going,
+    seen: ResponseHead,
+    head_us: u64,
+    parts: response::Parts,
+) -> Response<AnswerBody> {
+    going.abandonment.disarm();
+    let outcome =
+        Outcome { head: Some(seen), fault: None, head_us, frames: Vec::new(), end: BodyEnd::Complete };
+    going.ledger.response_written(outcome).await;
+    if let Some(delivery) = going.delivery.take() {
+        going.wire.deliver(delivery);
+    }
+    let body = head::content_length(&parts.headers).map_or(AnswerBody::Plain(None), AnswerBody::Sized);
+    Response::from_parts(parts, body)
+}
+
+/// A scan for the terminal event, where there is one to find: in a stream that is not compressed.
+pub(super) fn scan_for(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
+    let coding = head.headers.get("content-encoding").unwrap_or_default().trim();
+    let plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
+    (plain && head.is_event_stream() && !markers.is_empty()).then(|| MarkerScan::new(markers.clone()))
+}

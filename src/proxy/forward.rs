@@ -1,0 +1,93 @@
+//! Sends a request upstream and passes the answer on.
+
+use super::answer::{Going, finish_without_body, scan_for};
+use super::ledger::Outcome;
+use super::refuse::has_body;
+use super::sent::SentBody;
+use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup, chain};
+use super::upstream::UpstreamClient;
+use super::wire::WireState;
+use super::{head, listen::Shared};
+use crate::exchange::{BodyEnd, Fault, ResponseHead};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
+use http::{Request, Response, Uri, Version, request};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::Error as ClientError;
+
+/// A request as the agent made it, under the address that it goes to.
+pub(super) fn readdressed(agent: request::Parts, to: Uri, body: SentBody) -> Request<SentBody> {
+    let mut sent = Request::new(body);
+    *sent.method_mut() = agent.method;
+    *sent.version_mut() = Version::HTTP_11;
+    *sent.headers_mut() = head::passed_on(&agent.headers);
+    *sent.extensions_mut() = head::carried(agent.extensions);
+    let authority = to.authority().map(|authority| authority.as_str()).unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    if let Ok(host) = HeaderValue::from_str(host) {
+        sent.headers_mut().insert(HOST, host);
+    }
+    *sent.uri_mut() = to;
+    sent
+}
+
+/// Puts other bytes into a request: identity-encoded, with their own length.
+pub(super) fn replace_body(request: &mut Request<SentBody>, body: Bytes) {
+    let mut fields = head::without(request.headers(), &CONTENT_ENCODING);
+    fields.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    *request.headers_mut() = fields;
+    *request.body_mut() = SentBody::Whole((!body.is_empty()).then_some(body));
+}
+
+/// Sends, and answers with what comes back. An upstream that gives no answer is a connection that closes without one.
+pub(super) async fn forward(
+    shared: &Shared,
+    client: &UpstreamClient,
+    going: Going,
+    request: Request<SentBody>,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    match client.request(request).await {
+        Ok(response) => Ok(pass_on(shared, going, response).await),
+        Err(error) => {
+            let fault = fault_of(&going, &error);
+            let what = format!("{fault:?}");
+            going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
+            Err(BrokenOff(what))
+        }
+    }
+}
+
+fn fault_of(going: &Going, error: &ClientError) -> Fault {
+    if going.ledger.cut_short() {
+        return Fault::Abandoned;
+    }
+    // The outermost text only says which step failed.
+    let what = std::error::Error::source(error).map_or_else(|| error.to_string(), chain);
+    if error.is_connect() { Fault::Connect { what } } else { Fault::Reset { what } }
+}
+
+async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>) -> Response<AnswerBody> {
+    let head_us = going.ledger.now_us();
+    let (mut parts, body) = response.into_parts();
+    let seen = ResponseHead {
+        status: parts.status.as_u16(),
+        headers: head::header_list(parts.extensions.get::<WireState>(), &parts.headers),
+    };
+    parts.version = Version::HTTP_11;
+    parts.headers = head::passed_on(&parts.headers);
+    parts.extensions = head::carried(parts.extensions);
+    if body.is_end_stream() || !has_body(&going.method, parts.status) {
+        return finish_without_body(going, seen, head_us, parts).await;
+    }
+    let setup = TeeSetup {
+        scan: scan_for(&seen, &shared.markers),
+        head: seen,
+        head_us,
+        length: body.size_hint().exact(),
+        wire: going.wire.clone(),
+        delivery: going.delivery.take(),
+        ledger: going.hand_over(),
+    };
+    let tee = Tee::new(Spring::Upstream(body), setup);
+    Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
+}

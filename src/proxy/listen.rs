@@ -1,0 +1,142 @@
+//! The listening side: accepts agents on the loopback interface, and stops in order.
+
+use super::answer::answer;
+use super::upstream::{UpstreamClient, client};
+use super::wire::{Reads, Wire, WireState};
+use super::{Answerer, ProxyConfig, Routes, Tape, route};
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// Header fields that a message may have; hyper's default is 100.
+pub(super) const MOST_HEADERS: usize = 256;
+
+/// What every connection shares.
+pub(super) struct Shared {
+    pub(super) routes: Routes,
+    pub(super) tape: Option<Arc<dyn Tape>>,
+    pub(super) answerer: Option<Arc<dyn Answerer>>,
+    /// None when nothing may be asked of an upstream.
+    pub(super) client: Option<UpstreamClient>,
+    pub(super) markers: Arc<[Bytes]>,
+    pub(super) exchanges: AtomicU32,
+    /// Exchanges that end from now on end because the proxy does.
+    pub(super) breaking: Arc<AtomicBool>,
+}
+
+/// A running proxy. Dropping it stops it without grace.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    dialed: Arc<AtomicU32>,
+    address: SocketAddr,
+    stop: watch::Sender<Option<Duration>>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free loopback port (or `port`).
+    ///
+    /// # Errors
+    /// When the port is taken, or an upstream's origin is not an http or https URL.
+    pub async fn start(config: ProxyConfig, port: u16) -> io::Result<Proxy> {
+        for upstream in &config.routes.0 {
+            route::address(upstream, "/")
+                .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}"))
+        })?;
+        let address = listener.local_addr()?;
+        let dialed = Arc::new(AtomicU32::new(0));
+        let shared = Arc::new(Shared {
+            routes: config.routes,
+            tape: config.tape,
+            answerer: config.answerer,
+            client: config.may_dial.then(|| client(dialed.clone())),
+            markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
+            exchanges: AtomicU32::new(0),
+            breaking: Arc::new(AtomicBool::new(false)),
+        });
+        let (stop, stopped) = watch::channel(None);
+        let accepting = tokio::spawn(accept(listener, shared.clone(), stopped));
+        Ok(Proxy { shared, dialed, address, stop, accepting })
+    }
+
+    /// `http://127.0.0.1:PORT`, without a trailing slash.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Exchanges begun so far.
+    pub fn exchanges(&self) -> u32 {
+        self.shared.exchanges.load(Ordering::Relaxed)
+    }
+
+    /// Connections opened to upstreams so far.
+    pub fn dialed(&self) -> u32 {
+        self.dialed.load(Ordering::Relaxed)
+    }
+
+    /// Stops accepting, lets exchanges under way end for at most `grace`, then breaks them off (recorded as far as
+    /// they got).
+    pub async fn stop(self, grace: Duration) {
+        // An error says that the accepting task is gone already.
+        let _ = self.stop.send(Some(grace));
+        let _ = self.accepting.await;
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Duration>>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, shared.clone(), stop.clone()));
+                }
+                // Out of file descriptors, most likely: agents wait in the backlog until there are some again.
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            },
+            Some(_) = connections.join_next() => {}
+            _ = stop.changed() => break,
+        }
+    }
+    drop(listener);
+    let grace = stop.borrow().unwrap_or_default();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(grace, ended).await.is_err() {
+        shared.breaking.store(true, Ordering::Relaxed);
+        connections.shutdown().await;
+    }
+}
+
+async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Duration>>) {
+    // Without it small frames wait for the agent's acknowledgements; a socket that refuses still works.
+    let _ = stream.set_nodelay(true);
+    let wire = WireState::new(Reads::Requests);
+    let stream = TokioIo::new(Wire::new(stream, wire.clone()));
+    let service = service_fn(move |request| answer(shared.clone(), wire.clone(), request));
+    let serving = http1::Builder::new()
+        .preserve_header_case(true)
+        .auto_date_header(false)
+        .max_headers(MOST_HEADERS)
+        .serve_connection(stream, service);
+    let mut serving = std::pin::pin!(serving);
+    // How a connection ends is told by its exchanges; a connection without one is nobody's concern.
+    tokio::select! {
+        biased;
+        _ = serving.as_mut() => return,
+        _ = stop.changed() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
+}

@@ -1,0 +1,99 @@
+//! Which upstream a path stands for: `/PROVIDER/rest?query`, with an optional `/r/NAME` before it.
+
+use super::Routes;
+use crate::exchange::Upstream;
+use http::Uri;
+
+/// A request's way: who gets it, and the path and query that go there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Way {
+    pub(super) upstream: Upstream,
+    pub(super) target: String,
+}
+
+/// Finds the upstream of a request by the first segment of its path; none when no route has that name.
+pub(super) fn resolve(routes: &Routes, uri: &Uri) -> Option<Way> {
+    let whole = uri.path_and_query().map_or("/", |target| target.as_str());
+    by_prefix(routes, whole).or_else(|| {
+        let (_, named) = whole.strip_prefix("/r/")?.split_once('/')?;
+        by_prefix(routes, whole.get(whole.len() - named.len() - 1..)?)
+    })
+}
+
+fn by_prefix(routes: &Routes, whole: &str) -> Option<Way> {
+    let path = whole.strip_prefix('/')?;
+    let end = path.find(['/', '?']).unwrap_or(path.len());
+    let (provider, rest) = path.split_at(end);
+    let upstream = routes.0.iter().find(|upstream| upstream.provider == provider)?;
+    let target = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
+    Some(Way { upstream: upstream.clone(), target })
+}
+
+/// The address of a target at an upstream.
+///
+/// # Errors
+/// Says what is wrong with the origin.
+pub(super) fn address(upstream: &Upstream, target: &str) -> Result<Uri, String> {
+    let origin = upstream.origin.trim_end_matches('/');
+    let uri: Uri = format!("{origin}{target}")
+        .parse()
+        .map_err(|error| format!("the upstream of `{}`, {origin}, is no URL: {error}", upstream.provider))?;
+    match (uri.scheme_str(), uri.authority()) {
+        (Some("http" | "https"), Some(_)) => Ok(uri),
+        _ => Err(format!(
+            "the upstream of `{}`, {origin}, must be http://HOST or https://HOST",
+            upstream.provider
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes() -> Routes {
+        let to = |provider: &str| Upstream {
+            provider: provider.into(),
+            origin: format!("https://api.{provider}.test"),
+        };
+        Routes(vec![to("openai"), to("anthropic")])
+    }
+
+    fn way(target: &str) -> Option<(String, String)> {
+        resolve(&routes(), &target.parse().unwrap()).map(|way| (way.upstream.provider, way.target))
+    }
+
+    #[test]
+    fn the_first_segment_names_the_upstream_and_the_rest_goes_there() {
+        let cases = [
+            ("/openai/v1/chat/completions", "openai", "/v1/chat/completions"),
+            ("/anthropic/v1/messages?beta=true&x=%2F", "anthropic", "/v1/messages?beta=true&x=%2F"),
+            ("/openai", "openai", "/"),
+            ("/openai/", "openai", "/"),
+            ("/openai?a=b", "openai", "/?a=b"),
+            ("/openai//double//slash", "openai", "//double//slash"),
+            ("/r/run-1/openai/v1/x?q", "openai", "/v1/x?q"),
+            ("http://127.0.0.1:9/openai/v1", "openai", "/v1"),
+        ];
+        for (asked, provider, target) in cases {
+            assert_eq!(way(asked), Some((provider.into(), target.into())), "{asked}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_have_no_way() {
+        for asked in ["/", "/v1/chat", "/openaix/v1", "/r/openai", "/r/run/other/v1", "*"] {
+            assert_eq!(way(asked), None, "{asked}");
+        }
+    }
+
+    #[test]
+    fn an_origin_must_be_an_http_url() {
+        let at = |origin: &str| address(&Upstream { provider: "p".into(), origin: origin.into() }, "/v1?q=1");
+        assert_eq!(at("https://h:8443").unwrap(), "https://h:8443/v1?q=1");
+        assert_eq!(at("http://h/base/").unwrap(), "http://h/base/v1?q=1");
+        for origin in ["", "h", "ftp://h", "http://", "https://a b"] {
+            assert!(at(origin).unwrap_err().contains("upstream of `p`"), "{origin}");
+        }
+    }
+}

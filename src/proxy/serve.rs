@@ -1,0 +1,95 @@
+//! Canned answers: recorded bytes at their times.
+
+use super::tee::BrokenOff;
+use super::{Canned, CannedEnd, head};
+use bytes::Bytes;
+use hyper::body::Frame;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Sleep;
+
+/// The bytes of a canned answer, each frame after its delay.
+pub(super) struct CannedBody {
+    frames: VecDeque<(Duration, Bytes)>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    end: Option<CannedEnd>,
+}
+
+impl CannedBody {
+    pub(super) fn new(frames: Vec<(Duration, Bytes)>, end: CannedEnd) -> CannedBody {
+        CannedBody { frames: frames.into(), sleep: None, end: Some(end) }
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let Some((delay, _)) = self.frames.front() else {
+            return Poll::Ready(match self.end.take() {
+                Some(CannedEnd::Broken) => Some(Err(BrokenOff("as recorded".into()))),
+                Some(CannedEnd::Trailers(fields)) => Some(Ok(Frame::trailers(head::to_map(&fields)))),
+                Some(CannedEnd::Complete) | None => None,
+            });
+        };
+        if !delay.is_zero() {
+            let delay = *delay;
+            let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep(delay)));
+            ready!(sleep.as_mut().poll(cx));
+            self.sleep = None;
+        }
+        Poll::Ready(self.frames.pop_front().map(|(_, bytes)| Ok(Frame::data(bytes))))
+    }
+}
+
+/// Makes a canned answer's content-length that of its bytes, if it has one and is to end in order; one that breaks
+/// off keeps the length it was recorded with.
+pub(super) fn true_length(canned: &mut Canned) {
+    let total: usize = canned.frames.iter().map(|(_, bytes)| bytes.len()).sum();
+    let stated = canned.head.headers.get("content-length");
+    if canned.end != CannedEnd::Broken && stated.is_some_and(|stated| stated.trim() != total.to_string()) {
+        canned.head.headers.set("content-length", total.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::{HeaderList, ResponseHead, Source};
+
+    fn canned(length: &str, end: CannedEnd) -> Canned {
+        let headers = HeaderList(vec![
+            ("Content-Length".into(), length.into()),
+            ("Transfer-Encoding".into(), "chunked".into()),
+        ]);
+        Canned {
+            source: Source::Refused,
+            head: ResponseHead { status: 200, headers },
+            frames: vec![(Duration::ZERO, Bytes::from_static(b"abc"))],
+            end,
+        }
+    }
+
+    #[test]
+    fn only_an_answer_that_ends_in_order_has_its_length_made_true() {
+        for (end, length) in [(CannedEnd::Complete, "3"), (CannedEnd::Broken, "99")] {
+            let mut canned = canned("99", end);
+            true_length(&mut canned);
+            let want = [("Content-Length", length), ("Transfer-Encoding", "chunked")];
+            assert_eq!(canned.head.headers.iter().collect::<Vec<_>>(), want);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broken_end_is_an_error_and_a_whole_one_is_not() {
+        for (end, fails) in [(CannedEnd::Broken, true), (CannedEnd::Complete, false)] {
+            let mut body = CannedBody::new(vec![(Duration::from_millis(1), Bytes::from_static(b"a"))], end);
+            let first = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
+            assert_eq!(first.unwrap().unwrap().into_data().unwrap(), "a");
+            let last = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
+            assert_eq!(last.is_some_and(|frame| frame.is_err()), fails);
+        }
+    }
+}
