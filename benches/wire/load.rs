@@ -11,10 +11,11 @@ use std::time::Instant;
 /// Words that compress as prose does.
 pub fn words(seed: u64, length: usize) -> String {
     const STEMS: [&str; 48] = [
-        "order", "refund", "the", "of", "customer", "policy", "amount", "is", "in", "cents", "window", "days",
-        "laptop", "broken", "please", "check", "status", "shipped", "to", "address", "and", "risk", "score", "low",
-        "high", "function", "return", "value", "list", "index", "error", "while", "reading", "file", "path", "line",
-        "number", "test", "failed", "with", "message", "expected", "found", "at", "module", "import", "class", "self",
+        "order", "refund", "the", "of", "customer", "policy", "amount", "is", "in", "cents", "window",
+        "days", "laptop", "broken", "please", "check", "status", "shipped", "to", "address", "and", "risk",
+        "score", "low", "high", "function", "return", "value", "list", "index", "error", "while", "reading",
+        "file", "path", "line", "number", "test", "failed", "with", "message", "expected", "found", "at",
+        "module", "import", "class", "self",
     ];
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut out = String::with_capacity(length + 12);
@@ -80,7 +81,11 @@ impl Connection {
         let took = start.elapsed().as_secs_f64() * 1e6;
         let wanted = format!("nonce={nonce}:");
         let right = memchr::memmem::find(&answer, wanted.as_bytes()).is_some();
-        assert!(right, "wrong answer ({status}): {}", String::from_utf8_lossy(&answer[..answer.len().min(400)]));
+        assert!(
+            right,
+            "wrong answer ({status}): {}",
+            String::from_utf8_lossy(&answer[..answer.len().min(400)])
+        );
         took
     }
 
@@ -97,8 +102,11 @@ impl Connection {
             let now = now_us();
             first.get_or_insert_with(|| start.elapsed().as_secs_f64() * 1e6);
             for at in memchr::memmem::find_iter(&data, b" t=") {
-                let digits: String =
-                    data[at + 3..].iter().take_while(|b| b.is_ascii_digit()).map(|b| char::from(*b)).collect();
+                let digits: String = data[at + 3..]
+                    .iter()
+                    .take_while(|b| b.is_ascii_digit())
+                    .map(|b| char::from(*b))
+                    .collect();
                 if let Ok(sent) = digits.parse::<u64>() {
                     transits.push(now.saturating_sub(sent) as f64);
                 }

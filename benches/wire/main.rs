@@ -19,7 +19,9 @@ fn main() {
     let port = || flag("--port").and_then(|p| p.parse().ok()).unwrap_or(0);
     match word {
         "serve-upstream" => return upstream::serve(port()),
-        "serve-floor" => return baseline::floor(port(), &flag("--upstream").unwrap_or_default(), flag("--tee")),
+        "serve-floor" => {
+            return baseline::floor(port(), &flag("--upstream").unwrap_or_default(), flag("--tee"));
+        }
         "serve-map" => return baseline::map(port(), &flag("--bodies").unwrap_or_default()),
         "wait" => return subject::wait(),
         "stamp" => return println!("{}", subject::now_us()),

@@ -242,7 +242,8 @@ fn conversation(lane: u64, turns: usize) -> impl Iterator<Item = Bytes> {
     (0..turns).map(move |turn| {
         if turn > 0 {
             let before = lane * 1_000_000 + turn as u64 - 1;
-            let answer: serde_json::Value = serde_json::from_str(&json_answer(&before.to_string())).expect("answer");
+            let answer: serde_json::Value =
+                serde_json::from_str(&json_answer(&before.to_string())).expect("answer");
             messages.push_str(&format!(",{}", answer["choices"][0]["message"]));
         }
         let nonce = lane * 1_000_000 + turn as u64;
@@ -259,7 +260,10 @@ fn conversation(lane: u64, turns: usize) -> impl Iterator<Item = Bytes> {
 
 /// Disk of one long conversation.
 pub fn disk(setup: &Setup) {
-    head("one conversation that re-sends its history", &["on the wire", "run directory", "growth", "peak memory"]);
+    head(
+        "one conversation that re-sends its history",
+        &["on the wire", "run directory", "growth", "peak memory"],
+    );
     let lengths: &[usize] = if setup.quick { &[50, 100] } else { &[50, 100, 200, 400, 800] };
     let mut before: Option<u64> = None;
     for &turns in lengths {
@@ -303,7 +307,8 @@ fn recording(bodies: Vec<Bytes>, connections: usize) -> Recording {
     let store = tempfile::tempdir().expect("store");
     let upstream = Subject::own(&["serve-upstream"]);
     let origin = format!("http://127.0.0.1:{}", upstream.port);
-    let retake = Subject::retake(&store.path().join("store"), &["run", "--name", "bench", "--upstream", &origin]);
+    let retake =
+        Subject::retake(&store.path().join("store"), &["run", "--name", "bench", "--upstream", &origin]);
     many(retake.port, RETAKE_CHAT, connections, bodies.len(), |i| bodies[i as usize].clone());
     retake.stop();
     upstream.stop();

@@ -23,6 +23,8 @@ pub(super) struct Going {
     pub(super) wire: WireState,
     pub(super) delivery: Option<Delivery>,
     pub(super) method: Method,
+    /// The answerer is to see the whole answer before the agent sees any of it.
+    pub(super) hold: bool,
     abandonment: Abandonment,
 }
 
@@ -73,6 +75,7 @@ pub(super) async fn answer(
         wire,
         delivery: None,
         method: parts.method.clone(),
+        hold: false,
     };
     if let Some(tape) = &shared.tape {
         tape.room().await;
@@ -125,7 +128,8 @@ async fn ask(
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
             Err(BrokenOff("closed without an answer, as recorded".into()))
         }
-        Answer::Forward { body: other, upstream } => {
+        Answer::Forward { body: other, upstream, hold } => {
+            going.hold = hold;
             going.ledger.forwards(other.clone(), upstream.clone());
             let upstream = upstream.unwrap_or(asking.upstream);
             let body = SentBody::Whole((!body.is_empty()).then_some(body));
@@ -180,7 +184,7 @@ fn refusal(kind: &str, message: &str) -> Canned {
 }
 
 /// Answers without an upstream.
-async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Response<AnswerBody> {
+pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Response<AnswerBody> {
     let mut status =
         StatusCode::from_u16(canned.head.status).ok().filter(|status| !status.is_informational());
     if status.is_none() {

@@ -1,19 +1,21 @@
 //! Sends a request upstream and passes the answer on.
 
-use super::answer::{Going, finish_without_body, scan_for};
+use super::answer::{Going, finish_without_body, scan_for, serve};
 use super::ledger::Outcome;
 use super::refuse::has_body;
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup, chain};
 use super::upstream::UpstreamClient;
 use super::wire::WireState;
-use super::{head, listen::Shared};
-use crate::exchange::{BodyEnd, Fault, ResponseHead};
+use super::{Canned, CannedEnd, SeenResponse, head, listen::Shared};
+use crate::exchange::{BodyEnd, Fault, ResponseHead, Source};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
 use http::{Request, Response, Uri, Version, request};
-use hyper::body::{Body, Incoming};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming};
 use hyper_util::client::legacy::Error as ClientError;
+use std::time::Duration;
 
 /// A request as the agent made it, under the address that it goes to.
 pub(super) fn readdressed(agent: request::Parts, to: Uri, body: SentBody) -> Request<SentBody> {
@@ -73,6 +75,9 @@ async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>
         status: parts.status.as_u16(),
         headers: head::header_list(parts.extensions.get::<WireState>(), &parts.headers),
     };
+    if going.hold {
+        return held(shared, going, seen, head_us, body).await;
+    }
     parts.version = Version::HTTP_11;
     parts.headers = head::passed_on(&parts.headers);
     parts.extensions = head::carried(parts.extensions);
@@ -90,4 +95,52 @@ async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>
     };
     let tee = Tee::new(Spring::Upstream(body), setup);
     Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
+}
+
+/// Reads a whole answer, shows it to the answerer, and passes on that or what the answerer gives instead.
+async fn held(
+    shared: &Shared,
+    going: Going,
+    seen: ResponseHead,
+    head_us: u64,
+    mut body: Incoming,
+) -> Response<AnswerBody> {
+    let mut frames = Vec::new();
+    let mut end = BodyEnd::Complete;
+    while let Some(frame) = body.frame().await {
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => frames.push((data, going.ledger.now_us())),
+            Ok(Err(other)) => {
+                let fields = other.trailers_ref().map(head::from_map).unwrap_or_default();
+                end = BodyEnd::Trailers { fields };
+            }
+            Err(error) => {
+                end = BodyEnd::Error { what: chain(&error) };
+                break;
+            }
+        }
+    }
+    let end_us = going.ledger.now_us();
+    let whole = SeenResponse {
+        id: going.ledger.id(),
+        source: Source::Live,
+        head: Some(seen.clone()),
+        fault: None,
+        head_us,
+        frames,
+        end,
+        end_us,
+    };
+    let instead = going.delivery.as_ref().and_then(|delivery| delivery.answerer.inspect(&whole));
+    let canned = instead.unwrap_or_else(|| Canned {
+        source: Source::Live,
+        head: seen,
+        frames: whole.frames.into_iter().map(|(data, _)| (Duration::ZERO, data)).collect(),
+        end: match whole.end {
+            BodyEnd::Complete => CannedEnd::Complete,
+            BodyEnd::Trailers { fields } => CannedEnd::Trailers(fields),
+            _ => CannedEnd::Broken,
+        },
+    });
+    serve(shared, going, canned).await
 }

@@ -78,6 +78,11 @@ impl Ledger {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Which exchange this is.
+    pub(super) fn id(&self) -> ExchangeId {
+        self.id
+    }
+
     /// Microseconds since the exchange started.
     pub(super) fn now_us(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)

@@ -105,7 +105,14 @@ pub enum Answer {
     /// Close the connection without an answer: a recorded refusal or reset.
     Close(Source, Fault),
     /// Send it upstream; `body` when other bytes are to go than the agent sent.
-    Forward { body: Option<Bytes>, upstream: Option<Upstream> },
+    Forward {
+        /// Goes in the place of the agent's body.
+        body: Option<Bytes>,
+        /// Where it goes, when not where the agent's path says.
+        upstream: Option<Upstream>,
+        /// True to read the whole answer and let [`Answerer::inspect`] see it before the agent has any of it.
+        hold: bool,
+    },
 }
 
 /// Who answers instead of the upstream.
@@ -114,6 +121,8 @@ pub trait Answerer: Send + Sync + 'static {
     fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer>;
     /// The agent has the last byte of this exchange's answer, or hung up.
     fn delivered(&self, id: ExchangeId);
+    /// A forwarded answer that was held back, before the agent has any of it; another answer to give instead, if any.
+    fn inspect(&self, seen: &SeenResponse) -> Option<Canned>;
     /// A forwarded answer came to its end (whole or not), before the agent has its last byte.
     fn answered(&self, seen: &SeenResponse);
 }

@@ -68,7 +68,7 @@ impl Bodies {
                 stand_ins.extend(known.map(|(_, s)| (index, s.clone())));
                 continue;
             }
-            let redacted = redactor.bytes(&raw[split.range(index, raw.len())]);
+            let redacted = redactor.bytes(&raw[split.range(index)]);
             ids.push(run.put_part(&redacted.bytes));
             stand_ins.extend(redacted.stand_ins.into_iter().map(|s| (index, s)));
             untouched += redacted.untouched;

@@ -8,7 +8,7 @@ use super::tally::{Fenced, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Source, SpanContext, StandIn, Upstream, encoding};
-use crate::proxy::{Answer, Answerer, Asked, BoxFuture, SeenResponse};
+use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::edit::FaultKind;
@@ -67,7 +67,7 @@ struct State {
     matcher: Matcher<RecordedRun>,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
-    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, Bytes)>,
+    asked_live: HashMap<ExchangeId, &'static dyn Dialect>,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
     tally: Tally,
@@ -186,7 +186,8 @@ impl Player {
             && step > to
         {
             self.state().tally.stopped_at = Some(to);
-            return self.halt(asked, Some(dialect), Stop::Reached, &format!("stopped after step {to}, as asked (--to)"));
+            let why = format!("retake: stopped after step {to}, as asked (--to)");
+            return Answer::Serve(self.halt(Some(dialect), Stop::Reached, &why));
         }
         let Some(turn_ref) = outline.turn(lane, turn) else {
             return self.miss(asked, Some(dialect), lost_decision());
@@ -196,7 +197,7 @@ impl Player {
             Some(blocks) => calls(blocks),
             None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
         };
-        if let Some(answer) = self.fenced(asked, dialect, &asks_for, step) {
+        if let Some(answer) = self.fenced(dialect, &asks_for, step) {
             return answer;
         }
         let attempts = &turn_ref.attempts;
@@ -270,8 +271,8 @@ impl Player {
             state.tally.live_limit = true;
             let live = state.tally.live;
             drop(state);
-            let why = format!("the limit of live calls is reached (--max-live {live})");
-            return self.halt(asked, Some(dialect), Stop::LiveLimit, &why);
+            let why = format!("retake: the limit of live calls is reached (--max-live {live})");
+            return Answer::Serve(self.halt(Some(dialect), Stop::LiveLimit, &why));
         }
         let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
             Ok(outgoing) => outgoing,
@@ -291,7 +292,7 @@ impl Player {
             }
         }
         state.tally.live += 1;
-        state.asked_live.insert(asked.id, (dialect, body));
+        state.asked_live.insert(asked.id, dialect);
         let upstream = self
             .options
             .upstream
@@ -354,15 +355,13 @@ impl Player {
 
     fn fenced(
         &self,
-        asked: &Asked,
         dialect: &'static dyn Dialect,
         asks_for: &[String],
         step: Option<u32>,
     ) -> Option<Answer> {
         let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
         self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step });
-        let why = format!("stopped before {tool} would run (--fence {tool})");
-        Some(self.halt(asked, Some(dialect), Stop::Fence, &why))
+        Some(Answer::Serve(self.halt(Some(dialect), Stop::Fence, &fence_message(tool))))
     }
 
     fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
@@ -370,24 +369,16 @@ impl Player {
         if let Some(near) = miss.nearest.first() {
             text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn, near.why));
             if !near.path.is_empty() {
-                text.push_str(&format!(
-                    " ({}: recorded {}, now {})",
-                    near.path, near.recorded, near.live
-                ));
+                text.push_str(&format!(" ({}: recorded {}, now {})", near.path, near.recorded, near.live));
             }
         }
         self.state().tally.misses.push(miss);
-        self.halt(asked, dialect, Stop::Miss, &text)
+        let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
+        Answer::Serve(self.halt(dialect, Stop::Miss, &text))
     }
 
     /// Refuses a request and lets the agent be stopped.
-    fn halt(
-        &self,
-        asked: &Asked,
-        dialect: Option<&'static dyn Dialect>,
-        why: Stop,
-        message: &str,
-    ) -> Answer {
+    fn halt(&self, dialect: Option<&'static dyn Dialect>, why: Stop, message: &str) -> Canned {
         self.state().tally.refused += 1;
         self.stop.send_if_modified(|stop| {
             let first = *stop == Stop::No;
@@ -396,7 +387,6 @@ impl Player {
             }
             first
         });
-        let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
         let body = match dialect {
             Some(dialect) => dialect.render_error(422, message),
             None => Bytes::from(serde_json::json!({ "error": { "message": message } }).to_string()),
@@ -411,7 +401,8 @@ impl Player {
             Stop::LiveLimit => "retake: the limit of live calls is reached",
             Stop::Reached => "retake: the replay has reached its last step",
         };
-        self.halt(asked, None, Stop::Miss, why)
+        let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
+        Answer::Serve(self.halt(dialect, Stop::Miss, why))
     }
 }
 
@@ -440,34 +431,34 @@ impl Answerer for Player {
         state.hand_out(decisions);
     }
 
-    fn answered(&self, seen: &SeenResponse) -> Option<Answer> {
-        let (dialect, body) = self.state().asked_live.remove(&seen.id)?;
-        let mut answer = ModelAnswer::default();
-        if let Some(head) = &seen.head {
-            let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
-            answer = read_answer_body(dialect, head, &bytes);
-        }
-        if let Some(error) = &answer.error {
-            self.state().tally.live_errors.push(error.clone());
-        }
-        let asks_for = calls(&answer.blocks);
-        {
-            let mut state = self.state();
-            state.matcher.answered_live(seen.id, &answer);
-        }
-        let request = dialect.read_request(&body).ok()?;
-        let asked = Asked {
-            id: seen.id,
-            upstream: Upstream { provider: String::new(), origin: String::new() },
-            head: crate::exchange::RequestHead {
-                method: String::new(),
-                target: request.model,
-                headers: Default::default(),
-            },
-            body,
-        };
-        self.fenced(&asked, dialect, &asks_for, None)
+    fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
+        let dialect = self.state().asked_live.get(&seen.id).copied()?;
+        let answer = live_answer(dialect, seen);
+        let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
+        let why = fence_message(&tool);
+        self.state().tally.fenced = Some(Fenced { tool, step: None });
+        Some(self.halt(Some(dialect), Stop::Fence, &why))
     }
+
+    fn answered(&self, seen: &SeenResponse) {
+        let mut state = self.state();
+        let Some(dialect) = state.asked_live.remove(&seen.id) else { return };
+        let answer = live_answer(dialect, seen);
+        if let Some(error) = &answer.error {
+            state.tally.live_errors.push(error.clone());
+        }
+        state.matcher.answered_live(seen.id, &answer);
+    }
+}
+
+fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
+    let Some(head) = &seen.head else { return ModelAnswer::default() };
+    let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
+    read_answer_body(dialect, head, &bytes)
+}
+
+fn fence_message(tool: &str) -> String {
+    format!("retake: stopped before {tool} would run (--fence {tool})")
 }
 
 fn calls(blocks: &[Block]) -> Vec<String> {
@@ -489,15 +480,11 @@ fn inject(
     match kind {
         FaultKind::Status(status) => {
             let body = dialect.render_error(status, "injected by retake");
-            match serve::own(status, body, source) {
-                Answer::Serve(mut canned) => {
-                    // An injected fault is to be handled as a real one would be: the agent may retry.
-                    canned.head.headers.remove("x-should-retry");
-                    canned.head.headers.push("retry-after", "0");
-                    Answer::Serve(canned)
-                }
-                other => other,
-            }
+            let mut canned = serve::own(status, body, source);
+            // An injected fault is to be handled as a real one would be: the agent may retry.
+            canned.head.headers.remove("x-should-retry");
+            canned.head.headers.push("retry-after", "0");
+            Answer::Serve(canned)
         }
         FaultKind::Timeout => Answer::Close(source, crate::exchange::Fault::Abandoned),
         FaultKind::Cut(events) => serve::cut(recorded, run, id, events),

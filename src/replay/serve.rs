@@ -102,8 +102,7 @@ pub fn recorded(
 fn zero_retry_after(headers: &mut HeaderList) -> bool {
     let mut changed = false;
     for (name, value) in &mut headers.0 {
-        let is_wait =
-            name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms");
+        let is_wait = name.eq_ignore_ascii_case("retry-after") || name.eq_ignore_ascii_case("retry-after-ms");
         if is_wait && value != "0" {
             *value = "0".into();
             changed = true;
@@ -151,7 +150,7 @@ fn replace_all(haystack: &[u8], needle: &[u8], with: &[u8]) -> Vec<u8> {
 }
 
 /// A plain answer of retake's own, with a JSON body.
-pub fn own(status: u16, body: Bytes, source: Source) -> Answer {
+pub fn own(status: u16, body: Bytes, source: Source) -> Canned {
     let headers = HeaderList(vec![
         ("content-type".into(), "application/json".into()),
         ("content-length".into(), body.len().to_string()),
@@ -160,7 +159,7 @@ pub fn own(status: u16, body: Bytes, source: Source) -> Answer {
         ("x-retake".into(), "refused".into()),
     ]);
     let frames = vec![(Duration::ZERO, body)];
-    Answer::Serve(Canned { source, head: ResponseHead { status, headers }, frames, end: CannedEnd::Complete })
+    Canned { source, head: ResponseHead { status, headers }, frames, end: CannedEnd::Complete }
 }
 
 /// An edited answer, in the dress of the recorded one.
