@@ -1,0 +1,119 @@
+//! The official Python SDKs, pinned, through record, replay, fork and diff.
+
+use crate::support::env::{TestEnv, project};
+use crate::support::refund_model::RefundModel;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+const PINNED: [&str; 2] = ["openai==3.52.0", "anthropic==2.11.0"];
+const TASK: &str = "My laptop from order A123 is broken, refund me";
+const DONE: &str = "Done. I refunded $4999 for order A123.\n";
+
+/// A Python with the pinned SDKs, in a virtual environment that is made on first use.
+fn python() -> &'static PathBuf {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let home = project().join("target/sdk-venv");
+        let python = home.join("bin/python");
+        let ready = home.join("ready");
+        if std::fs::read_to_string(&ready).is_ok_and(|text| text == PINNED.join(" ")) {
+            return python;
+        }
+        let run = |command: &mut Command| {
+            let output = command.output().expect("python3 is needed for the SDK tests");
+            let text = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{command:?}: {text}");
+        };
+        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
+        run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(PINNED));
+        std::fs::write(&ready, PINNED.join(" ")).expect("write");
+        python
+    })
+}
+
+fn agent(name: &str) -> [String; 3] {
+    let script = project().join("tests/it/agents").join(name);
+    [python().display().to_string(), script.display().to_string(), TASK.to_string()]
+}
+
+fn round(script: &str, mode: &str, stream: &str) {
+    let model = RefundModel::start();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("MODE", mode);
+    env.set("STREAM", stream);
+    let agent = agent(script);
+    let command = |verb: &[&str]| -> Vec<String> {
+        let verb = verb.iter().map(|s| s.to_string());
+        verb.chain(["--".to_string()]).chain(agent.iter().cloned()).collect()
+    };
+
+    let ran = env.retake(command(&["run", "--name", "refund"])).expect(0);
+    assert_eq!(ran.out, DONE);
+    assert_eq!(model.asked(), 5);
+    let shown = env.retake(["show", "refund.1", "--json"]).expect(0).json();
+    assert_eq!(shown["steps"].as_array().map(Vec::len), Some(10), "{shown}");
+
+    let before = model.connections();
+    let replayed = env.retake(["replay", "refund.1"]).expect(0);
+    assert_eq!(replayed.out, DONE);
+    assert!(replayed.err.contains("10/10 steps"), "{}", replayed.err);
+    assert!(replayed.err.contains("check_fraud"), "the varying result is pinned: {}", replayed.err);
+    assert_eq!(model.connections(), before, "a replay never dials out");
+
+    let asked = model.asked();
+    let forked = env.retake(["fork", "refund.1", "--set", "7:result.risk=\"high\""]).expect(0);
+    assert!(forked.out.contains("escalated to a human reviewer"), "{}", forked.all());
+    assert_eq!(model.asked() - asked, 1, "only the call that depends on the edit is asked again");
+
+    let asked = model.asked();
+    let fixed = env.retake(["fork", "refund.1", "--set", "6..:system+=Amounts are in cents."]).expect(0);
+    assert!(fixed.out.contains("$49.99"), "{}", fixed.all());
+    assert_eq!(model.asked() - asked, 3);
+
+    let differs = env.retake(["diff", "refund.1", "refund.2"]).expect(1);
+    assert!(differs.out.contains("\"low\"") && differs.out.contains("\"high\""), "{}", differs.out);
+    let again = env.retake(["replay", "refund.2"]).expect(0);
+    assert!(again.out.contains("escalated"), "{}", again.all());
+}
+
+#[test]
+fn openai_sync() {
+    round("openai_refund.py", "sync", "0");
+}
+
+#[test]
+fn openai_sync_streamed() {
+    round("openai_refund.py", "sync", "1");
+}
+
+#[test]
+fn openai_async() {
+    round("openai_refund.py", "async", "0");
+}
+
+#[test]
+fn openai_async_streamed() {
+    round("openai_refund.py", "async", "1");
+}
+
+#[test]
+fn anthropic_sync() {
+    round("anthropic_refund.py", "sync", "0");
+}
+
+#[test]
+fn anthropic_sync_streamed() {
+    round("anthropic_refund.py", "sync", "1");
+}
+
+#[test]
+fn anthropic_async() {
+    round("anthropic_refund.py", "async", "0");
+}
+
+#[test]
+fn anthropic_async_streamed() {
+    round("anthropic_refund.py", "async", "1");
+}
