@@ -1,10 +1,16 @@
 //! Bytes to meaning: one provider's protocol a file, behind one trait. Pure and synchronous.
 
 pub mod conversation;
+pub mod keys;
 pub mod sse;
+pub mod summary;
 
 mod anthropic;
+mod content;
+mod frames;
 mod openai_chat;
+mod reply;
+mod surgery;
 
 use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;

@@ -1,0 +1,60 @@
+//! What the dialects share when they write an answer: events, and how text is cut into deltas.
+
+use super::RenderedAnswer;
+use crate::exchange::canon::text_of_value;
+use serde_json::Value;
+
+/// Characters of text in one delta.
+const PIECE: usize = 24;
+
+/// A stream under construction.
+#[derive(Default)]
+pub(super) struct Frames {
+    body: String,
+    cuts: Vec<usize>,
+}
+
+impl Frames {
+    /// An event without a name.
+    pub(super) fn data(&mut self, data: &Value) {
+        self.text(&format!("data: {}\n\n", text_of_value(data)));
+    }
+
+    /// An event named as its data's `type`.
+    pub(super) fn named(&mut self, data: &Value) {
+        let name = data.get("type").and_then(Value::as_str).unwrap_or_default();
+        self.text(&format!("event: {name}\ndata: {}\n\n", text_of_value(data)));
+    }
+
+    /// An event as it is.
+    pub(super) fn text(&mut self, event: &str) {
+        self.body.push_str(event);
+        self.cuts.push(self.body.len());
+    }
+
+    pub(super) fn into_answer(self) -> RenderedAnswer {
+        RenderedAnswer {
+            content_type: "text/event-stream; charset=utf-8",
+            body: self.body.into(),
+            cuts: self.cuts,
+        }
+    }
+}
+
+impl RenderedAnswer {
+    /// A body in one frame.
+    pub(super) fn whole(content_type: &'static str, body: String) -> RenderedAnswer {
+        RenderedAnswer { content_type, cuts: vec![body.len()], body: body.into() }
+    }
+}
+
+/// Cuts a text into deltas.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let end = rest.char_indices().nth(PIECE).map_or(rest.len(), |(at, _)| at);
+        let (piece, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}

@@ -1,0 +1,199 @@
+//! Answers into the normal form. A stream is first put together to the completion that it stands for, so that both
+//! are read by the same code.
+
+use super::request::blocks;
+use crate::dialect::conversation::{Block, ModelAnswer, Usage};
+use crate::dialect::reply::{self, Reply};
+use crate::dialect::sse::Event;
+use crate::exchange::ResponseHead;
+use crate::exchange::canon::text_of_value;
+use crate::exchange::json::{self, Node};
+use serde_json::{Map, Value, json};
+
+pub(super) fn read(head: &ResponseHead, body: &[u8]) -> ModelAnswer {
+    match reply::open(head, body) {
+        Reply::Whole(bytes) if head.status >= 400 => {
+            let (error, whole) = reply::error_of(head.status, &bytes);
+            ModelAnswer { error: Some(error), whole, ..ModelAnswer::default() }
+        }
+        Reply::Whole(bytes) => json::parse(&bytes).map(|root| completion(&root)).unwrap_or_default(),
+        Reply::Stream(events) => stream(&events),
+    }
+}
+
+/// Reads a completion that is there whole.
+fn completion(root: &Node<'_>) -> ModelAnswer {
+    let mut choices: Vec<&Node<'_>> = root.get("choices").iter().flat_map(|c| c.elements()).collect();
+    choices.sort_by_key(|c| c.u64_of("index").unwrap_or_default());
+    let said = |c: &Node<'_>| c.get("message").map(blocks).unwrap_or_default();
+    let stop = |c: &Node<'_>| c.str_of("finish_reason").map(str::to_string);
+    let mut answer = ModelAnswer {
+        blocks: choices.first().map(|c| said(c)).unwrap_or_default(),
+        stop_reason: choices.first().and_then(|c| stop(c)),
+        usage: root.get("usage").and_then(usage),
+        model: root.str_of("model").map(str::to_string),
+        id: root.str_of("id").map(str::to_string),
+        error: None,
+        whole: true,
+    };
+    if choices.is_empty() && root.get("error").is_some_and(|e| !e.is_empty()) {
+        answer.error = reply::said_error(root);
+    }
+    for choice in choices.iter().skip(1) {
+        let index = choice.u64_of("index").unwrap_or_default();
+        let value = json!({"choice": index, "blocks": said(choice), "finish_reason": stop(choice)});
+        answer.blocks.push(Block::Other { value });
+    }
+    answer
+}
+
+fn usage(node: &Node<'_>) -> Option<Usage> {
+    if node.is_empty() {
+        return None;
+    }
+    let count = |n: Option<&Node<'_>>, k: &str| n.and_then(|n| n.u64_of(k)).unwrap_or_default();
+    let details = node.get("prompt_tokens_details");
+    // DeepSeek counts cache hits beside the details.
+    let cached = count(details, "cached_tokens").max(count(Some(node), "prompt_cache_hit_tokens"));
+    Some(Usage {
+        input: count(Some(node), "prompt_tokens"),
+        output: count(Some(node), "completion_tokens"),
+        cache_read: cached,
+        cache_write: count(details, "cache_write_tokens"),
+        reasoning: count(node.get("completion_tokens_details"), "reasoning_tokens"),
+    })
+}
+
+/// Puts a stream together.
+fn stream(events: &[Event]) -> ModelAnswer {
+    let mut whole = Completion::default();
+    let (mut done, mut error) = (false, None);
+    for event in events {
+        if event.data.trim() == "[DONE]" {
+            done = true;
+            break;
+        }
+        let Ok(chunk) = json::parse(event.data.as_bytes()) else { continue };
+        if chunk.get("error").is_some_and(|e| !e.is_empty()) {
+            error = reply::said_error(&chunk);
+        } else {
+            whole.add(&chunk);
+        }
+    }
+    let text = text_of_value(&whole.into_value());
+    let mut answer = json::parse(text.as_bytes()).map(|root| completion(&root)).unwrap_or_default();
+    answer.whole = done || error.is_some();
+    answer.error = error;
+    answer
+}
+
+/// A completion under construction.
+#[derive(Default)]
+struct Completion {
+    head: Map<String, Value>,
+    /// Index, message and stop reason of each choice.
+    choices: Vec<(u64, Map<String, Value>, Value)>,
+}
+
+impl Completion {
+    fn add(&mut self, chunk: &Node<'_>) {
+        for key in ["id", "model", "usage"] {
+            let group = if key == "usage" { chunk.get("x_groq").and_then(|x| x.get(key)) } else { None };
+            // An Azure stream begins with a chunk whose id and model are empty.
+            if let Some(value) = chunk.get(key).filter(|v| !v.is_empty()).or(group) {
+                self.head.insert(key.to_string(), value.to_value());
+            }
+        }
+        for choice in chunk.get("choices").iter().flat_map(|c| c.elements()) {
+            let index = choice.u64_of("index").unwrap_or_default();
+            let at = self.choices.iter().position(|c| c.0 == index).unwrap_or_else(|| {
+                self.choices.push((index, Map::new(), Value::Null));
+                self.choices.len() - 1
+            });
+            let Some((_, message, stop)) = self.choices.get_mut(at) else { continue };
+            if let Some(reason) = choice.str_of("finish_reason") {
+                *stop = Value::from(reason);
+            }
+            if let Some(Value::Object(delta)) =
+                choice.get("delta").or(choice.get("message")).map(Node::to_value)
+            {
+                grow(message, delta);
+            }
+        }
+    }
+
+    fn into_value(self) -> Value {
+        let choices: Vec<Value> = self
+            .choices
+            .into_iter()
+            .map(|(index, message, stop)| json!({"index": index, "message": message, "finish_reason": stop}))
+            .collect();
+        let mut head = self.head;
+        head.insert("choices".into(), Value::from(choices));
+        Value::Object(head)
+    }
+}
+
+/// Adds a delta to a message.
+fn grow(message: &mut Map<String, Value>, delta: Map<String, Value>) {
+    for (key, piece) in delta {
+        match (key.as_str(), piece) {
+            ("tool_calls", Value::Array(calls)) => {
+                let list = message.entry(key).or_insert_with(|| Value::Array(Vec::new()));
+                if let Value::Array(list) = list {
+                    calls.into_iter().for_each(|call| grow_call(list, call));
+                }
+            }
+            (_, piece) => grow_value(message.entry(key).or_insert(Value::Null), piece),
+        }
+    }
+}
+
+/// Strings and lists grow, objects grow by member, anything else is replaced, and null changes nothing.
+fn grow_value(value: &mut Value, piece: Value) {
+    match (value, piece) {
+        (_, Value::Null) => {}
+        (Value::String(text), Value::String(more)) => text.push_str(&more),
+        (Value::Array(list), Value::Array(more)) => list.extend(more),
+        (Value::Object(members), Value::Object(more)) => {
+            for (key, piece) in more {
+                grow_value(members.entry(key).or_insert(Value::Null), piece);
+            }
+        }
+        (place, piece) => *place = piece,
+    }
+}
+
+/// Adds a piece of a tool call to the call it belongs to: the one with its index, unless the piece has another id
+/// (some servers give every call the index 0, or none).
+fn grow_call(calls: &mut Vec<Value>, piece: Value) {
+    let id = |v: &Value| v.get("id").and_then(Value::as_str).unwrap_or_default().to_string();
+    let new_id = id(&piece);
+    let index = piece.get("index").and_then(Value::as_u64);
+    let fits = |call: &Value| {
+        (index.is_none() || call.get("index").and_then(Value::as_u64) == index)
+            && (new_id.is_empty() || id(call) == new_id || (id(call).is_empty() && index.is_some()))
+    };
+    match calls.iter_mut().rev().find(|call| fits(call)) {
+        None => calls.push(piece),
+        Some(call) => {
+            if let (Value::Object(call), Value::Object(piece)) = (call, piece) {
+                grow_call_members(call, piece);
+            }
+        }
+    }
+}
+
+/// Like [`grow_value`], but an id, a type and a name are said once, or again as they are.
+fn grow_call_members(call: &mut Map<String, Value>, piece: Map<String, Value>) {
+    for (key, piece) in piece {
+        let value = call.entry(key.clone()).or_insert(Value::Null);
+        match (key.as_str(), value, piece) {
+            ("id" | "type" | "name", Value::String(old), Value::String(new))
+                if *old == new || new.is_empty() => {}
+            ("id" | "type", value, piece) if !piece.is_null() => *value = piece,
+            (_, Value::Object(old), Value::Object(new)) => grow_call_members(old, new),
+            (_, value, piece) => grow_value(value, piece),
+        }
+    }
+}
