@@ -1,21 +1,109 @@
 //! Exchanges to lanes, turns and steps.
+//!
+//! A request extends the lane whose last answer it sends back; else it begins a lane. Attempts of one call collapse
+//! into one turn. Whose child a lane is, is decided at the end: by the calls whose arguments begin it and by the joins,
+//! the parent's next request that carries the child's last answer. Keys come from this structure alone. In memory stay
+//! hashes of the last request and the text of the last answer, per lane.
+
+mod kinship;
+mod numbering;
+mod placing;
+mod quotes;
+#[cfg(test)]
+mod tests;
 
 use super::outline::Outline;
-use crate::exchange::{Exchange, ExchangeId};
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect::{self, Dialect, Endpoint};
+use crate::exchange::encoding;
+use crate::exchange::{BodyEnd, Exchange, ExchangeId, Fault, RecordedResponse, SpanContext};
 
-/// Builds the outline of a run, one exchange after the other.
-#[derive(Default)]
-pub struct LaneBuilder;
+pub use placing::LaneBuilder;
+
+/// A model call as the builder needs it.
+#[derive(Debug, Clone)]
+pub struct ModelCall<'a> {
+    /// The exchange.
+    pub id: ExchangeId,
+    /// When the request arrived, in microseconds since the Unix epoch.
+    pub started_us: u64,
+    /// When its answer was whole, or broke off; `started_us` when there was none.
+    pub ended_us: u64,
+    /// Path of the request, without query.
+    pub path: &'a str,
+    /// What its headers say.
+    pub context: &'a SpanContext,
+    /// The request in normal form.
+    pub request: &'a ModelRequest,
+    /// The answer in normal form, as far as it came.
+    pub answer: Option<&'a ModelAnswer>,
+    /// Why the call failed, in one line; none when it succeeded.
+    pub error: Option<String>,
+}
 
 impl LaneBuilder {
-    /// Adds the next exchange. Exchanges come in order of arrival, each with its response if there was one.
-    pub fn add(&mut self, _exchange: &Exchange) {
-        unimplemented!()
+    /// Adds the next exchange. Exchanges come in order of arrival, each with its response if there was one. What is no
+    /// model call, or cannot be read as one, goes to [`Outline::others`].
+    pub fn add(&mut self, exchange: &Exchange) {
+        let request = &exchange.request;
+        let Some((dialect, Endpoint::Model)) = dialect::recognise(&request.head) else {
+            return self.add_other(request.id);
+        };
+        let body = encoding::decode(request.head.headers.get("content-encoding"), &request.body);
+        let Some(read) = body.ok().and_then(|body| dialect.read_request(&body).ok()) else {
+            return self.add_other(request.id);
+        };
+        let (answer, error) = match &exchange.response {
+            None => (None, Some("no answer came".to_string())),
+            Some(response) => read_response(dialect, response),
+        };
+        let lasted = exchange.response.as_ref().map_or(0, |r| r.end_us);
+        self.add_call(&ModelCall {
+            id: request.id,
+            started_us: request.started_us,
+            ended_us: request.started_us.saturating_add(lasted),
+            path: request.head.path(),
+            context: &SpanContext::from_headers(&request.head.headers),
+            request: &read,
+            answer: answer.as_ref(),
+            error,
+        });
     }
-    /// Derives parents, continuations and the numbering.
-    pub fn finish(self) -> Outline {
-        unimplemented!()
-    }
+}
+
+/// The answer as far as it can be read, and why it is none.
+fn read_response(dialect: &dyn Dialect, response: &RecordedResponse) -> (Option<ModelAnswer>, Option<String>) {
+    let Some(head) = &response.head else {
+        let why = match &response.fault {
+            Some(Fault::Connect { what }) => format!("no connection: {what}"),
+            Some(Fault::Reset { what }) => format!("connection lost: {what}"),
+            Some(Fault::Abandoned) => "the agent gave up waiting".to_string(),
+            Some(Fault::Interrupted) | None => "no answer came".to_string(),
+        };
+        return (None, Some(why));
+    };
+    let body = match encoding::decode(head.headers.get("content-encoding"), &response.body) {
+        Ok(body) => body,
+        Err(what) => return (None, Some(format!("the answer cannot be decoded: {what}"))),
+    };
+    let answer = dialect.read_answer(head, &body);
+    let error = if head.status >= 400 {
+        Some(match &answer.error {
+            Some(message) => format!("{} {message}", head.status),
+            None => format!("status {}", head.status),
+        })
+    } else if let Some(message) = &answer.error {
+        Some(message.clone())
+    } else if answer.whole {
+        None
+    } else {
+        Some(match &response.end {
+            BodyEnd::Error { what } => format!("the answer broke off: {what}"),
+            BodyEnd::Cancelled => "the agent hung up".to_string(),
+            _ => "the answer is not whole".to_string(),
+        })
+    };
+    (Some(answer), error)
 }
 
 /// The outline of a list of exchanges.

@@ -3,8 +3,11 @@
 pub mod checkpoint;
 pub mod edit;
 pub mod lanes;
+pub mod likeness;
 pub mod manifest;
 pub mod outline;
+pub mod reading;
 
+pub use checkpoint::Checkpoint;
 pub use manifest::{Manifest, Outcome, Parent, RunId, RunState};
 pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};
