@@ -1,1 +1,32 @@
-//! Placeholder of the scaffold.
+//! Where two runs part, and why. Pure: what it needs of a run comes through [`RunView`].
+//!
+//! [`compare()`] aligns lanes ([`lanes`]), turns and calls ([`align`]) and compares what is paired ([`field`], [`context`]);
+//! [`mod@cause`] says why. Ids, times and latency are no differences; a number written differently is one.
+
+pub mod align;
+pub mod cause;
+pub mod context;
+pub mod excerpt;
+pub mod field;
+pub mod lanes;
+pub mod levels;
+pub mod outcome;
+pub mod tree;
+pub mod view;
+pub mod volatile;
+
+mod compare;
+mod keys;
+mod rows;
+
+pub use cause::{Cause, Kin, Parting};
+pub use compare::{Comparison, compare};
+pub use context::{ContextDiff, context};
+pub use field::FieldChange;
+pub use levels::{Level, Levels};
+pub use outcome::{Outcomes, Totals};
+pub use rows::{Act, PairKind, Status, StepPair};
+pub use view::{Conversations, RunView};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,403 @@
+//! Two runs, compared.
+
+use super::cause::{Cause, Kin, Parting, cause_of};
+use super::context::{ContextDiff, context};
+use super::lanes::{self, LanePair};
+use super::levels::{At, Level, Levels};
+use super::outcome::{Outcomes, Totals};
+use super::rows::{self, PairKind, Place, Status, StepPair};
+use super::view::{RunView, StepNumbers};
+use crate::run::LaneKind;
+use serde::Serialize;
+use std::collections::{HashMap, HashSet};
+
+/// How many steps compare how.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// The same.
+    pub same: usize,
+    /// The same but for ids, clocks and the like.
+    pub varies: usize,
+    /// Different.
+    pub changed: usize,
+    /// Only in the left run.
+    pub only_left: usize,
+    /// Only in the right run.
+    pub only_right: usize,
+    /// At another place of their lane.
+    pub moved: usize,
+}
+
+/// How two runs compare.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Name of the left run.
+    pub left: String,
+    /// Name of the right run.
+    pub right: String,
+    /// How they are related.
+    pub kin: Kin,
+    /// Every step of both, aligned, in the order of the left run.
+    pub rows: Vec<StepPair>,
+    /// How many compare how.
+    pub counts: Counts,
+    /// Where they first part, level by level.
+    pub levels: Levels,
+    /// The first step that differs in more than ids and clocks, and why.
+    pub first: Option<Parting>,
+    /// The first step at which they act differently, and why.
+    pub acts: Option<Parting>,
+    /// What the model saw at that step on both sides; none when the requests are the same.
+    pub context: Option<ContextDiff>,
+    /// How they ended.
+    pub outcome: Outcomes,
+    /// What the left run used.
+    pub left_totals: Totals,
+    /// What the right run used.
+    pub right_totals: Totals,
+}
+
+impl Comparison {
+    /// True when the runs differ in action or outcome.
+    pub fn differs(&self) -> bool {
+        self.levels.action.is_some() || self.levels.outcome
+    }
+
+    /// Exit code of `retake diff`: 1 when the runs differ in action or outcome, else 0.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(self.differs())
+    }
+}
+
+/// Compares two runs.
+pub fn compare(left: &RunView, right: &RunView) -> Comparison {
+    let kin = Kin::of(left, right);
+    let mut rows = rows_of(left, right, &kin);
+    let requests = Requests { left, right };
+    let first = first_parting(&mut rows, &kin, &requests);
+    let acts = rows
+        .iter()
+        .position(|r| !r.is_side && r.level.is_some_and(|l| l >= Level::Action))
+        .map(|at| parting(&rows, at, &kin, &requests));
+    let context = acts.as_ref().and_then(|p| rows.get(p.row)).and_then(|row| requests.diff(row)?.ok());
+    let outcome = Outcomes::of(left, right);
+    let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
+    Comparison {
+        left: left.manifest.id.to_string(),
+        right: right.manifest.id.to_string(),
+        kin,
+        counts: count(&rows),
+        rows,
+        levels,
+        first,
+        acts,
+        context: context.filter(|c| !c.is_empty()),
+        outcome,
+        left_totals: Totals::of(left),
+        right_totals: Totals::of(right),
+    }
+}
+
+/// The requests of paired model calls.
+struct Requests<'a, 'r> {
+    left: &'a RunView<'r>,
+    right: &'a RunView<'r>,
+}
+
+impl Requests<'_, '_> {
+    /// How the two requests of a row differ; none when it has only one side or is a tool call.
+    fn diff(&self, row: &StepPair) -> Option<Result<ContextDiff, String>> {
+        let (l, r) = (row.places.0?, row.places.1?);
+        if row.kind == PairKind::Tool {
+            return None;
+        }
+        let (a, b) = (l.turn(self.left)?, r.turn(self.right)?);
+        let load = || Ok(context(&*self.left.request_of(a)?, &*self.right.request_of(b)?));
+        Some(load())
+    }
+
+    fn error(&self, row: &StepPair) -> Option<String> {
+        let of = |place: Option<Place>, run: &RunView| place?.turn(run)?.error.clone();
+        match (of(row.places.0, self.left), of(row.places.1, self.right)) {
+            (None, Some(e)) | (Some(e), None) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+fn rows_of(left: &RunView, right: &RunView, kin: &Kin) -> Vec<StepPair> {
+    let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
+    let build = Builder { left, right, kin, numbers };
+    let mut rows = Vec::new();
+    for pair in lanes::pair(left, right) {
+        build.lane(&pair, &mut rows);
+    }
+    in_order(rows)
+}
+
+struct Builder<'a, 'r> {
+    left: &'a RunView<'r>,
+    right: &'a RunView<'r>,
+    kin: &'a Kin,
+    numbers: (StepNumbers, StepNumbers),
+}
+
+impl Builder<'_, '_> {
+    fn lane(&self, pair: &LanePair, rows: &mut Vec<StepPair>) {
+        let begin = rows.len();
+        let lane = pair.left.and_then(|l| self.left.outline.lanes.get(l));
+        let lane = lane.or_else(|| pair.right.and_then(|r| self.right.outline.lanes.get(r)));
+        let Some(lane) = lane else { return };
+        for (l, r) in &pair.turns {
+            let place = |lane: Option<usize>, turn: Option<usize>| {
+                Some(Place { lane: lane? as u32, turn: turn? as u32, call: None })
+            };
+            let places = (place(pair.left, *l), place(pair.right, *r));
+            self.row(places, rows);
+            for (a, b) in self.calls(places) {
+                let site = |place: Option<Place>, call: Option<usize>| {
+                    Some(Place { call: Some(call? as u32), ..place? })
+                };
+                self.row((site(places.0, a), site(places.1, b)), rows);
+            }
+        }
+        let is_side = lane.kind == LaneKind::Side;
+        let name = lane.named.clone().unwrap_or_else(|| lane.key.clone());
+        for row in rows.iter_mut().skip(begin) {
+            row.lane.clone_from(&name);
+            row.is_side = is_side;
+        }
+        join_moved(rows, begin, self);
+    }
+
+    fn calls(&self, places: (Option<Place>, Option<Place>)) -> Vec<super::align::Pair> {
+        let left = places.0.and_then(|p| p.turn(self.left));
+        let right = places.1.and_then(|p| p.turn(self.right));
+        match (left, right) {
+            (Some(l), Some(r)) => lanes::calls(l, r),
+            (Some(l), None) => (0..l.calls.len()).map(|i| (Some(i), None)).collect(),
+            (None, Some(r)) => (0..r.calls.len()).map(|i| (None, Some(i))).collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn row(&self, places: (Option<Place>, Option<Place>), rows: &mut Vec<StepPair>) {
+        let number = |place: Option<Place>, numbers: &StepNumbers| {
+            let place = place?;
+            match place.site() {
+                Some(site) => numbers.tool(site),
+                None => numbers.model(place.lane as usize, place.turn as usize),
+            }
+        };
+        let is_tool = places.0.or(places.1).is_some_and(|p| p.call.is_some());
+        let mut row = StepPair {
+            lane: String::new(),
+            left: number(places.0, &self.numbers.0),
+            right: number(places.1, &self.numbers.1),
+            kind: if is_tool { PairKind::Tool } else { PairKind::Model },
+            status: Status::Same,
+            level: None,
+            edit: None,
+            before: None,
+            after: None,
+            fields: Vec::new(),
+            asked_differently: false,
+            places,
+            is_side: false,
+        };
+        match places {
+            (Some(l), Some(r)) => self.compare(&mut row, l, r),
+            (Some(l), None) => {
+                row.status = Status::OnlyLeft;
+                row.level = Some(Level::Action);
+                row.before = rows::act_of(self.left, l);
+            }
+            (None, Some(r)) => {
+                row.status = Status::OnlyRight;
+                row.level = Some(Level::Action);
+                row.after = rows::act_of(self.right, r);
+            }
+            (None, None) => return,
+        }
+        rows.push(row);
+    }
+
+    fn compare(&self, row: &mut StepPair, l: Place, r: Place) {
+        row.edit = self.kin.number(row).and_then(|n| self.kin.edit_at(n)).map(str::to_string);
+        let (left, right) = ((self.left, l), (self.right, r));
+        let difference = if row.kind == PairKind::Tool {
+            let (difference, before, after) = rows::compare_results(left, right, row.edit.is_some());
+            if difference.0 != Status::Same {
+                (row.before, row.after) = (before, after);
+            }
+            difference
+        } else {
+            let key = |p: Place, run: &RunView| p.turn(run).map(|t| t.request_key.clone());
+            row.asked_differently = key(l, self.left) != key(r, self.right);
+            let difference = rows::compare_answers(left, right);
+            if difference.0 != Status::Same {
+                row.before = rows::act_of(self.left, l);
+                row.after = rows::act_of(self.right, r);
+            }
+            difference
+        };
+        (row.status, row.level, row.fields) = difference;
+    }
+}
+
+/// Finds turns of a lane that only stand elsewhere: one on each side, with the same calls, each once.
+fn join_moved(rows: &mut Vec<StepPair>, begin: usize, build: &Builder) {
+    let key = |row: &StepPair| {
+        let run = if row.left.is_some() { build.left } else { build.right };
+        let turn = row.places.0.or(row.places.1)?.turn(run)?;
+        (row.kind == PairKind::Model && !turn.calls.is_empty())
+            .then(|| turn.calls.iter().map(super::keys::call_key).collect::<Vec<_>>().join("\n"))
+    };
+    let mut alone: HashMap<String, (Vec<usize>, Vec<usize>)> = HashMap::new();
+    for (i, row) in rows.iter().enumerate().skip(begin) {
+        let side = match row.status {
+            Status::OnlyLeft => 0,
+            Status::OnlyRight => 1,
+            _ => continue,
+        };
+        if let Some(key) = key(row) {
+            let places = alone.entry(key).or_default();
+            if side == 0 { places.0.push(i) } else { places.1.push(i) }
+        }
+    }
+    let mut gone = HashSet::new();
+    for (l, r) in alone.into_values() {
+        let (&[l], &[r]) = (l.as_slice(), r.as_slice()) else { continue };
+        // The model call's row is followed by those of its tools, in the same order on both sides.
+        let length = rows.iter().skip(l + 1).take_while(|x| x.kind == PairKind::Tool).count();
+        for step in 0..=length {
+            let Some(left) = rows.get(l + step).cloned() else { continue };
+            if let Some(right) = rows.get_mut(r + step) {
+                (right.left, right.places.0) = (left.left, left.places.0);
+                if let (Some(a), Some(b)) = right.places.into() {
+                    build.compare(right, a, b);
+                }
+                right.status = Status::Moved;
+                right.level = Some(Level::Action);
+                gone.insert(l + step);
+            }
+        }
+    }
+    let mut at = 0;
+    rows.retain(|_| {
+        at += 1;
+        !gone.contains(&(at - 1))
+    });
+}
+
+/// Rows in the order of the left run; what only the right run has stands where it happened there.
+fn in_order(rows: Vec<StepPair>) -> Vec<StepPair> {
+    let mut both: Vec<(u32, u32)> =
+        rows.iter().filter(|r| r.status != Status::Moved).filter_map(|r| Some((r.right?, r.left?))).collect();
+    both.sort_unstable();
+    let mut highest = 0;
+    for (_, left) in &mut both {
+        highest = highest.max(*left);
+        *left = highest;
+    }
+    let before = |right: u32| {
+        let n = both.partition_point(|(r, _)| *r < right);
+        n.checked_sub(1).and_then(|i| both.get(i)).map_or(0, |(_, l)| *l)
+    };
+    let mut keyed: Vec<((u32, bool, u32), StepPair)> = rows
+        .into_iter()
+        .map(|row| {
+            let key = match (row.left, row.right) {
+                (Some(left), _) if row.status != Status::Moved => (left, false, 0),
+                (_, Some(right)) => (before(right), true, right),
+                (left, None) => (left.unwrap_or(0), false, 0),
+            };
+            (key, row)
+        })
+        .collect();
+    keyed.sort_by_key(|(key, _)| *key);
+    keyed.into_iter().map(|(_, row)| row).collect()
+}
+
+fn parting(rows: &[StepPair], at: usize, kin: &Kin, requests: &Requests) -> Parting {
+    let row = rows.get(at);
+    let context = row.and_then(|r| requests.diff(r));
+    let error = row.and_then(|r| requests.error(r));
+    Parting {
+        row: at,
+        left: row.and_then(|r| r.left),
+        right: row.and_then(|r| r.right),
+        cause: cause_of(rows, at, kin, context.as_ref(), error.as_deref()),
+    }
+}
+
+/// The first row that differs in more than ids and clocks: in what it did, or in what was asked although nothing
+/// before it differs.
+fn first_parting(rows: &mut [StepPair], kin: &Kin, requests: &Requests) -> Option<Parting> {
+    let mut settled: HashSet<String> = HashSet::new();
+    for at in 0..rows.len() {
+        let Some(row) = rows.get_mut(at).filter(|r| !r.is_side) else { continue };
+        match row.status {
+            Status::Same => {}
+            Status::Varies => {
+                settled.insert(row.lane.clone());
+                continue;
+            }
+            _ => return Some(parting(rows, at, kin, requests)),
+        }
+        // An edit changes the copy that goes upstream, which the outline's keys do not show.
+        let edited = kin.number(row).is_some_and(|n| kin.covers(n));
+        if row.kind == PairKind::Tool || !(row.asked_differently || edited) || settled.contains(&row.lane) {
+            continue;
+        }
+        settled.insert(row.lane.clone());
+        match requests.diff(row) {
+            Some(Ok(diff)) if diff.is_empty() => row.level = Some(Level::Bytes),
+            Some(Ok(diff)) if diff.is_volatile_only() => {
+                row.status = Status::Varies;
+                row.level = Some(Level::Json);
+                row.fields = diff.into_fields();
+            }
+            Some(Ok(_)) => {
+                row.asked_differently = true;
+                row.level = row.level.max(Some(Level::Json));
+                return Some(parting(rows, at, kin, requests));
+            }
+            Some(Err(why)) => {
+                let cause = Cause::Unknown { why };
+                return Some(Parting { row: at, left: row.left, right: row.right, cause });
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// The first paired model call before the first difference in a value whose bytes differ.
+fn first_bytes(left: &RunView, right: &RunView, rows: &[StepPair]) -> Option<At> {
+    let of =
+        |place: Option<Place>, run: &RunView| run.source.fingerprint(*place?.turn(run)?.attempts.last()?);
+    rows.iter()
+        .filter(|r| r.kind == PairKind::Model && !r.is_side)
+        .take_while(|r| r.level.is_none())
+        .find(|r| {
+            let (a, b) = (of(r.places.0, left), of(r.places.1, right));
+            a.is_some() && b.is_some() && a != b
+        })
+        .map(|r| At { left: r.left, right: r.right })
+}
+
+fn count(rows: &[StepPair]) -> Counts {
+    let mut counts = Counts::default();
+    for row in rows {
+        *match row.status {
+            Status::Same => &mut counts.same,
+            Status::Varies => &mut counts.varies,
+            Status::Changed => &mut counts.changed,
+            Status::OnlyLeft => &mut counts.only_left,
+            Status::OnlyRight => &mut counts.only_right,
+            Status::Moved => &mut counts.moved,
+        } += 1;
+    }
+    counts
+}

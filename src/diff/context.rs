@@ -1,0 +1,346 @@
+//! Two requests, message by message: what the model saw more, less or differently.
+
+use super::align::align_loosely;
+use super::field::{self, FieldChange};
+use super::tree::Tree;
+use super::volatile;
+use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
+use serde::Serialize;
+use serde_json::Value;
+
+/// How the context of two model calls differs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ContextDiff {
+    /// Names of the models, when they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<(String, String)>,
+    /// Instructions that stand outside the messages, when they differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<(String, String)>,
+    /// Parameters that differ (temperature, max_tokens, …).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<FieldChange>,
+    /// Tools that differ.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolChange>,
+    /// The messages, in order; unchanged ones are counted.
+    pub messages: Vec<MessageChange>,
+}
+
+/// A tool definition that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum ToolChange {
+    /// Only the right request offers it.
+    Added {
+        /// Name of the tool.
+        tool: String,
+    },
+    /// Only the left request offers it.
+    Dropped {
+        /// Name of the tool.
+        tool: String,
+    },
+    /// Both offer it, described differently.
+    Changed {
+        /// Name of the tool.
+        tool: String,
+        /// What differs.
+        fields: Vec<FieldChange>,
+    },
+}
+
+/// A message, or several that did not change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "change")]
+pub enum MessageChange {
+    /// The same on both sides.
+    Unchanged {
+        /// How many messages.
+        count: usize,
+        /// Their length in characters.
+        chars: usize,
+    },
+    /// Only the right request has it.
+    Added {
+        /// Its index there.
+        index: usize,
+        /// Who says it: `system`, `user`, `assistant`, `tool`.
+        who: &'static str,
+        /// What it says.
+        text: String,
+    },
+    /// Only the left request has it.
+    Dropped {
+        /// Its index there.
+        index: usize,
+        /// Who says it.
+        who: &'static str,
+        /// What it says.
+        text: String,
+    },
+    /// Both have it, with another content.
+    Changed {
+        /// Its index on the left.
+        left: usize,
+        /// Its index on the right.
+        right: usize,
+        /// Who says it.
+        who: &'static str,
+        /// What differs.
+        fields: Vec<FieldChange>,
+    },
+    /// Both have it, but one side has only a part of it.
+    Truncated {
+        /// Its index on the left.
+        left: usize,
+        /// Its index on the right.
+        right: usize,
+        /// Who says it.
+        who: &'static str,
+        /// What it says on the left.
+        before: String,
+        /// What it says on the right.
+        after: String,
+    },
+}
+
+impl ContextDiff {
+    /// True when nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.is_volatile_only()
+            && self.system.is_none()
+            && self.params.is_empty()
+            && self.messages.iter().all(|m| match m {
+                MessageChange::Changed { fields, .. } => fields.is_empty(),
+                _ => true,
+            })
+    }
+
+    /// The fields that differ in parameters and messages: `messages[1].text`.
+    pub fn into_fields(self) -> Vec<FieldChange> {
+        let mut all = self.params;
+        for message in self.messages {
+            if let MessageChange::Changed { left, fields, .. } = message {
+                all.extend(fields.into_iter().map(|mut c| {
+                    let dot = if c.path.is_empty() || c.path.starts_with('[') { "" } else { "." };
+                    c.path = format!("messages[{left}]{dot}{}", c.path);
+                    c
+                }));
+            }
+        }
+        all
+    }
+
+    /// True when nothing differs but ids, clocks and the like.
+    pub fn is_volatile_only(&self) -> bool {
+        self.model.is_none()
+            && self.system.as_ref().is_none_or(|(l, r)| volatile::text_varies(l, r))
+            && self.tools.is_empty()
+            && self.params.iter().all(|p| p.varies)
+            && self.messages.iter().all(|m| match m {
+                MessageChange::Unchanged { .. } => true,
+                MessageChange::Changed { fields, .. } => fields.iter().all(|f| f.varies),
+                _ => false,
+            })
+    }
+}
+
+/// Compares two requests.
+pub fn context(left: &ModelRequest, right: &ModelRequest) -> ContextDiff {
+    let differ = |l: &str, r: &str| (l != r).then(|| (l.to_string(), r.to_string()));
+    let params = |r: &ModelRequest| Tree::from(&Value::Object(r.params.clone()));
+    ContextDiff {
+        model: differ(&left.model, &right.model),
+        system: differ(&say(&left.system), &say(&right.system)),
+        params: field::trees(&params(left), &params(right)),
+        tools: tools(&left.tools, &right.tools),
+        messages: messages(&left.messages, &right.messages),
+    }
+}
+
+fn tools(left: &[Value], right: &[Value]) -> Vec<ToolChange> {
+    let trees = |side: &[Value]| side.iter().map(|t| Tree::from(t).canonical()).collect::<Vec<_>>();
+    let names = |side: &[Value]| side.iter().map(|t| Some(tool_name(t))).collect::<Vec<_>>();
+    let (ln, rn) = (names(left), names(right));
+    let same_name = |a: usize, b: usize| ln.get(a) == rn.get(b);
+    let pairs = align_loosely((&trees(left), &ln), (&trees(right), &rn), |_, _| false, same_name);
+    let mut changes = Vec::new();
+    for pair in pairs {
+        let (l, r) = (pair.0.and_then(|i| left.get(i)), pair.1.and_then(|i| right.get(i)));
+        changes.extend(match (l, r) {
+            (Some(l), Some(r)) => {
+                let fields = field::trees(&Tree::from(l), &Tree::from(r));
+                (!fields.is_empty()).then(|| ToolChange::Changed { tool: tool_name(l), fields })
+            }
+            (Some(l), None) => Some(ToolChange::Dropped { tool: tool_name(l) }),
+            (None, Some(r)) => Some(ToolChange::Added { tool: tool_name(r) }),
+            (None, None) => None,
+        });
+    }
+    changes
+}
+
+/// The name in a tool definition, in any dialect's form.
+fn tool_name(tool: &Value) -> String {
+    let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")));
+    let name = name.or_else(|| tool.get("type")).and_then(Value::as_str);
+    name.unwrap_or("(no name)").to_string()
+}
+
+fn messages(left: &[Message], right: &[Message]) -> Vec<MessageChange> {
+    let strong = |side: &[Message]| side.iter().map(key).collect::<Vec<_>>();
+    let weak = |side: &[Message]| side.iter().map(|m| Some((who(m), shape(m)))).collect::<Vec<_>>();
+    let same_role = |a: usize, b: usize| left.get(a).map(who) == right.get(b).map(who);
+    let pairs =
+        align_loosely((&strong(left), &weak(left)), (&strong(right), &weak(right)), |_, _| false, same_role);
+    let mut changes = Vec::new();
+    for pair in pairs {
+        let (l, r) =
+            (pair.0.and_then(|i| Some((i, left.get(i)?))), pair.1.and_then(|i| Some((i, right.get(i)?))));
+        match (l, r) {
+            (Some((_, l)), Some((_, r))) if key(l) == key(r) => {
+                let length = say(&l.blocks).chars().count();
+                match changes.last_mut() {
+                    Some(MessageChange::Unchanged { count, chars }) => {
+                        *count += 1;
+                        *chars += length;
+                    }
+                    _ => changes.push(MessageChange::Unchanged { count: 1, chars: length }),
+                }
+            }
+            (Some((i, l)), Some((j, r))) => changes.push(pair_of(i, l, j, r)),
+            (Some((index, m)), None) => {
+                changes.push(MessageChange::Dropped { index, who: who(m), text: say(&m.blocks) });
+            }
+            (None, Some((index, m))) => {
+                changes.push(MessageChange::Added { index, who: who(m), text: say(&m.blocks) });
+            }
+            (None, None) => {}
+        }
+    }
+    changes
+}
+
+fn pair_of(i: usize, left: &Message, j: usize, right: &Message) -> MessageChange {
+    let (before, after) = (say(&left.blocks), say(&right.blocks));
+    if truncated(&before, &after) || truncated(&after, &before) {
+        return MessageChange::Truncated { left: i, right: j, who: who(left), before, after };
+    }
+    let same_shape = shape(left) == shape(right);
+    let fields =
+        if same_shape { block_fields(&left.blocks, &right.blocks) } else { field::texts(&before, &after) };
+    MessageChange::Changed { left: i, right: j, who: who(left), fields }
+}
+
+/// Compares blocks of the same kinds one by one.
+fn block_fields(left: &[Block], right: &[Block]) -> Vec<FieldChange> {
+    let said = |side: &[Block]| {
+        side.iter().filter(|b| !matches!(b, Block::Reasoning { .. })).cloned().collect::<Vec<_>>()
+    };
+    let (left, right) = (said(left), said(right));
+    let many = left.len() > 1;
+    let mut all = Vec::new();
+    for (n, (l, r)) in left.iter().zip(&right).enumerate() {
+        let (prefix, changes) = match (l, r) {
+            (Block::ToolCall { name: a, args: x, .. }, Block::ToolCall { name: b, args: y, .. })
+                if a == b =>
+            {
+                (a.clone(), field::trees(&super::keys::args_tree(x), &super::keys::args_tree(y)))
+            }
+            (Block::Other { value: a }, Block::Other { value: b }) => {
+                (String::new(), field::trees(&Tree::from(a), &Tree::from(b)))
+            }
+            (a, b) => {
+                (String::new(), field::texts(&say(std::slice::from_ref(a)), &say(std::slice::from_ref(b))))
+            }
+        };
+        let place = match (many, prefix.is_empty()) {
+            (true, true) => format!("[{n}]"),
+            (_, false) => prefix,
+            (false, true) => String::new(),
+        };
+        all.extend(changes.into_iter().map(|mut c| {
+            let dot = if place.is_empty() || c.path.is_empty() || c.path.starts_with('[') { "" } else { "." };
+            c.path = format!("{place}{dot}{}", c.path);
+            c
+        }));
+    }
+    all
+}
+
+/// True when `short` is `long` with a good part left out at its end or in its middle.
+fn truncated(long: &str, short: &str) -> bool {
+    let (l, s): (Vec<char>, Vec<char>) = (long.chars().collect(), short.chars().collect());
+    if s.len() < 40 || s.len() * 10 > l.len() * 8 {
+        return false;
+    }
+    let head = l.iter().zip(&s).take_while(|(a, b)| a == b).count();
+    let most = s.len() - head;
+    let tail = l.iter().rev().zip(s.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+    // What is neither head nor tail may be the mark that says so: "… 1,204 lines omitted …".
+    head >= s.len() / 4 && (head + tail) + 60 >= s.len() && (head + tail) * 2 >= s.len()
+}
+
+/// Who says a message; tool results of Anthropic stand in user messages.
+pub fn who(message: &Message) -> &'static str {
+    let is_result = |b: &Block| matches!(b, Block::ToolResult { .. });
+    match message.role {
+        Role::System => "system",
+        Role::User if message.blocks.iter().any(is_result) => "tool",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+/// Blocks in words: texts and results as they are, calls as `calls tool(args)`. Reasoning is left out.
+pub fn say(blocks: &[Block]) -> String {
+    let parts = blocks.iter().filter_map(|block| {
+        Some(match block {
+            Block::Text { text } | Block::ToolResult { text, .. } => text.clone(),
+            Block::ToolCall { name, args, .. } => format!("calls {name}({args})"),
+            Block::Other { value } => {
+                format!("[{}]", value.get("type").and_then(Value::as_str).unwrap_or("other content"))
+            }
+            Block::Reasoning { .. } => return None,
+        })
+    });
+    parts.collect::<Vec<_>>().join("\n")
+}
+
+/// Kinds of a message's blocks, with the names of tools called.
+fn shape(message: &Message) -> String {
+    let kinds = message.blocks.iter().filter_map(|block| {
+        Some(match block {
+            Block::Text { .. } => "text".to_string(),
+            Block::ToolCall { name, .. } => format!("call {name}"),
+            Block::ToolResult { .. } => "result".to_string(),
+            Block::Other { .. } => "other".to_string(),
+            Block::Reasoning { .. } => return None,
+        })
+    });
+    kinds.collect::<Vec<_>>().join("\n")
+}
+
+/// A message's content in canonical form: no ids, no reasoning, numbers as they are written.
+fn key(message: &Message) -> String {
+    let parts = message.blocks.iter().filter_map(|block| {
+        Some(match block {
+            Block::Text { text } => format!("t{text}"),
+            Block::ToolCall { name, args, .. } => {
+                format!("c{name}{}", super::keys::args_tree(args).canonical())
+            }
+            Block::ToolResult { text, other, is_error, .. } => {
+                format!("r{is_error}{}{}", Value::from(other.clone()), canonical_text(text))
+            }
+            Block::Other { value } => format!("o{}", Tree::from(value).canonical()),
+            Block::Reasoning { .. } => return None,
+        })
+    });
+    format!("{}\u{0}{}", who(message), parts.collect::<Vec<_>>().join("\u{0}"))
+}
+
+fn canonical_text(text: &str) -> String {
+    Tree::parse_nested(text).map_or_else(|| text.to_string(), |tree| tree.canonical())
+}

@@ -1,0 +1,246 @@
+//! Which lanes of two runs belong together: by the user's names, by structure, by content.
+
+use super::align::{Pair, align_loosely};
+use super::keys::{LaneKeys, alike, call_key};
+use super::view::RunView;
+use crate::dialect::conversation::Role;
+use crate::run::{CallSite, Lane, LaneKind, Turn};
+use std::collections::{HashMap, VecDeque};
+
+/// More lanes than this without a partner are not compared by content.
+const CONTENT_LIMIT: usize = 512;
+/// An action that more lanes than this have in common tells nothing.
+const COMMON_ACTION: usize = 64;
+
+/// Two lanes that belong together (or one that has no partner), and their turns aligned.
+#[derive(Debug)]
+pub(super) struct LanePair {
+    pub left: Option<usize>,
+    pub right: Option<usize>,
+    pub turns: Vec<Pair>,
+}
+
+/// Pairs the lanes of two runs. Every lane occurs once.
+pub(super) fn pair(left: &RunView, right: &RunView) -> Vec<LanePair> {
+    let keys = |run: &RunView| run.outline.lanes.iter().map(LaneKeys::of).collect::<Vec<_>>();
+    let mut pairing = Pairing {
+        left: Side { run: left, keys: keys(left), free: vec![true; left.outline.lanes.len()] },
+        right: Side { run: right, keys: keys(right), free: vec![true; right.outline.lanes.len()] },
+        pairs: Vec::new(),
+        follow: VecDeque::new(),
+    };
+    pairing.run();
+    pairing.finish()
+}
+
+struct Side<'a, 'r> {
+    run: &'a RunView<'r>,
+    keys: Vec<LaneKeys>,
+    free: Vec<bool>,
+}
+
+impl Side<'_, '_> {
+    fn lanes(&self) -> &[Lane] {
+        &self.run.outline.lanes
+    }
+
+    fn free(&self, only: Option<LaneKind>) -> impl Iterator<Item = (usize, &Lane)> {
+        let fits = move |lane: &Lane| only.is_none_or(|kind| lane.kind == kind);
+        self.lanes().iter().enumerate().filter(move |(i, l)| self.free.get(*i) == Some(&true) && fits(l))
+    }
+
+    /// What the first request says beside its instructions.
+    fn opening(&self, lane: &Lane) -> Option<String> {
+        let request = self.run.request_of(lane.turns.first()?).ok()?;
+        let said = request.messages.iter().filter(|m| m.role != Role::System).map(|m| m.text());
+        let text = said.collect::<Vec<_>>().join("\n");
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+struct Pairing<'a, 'r> {
+    left: Side<'a, 'r>,
+    right: Side<'a, 'r>,
+    pairs: Vec<LanePair>,
+    /// Pairs whose children and continuations are still to be paired.
+    follow: VecDeque<usize>,
+}
+
+impl Pairing<'_, '_> {
+    fn run(&mut self) {
+        self.by(None, |_, lane| lane.named.clone());
+        self.by_content(Some(LaneKind::Root));
+        self.descend();
+        self.by_content(None);
+        self.descend();
+    }
+
+    fn by_content(&mut self, kind: Option<LaneKind>) {
+        let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| t.request_key.clone());
+        self.by(kind, |_, lane| Some(format!("{}\n{}", lane.key, first(lane)?)));
+        self.by(kind, |_, lane| first(lane));
+        let few = |side: &Side| side.free(kind).nth(CONTENT_LIMIT).is_none();
+        let any = |side: &Side| side.free(kind).next().is_some();
+        if few(&self.left) && few(&self.right) && any(&self.left) && any(&self.right) {
+            self.by(kind, |side, lane| side.opening(lane));
+        }
+        self.by_shared_actions(kind);
+        self.by(kind, |_, lane| Some(lane.key.clone()));
+    }
+
+    /// Pairs free lanes of equal key and kind, in order.
+    fn by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Side, &Lane) -> Option<String>) {
+        let mut rights: HashMap<(bool, String), VecDeque<usize>> = HashMap::new();
+        let is_side = |lane: &Lane| lane.kind == LaneKind::Side;
+        for (i, lane) in self.right.free(kind) {
+            if let Some(key) = key(&self.right, lane) {
+                rights.entry((is_side(lane), key)).or_default().push_back(i);
+            }
+        }
+        let mut found = Vec::new();
+        for (i, lane) in self.left.free(kind) {
+            let partner = key(&self.left, lane)
+                .and_then(|key| rights.get_mut(&(is_side(lane), key)))
+                .and_then(VecDeque::pop_front);
+            found.extend(partner.map(|p| (i, p)));
+        }
+        for (l, r) in found {
+            self.join(l, r);
+        }
+    }
+
+    /// Pairs each free lane with the free lane that shares most of its actions.
+    fn by_shared_actions(&mut self, kind: Option<LaneKind>) {
+        let mut index: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (i, _) in self.right.free(kind) {
+            for key in self.right.keys.get(i).iter().flat_map(|k| &k.strong) {
+                let lanes = index.entry(key).or_default();
+                if lanes.last() != Some(&i) {
+                    lanes.push(i);
+                }
+            }
+        }
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        let mut taken = vec![false; self.right.free.len()];
+        for (l, lane) in self.left.free(kind) {
+            let mut shared: HashMap<usize, usize> = HashMap::new();
+            for key in self.left.keys.get(l).iter().flat_map(|k| &k.strong) {
+                let lanes = index.get(key.as_str()).filter(|lanes| lanes.len() <= COMMON_ACTION);
+                for r in lanes.into_iter().flatten().filter(|r| taken.get(**r) == Some(&false)) {
+                    *shared.entry(*r).or_default() += 1;
+                }
+            }
+            let like = |r: usize| self.right.lanes().get(r).map(|o| (o.kind == lane.kind, o.key == lane.key));
+            let best = shared
+                .into_iter()
+                .filter(|(r, _)| like(*r).is_some_and(|(same_kind, _)| same_kind))
+                .max_by_key(|(r, n)| (*n, like(*r), std::cmp::Reverse(*r)));
+            if let Some((r, _)) = best {
+                found.push((l, r));
+                taken.iter_mut().skip(r).take(1).for_each(|t| *t = true);
+            }
+        }
+        for (l, r) in found {
+            self.join(l, r);
+        }
+    }
+
+    /// Pairs what paired calls began, and what continues paired lanes.
+    fn descend(&mut self) {
+        while let Some(at) = self.follow.pop_front() {
+            let Some(pair) = self.pairs.get(at) else { continue };
+            let (Some(l), Some(r)) = (pair.left, pair.right) else { continue };
+            let mut sites: HashMap<CallSite, CallSite> = HashMap::new();
+            for (a, b) in pair.turns.iter().filter_map(|(a, b)| Some(((*a)?, (*b)?))) {
+                let (Some(left), Some(right)) = (
+                    self.left.lanes().get(l).and_then(|lane| lane.turns.get(a)),
+                    self.right.lanes().get(r).and_then(|lane| lane.turns.get(b)),
+                ) else {
+                    continue;
+                };
+                for (x, y) in calls(left, right).into_iter().filter_map(|(x, y)| Some((x?, y?))) {
+                    sites.insert(site(l, a, x), site(r, b, y));
+                }
+            }
+            let mut found = Vec::new();
+            let mut used = Vec::new();
+            for (i, lane) in self.left.free(None) {
+                let wanted = lane.parent.and_then(|p| sites.get(&p)).copied();
+                let partner = self.right.free(None).find(|(j, other)| {
+                    let child = wanted.is_some() && other.parent == wanted;
+                    let goes_on = lane.continues == Some(l as u32) && other.continues == Some(r as u32);
+                    !used.contains(j) && (child || goes_on)
+                });
+                if let Some((j, _)) = partner.filter(|_| wanted.is_some() || lane.continues.is_some()) {
+                    used.push(j);
+                    found.push((i, j));
+                }
+            }
+            for (i, j) in found {
+                self.join(i, j);
+            }
+        }
+    }
+
+    fn join(&mut self, l: usize, r: usize) {
+        let free = |side: &Side, i: usize| side.free.get(i) == Some(&true);
+        if !free(&self.left, l) || !free(&self.right, r) {
+            return;
+        }
+        self.left.free.iter_mut().skip(l).take(1).for_each(|f| *f = false);
+        self.right.free.iter_mut().skip(r).take(1).for_each(|f| *f = false);
+        let turns = match (self.left.keys.get(l), self.right.keys.get(r)) {
+            (Some(a), Some(b)) => {
+                let (x, y) = (self.left.lanes().get(l), self.right.lanes().get(r));
+                let similar = |a: usize, b: usize| {
+                    let turns = x.and_then(|l| l.turns.get(a)).zip(y.and_then(|l| l.turns.get(b)));
+                    turns.is_some_and(|(a, b)| alike(a, b))
+                };
+                align_loosely((&a.strong, &a.weak), (&b.strong, &b.weak), similar, |_, _| true)
+            }
+            _ => Vec::new(),
+        };
+        self.follow.push_back(self.pairs.len());
+        self.pairs.push(LanePair { left: Some(l), right: Some(r), turns });
+    }
+
+    fn finish(mut self) -> Vec<LanePair> {
+        for (i, lane) in self.left.free(None) {
+            let turns = (0..lane.turns.len()).map(|t| (Some(t), None)).collect();
+            self.pairs.push(LanePair { left: Some(i), right: None, turns });
+        }
+        for (i, lane) in self.right.free(None) {
+            let turns = (0..lane.turns.len()).map(|t| (None, Some(t))).collect();
+            self.pairs.push(LanePair { left: None, right: Some(i), turns });
+        }
+        self.pairs
+    }
+}
+
+fn site(lane: usize, turn: usize, call: usize) -> CallSite {
+    CallSite { lane: lane as u32, turn: turn as u32, call: call as u32 }
+}
+
+/// Aligns the calls of two answers: equal calls first (wherever they stand, for they run in parallel), then calls of
+/// the same tool in order. Calls of different tools never pair.
+pub(super) fn calls(left: &Turn, right: &Turn) -> Vec<Pair> {
+    let keys = |turn: &Turn| turn.calls.iter().map(call_key).collect::<Vec<_>>();
+    let (l, r) = (keys(left), keys(right));
+    let mut partner: Vec<Option<usize>> = vec![None; l.len()];
+    let mut free: Vec<bool> = vec![true; r.len()];
+    let name = |turn: &Turn, i: usize| turn.calls.get(i).map(|c| c.name.clone());
+    let rounds: [&dyn Fn(usize, usize) -> bool; 2] =
+        [&|a, b| l.get(a) == r.get(b), &|a, b| name(left, a) == name(right, b)];
+    for fits in rounds {
+        for (a, slot) in partner.iter_mut().enumerate().filter(|(_, p)| p.is_none()) {
+            let found = free.iter_mut().enumerate().find(|(b, is_free)| **is_free && fits(a, *b));
+            if let Some((b, is_free)) = found {
+                *is_free = false;
+                *slot = Some(b);
+            }
+        }
+    }
+    let mut pairs: Vec<Pair> = partner.into_iter().enumerate().map(|(a, b)| (Some(a), b)).collect();
+    pairs.extend(free.iter().enumerate().filter(|(_, f)| **f).map(|(b, _)| (None, Some(b))));
+    pairs
+}

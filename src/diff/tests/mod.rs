@@ -1,0 +1,230 @@
+//! Whole comparisons.
+
+pub(crate) mod fake;
+
+use super::*;
+use fake::{Fake, refund, refund_to_fraud_check, refused};
+use serde_json::json;
+
+/// The rows that differ, one line each.
+fn lines(c: &Comparison) -> Vec<String> {
+    let number = |n: Option<u32>| n.map_or("-".to_string(), |n| n.to_string());
+    c.rows
+        .iter()
+        .filter(|r| r.status != Status::Same)
+        .map(|r| {
+            let fields: Vec<String> = r.fields.iter().map(|f| f.path.clone()).collect();
+            format!(
+                "{} {}|{} {:?} {:?} {}",
+                r.lane,
+                number(r.left),
+                number(r.right),
+                r.kind,
+                r.status,
+                fields.join(" ")
+            )
+            .trim_end()
+            .to_string()
+        })
+        .collect()
+}
+
+#[test]
+fn two_runs_that_differ_in_ids_and_clocks_are_the_same() {
+    let a = refund("refund.1");
+    let mut b = Fake::new("refund.2");
+    refund_to_fraud_check(
+        &mut b,
+        r#"{"risk":"low","score":0.07,"checked_at":1795229999.1,"trace":"99ab41ce"}"#,
+    );
+    b.calls(&[(
+        "issue_refund",
+        json!({"amount_usd": 4999, "order_id": "A123"}),
+        r#"{"ok":true,"refunded":4999}"#,
+    )])
+    .says("Done. I refunded $4,999.00 for order A123.")
+    .end(0);
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), ["main 7|7 Tool Varies checked_at trace"]);
+    assert_eq!((c.exit_code(), &c.first, &c.acts), (0, &None, &None));
+    assert_eq!(c.levels.highest(), Some(Level::Json));
+}
+
+#[test]
+fn money_is_a_difference() {
+    let a = refund("refund.1");
+    let mut b = Fake::new("refund.2");
+    refund_to_fraud_check(
+        &mut b,
+        r#"{"risk":"low","score":0.07,"checked_at":1795224754.6,"trace":"0643afbe"}"#,
+    );
+    b.calls(&[(
+        "issue_refund",
+        json!({"order_id": "A123", "amount_usd": 49.99}),
+        r#"{"ok":true,"refunded":49.99}"#,
+    )])
+    .says("Done. I refunded $49.99 for order A123.")
+    .end(0);
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(
+        lines(&c),
+        [
+            "main 8|8 Model Changed issue_refund.amount_usd",
+            "main 9|9 Tool Changed refunded",
+            "main 10|10 Model Changed"
+        ]
+    );
+    assert_eq!(c.acts.as_ref().map(|p| (p.left, &p.cause)), Some((Some(8), &Cause::Answer)));
+    assert!(c.levels.outcome && c.outcome.answer_differs && !c.outcome.exit_differs);
+    assert_eq!(c.exit_code(), 1);
+}
+
+#[test]
+fn a_fork_parts_at_its_edit() {
+    let (a, b) = (refund("refund.1"), refused("refund.2", "refund.1"));
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(
+        lines(&c),
+        [
+            "main 7|7 Tool Changed risk",
+            "main 8|8 Model Changed",
+            "main 9|- Tool OnlyLeft",
+            "main 10|- Model OnlyLeft"
+        ]
+    );
+    let edit = Cause::Edit { edits: vec![r#"7:result.risk="high""#.into()] };
+    assert_eq!(c.rows[6].edit.as_deref(), Some(r#"7:result.risk="high""#));
+    assert_eq!(c.first.as_ref().map(|p| (p.left, &p.cause)), Some((Some(7), &edit)));
+    assert_eq!(c.acts.as_ref().map(|p| (p.left, &p.cause)), Some((Some(8), &edit)));
+    // The other way round the same edit is the cause.
+    let c = compare(&b.view(), &a.view());
+    assert_eq!(c.acts.as_ref().map(|p| &p.cause), Some(&edit));
+}
+
+#[test]
+fn another_prompt_is_other_code() {
+    let a = refund("refund.1");
+    let mut b = Fake::new("refund.2");
+    b.system("You handle refunds. Amounts are in cents.");
+    refund_to_fraud_check(
+        &mut b,
+        r#"{"risk":"low","score":0.07,"checked_at":1795224754.6,"trace":"0643afbe"}"#,
+    );
+    b.says("Done.").end(0);
+    let c = compare(&a.view(), &b.view());
+    let code = Cause::Code { what: vec!["the system prompt".into()] };
+    assert_eq!(c.first.as_ref().map(|p| (p.left, &p.cause)), Some((Some(1), &code)));
+    assert_eq!(c.acts.as_ref().map(|p| (p.left, &p.cause)), Some((Some(8), &code)));
+}
+
+#[test]
+fn a_tool_result_is_the_cause_when_the_agent_did_the_same() {
+    let a = refund("refund.1");
+    let mut b = Fake::new("other.1");
+    refund_to_fraud_check(
+        &mut b,
+        r#"{"risk":"medium","score":0.5,"checked_at":1795224754.6,"trace":"0643afbe"}"#,
+    );
+    b.says("Escalated.").end(1);
+    let c = compare(&a.view(), &b.view());
+    let cause = Cause::ToolResult { left: Some(7), right: Some(7) };
+    assert_eq!(c.first.as_ref().map(|p| &p.cause), Some(&cause));
+    assert_eq!(c.acts.as_ref().map(|p| (p.left, &p.cause)), Some((Some(8), &cause)));
+    assert!(c.outcome.exit_differs);
+}
+
+#[test]
+fn an_inserted_step_does_not_mark_the_rest() {
+    let tool = |n: u32| ("read", json!({"page": n}), "text");
+    let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
+    a.user("go");
+    b.user("go");
+    for n in 0..6 {
+        a.calls(&[tool(n)]);
+        if n == 3 {
+            b.calls(&[("list", json!({}), "[]")]);
+        }
+        b.calls(&[tool(n)]);
+    }
+    a.says("done").end(0);
+    b.says("done").end(0);
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), ["main -|7 Model OnlyRight", "main -|8 Tool OnlyRight"]);
+    assert_eq!(c.exit_code(), 1);
+}
+
+#[test]
+fn parallel_calls_in_another_order_are_the_same_and_turns_elsewhere_are_moved() {
+    let (x, y, z) = (("x", json!({}), "1"), ("y", json!({}), "2"), ("z", json!({}), "3"));
+    let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
+    a.user("go").calls(&[x.clone(), y.clone()]).says("done").end(0);
+    b.user("go").calls(&[y.clone(), x.clone()]).says("done").end(0);
+    assert_eq!(lines(&compare(&a.view(), &b.view())), Vec::<String>::new());
+    let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
+    a.user("go").calls(&[x.clone()]).calls(&[y.clone()]).calls(&[z.clone()]).says("done").end(0);
+    b.user("go").calls(&[y]).calls(&[z]).calls(&[x]).says("done").end(0);
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), ["main 1|5 Model Moved", "main 2|6 Tool Moved"]);
+    assert_eq!(c.counts.moved, 2);
+}
+
+#[test]
+fn parallel_branches_pair_by_what_they_were_asked() {
+    use crate::run::LaneKind;
+    let branches = ["law", "tax", "art"];
+    let make = |id: &str, order: [usize; 3]| {
+        let mut run = Fake::new(id);
+        run.system(&format!("prompt of {id}"));
+        for (n, which) in order.into_iter().enumerate() {
+            if n > 0 {
+                run.open(&format!("main.{}", n + 1), LaneKind::Root, None);
+            }
+            run.user(branches[which]).calls(&[("search", json!({"q": branches[which]}), "found")]);
+        }
+        for (n, which) in order.into_iter().enumerate() {
+            run.on(n).says(&format!("about {}", branches[which]));
+        }
+        run.end(0);
+        run
+    };
+    let (a, b) = (make("a.1", [0, 1, 2]), make("b.1", [2, 0, 1]));
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), Vec::<String>::new());
+    assert_eq!(
+        c.first.as_ref().map(|p| &p.cause),
+        Some(&Cause::Code { what: vec!["the system prompt".into()] })
+    );
+}
+
+#[test]
+fn empty_and_cut_off_runs_compare() {
+    let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
+    let c = compare(&a.view(), &b.view());
+    assert_eq!((c.rows.len(), c.exit_code()), (0, 0));
+    a.user("go").calls(&[("x", json!({}), "1")]).says("done").end(0);
+    b.user("go").calls(&[("x", json!({}), "1")]);
+    b.state = crate::run::RunState::Interrupted;
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), ["main 2|2 Tool Changed", "main 3|- Model OnlyLeft"]);
+    assert_eq!(c.acts.as_ref().map(|p| &p.cause), Some(&Cause::Ended { side: "right" }));
+}
+
+#[test]
+fn long_results_are_compared_whole() {
+    let long = "x".repeat(5_000);
+    let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
+    a.user("go").calls(&[("x", json!({}), &format!("{long}1"))]).says("done").end(0);
+    b.user("go").calls(&[("x", json!({}), &format!("{long}2"))]).says("done").end(0);
+    let c = compare(&a.view(), &b.view());
+    assert_eq!(lines(&c), ["main 2|2 Tool Changed"]);
+    // A tool result alone is no difference in action or outcome.
+    assert_eq!(c.exit_code(), 0);
+}
+
+#[test]
+fn it_serialises() {
+    let (a, b) = (refund("refund.1"), refused("refund.2", "refund.1"));
+    let json = serde_json::to_value(compare(&a.view(), &b.view())).expect("serialises");
+    assert_eq!(json["acts"]["cause"]["cause"], "edit");
+    assert_eq!(json["rows"][6]["fields"][0]["path"], "risk");
+}

@@ -1,0 +1,211 @@
+//! What comparing and telling read of a run.
+
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::exchange::{ExchangeId, Source};
+use crate::run::{CallSite, Lane, LaneKind, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The conversations of a run, loaded when they are asked for.
+pub trait Conversations {
+    /// The request of an exchange in normal form, as the model saw it: the edited copy where one was sent.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be read.
+    fn request(&self, id: ExchangeId) -> Result<Arc<ModelRequest>, String>;
+
+    /// The answer of an exchange in normal form.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be read.
+    fn answer(&self, id: ExchangeId) -> Result<Arc<ModelAnswer>, String>;
+
+    /// Who answered.
+    fn source(&self, id: ExchangeId) -> Source;
+
+    /// True when something else went upstream than the agent sent (an edit or a pin).
+    fn rewritten(&self, _id: ExchangeId) -> bool {
+        false
+    }
+
+    /// A hash of the exchange's bodies as they went over the wire; none when it is not known. Only the earliest
+    /// difference in bytes is reported with it.
+    fn fingerprint(&self, _id: ExchangeId) -> Option<u64> {
+        None
+    }
+}
+
+/// A run, as far as comparing and telling go.
+#[derive(Clone, Copy)]
+pub struct RunView<'a> {
+    /// Who it is.
+    pub manifest: &'a Manifest,
+    /// What it is doing.
+    pub state: RunState,
+    /// Its lanes and steps.
+    pub outline: &'a Outline,
+    /// Its conversations.
+    pub source: &'a dyn Conversations,
+}
+
+/// A tool's result in full.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FullResult {
+    /// The result as text.
+    pub text: String,
+    /// How many parts of it are not text (images).
+    pub other: usize,
+    /// True when the tool said it failed.
+    pub is_error: bool,
+}
+
+impl<'a> RunView<'a> {
+    /// A tool's result in full, as the model saw it; none when the run ended before it was seen.
+    ///
+    /// # Errors
+    /// A sentence, when the request that carries it cannot be read or carries no result there.
+    pub fn full_result(&self, call: &ToolCallRef) -> Result<Option<FullResult>, String> {
+        let Some(place) = &call.result else { return Ok(None) };
+        let request = self.source.request(place.exchange)?;
+        let block = request
+            .messages
+            .get(place.message as usize)
+            .and_then(|m| m.blocks.get(place.block as usize))
+            .or_else(|| find_result(&request, &call.id));
+        match block {
+            Some(Block::ToolResult { text, other, is_error, .. }) => {
+                Ok(Some(FullResult { text: text.clone(), other: other.len(), is_error: *is_error }))
+            }
+            _ => Err(format!(
+                "request {} carries no result of {} where it was seen",
+                place.exchange, call.name
+            )),
+        }
+    }
+
+    /// The arguments of a call in full: those of the outline, or of the answer where the outline's are cut.
+    pub fn full_args(&self, site: CallSite) -> Option<serde_json::Value> {
+        let turn = self.outline.turn(site.lane, site.turn)?;
+        let call = turn.calls.get(site.call as usize)?;
+        if !cut_args(&call.args) {
+            return Some(call.args.clone());
+        }
+        let full = self
+            .answer_of(turn)
+            .ok()
+            .and_then(|answer| answer.tool_calls().nth(site.call as usize).map(|(_, _, args)| args.clone()));
+        Some(full.unwrap_or_else(|| call.args.clone()))
+    }
+
+    /// The answer that counts for a turn.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be read.
+    pub fn answer_of(&self, turn: &Turn) -> Result<Arc<ModelAnswer>, String> {
+        let id = turn.attempts.last().ok_or("the model call has no exchange")?;
+        self.source.answer(*id)
+    }
+
+    /// The request that counts for a turn.
+    ///
+    /// # Errors
+    /// A sentence that names what could not be read.
+    pub fn request_of(&self, turn: &Turn) -> Result<Arc<ModelRequest>, String> {
+        let id = turn.attempts.last().ok_or("the model call has no exchange")?;
+        self.source.request(*id)
+    }
+
+    /// The text of an answer in full: the outline's, or the answer's where that is cut.
+    pub fn full_text(&self, turn: &Turn) -> String {
+        if !cut_text(&turn.text) {
+            return turn.text.clone();
+        }
+        self.answer_of(turn).map_or_else(|_| turn.text.clone(), |a| a.text())
+    }
+
+    /// Index of the main lane: the first root and the continuations of it, in order.
+    pub fn main_lanes(&self) -> Vec<usize> {
+        let lanes = &self.outline.lanes;
+        let Some(first) = lanes.iter().position(|l| l.kind == LaneKind::Root) else { return Vec::new() };
+        let mut chain = vec![first];
+        let goes_on = |from: usize, lane: &Lane| lane.continues == Some(from as u32);
+        while let Some(next) = chain
+            .last()
+            .and_then(|last| lanes.iter().position(|l| goes_on(*last, l)))
+            .filter(|n| !chain.contains(n))
+        {
+            chain.push(next);
+        }
+        chain
+    }
+
+    /// The model call that ends the main lane.
+    pub fn last_turn(&self) -> Option<&'a Turn> {
+        let chain = self.main_lanes();
+        chain.iter().rev().find_map(|lane| self.outline.lanes.get(*lane)?.turns.last())
+    }
+
+    /// From start to end in microseconds; to the last answer when nobody saw the end.
+    pub fn duration_us(&self) -> Option<u64> {
+        let last = self.outline.lanes.iter().flat_map(|l| &l.turns).map(|t| t.ended_us).max();
+        let end = self.manifest.outcome.as_ref().map(|o| o.ended_us).or(last)?;
+        Some(end.saturating_sub(self.manifest.started_us))
+    }
+}
+
+/// True when the outline may hold less of the arguments than the answer does.
+pub(super) fn cut_args(args: &serde_json::Value) -> bool {
+    // The outline cuts at 2,000 bytes of JSON; what is near that is looked up.
+    match args {
+        serde_json::Value::String(text) => text.len() >= 1_900,
+        serde_json::Value::Object(_) | serde_json::Value::Array(_) => args.to_string().len() >= 1_900,
+        _ => false,
+    }
+}
+
+/// True when the outline may hold less of an answer's text than the answer does.
+pub(super) fn cut_text(text: &str) -> bool {
+    text.len() >= 190 && text.chars().count() >= 190
+}
+
+/// True when the outline may hold less of a tool's result than the request does.
+pub(super) fn cut_result(text: &str) -> bool {
+    text.len() >= 1_900 && text.chars().count() >= 1_900
+}
+
+fn find_result<'r>(request: &'r ModelRequest, id: &str) -> Option<&'r Block> {
+    let blocks = request.messages.iter().rev().flat_map(|m| m.blocks.iter());
+    let mut results = blocks.filter(|b| matches!(b, Block::ToolResult { call_id, .. } if call_id == id));
+    results.next()
+}
+
+/// Step numbers by place, so that looking one up does not search the list.
+#[derive(Debug, Default)]
+pub struct StepNumbers {
+    models: HashMap<(u32, u32), u32>,
+    tools: HashMap<CallSite, u32>,
+}
+
+impl StepNumbers {
+    /// Reads the numbering of an outline.
+    pub fn of(outline: &Outline) -> StepNumbers {
+        let mut numbers = StepNumbers::default();
+        for (number, step) in (1u32..).zip(&outline.steps) {
+            match step.kind {
+                StepKind::Model { lane, turn } => numbers.models.insert((lane, turn), number),
+                StepKind::Tool { site } => numbers.tools.insert(site, number),
+            };
+        }
+        numbers
+    }
+
+    /// Number of a model call.
+    pub fn model(&self, lane: usize, turn: usize) -> Option<u32> {
+        self.models.get(&(lane as u32, turn as u32)).copied()
+    }
+
+    /// Number of a tool call.
+    pub fn tool(&self, site: CallSite) -> Option<u32> {
+        self.tools.get(&site).copied()
+    }
+}
