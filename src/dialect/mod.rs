@@ -11,6 +11,8 @@ mod frames;
 mod openai_chat;
 mod reply;
 mod surgery;
+#[cfg(test)]
+mod wire;
 
 use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;
