@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_on_one_line() {
         let text = Block::Text { text: "Done.\n\n  I refunded $4,999.00 to your card.".into() };
-        assert_eq!(answer_line(&[text.clone()], 30), "\"Done. I refunded $4,999.00…\"");
+        assert_eq!(answer_line(std::slice::from_ref(&text), 30), "\"Done. I refunded $4,999.00…\"");
         assert_eq!(answer_line(&[text], 80), "\"Done. I refunded $4,999.00 to your card.\"");
         assert_eq!(answer_line(&[], 80), "says nothing");
     }

@@ -140,7 +140,7 @@ fn messages_and_results_are_set() {
         RequestEdit::SetToolResult { message: 0, block: 0, text: "x".into() },
         words(4, "x"),
     ] {
-        assert!(AnthropicMessages.edit_request(BODY, &[bad.clone()]).is_err(), "{bad:?}");
+        assert!(AnthropicMessages.edit_request(BODY, std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
 }
 

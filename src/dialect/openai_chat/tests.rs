@@ -140,7 +140,7 @@ fn messages_and_results_are_set() {
         RequestEdit::RemoveTool("h".into()),
         RequestEdit::ReplaceMessage { message: 0, json: Bytes::from_static(b"[]") },
     ] {
-        assert!(OpenAiChat.edit_request(BODY, &[bad.clone()]).is_err(), "{bad:?}");
+        assert!(OpenAiChat.edit_request(BODY, std::slice::from_ref(&bad)).is_err(), "{bad:?}");
     }
 }
 
