@@ -118,14 +118,23 @@ fn essence(blocks: &[Block]) -> String {
             text.push_str(more);
         }
     }
-    for (open, close) in [("<think>", "</think>"), ("<thinking>", "</thinking>")] {
-        while let Some(start) = text.find(open) {
-            let Some(end) = text[start..].find(close) else { break };
-            text.replace_range(start..start + end + close.len(), "");
-        }
-    }
+    let mut text = without_tagged(&text, "<think>", "</think>");
+    text = without_tagged(&text, "<thinking>", "</thinking>");
     text.retain(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\'));
     text
+}
+
+/// A text without what stands between two tags. A tag that is not closed stays.
+fn without_tagged(text: &str, open: &str, close: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, tagged)) = rest.split_once(open) {
+        let Some((_, after)) = tagged.split_once(close) else { break };
+        out.push_str(before);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn others(blocks: &[Block]) -> impl Iterator<Item = &Value> {
