@@ -2,6 +2,10 @@
 //!
 //! A string and a list with one text block are the same; `cache_control` is gone; reasoning is kept apart, so that
 //! comparisons can leave it out. The normal form is for comparing and for showing, never for serving.
+//!
+//! Empty texts are no blocks. A number that a [`Value`] would change stands as `{"$number": "<its digits>"}`: one that
+//! is too large or too precise anywhere, and in parameters and tools every one that is not written as a `Value` writes
+//! it (`0.70`). [`crate::exchange::canon::text_of_value`] writes such values as the numbers they are.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -85,7 +89,8 @@ pub struct ModelRequest {
     /// Tool definitions, as sent but for `cache_control`.
     pub tools: Vec<Value>,
     /// Every other field that decides the answer (temperature, max_tokens, tool_choice, …), as sent, keys sorted.
-    /// Fields that are known to be volatile (`metadata.user_id`, `prompt_cache_key`, `user`) are left out.
+    /// Left out are nulls and what does not decide the answer: `metadata`, `prompt_cache_key`, `user` and their kind,
+    /// and `stream_options`, which only asks for a usage count.
     pub params: serde_json::Map<String, Value>,
     /// The messages, in order.
     pub messages: Vec<Message>,

@@ -55,11 +55,12 @@ fn message_key_as_is(message: &Message) -> [u8; 16] {
     hash128(canonical_value(&json!({"role": message.role, "blocks": blocks})).as_bytes())
 }
 
-/// Whether a request's message repeats an answer: the same calls (id, name, arguments) and the same text. Reasoning,
-/// empty texts, and how the text is divided into blocks do not matter. Blocks of other kinds decide only where there
-/// is neither text nor call.
+/// Whether a request's message repeats an answer: the same calls (id, name, arguments) and the same text. What agents
+/// are seen to change on the way does not matter: reasoning, also in `<think>` tags in the text; white space and the
+/// division into blocks; quotes (a tool call in plain text, read as JSON and written as Python). Blocks of other kinds
+/// decide only where there is neither text nor call.
 pub fn same_assistant(answer: &ModelAnswer, message: &Message) -> bool {
-    if message.role != Role::Assistant || answer.error.is_some() {
+    if message.role != Role::Assistant || (answer.error.is_some() && answer.blocks.is_empty()) {
         return false;
     }
     let mut calls = answer.tool_calls();
@@ -71,15 +72,8 @@ pub fn same_assistant(answer: &ModelAnswer, message: &Message) -> bool {
             _ => return false,
         }
     }
-    let (said, echoed) = (texts(&answer.blocks), texts(&message.blocks));
-    let as_one = || {
-        ["", "\n", "\n\n", " "].iter().any(|glue| match (said.len(), echoed.len()) {
-            (_, 1) => raw_texts(&answer.blocks).join(glue).trim() == echoed[0],
-            (1, _) => raw_texts(&message.blocks).join(glue).trim() == said[0],
-            _ => false,
-        })
-    };
-    if said != echoed && !as_one() {
+    let (said, echoed) = (essence(&answer.blocks), essence(&message.blocks));
+    if said != echoed {
         return false;
     }
     if !said.is_empty() || answer.tool_calls().next().is_some() {
@@ -116,16 +110,31 @@ fn same_value(a: &Value, b: &Value) -> bool {
     }
 }
 
-fn raw_texts(blocks: &[Block]) -> Vec<&str> {
-    let text = |b| match b {
-        &Block::Text { ref text } => Some(text.as_str()),
-        _ => None,
-    };
-    blocks.iter().filter_map(text).collect()
+/// All text without white space, quotes, backslashes and tagged reasoning.
+fn essence(blocks: &[Block]) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        if let Block::Text { text: more } = block {
+            text.push_str(more);
+        }
+    }
+    let mut text = without_tagged(&text, "<think>", "</think>");
+    text = without_tagged(&text, "<thinking>", "</thinking>");
+    text.retain(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\'));
+    text
 }
 
-fn texts(blocks: &[Block]) -> Vec<&str> {
-    raw_texts(blocks).into_iter().map(str::trim).filter(|t| !t.is_empty()).collect()
+/// A text without what stands between two tags. A tag that is not closed stays.
+fn without_tagged(text: &str, open: &str, close: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, tagged)) = rest.split_once(open) {
+        let Some((_, after)) = tagged.split_once(close) else { break };
+        out.push_str(before);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 fn others(blocks: &[Block]) -> impl Iterator<Item = &Value> {

@@ -11,6 +11,8 @@ mod frames;
 mod openai_chat;
 mod reply;
 mod surgery;
+#[cfg(test)]
+mod wire;
 
 use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;
@@ -77,7 +79,8 @@ pub enum RequestEdit {
     RemoveTool(String),
     /// Adds a tool definition, in the dialect's own form.
     AddTool(Value),
-    /// Drops signed or encrypted reasoning from every message before this index.
+    /// Drops reasoning from every message before this index, and where the request would be refused without it
+    /// (Anthropic, a fixed thinking budget while a turn is open) the `thinking` parameter too.
     DropReasoning {
         /// Index into [`ModelRequest::messages`].
         before: usize,
@@ -121,19 +124,22 @@ pub trait Dialect: Sync {
     fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed>;
 
     /// Reads an answer: streamed or not, whole or cut off, success or error. Never fails: what cannot be read is
-    /// missing from the result and `whole` is false.
+    /// missing from the result and `whole` is false. The body may be decoded already, or still in the encoding that
+    /// the head names.
     fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer;
 
     /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`.
     fn terminal_markers(&self) -> &'static [&'static [u8]];
 
-    /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are.
+    /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are. The edits are applied in
+    /// order; their indices are those of the body as given, also behind an edit that puts a system message in front.
     ///
     /// # Errors
     /// [`EditError`] when the body is malformed or what the edit names is not there.
     fn edit_request(&self, body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError>;
 
-    /// Writes an answer, streamed or not, as this provider would. `model` is the name to answer under.
+    /// Writes an answer, streamed or not, as this provider would. `model` is the name to answer under. Without a stop
+    /// reason it follows from the blocks. Reasoning that needs a signature is left out, and no tokens are counted.
     fn render_answer(
         &self,
         blocks: &[Block],

@@ -163,7 +163,7 @@ mod tests {
         let both =
             [call("lookup_order", json!({"order_id": "A123"})), call("get_customer", json!({"id": 7}))];
         assert_eq!(answer_line(&both, 100), r#"calls lookup_order(order_id="A123") + get_customer(id=7)"#);
-        assert_eq!(answer_line(&both, 50), r#"calls lookup_order(order_…) + get_customer(id=7)"#);
+        assert_eq!(answer_line(&both, 50), r#"calls lookup_order(order_id…) + get_customer(id=7)"#);
         assert_eq!(call_line("now", &json!({}), 80), "now()");
         assert_eq!(call_line("run", &json!("broken {"), 80), r#"run("broken {")"#);
     }
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn texts_are_quoted_on_one_line() {
         let text = Block::Text { text: "Done.\n\n  I refunded $4,999.00 to your card.".into() };
-        assert_eq!(answer_line(&[text.clone()], 30), "\"Done. I refunded $4,999.00 t…\"");
+        assert_eq!(answer_line(std::slice::from_ref(&text), 30), "\"Done. I refunded $4,999.00…\"");
         assert_eq!(answer_line(&[text], 80), "\"Done. I refunded $4,999.00 to your card.\"");
         assert_eq!(answer_line(&[], 80), "says nothing");
     }

@@ -1,7 +1,7 @@
 //! Answers into the normal form. A stream is first put together to the completion that it stands for, so that both
 //! are read by the same code.
 
-use super::request::blocks;
+use super::request::{REASONING, blocks};
 use crate::dialect::conversation::{Block, ModelAnswer, Usage};
 use crate::dialect::reply::{self, Reply};
 use crate::dialect::sse::Event;
@@ -134,6 +134,9 @@ impl Completion {
     }
 }
 
+/// Texts of a message that come in pieces, reasoning apart.
+const GROWING: [&str; 2] = ["content", "refusal"];
+
 /// Adds a delta to a message.
 fn grow(message: &mut Map<String, Value>, delta: Map<String, Value>) {
     for (key, piece) in delta {
@@ -144,17 +147,31 @@ fn grow(message: &mut Map<String, Value>, delta: Map<String, Value>) {
                     calls.into_iter().for_each(|call| grow_call(list, call));
                 }
             }
+            // A text that is not known to come in pieces is said again with each delta (`channel`, `role`).
+            (known, Value::String(word)) if !GROWING.contains(&known) && !REASONING.contains(&known) => {
+                message.insert(key, Value::from(word));
+            }
             (_, piece) => grow_value(message.entry(key).or_insert(Value::Null), piece),
         }
     }
 }
 
-/// Strings and lists grow, objects grow by member, anything else is replaced, and null changes nothing.
+/// Strings and lists grow (an item that names its index grows the item with it), objects grow by member, anything
+/// else is replaced, and null changes nothing.
 fn grow_value(value: &mut Value, piece: Value) {
     match (value, piece) {
         (_, Value::Null) => {}
         (Value::String(text), Value::String(more)) => text.push_str(&more),
-        (Value::Array(list), Value::Array(more)) => list.extend(more),
+        (Value::Array(list), Value::Array(more)) => {
+            for item in more {
+                let index = item.get("index").filter(|i| i.is_u64()).cloned();
+                let same = index.and_then(|i| list.iter_mut().find(|old| old.get("index") == Some(&i)));
+                match same {
+                    Some(old) => grow_value(old, item),
+                    None => list.push(item),
+                }
+            }
+        }
         (Value::Object(members), Value::Object(more)) => {
             for (key, piece) in more {
                 grow_value(members.entry(key).or_insert(Value::Null), piece);

@@ -35,7 +35,8 @@ impl Dialect for OpenAiChat {
     }
 
     fn terminal_markers(&self) -> &'static [&'static [u8]] {
-        &[b"data: [DONE]", b"data:[DONE]"]
+        // Clients hang up at an error as they do at the end mark, and some servers send none behind an error.
+        &[b"data: [DONE]", b"data:[DONE]", b"event: error", b"data: {\"error\""]
     }
 
     fn edit_request(&self, body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError> {

@@ -34,7 +34,7 @@ pub(super) const REASONING: [&str; 9] = [
 ];
 
 /// Fields of a message that are read one by one, or that clients add for themselves.
-const READ: [&str; 10] = [
+const READ: [&str; 11] = [
     "role",
     "content",
     "refusal",
@@ -45,6 +45,7 @@ const READ: [&str; 10] = [
     "provider_specific_fields",
     "parsed",
     "id",
+    "channel",
 ];
 
 pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {

@@ -1,0 +1,185 @@
+//! Tests on real traffic (`fixtures/wire`; another folder of that layout can be named in `RETAKE_WIRE`).
+
+use super::conversation::{ModelAnswer, ModelRequest, Role};
+use super::keys::{answer_key, message_key, request_key, same_assistant};
+use super::{Dialect, by_name};
+use crate::exchange::canon::canonical;
+use crate::exchange::{HeaderList, ResponseHead, parts};
+use std::path::{Path, PathBuf};
+
+struct Exchange {
+    name: String,
+    dialect: &'static dyn Dialect,
+    request: Vec<u8>,
+    head: ResponseHead,
+    response: Vec<u8>,
+    gzipped: Option<Vec<u8>>,
+    /// What the vendor's SDK puts together from the stream.
+    plain: Option<Vec<u8>>,
+}
+
+impl Exchange {
+    fn request(&self) -> ModelRequest {
+        self.dialect.read_request(&self.request).unwrap_or_else(|e| panic!("{}: {e}", self.name))
+    }
+
+    fn answer(&self) -> ModelAnswer {
+        self.dialect.read_answer(&self.head, &self.response)
+    }
+}
+
+fn folders(of: &Path) -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(of).unwrap().map(|e| e.unwrap().path()).collect();
+    all.retain(|p| p.is_dir());
+    all.sort();
+    all
+}
+
+fn head(status: u16, content_type: &str) -> ResponseHead {
+    ResponseHead { status, headers: HeaderList(vec![("Content-Type".into(), content_type.into())]) }
+}
+
+/// Every conversation.
+fn conversations() -> Vec<Vec<Exchange>> {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/wire");
+    let root = std::env::var_os("RETAKE_WIRE").map_or_else(|| PathBuf::from(fixtures), PathBuf::from);
+    let mut all = Vec::new();
+    for dialect in folders(&root) {
+        for folder in folders(&dialect) {
+            let name = dialect.file_name().unwrap().to_str().unwrap();
+            all.push((0..).map_while(|n| exchange(name, &folder, n)).collect());
+        }
+    }
+    assert!(all.len() > 10, "the fixtures are in {}", root.display());
+    all
+}
+
+fn exchange(dialect: &str, folder: &Path, n: usize) -> Option<Exchange> {
+    let request = std::fs::read(folder.join(format!("{n}.request.json"))).ok()?;
+    let (status, kind) = [200, 400, 404, 429]
+        .iter()
+        .flat_map(|s| [(*s, "json"), (*s, "sse")])
+        .find(|(s, k)| folder.join(format!("{n}.{s}.response.{k}")).exists())?;
+    let response = folder.join(format!("{n}.{status}.response.{kind}"));
+    Some(Exchange {
+        name: format!("{}/{n}", folder.display()),
+        dialect: by_name(dialect)?,
+        request,
+        head: head(
+            status,
+            if kind == "sse" { "text/event-stream; charset=utf-8" } else { "application/json" },
+        ),
+        gzipped: std::fs::read(response.with_extension(format!("{kind}.gz"))).ok(),
+        response: std::fs::read(response).ok()?,
+        plain: std::fs::read(folder.join(format!("{n}.plain.json"))).ok(),
+    })
+}
+
+fn exchanges() -> impl Iterator<Item = Exchange> {
+    conversations().into_iter().flatten()
+}
+
+#[test]
+fn a_stream_says_what_the_vendors_sdk_puts_together() {
+    let mut seen = 0;
+    for exchange in exchanges() {
+        let Some(plain) = &exchange.plain else { continue };
+        let plain = exchange.dialect.read_answer(&head(200, "application/json"), plain);
+        assert_eq!(exchange.answer(), plain, "{}", exchange.name);
+        assert_eq!(answer_key(&exchange.answer()), answer_key(&plain));
+        assert!(plain.whole && plain.usage.is_some() && !plain.blocks.is_empty(), "{}", exchange.name);
+        seen += 1;
+    }
+    assert!(seen >= 5, "{seen}");
+}
+
+#[test]
+fn gzipped_answers_are_read() {
+    let mut seen = 0;
+    for exchange in exchanges() {
+        let Some(gzipped) = &exchange.gzipped else { continue };
+        let mut head = exchange.head.clone();
+        head.headers.push("content-encoding", "gzip");
+        assert_eq!(exchange.dialect.read_answer(&head, gzipped), exchange.answer(), "{}", exchange.name);
+        assert_eq!(exchange.dialect.read_answer(&head, &exchange.response), exchange.answer());
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen}");
+}
+
+#[test]
+fn an_answer_is_whole_or_cut_off() {
+    for exchange in exchanges() {
+        let answer = exchange.answer();
+        assert!(answer.whole, "{}", exchange.name);
+        let failed = exchange.head.status >= 400
+            || exchange.name.contains("error-streaming") && exchange.name.ends_with("/0");
+        let failed = failed || exchange.name.contains("error-stream/");
+        assert_eq!(answer.error.is_some(), failed, "{}: {:?}", exchange.name, answer.error);
+        let body = exchange.response.trim_ascii_end();
+        for part in 1..8 {
+            let cut = exchange.dialect.read_answer(&exchange.head, &body[..(body.len() - 12) * part / 8]);
+            assert!(!cut.whole, "{} cut at {part}/8", exchange.name);
+        }
+    }
+}
+
+#[test]
+fn the_next_request_repeats_the_answer() {
+    let (mut seen, mut strangers) = (0, 0);
+    for conversation in conversations() {
+        for pair in conversation.windows(2) {
+            let (answer, next) = (pair[0].answer(), pair[1].request());
+            let before = pair[0].request().messages.len();
+            let mut new = next.messages.iter().skip(before);
+            let Some(last) = new.find(|m| m.role == Role::Assistant) else { continue };
+            if answer.blocks.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let repeats = same_assistant(&answer, last);
+            strangers += usize::from(!repeats);
+            if std::env::var_os("RETAKE_WIRE").is_none() {
+                assert!(repeats, "{}\n{answer:?}\n{last:?}", pair[1].name);
+            } else if !repeats {
+                println!("{}\n{answer:?}\n{last:?}\n", pair[1].name);
+            }
+        }
+    }
+    println!("{seen} pairs, {strangers} do not repeat");
+    assert!(seen >= 5, "{seen}");
+}
+
+#[test]
+fn a_request_is_read_where_it_stands() {
+    for exchange in exchanges() {
+        let request = exchange.request();
+        assert_eq!(request.spans.len(), request.messages.len());
+        assert!(!request.model.is_empty() && !request.messages.is_empty(), "{}", exchange.name);
+        for span in &request.spans {
+            let text = &exchange.request[span.clone()];
+            assert!(text.starts_with(b"{") && text.ends_with(b"}"), "{}", exchange.name);
+        }
+        let parts = parts::split(&exchange.request);
+        let elements = parts.cuts.iter().filter_map(|c| c.element);
+        let messages = elements.filter(|e| parts.array_of(*e) == "messages").count();
+        assert_eq!(messages, request.messages.len(), "{}", exchange.name);
+        assert_eq!(exchange.dialect.edit_request(&exchange.request, &[]).unwrap(), exchange.request);
+    }
+}
+
+#[test]
+fn keys_do_not_depend_on_the_writing() {
+    for exchange in exchanges() {
+        let request = exchange.request();
+        let key = request_key(&request);
+        assert!(key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
+        let sorted = exchange.dialect.read_request(&canonical(&exchange.request).unwrap()).unwrap();
+        assert_eq!(request_key(&sorted), key, "{}", exchange.name);
+        let mut changed = request.clone();
+        changed.messages.pop();
+        assert_ne!(request_key(&changed), key, "{}", exchange.name);
+        let other: Vec<_> = request.messages.iter().map(message_key).collect();
+        assert_eq!(sorted.messages.iter().map(message_key).collect::<Vec<_>>(), other);
+    }
+}
