@@ -1,0 +1,6 @@
+//! One test binary, a module per behaviour.
+
+mod support;
+
+mod invisible;
+mod proxy_faults;
