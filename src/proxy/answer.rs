@@ -198,6 +198,7 @@ async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Respons
     let mut parts = Response::new(()).into_parts().0;
     parts.status = status;
     parts.headers = head::passed_on(&head::to_map(&canned.head.headers));
+    parts.extensions = shared.cases.extensions(&canned.head.headers).await;
     let length = head::content_length(&parts.headers);
     if !has_body || length == Some(0) {
         return finish_without_body(going, canned.head, head_us, parts).await;

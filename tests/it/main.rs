@@ -3,4 +3,5 @@
 mod support;
 
 mod invisible;
+mod proxy_answers;
 mod proxy_faults;
