@@ -204,7 +204,7 @@ async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Respons
         return finish_without_body(going, canned.head, head_us, parts).await;
     }
     let setup = TeeSetup {
-        scan: scan_for(&canned.head, &shared.markers),
+        scan: MarkerScan::of(&canned.head, &shared.markers),
         head: canned.head,
         head_us,
         length,
@@ -232,11 +232,4 @@ pub(super) async fn finish_without_body(
     }
     let body = head::content_length(&parts.headers).map_or(AnswerBody::Plain(None), AnswerBody::Sized);
     Response::from_parts(parts, body)
-}
-
-/// A scan for the terminal event, where there is one to find: in a stream that is not compressed.
-pub(super) fn scan_for(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
-    let coding = head.headers.get("content-encoding").unwrap_or_default().trim();
-    let plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
-    (plain && head.is_event_stream() && !markers.is_empty()).then(|| MarkerScan::new(markers.clone()))
 }

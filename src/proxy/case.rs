@@ -55,8 +55,8 @@ async fn read_by_hyper(head: &[u8]) -> Option<Extensions> {
     let exchange = async {
         let response = sender.send_request(Request::new(SentBody::Whole(None)));
         let answer = async {
-            let mut request = [0; 1024];
-            far.read(&mut request).await.ok()?;
+            // Bytes of the request: hyper refuses an answer that comes before it.
+            far.read_u8().await.ok()?;
             far.write_all(head).await.ok()
         };
         let (response, _) = tokio::join!(response, answer);

@@ -1,7 +1,8 @@
 //! Sends a request upstream and passes the answer on.
 
-use super::answer::{Going, finish_without_body, scan_for};
+use super::answer::{Going, finish_without_body};
 use super::ledger::Outcome;
+use super::marker::MarkerScan;
 use super::refuse::has_body;
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup, chain};
@@ -80,7 +81,7 @@ async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>
         return finish_without_body(going, seen, head_us, parts).await;
     }
     let setup = TeeSetup {
-        scan: scan_for(&seen, &shared.markers),
+        scan: MarkerScan::of(&seen, &shared.markers),
         head: seen,
         head_us,
         length: body.size_hint().exact(),

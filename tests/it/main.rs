@@ -2,6 +2,7 @@
 
 mod support;
 
+mod heads;
 mod invisible;
 mod proxy_answers;
 mod proxy_faults;

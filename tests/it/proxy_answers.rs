@@ -129,7 +129,7 @@ async fn a_canned_answer_is_served_and_taped_without_an_upstream() {
         agent.post("/up/v1/x?y", b"{\"q\":1}").await;
         let head = soon("a head", agent.head()).await.unwrap();
         let names: Vec<&str> = head.headers.iter().map(|(n, _)| n.as_str()).collect();
-        assert_eq!(names, ["X-Request-ID", "content-type", "transfer-encoding"]);
+        assert_eq!(names, ["X-Request-ID", "content-type", "Transfer-Encoding"]);
         assert_eq!(soon("a frame", agent.chunk()).await.unwrap(), b"data: 1\n\n");
         assert_eq!(soon("a frame", agent.chunk()).await.unwrap(), b"data: [DONE]\n\n");
         assert!(soon("the end", agent.chunk()).await.unwrap().is_empty());

@@ -79,15 +79,6 @@ impl MemoryTape {
         soon("a response on the tape", changes.wait_for(enough)).await.expect("the tape lives");
         self.responses().swap_remove(number - 1)
     }
-
-    /// Waits for the n-th request (counted from 1) and gives it back.
-    pub async fn request(&self, number: usize) -> SeenRequest {
-        let mut changes = self.told.subscribe();
-        let enough =
-            |told: &Vec<Told>| told.iter().filter(|t| matches!(t, Told::Request(_))).count() >= number;
-        soon("a request on the tape", changes.wait_for(enough)).await.expect("the tape lives");
-        self.requests().swap_remove(number - 1)
-    }
 }
 
 impl Tape for MemoryTape {
