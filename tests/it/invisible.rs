@@ -4,7 +4,7 @@ use crate::support::agent::Agent;
 use crate::support::soon;
 use crate::support::tape::{MemoryTape, Told, bytes_of, sent_of};
 use crate::support::upstream::{Act, FakeUpstream, Gate, Received, Script, head};
-use retake::exchange::{BodyEnd, HeaderList, Source, Upstream};
+use retake::exchange::{BodyEnd, Source, Upstream};
 use retake::proxy::{Proxy, ProxyConfig, Routes};
 use std::sync::Arc;
 use std::time::Duration;
