@@ -58,11 +58,12 @@ pub(super) async fn answer(
     }
     let (parts, body) = request.into_parts();
     let id = ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-    let seen = RequestHead { method: parts.method.to_string(), target: way.target, headers };
+    let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
+    let asked = shared.answerer.clone().map(|answerer| (answerer, seen.clone()));
     let ledger = Arc::new(Ledger::open(
         id,
         way.upstream.clone(),
-        seen.clone(),
+        seen,
         shared.tape.clone(),
         shared.answerer.clone(),
         shared.breaking.clone(),
@@ -77,14 +78,14 @@ pub(super) async fn answer(
     if let Some(tape) = &shared.tape {
         tape.room().await;
     }
-    match &shared.answerer {
-        Some(answerer) => {
-            let asking = Asking { id, upstream: way.upstream, head: seen, parts, body };
-            ask(&shared, answerer, going, asking).await
+    match asked {
+        Some((answerer, head)) => {
+            let asking = Asking { id, upstream: way.upstream, head, parts, body };
+            ask(&shared, &answerer, going, asking).await
         }
         None => {
             let body = SentBody::tee(body, going.ledger.clone());
-            send(&shared, going, parts, &way.upstream, &seen.target, body, None).await
+            send(&shared, going, parts, &way.upstream, &way.target, body, None).await
         }
     }
 }
@@ -205,7 +206,7 @@ async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Respons
     }
     let setup = TeeSetup {
         scan: MarkerScan::of(&canned.head, &shared.markers),
-        head: canned.head,
+        head: Some(canned.head),
         head_us,
         length,
         wire: going.wire.clone(),

@@ -82,7 +82,7 @@ async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>
     }
     let setup = TeeSetup {
         scan: MarkerScan::of(&seen, &shared.markers),
-        head: seen,
+        head: Some(seen),
         head_us,
         length: body.size_hint().exact(),
         wire: going.wire.clone(),

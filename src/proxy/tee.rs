@@ -83,7 +83,8 @@ pub(super) struct TeeSetup {
     pub(super) ledger: Arc<Ledger>,
     pub(super) wire: WireState,
     pub(super) delivery: Option<Delivery>,
-    pub(super) head: ResponseHead,
+    /// None once the last was told.
+    pub(super) head: Option<ResponseHead>,
     pub(super) head_us: u64,
     /// The content-length, when one was given.
     pub(super) length: Option<u64>,
@@ -109,16 +110,14 @@ impl Tee {
         Tee { spring, setup, keeps, frames: Vec::new(), passed: 0, ended: false, phase: Phase::Flowing }
     }
 
-    /// Tells of the answer as it stands. `last`: no frame can follow, so that the frames need not be kept.
+    /// Tells of the answer as it stands. `last`: nothing can follow, so that nothing need be kept.
     fn tell(&mut self, end: BodyEnd, last: bool) -> Option<oneshot::Receiver<()>> {
-        let frames = if last { std::mem::take(&mut self.frames) } else { self.frames.clone() };
-        self.setup.ledger.response(Outcome {
-            head: Some(self.setup.head.clone()),
-            fault: None,
-            head_us: self.setup.head_us,
-            frames,
-            end,
-        })
+        let (head, frames) = if last {
+            (self.setup.head.take(), std::mem::take(&mut self.frames))
+        } else {
+            (self.setup.head.clone(), self.frames.clone())
+        };
+        self.setup.ledger.response(Outcome { head, fault: None, head_us: self.setup.head_us, frames, end })
     }
 
     /// Takes what the spring gave: a frame to pass on at once, or none when another phase begins with it.
