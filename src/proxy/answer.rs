@@ -60,11 +60,12 @@ pub(super) async fn answer(
     }
     let (parts, body) = request.into_parts();
     let id = ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
-    let seen = RequestHead { method: parts.method.to_string(), target: way.target, headers };
+    let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
+    let asked = shared.answerer.clone().map(|answerer| (answerer, seen.clone()));
     let ledger = Arc::new(Ledger::open(
         id,
         way.upstream.clone(),
-        seen.clone(),
+        seen,
         shared.tape.clone(),
         shared.answerer.clone(),
         shared.breaking.clone(),
@@ -80,14 +81,14 @@ pub(super) async fn answer(
     if let Some(tape) = &shared.tape {
         tape.room().await;
     }
-    match &shared.answerer {
-        Some(answerer) => {
-            let asking = Asking { id, upstream: way.upstream, head: seen, parts, body };
-            ask(&shared, answerer, going, asking).await
+    match asked {
+        Some((answerer, head)) => {
+            let asking = Asking { id, upstream: way.upstream, head, parts, body };
+            ask(&shared, &answerer, going, asking).await
         }
         None => {
             let body = SentBody::tee(body, going.ledger.clone());
-            send(&shared, going, parts, &way.upstream, &seen.target, body, None).await
+            send(&shared, going, parts, &way.upstream, &way.target, body, None).await
         }
     }
 }
@@ -202,13 +203,14 @@ pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned)
     let mut parts = Response::new(()).into_parts().0;
     parts.status = status;
     parts.headers = head::passed_on(&head::to_map(&canned.head.headers));
+    parts.extensions = shared.cases.extensions(&canned.head.headers).await;
     let length = head::content_length(&parts.headers);
     if !has_body || length == Some(0) {
         return finish_without_body(going, canned.head, head_us, parts).await;
     }
     let setup = TeeSetup {
-        scan: scan_for(&canned.head, &shared.markers),
-        head: canned.head,
+        scan: MarkerScan::of(&canned.head, &shared.markers),
+        head: Some(canned.head),
         head_us,
         length,
         wire: going.wire.clone(),
@@ -235,11 +237,4 @@ pub(super) async fn finish_without_body(
     }
     let body = head::content_length(&parts.headers).map_or(AnswerBody::Plain(None), AnswerBody::Sized);
     Response::from_parts(parts, body)
-}
-
-/// A scan for the terminal event, where there is one to find: in a stream that is not compressed.
-pub(super) fn scan_for(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
-    let coding = head.headers.get("content-encoding").unwrap_or_default().trim();
-    let plain = coding.is_empty() || coding.eq_ignore_ascii_case("identity");
-    (plain && head.is_event_stream() && !markers.is_empty()).then(|| MarkerScan::new(markers.clone()))
 }

@@ -1,7 +1,8 @@
 //! Sends a request upstream and passes the answer on.
 
-use super::answer::{Going, finish_without_body, scan_for, serve};
+use super::answer::{Going, finish_without_body, serve};
 use super::ledger::Outcome;
+use super::marker::MarkerScan;
 use super::refuse::has_body;
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup, chain};
@@ -85,8 +86,8 @@ async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>
         return finish_without_body(going, seen, head_us, parts).await;
     }
     let setup = TeeSetup {
-        scan: scan_for(&seen, &shared.markers),
-        head: seen,
+        scan: MarkerScan::of(&seen, &shared.markers),
+        head: Some(seen),
         head_us,
         length: body.size_hint().exact(),
         wire: going.wire.clone(),

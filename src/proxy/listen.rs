@@ -1,6 +1,7 @@
 //! The listening side: accepts agents on the loopback interface, and stops in order.
 
 use super::answer::answer;
+use super::case::CaseBook;
 use super::upstream::{UpstreamClient, client};
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, ProxyConfig, Routes, Tape, route};
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     /// None when nothing may be asked of an upstream.
     pub(super) client: Option<UpstreamClient>,
     pub(super) markers: Arc<[Bytes]>,
+    pub(super) cases: CaseBook,
     pub(super) exchanges: AtomicU32,
     /// Exchanges that end from now on end because the proxy does.
     pub(super) breaking: Arc<AtomicBool>,
@@ -63,6 +65,7 @@ impl Proxy {
             answerer: config.answerer,
             client: config.may_dial.then(|| client(dialed.clone())),
             markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
+            cases: CaseBook::default(),
             exchanges: AtomicU32::new(0),
             breaking: Arc::new(AtomicBool::new(false)),
         });

@@ -1,10 +1,82 @@
-//! Finds a stream's terminal event: one of a few byte strings at the start of a line, however the stream is cut.
+//! Finds a stream's terminal event: one of a few byte strings at the start of a line, however the stream is cut
+//! and whether or not it is compressed.
 
+use crate::exchange::ResponseHead;
 use bytes::Bytes;
+use std::io::{self, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A scan over the frames of one event stream.
-pub(super) struct MarkerScan {
+/// Room for what a decoder puts out at once.
+const DECODED: usize = 4096;
+
+/// A scan over the frames of one event stream, as they come over the wire.
+pub(super) enum MarkerScan {
+    Plain(LineScan),
+    /// Clients hang up at the decoded event too, so that it has to be found as they find it.
+    Coded {
+        decoder: Box<dyn Write + Send>,
+        found: Arc<AtomicBool>,
+    },
+}
+
+impl MarkerScan {
+    /// A scan for the terminal event of this answer; none where there is none to find: no event stream, or one
+    /// in a coding that is not known.
+    pub(super) fn of(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
+        if markers.is_empty() || !head.is_event_stream() {
+            return None;
+        }
+        let coding = head.headers.get("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
+        if coding.is_empty() || coding == "identity" {
+            return Some(MarkerScan::Plain(LineScan::new(markers.clone())));
+        }
+        let found = Arc::new(AtomicBool::new(false));
+        let sink = Sink { scan: LineScan::new(markers.clone()), found: found.clone() };
+        let decoder: Box<dyn Write + Send> = match coding.as_str() {
+            "gzip" | "x-gzip" => Box::new(flate2::write::MultiGzDecoder::new(sink)),
+            "deflate" => Box::new(flate2::write::ZlibDecoder::new(sink)),
+            "br" => Box::new(brotli_decompressor::DecompressorWriter::new(sink, DECODED)),
+            "zstd" => Box::new(zstd::stream::write::Decoder::new(sink).ok()?),
+            _ => return None,
+        };
+        Some(MarkerScan::Coded { decoder, found })
+    }
+
+    /// Takes the next frame; true when a marker came to its end in it.
+    pub(super) fn feed(&mut self, frame: &[u8]) -> bool {
+        match self {
+            MarkerScan::Plain(scan) => scan.feed(frame),
+            MarkerScan::Coded { decoder, found } => {
+                // Bytes that do not decode hold no event that the agent could see.
+                let _ = decoder.write_all(frame).and_then(|()| decoder.flush());
+                found.swap(false, Ordering::Relaxed)
+            }
+        }
+    }
+}
+
+/// Takes what a decoder puts out.
+struct Sink {
+    scan: LineScan,
+    found: Arc<AtomicBool>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.scan.feed(bytes) {
+            self.found.store(true, Ordering::Relaxed);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A scan over the lines of a stream.
+pub(super) struct LineScan {
     markers: Arc<[Bytes]>,
     longest: usize,
     /// The start of the line that the stream is in, as far as a marker can reach.
@@ -13,16 +85,15 @@ pub(super) struct MarkerScan {
     past: bool,
 }
 
-impl MarkerScan {
-    pub(super) fn new(markers: Arc<[Bytes]>) -> MarkerScan {
+impl LineScan {
+    fn new(markers: Arc<[Bytes]>) -> LineScan {
         let longest = markers.iter().map(Bytes::len).max().unwrap_or_default();
-        MarkerScan { markers, longest, line: Vec::with_capacity(longest), past: false }
+        LineScan { markers, longest, line: Vec::with_capacity(longest), past: false }
     }
 
-    /// Takes the next frame; true when a marker came to its end in it.
-    pub(super) fn feed(&mut self, frame: &[u8]) -> bool {
+    fn feed(&mut self, bytes: &[u8]) -> bool {
         let mut found = false;
-        let mut rest = frame;
+        let mut rest = bytes;
         while !rest.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', rest);
             let (text, after) = rest.split_at(end.unwrap_or(rest.len()));
@@ -50,13 +121,57 @@ impl MarkerScan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::HeaderList;
     use proptest::prelude::*;
 
-    fn scan() -> MarkerScan {
-        MarkerScan::new(Arc::from(vec![
-            Bytes::from_static(b"data: [DONE]"),
-            Bytes::from_static(b"event: message_stop"),
-        ]))
+    fn markers() -> Arc<[Bytes]> {
+        let markers = [&b"data: [DONE]"[..], b"event: message_stop"];
+        markers.into_iter().map(Bytes::from_static).collect()
+    }
+
+    fn scan() -> LineScan {
+        LineScan::new(markers())
+    }
+
+    fn coded(coding: &str) -> Option<MarkerScan> {
+        let fields = [("Content-Type", "text/event-stream"), ("Content-Encoding", coding)];
+        let headers = HeaderList(fields.map(|(n, v)| (n.to_string(), v.to_string())).to_vec());
+        MarkerScan::of(&ResponseHead { status: 200, headers }, &markers())
+    }
+
+    const FIRST: &[u8] = b"data: {\"n\":1}\n\n";
+    const LAST: &[u8] = b"data: [DONE]\n\n";
+
+    const BROTLI_1: &[u8] = &[11, 7, 128, 100, 97, 116, 97, 58, 32, 123, 34, 110, 34, 58, 49, 125, 10, 10];
+    const BROTLI_2: &[u8] = &[104, 0, 128, 95, 82, 97, 171, 43, 9, 81, 68, 147, 18, 96, 37, 42, 131, 31, 3];
+
+    /// Two events, flushed after each.
+    fn packed<W: Write>(mut encoder: W, take: impl Fn(&mut W) -> Vec<u8>) -> [Vec<u8>; 2] {
+        [FIRST, LAST].map(|event| {
+            encoder.write_all(event).unwrap();
+            encoder.flush().unwrap();
+            take(&mut encoder)
+        })
+    }
+
+    #[test]
+    fn a_marker_is_found_in_compressed_streams() {
+        let fast = flate2::Compression::fast();
+        let gzip = packed(flate2::write::GzEncoder::new(Vec::new(), fast), |e| std::mem::take(e.get_mut()));
+        let zlib = packed(flate2::write::ZlibEncoder::new(Vec::new(), fast), |e| std::mem::take(e.get_mut()));
+        let zstd = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+        let zstd = packed(zstd, |e| std::mem::take(e.get_mut()));
+        let brotli = [BROTLI_1.to_vec(), BROTLI_2.to_vec()];
+        for (coding, [first, last]) in [("gzip", gzip), ("Deflate", zlib), ("zstd", zstd), ("br", brotli)] {
+            let mut scan = coded(coding).unwrap();
+            assert!(!scan.feed(&first), "{coding}");
+            let (left, right) = last.split_at(last.len() / 2);
+            let found = (scan.feed(left), scan.feed(right));
+            assert!(found.0 || found.1, "{coding}");
+            assert!(!scan.feed(b"what does not decode"), "{coding}");
+        }
+        assert!(coded("compress").is_none());
+        assert!(coded("identity").unwrap().feed(LAST));
     }
 
     #[test]
@@ -69,9 +184,9 @@ mod tests {
 
     #[test]
     fn no_markers_never_match() {
-        let mut none = MarkerScan::new(Arc::from(Vec::new()));
+        let mut none = LineScan::new(Arc::from(Vec::new()));
         assert!(!none.feed(b"data: [DONE]\n\n"));
-        let mut empty = MarkerScan::new(Arc::from(vec![Bytes::new()]));
+        let mut empty = LineScan::new(Arc::from(vec![Bytes::new()]));
         assert!(!empty.feed(b"data: [DONE]\n\n"));
     }
 

@@ -2,6 +2,7 @@
 //! Knows no store and no run.
 
 mod answer;
+mod case;
 mod forward;
 mod head;
 mod ledger;

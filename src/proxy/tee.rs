@@ -42,13 +42,16 @@ pub(super) enum Spring {
 }
 
 impl Spring {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Given> {
         match self {
             Spring::Upstream(body) => Pin::new(body).poll_frame(cx).map_err(|error| BrokenOff(chain(&error))),
             Spring::Canned(body) => body.poll_frame(cx),
         }
     }
 }
+
+/// What hyper is given: a frame, a failure, or none at the end.
+type Given = Option<Result<Frame<Bytes>, BrokenOff>>;
 
 enum Phase {
     Flowing,
@@ -66,12 +69,22 @@ enum After {
     Break(BrokenOff),
 }
 
+/// How far a body is after a frame.
+enum Progress {
+    Passing,
+    /// At or after its terminal event.
+    Ended,
+    /// All of its content-length is there.
+    Whole,
+}
+
 /// What a [`Tee`] needs to know of its exchange.
 pub(super) struct TeeSetup {
     pub(super) ledger: Arc<Ledger>,
     pub(super) wire: WireState,
     pub(super) delivery: Option<Delivery>,
-    pub(super) head: ResponseHead,
+    /// None once the last was told.
+    pub(super) head: Option<ResponseHead>,
     pub(super) head_us: u64,
     /// The content-length, when one was given.
     pub(super) length: Option<u64>,
@@ -97,51 +110,52 @@ impl Tee {
         Tee { spring, setup, keeps, frames: Vec::new(), passed: 0, ended: false, phase: Phase::Flowing }
     }
 
-    /// Tells of the answer as it stands. `last`: no frame can follow, so that the frames need not be kept.
+    /// Tells of the answer as it stands. `last`: nothing can follow, so that nothing need be kept.
     fn tell(&mut self, end: BodyEnd, last: bool) -> Option<oneshot::Receiver<()>> {
-        let frames = if last { std::mem::take(&mut self.frames) } else { self.frames.clone() };
-        self.setup.ledger.response(Outcome {
-            head: Some(self.setup.head.clone()),
-            fault: None,
-            head_us: self.setup.head_us,
-            frames,
-            end,
-        })
+        let (head, frames) = if last {
+            (self.setup.head.take(), std::mem::take(&mut self.frames))
+        } else {
+            (self.setup.head.clone(), self.frames.clone())
+        };
+        self.setup.ledger.response(Outcome { head, fault: None, head_us: self.setup.head_us, frames, end })
     }
 
-    /// Takes what the spring gave; the next phase, or a frame to pass on at once.
-    fn take(&mut self, polled: Option<Result<Frame<Bytes>, BrokenOff>>) -> Result<Frame<Bytes>, Phase> {
-        let frame = match polled {
-            Some(Ok(frame)) => frame,
+    /// Takes what the spring gave: a frame to pass on at once, or none when another phase begins with it.
+    fn take(&mut self, given: Given) -> Option<Frame<Bytes>> {
+        let (written, frame, after) = match given {
+            None if self.ended => (None, None, After::Finish),
+            None => (self.tell(BodyEnd::Complete, true), None, After::Finish),
             Some(Err(broken)) => {
-                let written = self.tell(BodyEnd::Error { what: broken.0.clone() }, true);
-                return Err(Phase::Held(written, None, After::Break(broken)));
+                let end = BodyEnd::Error { what: broken.0.clone() };
+                (self.tell(end, true), None, After::Break(broken))
             }
-            None => {
-                let written = if self.ended { None } else { self.tell(BodyEnd::Complete, true) };
-                return Err(Phase::Held(written, None, After::Finish));
-            }
+            Some(Ok(frame)) => match frame.data_ref().cloned().map(|data| self.note(data)) {
+                Some(Progress::Passing) => return Some(frame),
+                Some(Progress::Ended) => (self.tell(BodyEnd::Complete, false), Some(frame), After::Flow),
+                Some(Progress::Whole) => (self.tell(BodyEnd::Complete, true), Some(frame), After::Finish),
+                None => {
+                    let fields = frame.trailers_ref().map(super::head::from_map).unwrap_or_default();
+                    (self.tell(BodyEnd::Trailers { fields }, true), Some(frame), After::Finish)
+                }
+            },
         };
-        let Some(data) = frame.data_ref() else {
-            let fields = frame.trailers_ref().map(super::head::from_map).unwrap_or_default();
-            let written = self.tell(BodyEnd::Trailers { fields }, true);
-            return Err(Phase::Held(written, Some(frame), After::Finish));
-        };
+        self.phase = Phase::Held(written, frame, after);
+        None
+    }
+
+    /// Notes a read of the body.
+    fn note(&mut self, data: Bytes) -> Progress {
         self.passed += data.len() as u64;
-        let whole = self.setup.length == Some(self.passed);
-        let ends = self.setup.scan.as_mut().is_some_and(|scan| scan.feed(data));
+        self.ended |= self.setup.scan.as_mut().is_some_and(|scan| scan.feed(&data));
         if self.keeps && !data.is_empty() {
-            self.frames.push((data.clone(), self.setup.ledger.now_us()));
+            self.frames.push((data, self.setup.ledger.now_us()));
         }
-        if whole {
-            let written = self.tell(BodyEnd::Complete, true);
-            Err(Phase::Held(written, Some(frame), After::Finish))
-        } else if ends || self.ended {
-            self.ended = true;
-            let written = self.tell(BodyEnd::Complete, false);
-            Err(Phase::Held(written, Some(frame), After::Flow))
+        if self.setup.length == Some(self.passed) {
+            Progress::Whole
+        } else if self.ended {
+            Progress::Ended
         } else {
-            Ok(frame)
+            Progress::Passing
         }
     }
 
@@ -154,17 +168,11 @@ impl Tee {
     }
 
     /// Moves on from a phase that waits; a result when there is something for hyper.
-    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Option<Result<Frame<Bytes>, BrokenOff>>>> {
+    fn step(&mut self, cx: &mut Context<'_>) -> Poll<Option<Given>> {
         match &mut self.phase {
             Phase::Flowing => {
                 let polled = ready!(self.spring.poll_frame(cx));
-                match self.take(polled) {
-                    Ok(frame) => Poll::Ready(Some(Some(Ok(frame)))),
-                    Err(phase) => {
-                        self.phase = phase;
-                        Poll::Ready(None)
-                    }
-                }
+                Poll::Ready(self.take(polled).map(|frame| Some(Ok(frame))))
             }
             Phase::Held(written, frame, after) => {
                 if let Some(receiver) = written {
@@ -196,10 +204,7 @@ impl Body for Tee {
     type Data = Bytes;
     type Error = BrokenOff;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Given> {
         loop {
             if let Some(out) = ready!(self.step(cx)) {
                 return Poll::Ready(out);
@@ -240,10 +245,7 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = BrokenOff;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Given> {
         match self.get_mut() {
             AnswerBody::Tee(tee) => Pin::new(tee).poll_frame(cx),
             AnswerBody::Plain(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),

@@ -1,0 +1,8 @@
+//! One test binary, a module per behaviour.
+
+mod support;
+
+mod heads;
+mod invisible;
+mod proxy_answers;
+mod proxy_faults;

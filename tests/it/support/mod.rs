@@ -1,0 +1,16 @@
+//! What the tests stand on: a scripted upstream, a raw agent, a tape in memory.
+
+pub mod agent;
+pub mod tape;
+pub mod upstream;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// Fails a test that would hang. Never an assertion about speed.
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(Duration::from_secs(60), future).await {
+        Ok(value) => value,
+        Err(_) => panic!("waited in vain for: {what}"),
+    }
+}
