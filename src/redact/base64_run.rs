@@ -10,7 +10,9 @@ const LINE: usize = 60;
 /// Longer runs are read from their start only, not in all four phases.
 const PHASED: usize = 4096;
 /// Groups of four characters in a row that stand for ASCII, without which a run holds no text.
-const ASCII_GROUPS: usize = 4;
+const ASCII_GROUPS: usize = 5;
+/// How many groups around such a row are read with it, in a long run.
+const MARGIN: usize = 64;
 
 const NOT: u8 = 0xff;
 
@@ -33,22 +35,29 @@ fn is_base64(b: u8) -> bool {
     VALUE[b as usize] != NOT
 }
 
-/// A run to read: its pieces in the text (several when it is wrapped over lines).
+/// A run that holds text: its pieces in the text (several when it is wrapped over lines).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Run {
     /// Byte ranges of characters, in order.
     pub(super) pieces: Vec<Range<usize>>,
+    /// Which of its characters to read: from a group's start, all of it or what is around the text.
+    pub(super) part: Range<usize>,
 }
 
 impl Run {
-    /// The characters of the run.
+    /// The characters to read.
     pub(super) fn characters(&self, text: &[u8]) -> Vec<u8> {
-        self.pieces.iter().flat_map(|p| text.get(p.clone()).unwrap_or_default()).copied().collect()
+        if let [piece] = self.pieces.as_slice() {
+            let all = text.get(piece.clone()).unwrap_or_default();
+            return all.get(self.part.clone()).unwrap_or_default().to_vec();
+        }
+        let all = joined(text, &self.pieces);
+        all.get(self.part.clone()).unwrap_or_default().to_vec()
     }
 
     /// Writes changed characters back.
     pub(super) fn write(&self, text: &mut [u8], characters: &[u8]) {
-        let places = self.pieces.iter().flat_map(|p| p.clone());
+        let places = self.pieces.iter().flat_map(|p| p.clone()).skip(self.part.start);
         for (place, c) in places.zip(characters) {
             if let Some(b) = text.get_mut(place) {
                 *b = *c;
@@ -63,8 +72,12 @@ impl Run {
     }
 }
 
-/// The runs that hold text, each with the phase in which they hold it. Most text has none.
-pub(super) fn runs(text: &[u8]) -> Vec<(Run, usize)> {
+fn joined(text: &[u8], pieces: &[Range<usize>]) -> Vec<u8> {
+    pieces.iter().flat_map(|p| text.get(p.clone()).unwrap_or_default()).copied().collect()
+}
+
+/// The runs that hold text, once for each phase in which they do. Most text has none.
+pub(super) fn runs(text: &[u8]) -> Vec<Run> {
     let mut found = Vec::new();
     let mut probe = SHORTEST - 1;
     let mut floor = 0;
@@ -103,15 +116,15 @@ fn end_of_run(text: &[u8], from: usize) -> usize {
 }
 
 /// Looks at one run of characters of both alphabets: splits it by alphabet, joins wrapped lines. Returns where it ends.
-fn read_run(text: &[u8], mut run: Range<usize>, found: &mut Vec<(Run, usize)>) -> usize {
+fn read_run(text: &[u8], mut run: Range<usize>, found: &mut Vec<Run>) -> usize {
     run.start += escape_tail(text, run.start);
     let slice = text.get(run.clone()).unwrap_or_default();
     let has = |a: u8, b: u8| memchr::memchr2(a, b, slice).is_some();
     let (standard, url) = (has(b'+', b'/'), has(b'-', b'_'));
     if !(standard && url) {
-        let run = with_wrapped_lines(text, run);
-        let end = run.bounds().end;
-        consider(text, run, found);
+        let pieces = with_wrapped_lines(text, run);
+        let end = pieces.last().map_or(0, |p| p.end);
+        consider(text, pieces, found);
         return end;
     }
     for others in [[b'-', b'_'], [b'+', b'/']] {
@@ -119,7 +132,7 @@ fn read_run(text: &[u8], mut run: Range<usize>, found: &mut Vec<(Run, usize)>) -
         for part in slice_split(slice, others) {
             let piece = start..start + part;
             start = piece.end + 1;
-            consider(text, Run { pieces: vec![piece] }, found);
+            consider(text, vec![piece], found);
         }
     }
     run.end
@@ -131,7 +144,7 @@ fn slice_split(slice: &[u8], at: [u8; 2]) -> impl Iterator<Item = usize> {
 }
 
 /// The run with the lines that follow it, when it looks like the first line of wrapped base64.
-fn with_wrapped_lines(text: &[u8], first: Range<usize>) -> Run {
+fn with_wrapped_lines(text: &[u8], first: Range<usize>) -> Vec<Range<usize>> {
     let mut pieces = vec![first];
     while let Some(last) = pieces.last().cloned() {
         let tail = text.get(last.end..).unwrap_or_default();
@@ -144,45 +157,64 @@ fn with_wrapped_lines(text: &[u8], first: Range<usize>) -> Run {
         }
         pieces.push(start..end);
     }
-    Run { pieces }
+    pieces
 }
 
-fn consider(text: &[u8], run: Run, found: &mut Vec<(Run, usize)>) {
-    let joined;
-    let characters = match run.pieces.as_slice() {
+fn consider(text: &[u8], pieces: Vec<Range<usize>>, found: &mut Vec<Run>) {
+    let together;
+    let characters = match pieces.as_slice() {
         [one] => text.get(one.clone()).unwrap_or_default(),
         _ => {
-            joined = run.characters(text);
-            &joined
+            together = joined(text, &pieces);
+            &together
         }
     };
     if characters.len() < SHORTEST {
         return;
     }
-    let phases = if characters.len() > PHASED { 1 } else { 4 };
-    for phase in 0..phases {
-        if holds_text(characters.get(phase..).unwrap_or_default()) {
-            found.push((run.clone(), phase));
+    let long = characters.len() > PHASED;
+    for phase in 0..if long { 1 } else { 4 } {
+        let parts = text_parts(characters.get(phase..).unwrap_or_default());
+        if parts.is_empty() {
+            continue;
         }
+        let parts = if long { parts } else { std::iter::once(0..characters.len() - phase).collect() };
+        let part_at = |p: Range<usize>| phase + p.start..(phase + p.end).min(characters.len());
+        found.extend(parts.into_iter().map(|p| Run { pieces: pieces.clone(), part: part_at(p) }));
     }
 }
 
-/// True when enough groups in a row stand for ASCII bytes.
-fn holds_text(characters: &[u8]) -> bool {
-    let mut streak = 0;
-    for group in characters.chunks_exact(4) {
-        let ascii = match group {
-            [a, b, c, _] => {
-                VALUE[*a as usize] & 0x20 == 0 && VALUE[*b as usize] & 8 == 0 && VALUE[*c as usize] & 2 == 0
-            }
-            _ => false,
-        };
-        streak = if ascii { streak + 1 } else { 0 };
-        if streak == ASCII_GROUPS {
-            return true;
+/// Where enough groups in a row stand for ASCII bytes, with a margin; in characters, from a group's start.
+fn text_parts(characters: &[u8]) -> Vec<Range<usize>> {
+    let mut parts: Vec<Range<usize>> = Vec::new();
+    let (groups, _) = characters.as_chunks::<4>();
+    // A row has one group at a multiple of its length, so that most groups are never looked at.
+    let mut probe = ASCII_GROUPS - 1;
+    while let Some(group) = groups.get(probe) {
+        if !is_ascii(group) {
+            probe += ASCII_GROUPS;
+            continue;
+        }
+        let (before, after) = groups.split_at(probe);
+        let start = probe - before.iter().rev().take_while(|g| is_ascii(g)).count();
+        let end = probe + after.iter().take_while(|g| is_ascii(g)).count();
+        probe = end + ASCII_GROUPS;
+        if end - start < ASCII_GROUPS {
+            continue;
+        }
+        let (start, end) = (start.saturating_sub(MARGIN) * 4, (end + MARGIN) * 4);
+        match parts.last_mut() {
+            Some(last) if start <= last.end => last.end = end,
+            _ => parts.push(start..end),
         }
     }
-    false
+    parts
+}
+
+/// True when four characters stand for three bytes of ASCII: the highest bit of each is not set.
+fn is_ascii(group: &[u8; 4]) -> bool {
+    let [a, b, c, _] = group.map(|c| VALUE[usize::from(c)]);
+    a & 0x20 | b & 8 | c & 2 == 0
 }
 
 /// The bytes that characters stand for; a tail of less than eight bits is dropped.
@@ -268,10 +300,8 @@ mod tests {
             for glue in ["x ", "\\n", "=", "\\u00e9"] {
                 let text = format!("{}{glue}{} tail", "ab ".repeat(before), ENGINE.encode(secret));
                 let found = runs(text.as_bytes());
-                let read: Vec<Vec<u8>> = found
-                    .iter()
-                    .map(|(run, phase)| decode(&run.characters(text.as_bytes())[*phase..]))
-                    .collect();
+                let read: Vec<Vec<u8>> =
+                    found.iter().map(|run| decode(&run.characters(text.as_bytes()))).collect();
                 assert!(read.contains(&secret.as_bytes().to_vec()), "{text}");
             }
         }
@@ -285,8 +315,27 @@ mod tests {
         for gap in ["\n", "\r\n", "\\n"] {
             let text = lines.join(gap);
             let found = runs(text.as_bytes());
-            assert_eq!(decode(&found[0].0.characters(text.as_bytes())), secret.as_bytes());
+            assert_eq!(decode(&found[0].characters(text.as_bytes())), secret.as_bytes());
         }
+    }
+
+    #[test]
+    fn of_a_long_run_only_the_text_is_read() {
+        let mut bytes: Vec<u8> =
+            (0..30_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8 | 0x80).collect();
+        bytes[15_000..15_030].copy_from_slice(b"a text of thirty bytes, hidden");
+        let text = ENGINE.encode(&bytes);
+        let found = runs(text.as_bytes());
+        assert_eq!(found.len(), 1);
+        let mut read = found[0].characters(text.as_bytes());
+        assert!(read.len() < 1000);
+        assert!(memchr::memmem::find(&decode(&read), b"a text of thirty bytes, hidden").is_some());
+        read.fill(b'A');
+        let mut changed = text.clone().into_bytes();
+        found[0].write(&mut changed, &read);
+        assert_eq!(found[0].characters(&changed), read);
+        assert_eq!(changed.len(), text.len());
+        assert_eq!(changed[..10_000], text.as_bytes()[..10_000]);
     }
 
     proptest! {

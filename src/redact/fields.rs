@@ -100,9 +100,11 @@ pub(super) fn field_at(text: &[u8], at: usize) -> Option<Shape> {
 }
 
 fn kind_of(name: &str) -> Option<Kind> {
-    let plain: String =
-        name.chars().filter(|c| c.is_ascii_alphanumeric()).map(|c| c.to_ascii_lowercase()).collect();
-    let ends = |list: &[&str]| list.iter().any(|e| plain.ends_with(e));
+    let mut plain = [0u8; 2 * LONGEST_NAME];
+    let letters = name.bytes().filter(u8::is_ascii_alphanumeric);
+    let length = plain.iter_mut().zip(letters).map(|(to, b)| *to = b.to_ascii_lowercase()).count();
+    let plain = plain.get(..length).unwrap_or_default();
+    let ends = |list: &[&str]| list.iter().any(|e| plain.ends_with(e.as_bytes()));
     if ends(&PASSWORDS) {
         Some(Kind::Password)
     } else if ends(&KEYS) || name.ends_with("_TOKEN") {
@@ -130,7 +132,7 @@ fn quoted_length(text: &[u8], start: usize, quote: usize) -> Option<usize> {
     let value = value.get(..value.len().min(LONGEST_VALUE))?;
     let closing = memchr::memchr_iter(mark, value).find(|at| {
         let slashes = value.get(..*at).unwrap_or_default().iter().rev().take_while(|b| **b == b'\\').count();
-        slashes < quote || (slashes + 1 - quote) % (2 * quote) == 0
+        slashes < quote || (slashes + 1 - quote).is_multiple_of(2 * quote)
     })?;
     // The closing quote's own backslashes are no part of the value.
     Some(closing - (quote - 1).min(closing))

@@ -98,7 +98,7 @@ fn credentials(name: &str, value: &[u8]) -> Vec<Range<usize>> {
             let starts =
                 |s: &&&str| value.get(..s.len()).is_some_and(|v| v.eq_ignore_ascii_case(s.as_bytes()));
             let start = SCHEMES.iter().find(starts).map_or(0, |s| s.len());
-            vec![start..value.len()]
+            std::iter::once(start..value.len()).collect()
         }
         _ => Vec::new(),
     }

@@ -1,12 +1,13 @@
 //! The known secrets as byte strings to look for, as they are and in their encodings, all in one pass.
 
 use super::base64_run;
-use std::collections::BTreeMap;
 
-/// Every needle is at least this long; the scan looks at windows of this length.
+/// Every needle is at least this long.
 pub(super) const SHORTEST: usize = 8;
-const BLOCK: usize = 3;
-const BITS: u32 = 13;
+/// A longer window would not make the scan faster.
+const LONGEST_WINDOW: usize = 32;
+const BLOCK: usize = 4;
+const BITS: u32 = 15;
 
 /// How a needle holds its secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +42,18 @@ pub(super) struct Sighting {
     pub(super) form: Form,
 }
 
-/// Many strings searched for at once, by shifts over the last bytes of a window (Wu and Manber): most of a text is
-/// never looked at, however many strings there are.
+/// Many strings searched for at once. Only every n-th block of four bytes of a text is looked at, so that each needle
+/// has exactly one of them in its first bytes (its window); a bitmap of the blocks of all windows tells most of them
+/// apart. The longer the shortest secret, the faster.
 #[derive(Debug, Default)]
 pub(super) struct Needles {
     needles: Vec<Needle>,
-    shift: Vec<u8>,
-    buckets: BTreeMap<usize, Vec<usize>>,
+    /// How far apart the blocks that are looked at are.
+    stride: usize,
+    bitmap: Vec<u64>,
+    /// Needles and how far in them the block is, by slot: `starts[slot]..starts[slot + 1]`.
+    entries: Vec<(u32, u8)>,
+    starts: Vec<u32>,
 }
 
 impl Needles {
@@ -90,20 +96,32 @@ impl Needles {
     }
 
     fn index(&mut self) {
-        let furthest = SHORTEST - BLOCK;
-        self.shift = vec![(furthest + 1) as u8; 1 << BITS];
+        let shortest = self.needles.iter().map(|n| n.bytes.len()).min().unwrap_or(SHORTEST);
+        self.stride = shortest.clamp(SHORTEST, LONGEST_WINDOW) - BLOCK + 1;
+        self.bitmap = vec![0; (1 << BITS) / 64];
+        let mut slots: Vec<(usize, (u32, u8))> = Vec::new();
         for (index, needle) in self.needles.iter().enumerate() {
-            let Some(window) = needle.bytes.first_chunk::<SHORTEST>() else { continue };
-            for (at, block) in window.windows(BLOCK).enumerate() {
-                let slot = slot(u32::from_le_bytes([0, block[0], block[1], block[2]]));
-                if let Some(shift) = self.shift.get_mut(slot) {
-                    *shift = (*shift).min((furthest - at) as u8);
-                }
-                if at == furthest {
-                    self.buckets.entry(slot).or_default().push(index);
+            for (at, block) in needle.bytes.windows(BLOCK).take(self.stride).enumerate() {
+                let slot = block.first_chunk().map_or(0, slot);
+                slots.push((slot, (index as u32, at as u8)));
+                if let Some(word) = self.bitmap.get_mut(slot / 64) {
+                    *word |= 1 << (slot % 64);
                 }
             }
         }
+        slots.sort_unstable();
+        self.starts = vec![0; (1 << BITS) + 1];
+        for (slot, _) in &slots {
+            if let Some(count) = self.starts.get_mut(slot + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut self.starts {
+            sum += *start;
+            *start = sum;
+        }
+        self.entries = slots.into_iter().map(|(_, entry)| entry).collect();
     }
 
     /// Every place of every needle, leftmost and longest first, none overlapping another.
@@ -113,36 +131,42 @@ impl Needles {
             return found;
         }
         let mut at = 0;
-        while let Some(&last) = text.get(at + SHORTEST - 4..at + SHORTEST).and_then(<[u8]>::first_chunk::<4>)
-        {
-            let slot = slot(u32::from_le_bytes(last) & 0xffff_ff00);
-            let shift = self.shift.get(slot).copied().unwrap_or(1);
-            if shift > 0 {
-                at += usize::from(shift);
-                continue;
+        while let Some(block) = text.get(at..at + BLOCK).and_then(<[u8]>::first_chunk) {
+            let slot = slot(block);
+            if self.bitmap.get(slot / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1) {
+                self.verify(slot, text, at, &mut found);
             }
-            match self.longest_at(slot, text, at) {
-                Some(sighting) => {
-                    at += sighting.length;
-                    found.push(sighting);
-                }
-                None => at += 1,
-            }
+            at += self.stride;
+        }
+        if found.len() > 1 {
+            found.sort_unstable_by_key(|s| (s.at, std::cmp::Reverse(s.length)));
+            let mut end = 0;
+            found.retain(|s| {
+                let apart = s.at >= end;
+                end = if apart { s.at + s.length } else { end };
+                apart
+            });
         }
         found
     }
 
-    fn longest_at(&self, slot: usize, text: &[u8], at: usize) -> Option<Sighting> {
-        let tail = text.get(at..)?;
-        let candidates = self.buckets.get(&slot)?.iter().filter_map(|i| self.needles.get(*i));
-        let needle = candidates.filter(|n| tail.starts_with(&n.bytes)).max_by_key(|n| n.bytes.len())?;
-        Some(Sighting { at, length: needle.bytes.len(), secret: needle.secret, form: needle.form })
+    #[cold]
+    fn verify(&self, slot: usize, text: &[u8], at: usize, found: &mut Vec<Sighting>) {
+        let bound = |slot: usize| self.starts.get(slot).map_or(0, |s| *s as usize);
+        for (index, offset) in self.entries.get(bound(slot)..bound(slot + 1)).unwrap_or_default() {
+            let Some(needle) = self.needles.get(*index as usize) else { continue };
+            let Some(at) = at.checked_sub(usize::from(*offset)) else { continue };
+            if text.get(at..).is_some_and(|t| t.starts_with(&needle.bytes)) {
+                let (length, secret, form) = (needle.bytes.len(), needle.secret, needle.form);
+                found.push(Sighting { at, length, secret, form });
+            }
+        }
     }
 }
 
-/// The slot of three bytes, which lie in the upper three bytes of the word.
-fn slot(block: u32) -> usize {
-    (block.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
+/// The slot of a block in the bitmap.
+fn slot(block: &[u8; BLOCK]) -> usize {
+    (u32::from_le_bytes(*block).wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
 }
 
 /// A text with the escapes that a JSON writer puts in.
@@ -182,12 +206,14 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_a_plain_search(
-            secrets in proptest::collection::vec("[ab]{8,11}", 1..4),
-            text in "[ab]{0,300}",
+            secrets in proptest::collection::vec("[ab]{8,40}", 1..4),
+            filler in proptest::collection::vec("[ab]{0,20}", 1..6),
         ) {
+            let text: String = filler.iter().enumerate().map(|(i, f)| format!("{f}{}", secrets[i % secrets.len()])).collect();
             let needles = Needles::new(secrets.iter().map(String::as_str));
             let first = secrets.iter().filter_map(|s| text.find(s.as_str())).min();
             let plain = needles.find(text.as_bytes()).into_iter().find(|s| s.form == Form::Plain).map(|s| s.at);
+            prop_assert!(first.is_some());
             prop_assert_eq!(plain, first);
         }
     }

@@ -278,8 +278,8 @@ impl<'r> Scan<'r> {
         for window in coding::percent_windows(text) {
             changed |= self.window(text, layer, window, Coding::Percent);
         }
-        for (run, phase) in base64_run::runs(text) {
-            changed |= self.run(text, layer, &run, phase);
+        for run in base64_run::runs(text) {
+            changed |= self.run(text, layer, &run);
         }
         changed
     }
@@ -309,26 +309,19 @@ impl<'r> Scan<'r> {
         true
     }
 
-    fn run(
-        &mut self,
-        text: &mut Cow<'_, [u8]>,
-        layer: &Layer<'_>,
-        run: &base64_run::Run,
-        phase: usize,
-    ) -> bool {
+    fn run(&mut self, text: &mut Cow<'_, [u8]>, layer: &Layer<'_>, run: &base64_run::Run) -> bool {
         let bounds = run.bounds();
         if layer.skips(&bounds) {
             return false;
         }
         let mut characters = run.characters(text);
-        let Some(phased) = characters.get_mut(phase..) else { return false };
-        let old = base64_run::decode(phased);
+        let old = base64_run::decode(&characters);
         let mut new = Cow::Borrowed(old.as_slice());
         let found = self.found.len();
         if !self.layer(&mut new, layer.below(bounds.start)) || self.is_sealed(text, &bounds, found) {
             return false;
         }
-        base64_run::rewrite(phased, &old, &new);
+        base64_run::rewrite(&mut characters, &old, &new);
         run.write(text.to_mut(), &characters);
         true
     }
