@@ -144,23 +144,26 @@ fn bare_length(text: &[u8], start: usize) -> usize {
 }
 
 fn is_password(value: &[u8], quoted: bool) -> bool {
+    if !(8..=128).contains(&value.len()) {
+        return false;
+    }
     let has = |f: fn(&u8) -> bool| value.iter().any(f);
     let (letter, digit) = (has(u8::is_ascii_alphabetic) || !value.is_ascii(), has(u8::is_ascii_digit));
     let symbol = has(|b| b.is_ascii_punctuation() && *b != b'_' && *b != b'-');
     let plain = !value.iter().any(|b| b"(){}[]<>$ \n".contains(b)) && !is_placeholder(value);
     let strong = if quoted { digit || symbol } else { digit };
-    (8..=128).contains(&value.len()) && letter && strong && plain
+    letter && strong && plain
 }
 
 fn is_key(value: &[u8]) -> bool {
     let has = |f: fn(&u8) -> bool| value.iter().any(f);
     let alphabet = value.iter().all(|b| b.is_ascii_alphanumeric() || b"+/=_.~-:\\".contains(b));
+    if value.len() < 16 || !alphabet {
+        return false;
+    }
     let text = String::from_utf8_lossy(value);
     let id = PROTOCOL_IDS.iter().any(|p| text.starts_with(p));
-    value.len() >= 16
-        && alphabet
-        && !id
-        && has(u8::is_ascii_alphabetic)
+    !id && has(u8::is_ascii_alphabetic)
         && has(u8::is_ascii_digit)
         && entropy(value) >= 3.3
         && !is_placeholder(value)

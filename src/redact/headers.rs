@@ -21,7 +21,7 @@ const CREDENTIALS: [&str; 8] = [
 /// Words of a scheme that stay in front of a credential.
 const SCHEMES: [&str; 5] = ["Bearer ", "Basic ", "Token ", "ApiKey ", "Key "];
 /// Query parameters that hold a credential.
-const PARAMETERS: [&str; 17] = [
+const PARAMETERS: [&str; 16] = [
     "key",
     "api_key",
     "apikey",
@@ -38,7 +38,6 @@ const PARAMETERS: [&str; 17] = [
     "x-amz-security-token",
     "x-goog-signature",
     "subscription-key",
-    "code",
 ];
 
 /// Redacts header values. Names, order and lengths stay.

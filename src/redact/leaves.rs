@@ -19,7 +19,8 @@ const WHOLE: [&[u8]; 11] = [
     b"finish_reason",
 ];
 
-/// One string.
+/// One string. Its key has the type of the event in it, and no other `type`: that of a tool call is in its first piece
+/// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Leaf {
     /// Its path, with the `index` fields of the objects around it in place of array positions.
@@ -145,7 +146,7 @@ impl Reader<'_> {
             }
             self.at += 1;
             let field = self.text.get(name.clone()).unwrap_or_default();
-            let (is_type, is_index) = (field == b"type", field.ends_with(b"index"));
+            let (is_type, is_index) = (depth == 0 && field == b"type", field.ends_with(b"index"));
             let path = mix(key, field);
             match self.value(path, name, depth + 1) {
                 Some(Value::Text(range)) if is_type => {
@@ -210,6 +211,15 @@ mod tests {
         assert_eq!((a.len(), b.len()), (1, 1));
         assert_eq!(a[0].0, b[0].0);
         assert_ne!(a[0].0, other[0].0);
+    }
+
+    #[test]
+    fn the_first_piece_of_a_tool_call_says_more_than_the_rest() {
+        let call =
+            |c: &str| texts(&format!(r#"{{"choices":[{{"index":0,"delta":{{"tool_calls":[{c}]}}}}]}}"#));
+        let first = call(r#"{"index":1,"id":"call_1","type":"function","function":{"arguments":"a"}}"#);
+        let next = call(r#"{"index":1,"function":{"arguments":"b"}}"#);
+        assert_eq!(first[0].0, next[0].0);
     }
 
     #[test]

@@ -82,6 +82,11 @@ const KEYS: [Key; 31] = [
 /// JSON in a string of JSON in a string … is followed this far.
 const MOST_LEVELS: u8 = 4;
 
+/// Longer runs of letters are no keys; it also bounds the work on text made to be slow.
+const LONGEST_KEY: usize = 1024;
+/// The same for private keys, bearer tokens and the parts of web tokens.
+const LONGEST_BLOCK: usize = 16 * 1024;
+
 const WEB_TOKEN: &str = "eyJ";
 const PRIVATE_KEY: &str = "-----BEGIN ";
 
@@ -131,12 +136,18 @@ fn key_at(text: &[u8], at: usize, key: &Key) -> Option<Shape> {
         return None;
     }
     let start = at + key.prefix.len();
-    let mut end = start + length_of(text, start, |b| key.class.holds(b));
+    let tail = text.get(start..)?;
+    let longest = if key.class == Class::Bearer { LONGEST_BLOCK } else { LONGEST_KEY };
+    let mut end = start + tail.iter().take(longest).take_while(|b| key.class.holds(**b)).count();
     if key.class == Class::Bearer {
         end -= text.get(start..end)?.iter().rev().take_while(|b| **b == b'.').count();
     }
     let body = text.get(start..end)?;
-    if body.len() < key.least || (key.exact && body.len() > key.least) || !looks_random(body) {
+    if body.len() < key.least
+        || body.len() >= longest
+        || (key.exact && body.len() > key.least)
+        || !looks_random(body)
+    {
         return None;
     }
     let range = if key.label == "bearer" { start..end } else { at..end };
@@ -150,7 +161,8 @@ fn key_at(text: &[u8], at: usize, key: &Key) -> Option<Shape> {
 
 /// Three base64 parts with dots between: header, claims, signature.
 fn web_token_at(text: &[u8], at: usize) -> Option<Shape> {
-    if !starts_token(text, at) {
+    let runs_on = at.checked_sub(1).and_then(|i| text.get(i)).is_some_and(|b| matches!(b, b'-' | b'_'));
+    if runs_on || !starts_token(text, at) {
         return None;
     }
     let mut end = at;
@@ -173,6 +185,7 @@ fn private_key_at(text: &[u8], at: usize) -> Option<Shape> {
     let name = b"PRIVATE KEY-----";
     let start = at + memchr::memmem::find(head, name)? + name.len();
     let tail = text.get(start..)?;
+    let tail = tail.get(..tail.len().min(LONGEST_BLOCK))?;
     // A key that is cut off is one as well.
     let end = start
         + memchr::memmem::find(tail, b"-----END").unwrap_or_else(|| {
@@ -214,7 +227,7 @@ fn levels(text: &[u8]) -> u8 {
 }
 
 fn length_of(text: &[u8], from: usize, holds: impl Fn(u8) -> bool) -> usize {
-    text.get(from..).unwrap_or_default().iter().take_while(|b| holds(**b)).count()
+    text.get(from..).unwrap_or_default().iter().take(LONGEST_BLOCK).take_while(|b| holds(**b)).count()
 }
 
 /// True when no word runs into this place; the letter of a JSON escape (`\n`, `\u2019`) is no word.

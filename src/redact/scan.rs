@@ -5,6 +5,7 @@ use super::needles::{Form, Sighting};
 use super::{Redactor, base64_run, leaves, roundtrip, rules};
 use crate::exchange::StandIn;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// Codings within codings are undone this often.
@@ -168,34 +169,29 @@ impl<'r> Scan<'r> {
     /// The finds without what overlaps a surer find or is a stand-in already, from left to right.
     fn disjoint(&self, text: &[u8], mut finds: Vec<Find>) -> Vec<Find> {
         finds.sort_by_key(|f| (f.rank, f.range.start, std::cmp::Reverse(f.range.end)));
-        let mut kept: Vec<Find> = Vec::new();
+        let mut kept: BTreeMap<usize, Find> = BTreeMap::new();
         for find in finds {
-            let mut taken: Vec<Range<usize>> = kept.iter().map(|k| k.range.clone()).collect();
+            let before = kept.range(..find.range.end).rev().map(|(_, k)| k.range.clone());
+            let mut taken: Vec<Range<usize>> = before.take_while(|k| k.end > find.range.start).collect();
             if find.rank != Rank::Known {
                 let inside = text.get(find.range.clone()).unwrap_or_default();
-                let start = find.range.start;
-                if find.escapes > 0 && self.is_stand_in(&Coding::Escapes.decode_levels(inside, find.escapes))
-                {
+                let decoded = Coding::Escapes.decode_levels(inside, find.escapes);
+                if find.escapes > 0 && self.is_stand_in(&decoded) {
                     continue;
                 }
+                let start = find.range.start;
                 let stand_ins = self.redactor.memory.places(inside);
                 taken.extend(stand_ins.iter().map(|r| start + r.start..start + r.end));
             }
-            taken.retain(|t| t.start < find.range.end && find.range.start < t.end);
             if taken.is_empty() {
-                kept.push(find);
-                continue;
-            }
-            if find.rank == Rank::Known {
-                continue;
-            }
-            for range in without(&find.range, taken).into_iter().filter(|r| r.len() >= LEFTOVER) {
-                let (rank, label, form, escapes) = (find.rank, find.label.clone(), find.form, find.escapes);
-                kept.push(Find { rank, range, label, form, escapes, secret: None });
+                kept.insert(find.range.start, find);
+            } else if find.rank != Rank::Known {
+                for range in without(&find.range, taken).into_iter().filter(|r| r.len() >= LEFTOVER) {
+                    kept.insert(range.start, Find { range, label: find.label.clone(), ..find });
+                }
             }
         }
-        kept.sort_by_key(|f| f.range.start);
-        kept
+        kept.into_values().collect()
     }
 
     fn replace(&mut self, text: &mut Cow<'_, [u8]>, find: &Find, layer: &Layer<'_>) -> bool {

@@ -126,6 +126,9 @@ impl Memory {
 
     /// Where stand-ins lie in a text: sorted, disjoint byte ranges.
     pub(super) fn places(&self, text: &[u8]) -> Vec<std::ops::Range<usize>> {
+        if self.is_stand_in(text) {
+            return std::iter::once(0..text.len()).collect();
+        }
         let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
         let mut places: Vec<_> = secrets
             .keys()

@@ -263,6 +263,30 @@ fn a_redactor_can_be_shared() {
     shared::<Redactor>();
 }
 
+#[test]
+fn text_made_to_be_slow_is_not() {
+    let redactor = redactor();
+    let known = format!("\"{KNOWN}\",");
+    for part in [
+        "sk-",
+        "eyJ-",
+        "-----BEGIN PRIVATE KEY-----",
+        "password=",
+        "a@",
+        "%25",
+        "\\u0073",
+        "://a:b",
+        "{\"",
+        "[",
+        "\\",
+        &known,
+    ] {
+        let text = part.repeat(20_000 / part.len());
+        assert_eq!(redactor.bytes(text.as_bytes()).bytes.len(), text.len());
+        assert_eq!(redactor.event_stream(text.as_bytes()).bytes.len(), text.len());
+    }
+}
+
 /// Cuts a text into pieces at these places and writes each as an event of a chat stream.
 fn chat_stream(text: &str, cuts: &[usize], escape: usize) -> String {
     let mut places: Vec<usize> =
