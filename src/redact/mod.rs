@@ -1,6 +1,29 @@
 //! Secrets out, stand-ins in, before anything is written.
+//!
+//! A body is looked at as it is ([`scan`]) and then below its codings: JSON escapes and percent-encoding ([`coding`]),
+//! base64 ([`base64_run`]); the deltas of an event stream are scanned as the text that they spell ([`stream`]). Secrets
+//! are those of the environment ([`known`], found by [`needles`]), those of a known shape ([`rules`], [`fields`]) and
+//! those the user has patterns for. A stand-in ([`standin`]) is as long as its secret in every coding, so that redaction
+//! never changes a length: frames, chunks and content-length stay right.
+
+mod base64_run;
+mod coding;
+mod fields;
+mod headers;
+mod known;
+mod leaves;
+mod needles;
+mod roundtrip;
+mod rules;
+mod scan;
+mod standin;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod trigger;
 
 use crate::exchange::{HeaderList, StandIn};
+use scan::{Layer, Scan};
 use std::borrow::Cow;
 
 /// A secret whose value is known (from the environment), with the name it has there.
@@ -12,13 +35,34 @@ pub struct KnownSecret {
     pub value: String,
 }
 
+/// A known secret, ready to be looked for.
+struct Known {
+    label: String,
+    value: String,
+    /// True when it is a word that could be part of others.
+    is_word: bool,
+}
+
+/// A user's pattern.
+struct Pattern {
+    label: String,
+    regex: regex::bytes::Regex,
+}
+
 /// Finds secrets and puts stand-ins in their place. One per run; cheap to share between threads.
-pub struct Redactor;
+pub struct Redactor {
+    key: [u8; 32],
+    known: Vec<Known>,
+    needles: needles::Needles,
+    triggers: trigger::Triggers,
+    patterns: Vec<Pattern>,
+    memory: standin::Memory,
+}
 
 /// A redacted text or body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redacted<'a> {
-    /// The bytes with stand-ins; borrowed when nothing was found.
+    /// The bytes with stand-ins, as many as before; borrowed when nothing was found.
     pub bytes: Cow<'a, [u8]>,
     /// What was replaced, in order; one per place.
     pub stand_ins: Vec<StandIn>,
@@ -27,37 +71,103 @@ pub struct Redacted<'a> {
 }
 
 impl Redactor {
-    /// `key` makes the stand-ins: same key and secret, same stand-in.
-    pub fn new(_key: [u8; 32], _known: Vec<KnownSecret>, _patterns: &[String]) -> Result<Redactor, String> {
-        unimplemented!()
+    /// `key` makes the stand-ins: same key and secret, same stand-in. `patterns` are regular expressions; what their
+    /// first group matches is a secret, or the whole match without a group.
+    ///
+    /// # Errors
+    /// A pattern that does not compile, named.
+    pub fn new(key: [u8; 32], known: Vec<KnownSecret>, patterns: &[String]) -> Result<Redactor, String> {
+        let compile = |pattern: &String| {
+            let regex = regex::bytes::Regex::new(pattern)
+                .map_err(|e| format!("the secret pattern `{pattern}` is not a regular expression: {e}"))?;
+            Ok(Pattern { label: format!("pattern {pattern}"), regex })
+        };
+        let patterns = patterns.iter().map(compile).collect::<Result<Vec<_>, String>>()?;
+        let memory = standin::Memory::default();
+        for secret in known.iter().filter(|k| !k.value.is_empty()) {
+            let stand_in = standin::make(&key, secret.value.as_bytes());
+            memory.remember(&String::from_utf8_lossy(&stand_in), &secret.value);
+        }
+        let triggers: Vec<&str> = rules::triggers().collect();
+        Ok(Redactor {
+            key,
+            needles: needles::Needles::new(known.iter().map(|k| k.value.as_str())),
+            known: known
+                .into_iter()
+                .map(|k| Known { is_word: known::is_word(&k.value), label: k.label, value: k.value })
+                .collect(),
+            triggers: trigger::Triggers::new(&triggers)?,
+            patterns,
+            memory,
+        })
     }
+
     /// Environment variables that hold secrets, by name (`*_API_KEY`, `*TOKEN*`, `*SECRET*`, `*PASSWORD*`, …) and
-    /// with a value long enough to be one.
-    pub fn secrets_of_environment(_vars: &[(String, String)]) -> Vec<KnownSecret> {
-        unimplemented!()
+    /// with a value long enough to be one; of a URL with a password the password.
+    pub fn secrets_of_environment(vars: &[(String, String)]) -> Vec<KnownSecret> {
+        known::of_environment(vars)
     }
+
     /// Plain text or JSON or anything else, not content-encoded.
-    pub fn bytes<'a>(&self, _bytes: &'a [u8]) -> Redacted<'a> {
-        unimplemented!()
+    pub fn bytes<'a>(&self, bytes: &'a [u8]) -> Redacted<'a> {
+        let mut scan = Scan::new(self);
+        let mut text = Cow::Borrowed(bytes);
+        scan.layer(&mut text, Layer::body(is_json(bytes), &[]));
+        let (stand_ins, untouched) = scan.stand_ins();
+        Redacted { bytes: text, stand_ins, untouched }
     }
+
     /// An event stream: secrets split over deltas are found in the assembled text and mapped back to byte ranges.
-    pub fn event_stream<'a>(&self, _bytes: &'a [u8]) -> Redacted<'a> {
-        unimplemented!()
+    pub fn event_stream<'a>(&self, bytes: &'a [u8]) -> Redacted<'a> {
+        stream::redact(self, bytes)
     }
-    /// Header values: credentials always, the rest by pattern.
-    pub fn headers(&self, _headers: &HeaderList) -> (HeaderList, Vec<StandIn>) {
-        unimplemented!()
+
+    /// Header values: credentials always, the rest by pattern. Names, order and lengths stay.
+    pub fn headers(&self, headers: &HeaderList) -> (HeaderList, Vec<StandIn>) {
+        headers::redact(self, headers)
     }
+
     /// A request target: secrets in path and query (`?key=…`).
-    pub fn target(&self, _target: &str) -> (String, Vec<StandIn>) {
-        unimplemented!()
+    pub fn target(&self, target: &str) -> (String, Vec<StandIn>) {
+        headers::target(self, target)
     }
+
     /// Any other text: argv, environment, stdin.
-    pub fn text(&self, _text: &str) -> (String, Vec<StandIn>) {
-        unimplemented!()
+    pub fn text(&self, text: &str) -> (String, Vec<StandIn>) {
+        let redacted = self.bytes(text.as_bytes());
+        (String::from_utf8_lossy(&redacted.bytes).into_owned(), redacted.stand_ins)
     }
+
     /// The secret a stand-in stands for, when it is in today's environment or was seen by this redactor.
-    pub fn reveal(&self, _stand_in: &str) -> Option<String> {
-        unimplemented!()
+    pub fn reveal(&self, stand_in: &str) -> Option<String> {
+        self.memory.secret(stand_in)
     }
+
+    /// Today's value of the environment variable with this name, when it is a known secret. For the stand-ins of a
+    /// recording made elsewhere, under another key.
+    pub fn reveal_label(&self, label: &str) -> Option<String> {
+        self.known.iter().find(|k| k.label == label).map(|k| k.value.clone())
+    }
+
+    /// Takes note of the stand-ins of a recording, so that they are not taken for secrets.
+    pub fn learn_stand_ins(&self, stand_ins: &[StandIn]) {
+        self.memory.learn(stand_ins);
+    }
+
+    /// What still looks like a secret in bytes that are about to leave, in fields that must round-trip as well: labels,
+    /// without repetition. Stand-ins that were made or learned are none.
+    pub fn scan_residual(&self, bytes: &[u8]) -> Vec<String> {
+        let mut scan = Scan::new(self);
+        let mut text = Cow::Borrowed(bytes);
+        scan.layer(&mut text, Layer::body(is_json(bytes), &[]));
+        let mut labels: Vec<String> =
+            scan.found.into_iter().map(|(_, s)| s.label).chain(scan.sealed).collect();
+        labels.sort();
+        labels.dedup();
+        labels
+    }
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
