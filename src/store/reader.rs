@@ -207,20 +207,24 @@ impl RunReader {
     /// # Errors
     /// [`StoreError::Damaged`] when they are not there or not what was written, here or in the run that holds them.
     pub fn part(&self, part: PartId) -> Result<Bytes, StoreError> {
+        self.part_as_indexed(part).or_else(|error| {
+            if self.files.pack.ancestors().is_empty() {
+                return Err(error);
+            }
+            // The run that held it may have been removed since this one was opened: then its part was moved.
+            RunReader::open(self.directory.clone())
+                .and_then(|now| now.part_as_indexed(part))
+                .map_err(|_| error)
+        })
+    }
+
+    fn part_as_indexed(&self, part: PartId) -> Result<Bytes, StoreError> {
         match self.files.pack.part(part.0, &self.files.expander)? {
             Part::Content(bytes) => Ok(bytes),
             Part::Node(_) => {
                 Err(self.damaged(PACK, format!("part {} is a list, not bytes of a body", part.0)))
             }
-            Part::Elsewhere { ancestor, ordinal, hash } => {
-                self.part_elsewhere(ancestor, ordinal, hash).or_else(|error| {
-                    // The run that held it may have been removed since: then its part is here now.
-                    match RunFiles::open(&self.directory).and_then(|f| f.pack.part(part.0, &f.expander)) {
-                        Ok(Part::Content(bytes)) => Ok(bytes),
-                        _ => Err(error),
-                    }
-                })
-            }
+            Part::Elsewhere { ancestor, ordinal, hash } => self.part_elsewhere(ancestor, ordinal, hash),
         }
     }
 
