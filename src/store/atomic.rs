@@ -40,10 +40,21 @@ pub fn create(path: &Path) -> io::Result<File> {
 /// # Errors
 /// When they cannot be written; the file is as it was then.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// The same, and waits until a power failure would not take them.
+///
+/// # Errors
+/// When they cannot be written; the file is as it was then.
+pub fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace_with(path, |file| file.write_all(bytes).and_then(|()| file.sync_data()))
+}
+
+fn replace_with(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let unfinished = unfinished(path);
-    let written = create(&unfinished)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_data()))
-        .and_then(|()| fs::rename(&unfinished, path));
+    let written =
+        create(&unfinished).and_then(|mut file| fill(&mut file)).and_then(|()| fs::rename(&unfinished, path));
     if written.is_err() {
         let _ = fs::remove_file(&unfinished);
     }

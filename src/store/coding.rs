@@ -124,10 +124,11 @@ impl std::fmt::Debug for Expander {
 impl Expander {
     /// Adds a dictionary, unless there is one of that number.
     pub fn learn(&mut self, number: u8, bytes: &[u8]) {
-        if !self.knows(number) {
-            if let Some(dictionary) = DDict::try_create(bytes) {
-                self.dictionaries.push((number, Arc::new(dictionary)));
-            }
+        if self.knows(number) {
+            return;
+        }
+        if let Some(dictionary) = DDict::try_create(bytes) {
+            self.dictionaries.push((number, Arc::new(dictionary)));
         }
     }
 

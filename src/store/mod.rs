@@ -7,7 +7,7 @@
 //! | `run_dir` | a run's directory and its manifest |
 //! | `writer`, `reader` | the one writer of a run, and its readers |
 //! | `frame`, `append`, `sealed`, `varint`, `coding` | what both files consist of |
-//! | `segment` | records of exchanges |
+//! | `segment`, `segment_index` | records of exchanges |
 //! | `pack`, `pack_reader`, `block`, `list` | parts of bodies, each stored once, and the lists of them |
 //! | `outline_file` | the outline of a sealed run |
 //! | `runs`, `removal`, `adopt`, `gc` | finding runs and removing them |
@@ -37,6 +37,7 @@ mod run_dir;
 mod runs;
 mod sealed;
 mod segment;
+mod segment_index;
 mod varint;
 mod writer;
 

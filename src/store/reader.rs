@@ -145,7 +145,7 @@ impl RunReader {
 
     /// Ids of all exchanges whose request can be read, in order.
     pub fn ids(&self) -> Vec<ExchangeId> {
-        let with_request = |e: &&super::segment::ExchangeAt| e.request.is_some();
+        let with_request = |e: &&super::segment_index::ExchangeAt| e.request.is_some();
         self.files.segment.index.exchanges().iter().filter(with_request).map(|e| ExchangeId(e.id)).collect()
     }
 

@@ -65,29 +65,41 @@ impl ManifestFile {
     pub fn read(directory: &Path) -> Result<ManifestFile, StoreError> {
         let path = directory.join(MANIFEST);
         let bytes = fs::read(&path).map_err(StoreError::io(&path))?;
-        if let Ok(FormatOnly { format }) = serde_json::from_slice(&bytes) {
-            if format > FORMAT {
-                return Err(StoreError::Refused(format!(
-                    "{}: this run has format {format}, and this retake ({}) reads up to {FORMAT}: update retake",
-                    directory.display(),
-                    env!("CARGO_PKG_VERSION")
-                )));
-            }
+        if let Ok(FormatOnly { format }) = serde_json::from_slice(&bytes)
+            && format > FORMAT
+        {
+            return Err(StoreError::Refused(format!(
+                "{}: this run has format {format}, and this retake ({}) reads up to {FORMAT}: update retake",
+                directory.display(),
+                env!("CARGO_PKG_VERSION")
+            )));
         }
         serde_json::from_slice(&bytes)
             .map_err(|e| StoreError::Damaged { path, what: format!("the manifest cannot be read: {e}") })
     }
 
-    /// Puts it in the place of the one in `directory`.
+    /// Puts it in the place of the one in `directory`, whole or not at all; durable when this has returned.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, directory: &Path) -> Result<(), StoreError> {
+        self.put(directory, atomic::replace_durably)
+    }
+
+    /// The same, but a power failure may still take it: a run that has just begun need not wait for the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_soon(&self, directory: &Path) -> Result<(), StoreError> {
+        self.put(directory, atomic::replace)
+    }
+
+    fn put(&self, directory: &Path, replace: fn(&Path, &[u8]) -> io::Result<()>) -> Result<(), StoreError> {
         let path = directory.join(MANIFEST);
         let mut json = serde_json::to_vec_pretty(self)
             .map_err(|e| StoreError::Io { path: path.clone(), source: io::Error::other(e) })?;
         json.push(b'\n');
-        atomic::replace(&path, &json).map_err(StoreError::io(&path))
+        replace(&path, &json).map_err(StoreError::io(&path))
     }
 }
 

@@ -89,7 +89,7 @@ impl RunWriter {
             totals: None,
         };
         // Last: a directory with a manifest is a run.
-        manifest.write(&directory)?;
+        manifest.write_soon(&directory)?;
         Ok(RunWriter {
             runs: runs.to_path_buf(),
             manifest,

@@ -134,6 +134,12 @@ fn frames_of_a_stream_come_back() {
 }
 
 #[test]
+fn a_writer_can_move_to_its_thread() {
+    fn is_send<T: Send>() {}
+    is_send::<RunWriter>();
+}
+
+#[test]
 fn large_bodies_come_back() {
     let room = room();
     let mut writer = room.store.create_run("large", manifest).unwrap();

@@ -35,7 +35,7 @@ fn a_fork_costs_little_and_reads_as_a_whole() {
     let (grandchild, more) = fork(&room.store, &child, "and again", false);
     for (id, all) in [(&child, &all), (&grandchild, &more)] {
         let reader = room.store.open_run(id).unwrap();
-        assert_reads(&reader, &all);
+        assert_reads(&reader, all);
         assert_eq!(reader.verify().unwrap(), Vec::<String>::new());
         assert!(
             pack_size(&room.store, id) * 3 < pack_size(&room.store, &parent),
@@ -63,7 +63,7 @@ fn removing_an_ancestor_moves_what_is_used() {
     assert_reads(&open, &more);
     for (id, all) in [(&child, &all), (&cousin, &others), (&grandchild, &more)] {
         let reader = room.store.open_run(id).unwrap();
-        assert_reads(&reader, &all);
+        assert_reads(&reader, all);
         assert_eq!(reader.damage(), Vec::<String>::new());
         assert_eq!(reader.verify().unwrap(), Vec::<String>::new());
     }
