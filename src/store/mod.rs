@@ -1,12 +1,63 @@
 //! Runs on disk: append-only segments and packs are the truth, an index beside them is derived and can be lost.
 
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `layout`, `atomic`, `lock` | the store's directory; private files, never half written; who is at work on a run |
+//! | `run_dir` | a run's directory and its manifest |
+//! | `writer`, `reader` | the one writer of a run, and its readers |
+//! | `frame`, `append`, `sealed`, `varint`, `coding` | what both files consist of |
+//! | `segment`, `segment_index` | records of exchanges |
+//! | `pack`, `pack_reader`, `block`, `list` | parts of bodies, each stored once, and the lists of them |
+//! | `outline_file` | the outline of a sealed run |
+//! | `runs`, `removal`, `adopt`, `gc` | finding runs and removing them |
+//! | `catalogue`, `index` | what can be derived, and sled, which keeps it |
+//!
+//! An exchange is *recorded* when [`RunWriter::commit`] has returned: a kill of this process loses nothing of it. It
+//! is *durable*, which a power failure does not take either, when [`RunWriter::sync`] has returned.
+
+mod adopt;
+mod append;
+mod atomic;
+mod block;
+mod catalogue;
+mod coding;
+mod frame;
+mod gc;
+mod index;
+mod layout;
+mod list;
+mod lock;
+mod outline_file;
+mod pack;
+mod pack_reader;
+mod reader;
+mod removal;
+mod run_dir;
+mod runs;
+mod sealed;
+mod segment;
+mod segment_index;
+mod varint;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use crate::dialect::conversation::Usage;
 use crate::exchange::{
-    BodyEnd, Exchange, ExchangeId, Fault, FrameMark, RequestHead, ResponseHead, Source, StandIn, Upstream,
+    BodyEnd, ExchangeId, Fault, FrameMark, RequestHead, ResponseHead, Source, StandIn, Upstream,
 };
-use crate::run::{Manifest, Outline, RunId, RunState};
-use bytes::Bytes;
+use crate::run::{Manifest, Outline, RunState, StepKind};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+pub use gc::{GcPolicy, GcReport};
+pub use index::Rebuilt;
+pub use reader::RunReader;
+pub use removal::Removed;
+pub use writer::RunWriter;
 
 /// A part of a body in a run's pack: its ordinal there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -21,14 +72,22 @@ pub struct BodyRef(pub PartId);
 /// A request as it stands in a segment: everything but the bodies' bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RequestRecord {
+    /// Place in the run.
     pub id: ExchangeId,
+    /// When its head arrived: microseconds since the Unix epoch.
     pub started_us: u64,
+    /// Where it went.
     pub upstream: Upstream,
+    /// Method, target, headers; after redaction.
     pub head: RequestHead,
+    /// The body of the wire, after redaction.
     pub body: BodyRef,
+    /// How the body ended.
     pub end: BodyEnd,
+    /// What went upstream instead of `body`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<BodyRef>,
+    /// The secrets that were replaced in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stand_ins: Vec<StandIn>,
 }
@@ -37,176 +96,153 @@ pub struct RequestRecord {
 /// the terminal event).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ResponseRecord {
+    /// The exchange that it belongs to.
     pub id: ExchangeId,
+    /// Who answered.
     pub source: Source,
+    /// Status and headers, after redaction; none when there was a fault.
     pub head: Option<ResponseHead>,
+    /// Why there is no head.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// When the head arrived: microseconds since the exchange started.
     pub head_us: u64,
+    /// The body of the wire, after redaction.
     pub body: BodyRef,
+    /// The reads it came in. On disk: length and microseconds since the read before, in turn.
+    #[serde(default, with = "frame_marks", skip_serializing_if = "Vec::is_empty")]
     pub frames: Vec<FrameMark>,
+    /// How the body ended.
     pub end: BodyEnd,
+    /// When it ended: microseconds since the exchange started.
     pub end_us: u64,
+    /// The secrets that were replaced in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stand_ins: Vec<StandIn>,
+}
+
+/// Reads of a body as one flat list: half as long as pairs with absolute times, and there may be thousands.
+mod frame_marks {
+    use crate::exchange::FrameMark;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(marks: &[FrameMark], serializer: S) -> Result<S::Ok, S::Error> {
+        let mut before = 0u64;
+        let flat = marks.iter().flat_map(|mark| {
+            // Times never go back; if a clock did, the difference wraps here and back again when it is read.
+            let since = mark.1.wrapping_sub(before);
+            before = mark.1;
+            [u64::from(mark.0), since]
+        });
+        serializer.collect_seq(flat)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<FrameMark>, D::Error> {
+        let flat = Vec::<u64>::deserialize(deserializer)?;
+        let mut at = 0u64;
+        let marks = flat.chunks_exact(2).map(|pair| {
+            let (len, since) =
+                (pair.first().copied().unwrap_or_default(), pair.last().copied().unwrap_or_default());
+            at = at.wrapping_add(since);
+            FrameMark(u32::try_from(len).unwrap_or(u32::MAX), at)
+        });
+        Ok(marks.collect())
+    }
 }
 
 /// What went wrong in a store, with the file it went wrong in.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The system refused.
     #[error("{}: {source}", path.display())]
     Io {
+        /// The file or directory.
         path: PathBuf,
+        /// What the system said.
         #[source]
         source: std::io::Error,
     },
+    /// A file does not hold what was written into it.
     #[error("{}: {what}", path.display())]
-    Damaged { path: PathBuf, what: String },
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what can be done.
+        what: String,
+    },
+    /// There is no such run.
     #[error("no run {asked:?} in {}", store.display())]
-    NoRun { asked: String, store: PathBuf },
+    NoRun {
+        /// What was asked for.
+        asked: String,
+        /// The store.
+        store: PathBuf,
+    },
+    /// There is no store here.
     #[error("no store: neither {} nor a parent of it has a .retake directory", .0.display())]
     NoStore(PathBuf),
+    /// It can be read, and must not be done; says what to do instead.
     #[error("{0}")]
     Refused(String),
+}
+
+impl StoreError {
+    /// For `map_err`: an error of the system at this path.
+    fn io(path: &Path) -> impl Fn(std::io::Error) -> StoreError + use<> {
+        let path = path.to_path_buf();
+        move |source| StoreError::Io { path: path.clone(), source }
+    }
+}
+
+/// What a run amounted to when it was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunTotals {
+    /// Exchanges, side calls included.
+    pub exchanges: u32,
+    /// Model and tool steps; none when it was sealed without an outline.
+    pub steps: Option<u32>,
+    /// Model steps.
+    pub model_steps: Option<u32>,
+    /// Tokens of all model calls.
+    pub usage: Usage,
+}
+
+impl RunTotals {
+    fn of(exchanges: u32, outline: Option<&Outline>) -> RunTotals {
+        let is_model = |s: &&crate::run::Step| matches!(s.kind, StepKind::Model { .. });
+        RunTotals {
+            exchanges,
+            steps: outline.map(|o| o.steps.len() as u32),
+            model_steps: outline.map(|o| o.steps.iter().filter(is_model).count() as u32),
+            usage: outline.map(Outline::usage).unwrap_or_default(),
+        }
+    }
 }
 
 /// One line of `ls`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunSummary {
+    /// What the run says of itself; of a run whose manifest cannot be read, its name alone.
     pub manifest: Manifest,
+    /// What it is doing.
     pub state: RunState,
+    /// Exchanges, side calls included.
     pub exchanges: u32,
-    /// None when it could not be read; the reason is in `problem`.
+    /// Model and tool steps. None before the run is sealed, and when it could not be read; the reason is in `problem`.
     pub steps: Option<u32>,
+    /// Model steps.
     pub model_steps: Option<u32>,
-    pub usage: crate::dialect::conversation::Usage,
+    /// Tokens of all model calls; 0 before the run is sealed.
+    pub usage: Usage,
+    /// Bytes of its directory.
     pub bytes: u64,
+    /// Why it cannot be read in full, in words.
     pub problem: Option<String>,
 }
 
+/// A directory with runs in it.
+#[derive(Debug, Clone)]
 pub struct Store {
     root: PathBuf,
-}
-
-impl Store {
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-    /// Opens the store at `explicit`, else `.retake` in `cwd` or the nearest parent that has one.
-    pub fn find(_explicit: Option<&Path>, _cwd: &Path) -> Result<Store, StoreError> {
-        unimplemented!()
-    }
-    /// The same, but creates it (at `explicit`, else in `cwd`) when there is none.
-    pub fn find_or_create(_explicit: Option<&Path>, _cwd: &Path) -> Result<Store, StoreError> {
-        unimplemented!()
-    }
-    /// The key of this store's stand-ins (mode 0600; made on first use; never exported).
-    pub fn key(&self) -> Result<[u8; 32], StoreError> {
-        unimplemented!()
-    }
-    /// Begins a run `NAME.n` with the next free n (concurrent recorders get different ones).
-    pub fn create_run(
-        &self,
-        _name: &str,
-        _manifest: impl FnOnce(RunId) -> Manifest,
-    ) -> Result<RunWriter, StoreError> {
-        unimplemented!()
-    }
-    /// Finds a run by what a person typed: `refund.1`, `refund` (the newest of that name), `last`, a uuid or a
-    /// unique prefix of one.
-    pub fn resolve(&self, _text: &str) -> Result<RunId, StoreError> {
-        unimplemented!()
-    }
-    pub fn open_run(&self, _id: &RunId) -> Result<RunReader, StoreError> {
-        unimplemented!()
-    }
-    /// All runs, oldest first; a damaged one is listed with its problem.
-    pub fn runs(&self) -> Result<Vec<RunSummary>, StoreError> {
-        unimplemented!()
-    }
-}
-
-/// The one writer of a run.
-pub struct RunWriter;
-
-impl RunWriter {
-    pub fn manifest(&self) -> &Manifest {
-        unimplemented!()
-    }
-    pub fn directory(&self) -> &Path {
-        unimplemented!()
-    }
-    /// Adds a part unless its bytes are there already. Buffered until [`RunWriter::commit`].
-    pub fn put_part(&mut self, _bytes: &[u8]) -> PartId {
-        unimplemented!()
-    }
-    /// Adds a body: its parts in order.
-    pub fn put_body(&mut self, _parts: &[PartId]) -> BodyRef {
-        unimplemented!()
-    }
-    pub fn put_request(&mut self, _record: &RequestRecord) {
-        unimplemented!()
-    }
-    pub fn put_response(&mut self, _record: &ResponseRecord) {
-        unimplemented!()
-    }
-    /// `write(2)` of everything buffered: pack first, then segment.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// `fdatasync` of pack and segment.
-    pub fn sync(&mut self) -> Result<(), StoreError> {
-        unimplemented!()
-    }
-    /// Ends the run: outline, footers, manifest, `fdatasync`.
-    pub fn seal(
-        self,
-        _outline: Option<&Outline>,
-        _finish: impl FnOnce(&mut Manifest),
-    ) -> Result<Manifest, StoreError> {
-        unimplemented!()
-    }
-}
-
-/// A run, read from its files alone: while it is being recorded too, by any number of processes.
-pub struct RunReader;
-
-impl RunReader {
-    pub fn manifest(&self) -> &Manifest {
-        unimplemented!()
-    }
-    pub fn state(&self) -> RunState {
-        unimplemented!()
-    }
-    /// Ids of all exchanges whose request can be read, in order.
-    pub fn ids(&self) -> Vec<ExchangeId> {
-        unimplemented!()
-    }
-    pub fn request(&self, _id: ExchangeId) -> Result<RequestRecord, StoreError> {
-        unimplemented!()
-    }
-    pub fn response(&self, _id: ExchangeId) -> Result<Option<ResponseRecord>, StoreError> {
-        unimplemented!()
-    }
-    pub fn parts(&self, _body: BodyRef) -> Result<Vec<PartId>, StoreError> {
-        unimplemented!()
-    }
-    pub fn part(&self, _part: PartId) -> Result<Bytes, StoreError> {
-        unimplemented!()
-    }
-    pub fn body(&self, _body: BodyRef) -> Result<Bytes, StoreError> {
-        unimplemented!()
-    }
-    /// One exchange with its bodies.
-    pub fn exchange(&self, _id: ExchangeId) -> Result<Exchange, StoreError> {
-        unimplemented!()
-    }
-    /// The outline kept at the seal; none when the run was not sealed or it cannot be read.
-    pub fn sealed_outline(&self) -> Result<Option<Outline>, StoreError> {
-        unimplemented!()
-    }
-    /// What could not be read, in words, one line each (bad frames that were skipped, a torn tail).
-    pub fn damage(&self) -> &[String] {
-        unimplemented!()
-    }
+    notes: Arc<Mutex<Vec<String>>>,
 }
