@@ -1,5 +1,7 @@
 //! Runs on disk: append-only segments and packs are the truth, an index beside them is derived and can be lost.
 
+pub mod bundle;
+
 use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, Fault, FrameMark, RequestHead, ResponseHead, Source, StandIn, Upstream,
 };
