@@ -22,6 +22,7 @@ const START: u64 = 1_768_469_400_000_000;
 /// Every golden run, by the name of its file.
 pub fn all() -> Vec<(&'static str, ImportedRun)> {
     vec![
+        ("example", example()),
         ("openai-tools", openai_tools()),
         ("anthropic-stream", anthropic_stream()),
         ("faults", faults()),
@@ -58,7 +59,7 @@ impl Draft {
         let upstream = Upstream { provider: provider.into(), origin: origin.into() };
         let manifest = Manifest {
             id: RunId::parse(id).unwrap(),
-            uuid: format!("019bc0de-0000-7000-8000-{:012x}", id.bytes().map(u64::from).sum::<u64>()),
+            uuid: format!("019bc0de-0000-7000-8000-{}", &key(id.as_bytes())[..12]),
             recorder: "0.1.0".into(),
             started_us: START,
             labels: BTreeMap::new(),
@@ -240,6 +241,33 @@ fn none(fault: Fault) -> RecordedResponse {
         end_us: 1_900,
         ..answer(0, "", "")
     }
+}
+
+/// The run that `replay-format.md` goes through line by line.
+fn example() -> ImportedRun {
+    let mut draft = Draft::new("weather.7", "openai", "https://api.openai.com");
+    let system = r#"{"role":"system","content":"Be brief."}"#;
+    let asked = r#"{"role":"user","content":"What is the weather in Oslo?"}"#;
+    let call = r#"{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Oslo\"}"}}]}"#;
+    let result = r#"{"role":"tool","tool_call_id":"c1","content":"-7 °C, snow"}"#;
+    let body = |messages: &[&str]| {
+        format!(r#"{{"model":"gpt-4o-mini","messages":[{}],"stream":true}}"#, messages.join(","))
+    };
+    let first = format!(
+        "data: {{\"choices\":[{{\"delta\":{call},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n"
+    );
+    draft.ask("/v1/chat/completions", body(&[system, asked]), Some(stream(&first)));
+    draft.turn(Said {
+        attempts: vec![1],
+        messages: 2,
+        calls: vec![("c1", "weather", json!({"city": "Oslo"}), Some(("-7 °C, snow", 3)))],
+        usage: (31, 9),
+        ..Said::default()
+    });
+    let second = "data: {\"choices\":[{\"delta\":{\"content\":\"Snow,\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\" -7.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    draft.ask("/v1/chat/completions", body(&[system, asked, call, result]), Some(stream(second)));
+    draft.turn(Said { attempts: vec![2], messages: 4, text: "Snow, -7.", usage: (58, 6), ..Said::default() });
+    draft.done(&[])
 }
 
 const LOOKUP: &str = r#"{"type":"function","function":{"name":"lookup_order","description":"Find an order","parameters":{"type":"object","properties":{"order_id":{"type":"string"}},"required":["order_id"]}}}"#;
@@ -491,7 +519,7 @@ fn binary() -> ImportedRun {
     let mut speech = answer(200, "audio/mpeg", (0u8..=255).collect::<Vec<u8>>());
     speech.frames = vec![FrameMark(100, 71_000), FrameMark(156, 72_500)];
     speech.end = BodyEnd::Trailers { fields: HeaderList(vec![("x-checksum".into(), "caf\u{e9}".into())]) };
-    draft.ask("/v1/audio/speech", "{\n  \"input\": \"hello\",\n  \"model\": \"tts-1\"\n}\n", Some(speech));
+    draft.ask("/v1/audio/speech", "{\n  \"input\": \"Good morning. This is a body that was written with line feeds, so that it cannot stand in a line as it is; it is text.\",\n  \"model\": \"tts-1\"\n}\n", Some(speech));
     let models = draft.ask("/v1/models", "", Some(answer(200, "application/json", "{\"data\":[]}\n")));
     models.request.head.method = "GET".into();
     draft.done(&[1, 2, 3])
