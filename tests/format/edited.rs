@@ -32,7 +32,7 @@ fn a_cut_at_any_byte_is_noticed() {
     }
     assert_eq!(
         refused(&whole[..whole.len() - 1]).1,
-        "cut off after line 12: the footer is missing; copy or export the file again"
+        "cut off after line 13: the footer is missing; copy or export the file again"
     );
 }
 

@@ -1,6 +1,7 @@
 //! The portable run file: what `replay-format.md` promises.
 
 mod doc;
+mod draft;
 mod edited;
 mod golden;
 mod python;

@@ -1,6 +1,6 @@
 //! The independent reader: `replay-format.md` suffices to read a run, and to see that a file is damaged.
 
-use crate::{exported, golden, path, runs};
+use crate::{draft, exported, golden, path, runs};
 use retake::store::bundle::ExportSource;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -99,18 +99,18 @@ fn it_refuses_what_is_cut_flipped_or_newer() {
 
 #[test]
 fn it_reads_a_file_with_bodies_of_every_form() {
-    let mut draft = runs::Draft::new("forms.1", "openai", "https://api.openai.com");
+    let mut run = draft::Draft::new("forms.1", "openai", "https://api.openai.com");
     for body in [
         "{\"a\":1.50e+3,\"b\":\"\\ud800\\u00e9 \u{2028}\",\"messages\":[{\"content\":\"x,\\\"json\\\":,\\\"sha256\\\":\\\"\"}]}",
         "data: {\"text\": \"\\\"sha256\\\":\\\"\"}\n\ndata: [DONE]\n\n",
         "{\"a\":1}\r\n{\"b\":[\"]\"]}\r\n",
         "\u{feff}plain \u{1f600}",
     ] {
-        draft.ask("/x", body.to_string(), Some(runs::answer(200, "text/plain", body.to_string())));
+        run.ask("/x", body.to_string(), Some(draft::answer(200, "text/plain", body.to_string())));
     }
-    draft.ask("/x", vec![0xff, 0x0a], Some(runs::answer(200, "text/plain", vec![0x80])));
+    run.ask("/x", vec![0xff, 0x0a], Some(draft::answer(200, "text/plain", vec![0x80])));
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&exported(&draft.done(&[]))).unwrap();
+    file.write_all(&exported(&run.done(&[]))).unwrap();
     let output = read(&[], file.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

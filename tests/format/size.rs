@@ -1,6 +1,6 @@
 //! History is not repeated: a file grows with what is new.
 
-use crate::runs;
+use crate::{draft, runs};
 use retake::exchange::Exchange;
 use retake::run::{Manifest, Outline};
 use retake::store::StoreError;
@@ -42,10 +42,10 @@ impl ExportSource for Long {
                 words(turn + 10_000, 200)
             );
             messages.push_str(&format!(",{answer},{result}"));
-            let mut draft = runs::Draft::new("long.1", "openai", "https://api.openai.com");
+            let mut run = draft::Draft::new("long.1", "openai", "https://api.openai.com");
             let reply =
-                runs::answer(200, "application/json", format!(r#"{{"choices":[{{"message":{answer}}}]}}"#));
-            let mut exchange = draft.ask("/v1/chat/completions", body, Some(reply)).clone();
+                draft::answer(200, "application/json", format!(r#"{{"choices":[{{"message":{answer}}}]}}"#));
+            let mut exchange = run.ask("/v1/chat/completions", body, Some(reply)).clone();
             exchange.request.id.0 = turn as u32;
             Ok(exchange)
         }))
