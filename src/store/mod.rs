@@ -16,6 +16,8 @@
 //! An exchange is *recorded* when [`RunWriter::commit`] has returned: a kill of this process loses nothing of it. It
 //! is *durable*, which a power failure does not take either, when [`RunWriter::sync`] has returned.
 
+pub mod bundle;
+
 mod adopt;
 mod append;
 mod atomic;

@@ -1,0 +1,342 @@
+//! The runs behind the golden files, built from code.
+
+use crate::draft::{Draft, START, Said, answer, none, stream};
+use retake::exchange::{BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, Source};
+use retake::run::{Outcome, Parent};
+use retake::store::bundle::ImportedRun;
+use serde_json::json;
+use std::io::Write;
+
+/// Every golden run, by the name of its file.
+pub fn all() -> Vec<(&'static str, ImportedRun)> {
+    vec![
+        ("example", example()),
+        ("openai-tools", openai_tools()),
+        ("anthropic-stream", anthropic_stream()),
+        ("faults", faults()),
+        ("binary", binary()),
+        ("fork", fork()),
+    ]
+}
+
+/// The run that `replay-format.md` goes through line by line.
+fn example() -> ImportedRun {
+    let mut draft = Draft::new("weather.7", "openai", "https://api.openai.com");
+    let system = r#"{"role":"system","content":"Be brief."}"#;
+    let asked = r#"{"role":"user","content":"What is the weather in Oslo?"}"#;
+    let call = r#"{"role":"assistant","tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Oslo\"}"}}]}"#;
+    let result = r#"{"role":"tool","tool_call_id":"c1","content":"-7 °C, snow"}"#;
+    let body = |messages: &[&str]| {
+        format!(r#"{{"model":"gpt-4o-mini","messages":[{}],"stream":true}}"#, messages.join(","))
+    };
+    let first = format!(
+        "data: {{\"choices\":[{{\"delta\":{call},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n"
+    );
+    draft.ask("/v1/chat/completions", body(&[system, asked]), Some(stream(&first)));
+    draft.turn(Said {
+        attempts: vec![1],
+        messages: 2,
+        calls: vec![("c1", "weather", json!({"city": "Oslo"}), Some(("-7 °C, snow", 3)))],
+        usage: (31, 9),
+        ..Said::default()
+    });
+    let second = "data: {\"choices\":[{\"delta\":{\"content\":\"Snow,\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\" -7.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    draft.ask("/v1/chat/completions", body(&[system, asked, call, result]), Some(stream(second)));
+    draft.turn(Said { attempts: vec![2], messages: 4, text: "Snow, -7.", usage: (58, 6), ..Said::default() });
+    draft.done(&[])
+}
+
+const LOOKUP: &str = r#"{"type":"function","function":{"name":"lookup_order","description":"Find an order","parameters":{"type":"object","properties":{"order_id":{"type":"string"}},"required":["order_id"]}}}"#;
+const REFUND: &str = r#"{"type":"function","function":{"name":"issue_refund","description":"Pay money back. Cannot be undone.","parameters":{"type":"object","properties":{"order_id":{"type":"string"},"amount_usd":{"type":"number"}}}}}"#;
+
+/// A request as the OpenAI SDK writes it.
+fn chat(messages: &[&str], stream: bool) -> String {
+    let stream = if stream { ",\"stream\":true" } else { "" };
+    format!(
+        r#"{{"messages":[{}],"model":"gpt-4o-mini"{stream},"temperature":0,"tools":[{LOOKUP},{REFUND}]}}"#,
+        messages.join(",")
+    )
+}
+
+/// A plain reply of Chat Completions.
+fn completion(message: &str, reason: &str, usage: (u64, u64)) -> RecordedResponse {
+    let body = format!(
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1768469400,"model":"gpt-4o-mini-2024-07-18","choices":[{{"index":0,"message":{message},"logprobs":null,"finish_reason":"{reason}"}}],"usage":{{"prompt_tokens":{},"completion_tokens":{},"total_tokens":{}}}}}"#,
+        usage.0,
+        usage.1,
+        usage.0 + usage.1
+    );
+    answer(200, "application/json", body)
+}
+
+const ASK: &str = r#"{"role":"user","content":"My laptop from order A123 is broken, refund me"}"#;
+const SYSTEM: &str = r#"{"role":"system","content":"You are the refund desk. Naïve answers cost money."}"#;
+const CALL: &str = r#"{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"lookup_order","arguments":"{\"order_id\": \"A123\"}"}}]}"#;
+const ORDER: &str =
+    r#"{"role":"tool","tool_call_id":"call_1","content":"{\"amount\": 4999, \"sku\": \"LAP-1\"}"}"#;
+const PAY: &str = r#"{"role":"assistant","content":null,"tool_calls":[{"id":"call_2","type":"function","function":{"name":"issue_refund","arguments":"{\"order_id\": \"A123\", \"amount_usd\": 4999}"}}]}"#;
+const PAID: &str =
+    r#"{"role":"tool","tool_call_id":"call_2","content":"{\"ok\": true, \"refunded\": 4999}"}"#;
+const DONE: &str = r#"{"role":"assistant","content":"Done. I refunded $4,999.00 for order A123."}"#;
+
+fn openai_tools() -> ImportedRun {
+    let mut draft = Draft::new("refund.1", "openai", "https://api.openai.com");
+    draft.run.manifest.labels.insert("case".into(), "A123".into());
+    draft.ask(
+        "/v1/chat/completions",
+        chat(&[SYSTEM, ASK], false),
+        Some(completion(CALL, "tool_calls", (48, 10))),
+    );
+    draft.turn(Said {
+        attempts: vec![1],
+        messages: 2,
+        calls: vec![(
+            "call_1",
+            "lookup_order",
+            json!({"order_id": "A123"}),
+            Some((r#"{"amount": 4999, "sku": "LAP-1"}"#, 3)),
+        )],
+        usage: (48, 10),
+        ..Said::default()
+    });
+    let second = chat(&[SYSTEM, ASK, CALL, ORDER], false);
+    draft.ask("/v1/chat/completions", second, Some(completion(PAY, "tool_calls", (132, 18))));
+    draft.turn(Said {
+        attempts: vec![2],
+        messages: 4,
+        calls: vec![(
+            "call_2",
+            "issue_refund",
+            json!({"order_id": "A123", "amount_usd": 4999}),
+            Some((r#"{"ok": true, "refunded": 4999}"#, 5)),
+        )],
+        usage: (132, 18),
+        ..Said::default()
+    });
+    let third = chat(&[SYSTEM, ASK, CALL, ORDER, PAY, PAID], false);
+    let exchange = draft.ask("/v1/chat/completions", third, Some(completion(DONE, "stop", (269, 13))));
+    exchange
+        .request
+        .head
+        .headers
+        .push("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    draft.turn(Said {
+        attempts: vec![3],
+        messages: 6,
+        text: "Done. I refunded $4,999.00 for order A123.",
+        usage: (269, 13),
+        ..Said::default()
+    });
+    draft.done(&[])
+}
+
+/// A streamed reply of Anthropic Messages: name and data of each event.
+fn events(list: &[(&str, &str)]) -> String {
+    list.iter().map(|(name, data)| format!("event: {name}\ndata: {data}\n\n")).collect()
+}
+
+fn anthropic_stream() -> ImportedRun {
+    let mut draft = Draft::new("weather.1", "anthropic", "https://api.anthropic.com");
+    let body = |messages: &[&str]| {
+        format!(
+            r#"{{"max_tokens": 1024, "messages": [{}], "model": "claude-sonnet-4-5", "stream": true, "system": [{{"type": "text", "text": "You tell the weather, briefly.", "cache_control": {{"type": "ephemeral"}}}}], "tools": [{{"name": "weather", "input_schema": {{"type": "object", "properties": {{"city": {{"type": "string"}}}}}}}}]}}"#,
+            messages.join(", ")
+        )
+    };
+    let start = |input: u32| {
+        format!(
+            r#"{{"type":"message_start","message":{{"id":"msg_01","type":"message","role":"assistant","model":"claude-sonnet-4-5","content":[],"stop_reason":null,"usage":{{"input_tokens":{input},"output_tokens":1}}}}}}"#
+        )
+    };
+    let first = events(&[
+        ("message_start", &start(60)),
+        (
+            "content_block_start",
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":""}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"Oslo, then."}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"signature_delta","signature":"EqQBCgIYAhIM1gbcDa9GJwZA2b3h"}}"#,
+        ),
+        ("content_block_stop", r#"{"type":"content_block_stop","index":0}"#),
+        (
+            "content_block_start",
+            r#"{"type":"content_block_start","index":1,"content_block":{"type":"tool_use","id":"toolu_01","name":"weather","input":{}}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"{\"city\": "}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":1,"delta":{"type":"input_json_delta","partial_json":"\"Oslo\"}"}}"#,
+        ),
+        ("content_block_stop", r#"{"type":"content_block_stop","index":1}"#),
+        (
+            "message_delta",
+            r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"},"usage":{"output_tokens":31}}"#,
+        ),
+        ("message_stop", r#"{"type":"message_stop"}"#),
+    ]);
+    // The mark for the cache moves to the newest message, so that the older one changes by a few bytes.
+    let asked = r#"{"role": "user", "content": [{"type": "text", "text": "Weather in Oslo?", "cache_control": {"type": "ephemeral"}}]}"#;
+    let asked_before = r#"{"role": "user", "content": [{"type": "text", "text": "Weather in Oslo?"}]}"#;
+    let call = r#"{"role": "assistant", "content": [{"type": "thinking", "thinking": "Oslo, then.", "signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3h"}, {"type": "tool_use", "id": "toolu_01", "name": "weather", "input": {"city": "Oslo"}}]}"#;
+    let result = r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_01", "content": "-7 °C, snow", "cache_control": {"type": "ephemeral"}}]}"#;
+    draft.ask("/v1/messages?beta=true", body(&[asked]), Some(stream(&first)));
+    draft.turn(Said {
+        attempts: vec![1],
+        messages: 1,
+        calls: vec![("toolu_01", "weather", json!({"city": "Oslo"}), Some(("-7 °C, snow", 2)))],
+        usage: (60, 31),
+        ..Said::default()
+    });
+    let second = events(&[
+        ("message_start", &start(104)),
+        (
+            "content_block_start",
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        ),
+        ("ping", r#"{"type": "ping"}"#),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Snow at −7 °C; "}}"#,
+        ),
+        (
+            "content_block_delta",
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"dress warm."}}"#,
+        ),
+        ("content_block_stop", r#"{"type":"content_block_stop","index":0}"#),
+        (
+            "message_delta",
+            r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":14}}"#,
+        ),
+        ("message_stop", r#"{"type":"message_stop"}"#),
+    ]);
+    let mut response = stream(&second);
+    // One read that ends in the middle of an event.
+    response.frames[2].0 += 20;
+    response.frames[3].0 -= 20;
+    draft.ask("/v1/messages?beta=true", body(&[asked_before, call, result]), Some(response));
+    draft.turn(Said {
+        attempts: vec![2],
+        messages: 3,
+        text: "Snow at −7 °C; dress warm.",
+        usage: (104, 14),
+        ..Said::default()
+    });
+    draft.done(&[])
+}
+
+fn faults() -> ImportedRun {
+    let mut draft = Draft::new("faults.1", "openai", "https://api.openai.com");
+    draft.run.manifest.outcome =
+        Some(Outcome { exit_code: None, signal: Some(2), ended_us: START + 9_000_000 });
+    let path = "/v1/chat/completions";
+    let mut limited = answer(
+        429,
+        "application/json",
+        r#"{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit_exceeded"}}"#,
+    );
+    if let Some(head) = &mut limited.head {
+        head.headers.push("retry-after", "2");
+    }
+    draft.ask(path, chat(&[SYSTEM, ASK], true), Some(limited));
+    let mut broken = stream(
+        "data: {\"id\":\"chatcmpl-2\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\ndata: {\"id\":\"chatcmpl-2\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Do",
+    );
+    broken.end = BodyEnd::Error { what: "connection reset by peer".into() };
+    let retry = draft.ask(path, chat(&[SYSTEM, ASK], true), Some(broken));
+    retry.request.head.headers.push("x-stainless-retry-count", "1");
+    draft.turn(Said {
+        attempts: vec![1, 2],
+        messages: 2,
+        error: Some("the stream broke off: connection reset by peer"),
+        ..Said::default()
+    });
+    let refused = Fault::Connect { what: "tcp connect error: Connection refused (os error 111)".into() };
+    draft.ask(path, chat(&[SYSTEM, ASK, CALL, ORDER], true), Some(none(refused)));
+    draft.turn(Said {
+        attempts: vec![3],
+        messages: 4,
+        error: Some("no connection to https://api.openai.com"),
+        ..Said::default()
+    });
+    let mut hung = stream("data: {\"id\":\"chatcmpl-3\",\"choices\":[]}\n\n");
+    hung.end = BodyEnd::Cancelled;
+    draft.ask(path, chat(&[SYSTEM], true), Some(hung));
+    draft.ask(
+        path,
+        chat(&[ASK], true),
+        Some(none(Fault::Reset { what: "connection closed before message completed".into() })),
+    );
+    draft.ask(path, chat(&[ASK], true), Some(none(Fault::Abandoned)));
+    draft.ask(path, r#"{"messages":[{"role":"us"#, None).request.end = BodyEnd::Interrupted;
+    draft.done(&[4, 5, 6, 7])
+}
+
+fn binary() -> ImportedRun {
+    let mut draft = Draft::new("binary.1", "openai", "https://api.openai.com");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(r#"{"text":"Grüß Gott"}"#.as_bytes()).unwrap();
+    let mut zipped = answer(200, "application/json", encoder.finish().unwrap());
+    if let Some(head) = &mut zipped.head {
+        head.headers.push("content-encoding", "gzip");
+    }
+    let mut form =
+        b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.mp3\"\r\n\r\n".to_vec();
+    form.extend([0xff, 0xfb, 0x90, 0x00, 0x0a, 0x0d, 0x00]);
+    form.extend(b"\r\n--b--\r\n");
+    draft.ask("/v1/audio/transcriptions", form, Some(zipped));
+    let mut speech = answer(200, "audio/mpeg", (0u8..=255).collect::<Vec<u8>>());
+    speech.frames = vec![FrameMark(100, 71_000), FrameMark(156, 72_500)];
+    speech.end = BodyEnd::Trailers { fields: HeaderList(vec![("x-checksum".into(), "caf\u{e9}".into())]) };
+    draft.ask("/v1/audio/speech", "{\n  \"input\": \"Good morning. This is a body that was written with line feeds, so that it cannot stand in a line as it is; it is text.\",\n  \"model\": \"tts-1\"\n}\n", Some(speech));
+    let models = draft.ask("/v1/models", "", Some(answer(200, "application/json", "{\"data\":[]}\n")));
+    models.request.head.method = "GET".into();
+    draft.done(&[1, 2, 3])
+}
+
+fn fork() -> ImportedRun {
+    let parent = openai_tools();
+    let mut draft = Draft::new("refund.2", "openai", "https://api.openai.com");
+    draft.run.manifest.note = Some("does a smaller amount go through?".into());
+    draft.run.manifest.parent = Some(Parent {
+        run: parent.manifest.id.clone(),
+        uuid: parent.manifest.uuid.clone(),
+        at_step: 2,
+        edits: vec!["2:result.amount=49.99".into(), "3..:temperature=0.2".into()],
+    });
+    let mut served = completion(CALL, "tool_calls", (48, 10));
+    served.source = Source::Recorded { run: "refund.1".into(), exchange: ExchangeId(1) };
+    draft.ask("/v1/chat/completions", chat(&[SYSTEM, ASK], false), Some(served));
+    draft.turn(Said {
+        attempts: vec![1],
+        messages: 2,
+        calls: vec![(
+            "call_1",
+            "lookup_order",
+            json!({"order_id": "A123"}),
+            Some((r#"{"amount": 49.99, "sku": "LAP-1"}"#, 3)),
+        )],
+        usage: (48, 10),
+        ..Said::default()
+    });
+    let asked = chat(&[SYSTEM, ASK, CALL, ORDER], false);
+    let sent = asked.replace("4999", "49.99").replace("\"temperature\":0", "\"temperature\":0.2");
+    let done = r#"{"role":"assistant","content":"Done. I refunded $49.99 for order A123."}"#;
+    draft.ask("/v1/chat/completions", asked, Some(completion(done, "stop", (131, 12)))).request.sent =
+        Some(sent.into());
+    draft.turn(Said {
+        attempts: vec![2],
+        messages: 4,
+        text: "Done. I refunded $49.99 for order A123.",
+        usage: (131, 12),
+        ..Said::default()
+    });
+    draft.done(&[])
+}
