@@ -255,7 +255,7 @@ fn in_words(diff: &ContextDiff) -> Vec<String> {
         };
         match (*who, verb) {
             ("system", "changed") => what.push("the system prompt".into()),
-            ("system" | "user", "changed") => what.push(format!("the {who} message [{index}]")),
+            ("user", "changed") => what.push(format!("the {who} message [{index}]")),
             ("system" | "user", _) => what.push(format!("the {who} message [{index}] ({verb})")),
             (_, "less" | "cut") => what.push(format!("the history: {who} message [{index}] ({verb})")),
             _ => {}

@@ -47,7 +47,8 @@ pub struct Comparison {
     pub first: Option<Parting>,
     /// The first step at which they act differently, and why.
     pub acts: Option<Parting>,
-    /// What the model saw at that step on both sides; none when the requests are the same.
+    /// How what the model saw at that step (or, when they act the same, at the first that differs) differs; none when
+    /// the requests are the same.
     pub context: Option<ContextDiff>,
     /// How they ended.
     pub outcome: Outcomes,
@@ -79,7 +80,8 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
         .iter()
         .position(|r| !r.is_side && r.level.is_some_and(|l| l >= Level::Action))
         .map(|at| parting(&rows, at, &kin, &requests));
-    let context = acts.as_ref().and_then(|p| rows.get(p.row)).and_then(|row| requests.diff(row)?.ok());
+    let told = acts.as_ref().or(first.as_ref()).and_then(|p| rows.get(p.row));
+    let context = told.and_then(|row| requests.diff(row)?.ok());
     let outcome = Outcomes::of(left, right);
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
     Comparison {

@@ -25,8 +25,8 @@ pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
-pub use rows::{Act, PairKind, Status, StepPair};
+pub use rows::{Act, Call, PairKind, Status, StepPair};
 pub use view::{Conversations, RunView};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

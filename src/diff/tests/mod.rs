@@ -228,3 +228,87 @@ fn it_serialises() {
     assert_eq!(json["acts"]["cause"]["cause"], "edit");
     assert_eq!(json["rows"][6]["fields"][0]["path"], "risk");
 }
+
+/// 10,000 steps in one lane, every `every`-th turn changed, dropped or inserted.
+fn long_run(id: &str, turns: u64, every: u64) -> Fake {
+    use crate::exchange::ExchangeId;
+    use crate::run::{CallSite, Step, StepKind, ToolCallRef, Turn, outline::ToolResultRef};
+    let mut run = Fake::new(id);
+    let mut add = |n: u64, args: u64| {
+        let turn = run.outline.lanes[0].turns.len() as u32;
+        let site = CallSite { lane: 0, turn, call: 0 };
+        let text = format!(
+            "{{\"page\":{args},\"body\":\"{}\",\"checked_at\":{}}}",
+            "x".repeat(200),
+            n + id.len() as u64
+        );
+        let seen = ToolResultRef {
+            exchange: ExchangeId(turn + 2),
+            message: 0,
+            block: 0,
+            text,
+            is_error: false,
+            seen_us: 0,
+        };
+        run.outline.steps.push(Step { kind: StepKind::Model { lane: 0, turn } });
+        run.outline.steps.push(Step { kind: StepKind::Tool { site } });
+        run.outline.lanes[0].turns.push(Turn {
+            attempts: vec![ExchangeId(turn + 1)],
+            model: "gpt-small".into(),
+            messages: turn,
+            request_key: format!("{id}{n}"),
+            answer_key: Some(format!("{id}{n}")),
+            started_us: 0,
+            ended_us: 0,
+            usage: None,
+            text: String::new(),
+            error: None,
+            calls: vec![ToolCallRef {
+                id: format!("{id}{n}"),
+                name: "read".into(),
+                args: json!({"page": args, "path": "/a/path/of/some/length"}),
+                result: Some(seen),
+            }],
+        });
+    };
+    for n in 0..turns {
+        match (every > 0 && n % every == 7, n % 3) {
+            (true, 0) => add(n, n + 1_000_000),
+            (true, 1) => {}
+            (true, _) => {
+                add(n, n + 2_000_000);
+                add(n, n);
+            }
+            _ => add(n, n),
+        }
+    }
+    run
+}
+
+#[test]
+fn ten_thousand_steps_with_edits_are_aligned_and_quick() {
+    // 5,000 turns of a model and a tool step each, every twentieth edited.
+    let (a, b) = (long_run("a.1", 5_000, 0), long_run("bb.1", 5_000, 20));
+    let begin = std::time::Instant::now();
+    let c = compare(&a.view(), &b.view());
+    let took = begin.elapsed();
+    let (changed, gone, new) = (c.counts.changed, c.counts.only_left, c.counts.only_right);
+    // 250 edits in thirds; each touches a model step and its tool step.
+    assert_eq!((changed, gone, new), (168, 166, 166));
+    assert_eq!(c.rows.len(), 10_000 + 166);
+    println!("took {took:?}");
+    // A build without optimisation takes about a second; a quadratic search would take minutes.
+    assert!(took.as_secs() < 20, "{took:?}");
+}
+
+#[test]
+fn ten_thousand_steps_with_nothing_in_common_are_quick() {
+    let (a, mut b) = (long_run("a.1", 5_000, 0), long_run("bb.1", 5_000, 0));
+    for call in b.outline.lanes[0].turns.iter_mut().flat_map(|t| &mut t.calls) {
+        call.name = "write".into();
+    }
+    let begin = std::time::Instant::now();
+    assert_eq!(compare(&a.view(), &b.view()).counts.changed, 5_000);
+    println!("took {:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 20);
+}
