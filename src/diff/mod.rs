@@ -17,6 +17,7 @@ pub mod volatile;
 
 mod compare;
 mod keys;
+mod parting;
 mod rows;
 
 pub use cause::{Cause, Kin, Parting};

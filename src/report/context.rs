@@ -19,7 +19,7 @@ pub fn context(diff: &ContextDiff, full: bool, style: Style) -> String {
         pair(&mut out, Some(left), Some(right), room, style);
     }
     for change in &diff.params {
-        field(&mut out, "parameter", change, room, style);
+        field(&mut out, "~ parameter  ", change, room, style);
     }
     for change in &diff.tools {
         match change {
@@ -79,19 +79,20 @@ fn message(out: &mut Vec<String>, change: &MessageChange, room: usize, style: St
     }
 }
 
-/// `risk  "low" -> "high"` on one line when it fits, else on two.
-pub fn field(out: &mut Vec<String>, kind: &str, change: &FieldChange, room: usize, style: Style) {
-    let kind = if kind.is_empty() { String::new() } else { format!("{kind} ") };
+/// `risk  "low" -> "high"` on one line when it fits, else on more. `lead` stands before the path.
+pub fn field(out: &mut Vec<String>, lead: &str, change: &FieldChange, room: usize, style: Style) {
+    let lead = if lead.is_empty() { "    " } else { lead };
     let path = line(&change.path);
     let mark = if change.varies { "  (id or clock)" } else { "" };
-    if let Some(text) =
-        short_change(change, room.min(200).saturating_sub(words::width(&path) + mark.len() + 4))
-    {
-        let gap = if path.is_empty() { "" } else { "  " };
-        out.push(format!("    {kind}{path}{gap}{text}{mark}"));
+    let gap = if path.is_empty() { "" } else { "  " };
+    let columns = room.min(200).saturating_sub(words::width(&path) + mark.len() + 4);
+    if let Some(text) = short_change(change, columns) {
+        out.push(format!("{lead}{path}{gap}{text}{mark}"));
         return;
     }
-    out.push(format!("    {kind}{path}{mark}"));
+    if !path.is_empty() || !mark.is_empty() || !lead.trim().is_empty() {
+        out.push(format!("{lead}{path}{mark}").trim_end().to_string());
+    }
     pair(out, change.left.as_deref(), change.right.as_deref(), room, style);
 }
 

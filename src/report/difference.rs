@@ -174,7 +174,9 @@ impl Page<'_> {
                     format!("{}{}", one(&row.before), one(&row.after))
                 };
                 let arrow = if text.is_empty() { "" } else { " -> " };
-                let remark = if row.status == Status::OnlyLeft { "  (no longer called)" } else { "" };
+                let ended = self.c.outcome.right.state == RunState::Complete;
+                let remark =
+                    if row.status == Status::OnlyLeft && ended { "  (no longer called)" } else { "" };
                 vec![format!(
                     "{}{remark}",
                     clip(&format!("{tool}{arrow}{text}"), room.saturating_sub(remark.len()))
@@ -204,18 +206,22 @@ impl Page<'_> {
             (Status::Changed, PairKind::Tool) => self.result_change(row, &tool, room),
             (Status::Changed, PairKind::Model) => {
                 let (l, r) = (uncut(&row.before), uncut(&row.after));
+                let fits = |text: &str| self.full || width(text) + 2 <= room;
+                let same_tools = match (&row.before, &row.after) {
+                    (Some(Act::Calls { calls: l, .. }), Some(Act::Calls { calls: r, .. })) => {
+                        l.len() == r.len() && l.iter().zip(r).all(|(l, r)| l.tool == r.tool)
+                    }
+                    _ => false,
+                };
+                if same_tools && !row.fields.is_empty() && !(fits(&l) && fits(&r)) {
+                    // The whole calls do not fit: what differs in them does.
+                    let mut lines = vec!["calls the same with other arguments".to_string()];
+                    lines.extend(self.fields(&row.fields, "", room));
+                    return lines;
+                }
                 let (l, r) =
                     if self.full { (l, r) } else { excerpt::differing(&l, &r, room.saturating_sub(2)) };
-                let mut lines = vec![
-                    style.paint(Ink::Minus, &format!("- {l}")),
-                    style.paint(Ink::Plus, &format!("+ {r}")),
-                ];
-                let arguments =
-                    matches!((&row.before, &row.after), (Some(Act::Calls { .. }), Some(Act::Calls { .. })));
-                if arguments {
-                    lines.extend(self.fields(&row.fields, "", room));
-                }
-                lines
+                vec![style.paint(Ink::Minus, &format!("- {l}")), style.paint(Ink::Plus, &format!("+ {r}"))]
             }
         }
     }
@@ -268,8 +274,9 @@ impl Page<'_> {
     }
 
     fn why(&mut self, parting: &Parting, row: &StepPair) {
-        // An edit that names this step is what the row says already.
-        if row.edit.is_some() && matches!(parting.cause, Cause::Edit { .. }) {
+        let acts = self.c.acts.as_ref().is_some_and(|a| a.row == parting.row);
+        // A row called `edited` says it already.
+        if row.edit.is_some() && !acts && matches!(parting.cause, Cause::Edit { .. }) {
             return;
         }
         let text = format!("{:9} why: {}", "", cause(&parting.cause));

@@ -7,6 +7,7 @@ pub mod action;
 pub mod checkpoint;
 pub mod context;
 pub mod difference;
+pub mod heading;
 pub mod miss;
 pub mod outcome;
 pub mod results;

@@ -144,6 +144,7 @@ struct Lines {
 impl Lines {
     fn new(style: Style, verb: &str, ink: Ink, facts: &[String]) -> Lines {
         let verb = style.paint(ink, &words::pad(verb, 9));
+        let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|f| !f.is_empty()).collect();
         Lines { style, out: format!("{verb} {}\n", facts.join("   ")) }
     }
 

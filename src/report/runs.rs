@@ -18,7 +18,6 @@ pub fn list(runs: &[RunSummary], now_us: u64, style: Style) -> String {
         Column::left("outcome"),
         Column::right("steps"),
         Column::right("tokens"),
-        Column::right("size"),
         Column::flexible("what"),
     ];
     let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_us)).collect();
@@ -45,7 +44,7 @@ fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
     what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
     if what.is_empty() && !manifest.command.is_empty() {
-        what.push(clip(&super::steps::command(&manifest.command), 200));
+        what.push(clip(&super::heading::command(&manifest.command), 200));
     }
     vec![
         Cell::new(Ink::Strong, manifest.id.to_string()),
@@ -53,7 +52,6 @@ fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
         Cell::new(ink, ended(manifest, run.state)),
         Cell::plain(run.steps.map_or_else(|| "?".into(), |s| words::count(s.into()))),
         Cell::new(Ink::Dim, words::tokens(run.usage.input, run.usage.output)),
-        Cell::new(Ink::Dim, words::bytes(run.bytes)),
         Cell::new(if run.problem.is_some() { Ink::Bad } else { Ink::Plain }, what.join("   ")),
     ]
 }

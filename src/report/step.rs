@@ -177,7 +177,8 @@ fn model(run: &RunView, step: u32, lane: u32, at: u32, full: bool, style: Style)
         .filter_map(|call| numbers.tool(CallSite { lane, turn: at, call }))
         .collect();
     if !tools.is_empty() {
-        labelled(&mut out, "results", &format!("step {}", words::ranges(&tools)), style);
+        let steps = if tools.len() == 1 { "step" } else { "steps" };
+        labelled(&mut out, "results", &format!("{steps} {}", words::ranges(&tools)), style);
     }
     Ok(out)
 }

@@ -1,12 +1,12 @@
 //! The steps of a run, one line each: what `retake show RUN` prints.
 
 use super::action;
-use super::outcome::ended;
+use super::heading::{footing, heading};
 use super::style::{Ink, Style};
 use super::table::{Cell, Column, table};
 use super::words::{self, clip, line, width};
 use crate::diff::view::FullResult;
-use crate::diff::{Act, RunView, Totals};
+use crate::diff::{Act, RunView};
 use crate::exchange::Source;
 use crate::run::{CallSite, RunState, StepKind, Turn};
 use serde::Serialize;
@@ -225,67 +225,6 @@ pub fn show(run: &RunView, notes: &Notes, style: Style) -> String {
     out
 }
 
-fn heading(run: &RunView, style: Style) -> String {
-    let manifest = run.manifest;
-    let name = manifest.id.to_string();
-    let totals = Totals::of(run);
-    let mut facts = vec![format!(
-        "{} ({} model, {} tool)",
-        words::many(totals.steps.into(), "step"),
-        totals.model_steps,
-        totals.tool_steps
-    )];
-    facts.push(format!("{} > {} tokens", words::count(totals.tokens_in), words::count(totals.tokens_out)));
-    facts.extend(totals.duration_us.map(words::seconds));
-    facts.push(ended(manifest, run.state));
-    let mut out = format!("{}   {}\n", style.paint(Ink::Strong, &name), facts.join("   "));
-    let mut under = |text: String| {
-        let room = style.columns().saturating_sub(2);
-        out.push_str(&format!("  {}\n", style.paint(Ink::Dim, &clip(&text, room))));
-    };
-    if let Some(parent) = &manifest.parent {
-        under(format!(
-            "{}: {}",
-            lineage(parent),
-            parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ")
-        ));
-    }
-    if let Some(note) = &manifest.note {
-        under(format!("note: {}", line(note)));
-    }
-    if !manifest.labels.is_empty() {
-        let labels: Vec<String> =
-            manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))).collect();
-        under(labels.join("  "));
-    }
-    if manifest.parent.is_none() && !manifest.command.is_empty() {
-        under(format!("$ {}", command(&manifest.command)));
-    }
-    out.push('\n');
-    out
-}
-
-/// `fork of refund.1, steps 1-6 shared`.
-pub fn lineage(parent: &crate::run::Parent) -> String {
-    match parent.at_step {
-        0 => format!("fork of {} from the start", parent.run),
-        1 => format!("fork of {}, step 1 shared", parent.run),
-        n => format!("fork of {}, steps 1-{n} shared", parent.run),
-    }
-}
-
-/// A command as one would type it.
-pub fn command(words: &[String]) -> String {
-    let quote = |word: &String| {
-        let plain = |c: char| c.is_alphanumeric() || "-_./=:@%+,".contains(c);
-        match word.chars().all(plain) && !word.is_empty() {
-            true => word.clone(),
-            false => format!("'{}'", line(word).replace('\'', "'\\''")),
-        }
-    };
-    words.iter().map(quote).collect::<Vec<_>>().join(" ")
-}
-
 fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
     let several = |f: &dyn Fn(&StepRow) -> Option<String>| {
         let mut seen = rows.iter().filter_map(f);
@@ -306,7 +245,7 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
     let cells: Vec<Vec<Cell>> = rows
         .iter()
         .zip(names)
-        .map(|(row, tool_width)| {
+        .flat_map(|(row, tool_width)| {
             let who = match &row.model {
                 Some(model) if models => clip(model, 24),
                 Some(_) => "model".into(),
@@ -323,16 +262,28 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
             };
             let tokens = row.tokens_in.zip(row.tokens_out).map(|(i, o)| words::tokens(i, o));
             let notes = row.notes.iter().map(|n| format!("~ {}", line(n))).collect::<Vec<_>>().join("  ");
+            // A long remark gets a line of its own, so that it does not push the step out of sight.
+            let (inline, below) =
+                if width(&notes) <= 24 { (notes, String::new()) } else { (String::new(), notes) };
+            let below = (!below.is_empty()).then(|| {
+                vec![
+                    Cell::default(),
+                    Cell::default(),
+                    Cell::default(),
+                    Cell::new(Ink::Note, format!("  {below}")),
+                ]
+            });
             let failed = matches!(&row.act, Act::Fails { .. } | Act::Returns { is_error: true, .. });
-            vec![
+            let cells = vec![
                 Cell::new(Ink::Dim, row.step.to_string()),
                 Cell::new(if row.model.is_some() { Ink::Strong } else { Ink::Plain }, who),
                 Cell::plain(if lanes { clip(&row.lane, 20) } else { String::new() }),
-                Cell::new(if failed { Ink::Bad } else { Ink::Plain }, what).with_remark(clip(&notes, 44)),
+                Cell::new(if failed { Ink::Bad } else { Ink::Plain }, what).with_remark(inline),
                 Cell::new(if row.from == From::Live { Ink::Plain } else { Ink::Note }, from),
                 Cell::new(Ink::Dim, row.time_us.map(words::duration).unwrap_or_else(|| "-".into())),
                 Cell::new(Ink::Dim, tokens.unwrap_or_default()),
-            ]
+            ];
+            std::iter::once(cells).chain(below)
         })
         .collect();
     table(&columns, &cells, style)
@@ -367,43 +318,4 @@ fn tool_words(row: &StepRow, name_width: usize) -> String {
             format!("{glyph} {} {arrow}{said}", words::pad(tool, name_width))
         }
     }
-}
-
-/// What is odd about the run as a whole.
-fn footing(run: &RunView, style: Style) -> String {
-    let mut lines = Vec::new();
-    let last = run.outline.steps.len();
-    match run.state {
-        RunState::Interrupted => lines.push(match last {
-            0 => "interrupted: the recorder died before the first step".to_string(),
-            n => {
-                format!("interrupted: the recorder died during or after step {n}; everything above is whole")
-            }
-        }),
-        RunState::Incomplete => {
-            let why = run
-                .manifest
-                .incomplete
-                .as_deref()
-                .map(line)
-                .unwrap_or_else(|| "the reason was not noted".into());
-            lines.push(format!("incomplete: not everything could be written ({why})"));
-        }
-        RunState::Recording => lines.push("still recording: more steps may follow".into()),
-        RunState::Complete => {}
-    }
-    if !run.outline.others.is_empty() {
-        let n = words::many(run.outline.others.len() as u64, "other request");
-        lines.push(format!(
-            "{n} recorded that are no model calls (token counts, model lists, unknown bodies)"
-        ));
-    }
-    if run.manifest.stand_ins > 0 {
-        lines.push(format!("{} replaced by stand-ins", words::many(run.manifest.stand_ins.into(), "secret")));
-    }
-    if lines.is_empty() {
-        return String::new();
-    }
-    let painted: Vec<String> = lines.iter().map(|l| format!("{}\n", style.paint(Ink::Note, l))).collect();
-    format!("\n{}", painted.concat())
 }

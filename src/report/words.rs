@@ -166,16 +166,6 @@ pub fn ranges(numbers: &[u32]) -> String {
     parts.iter().map(show).collect::<Vec<_>>().join(", ")
 }
 
-/// A number of bytes: `812 B`, `6.1 KB`, `3.2 MB`.
-pub fn bytes(n: u64) -> String {
-    match n {
-        0..1_000 => format!("{n} B"),
-        1_000..1_000_000 => format!("{:.1} KB", n as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n as f64 / 1e6),
-        _ => format!("{:.1} GB", n as f64 / 1e9),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,7 +190,6 @@ mod tests {
         );
         assert_eq!([seconds(80_000), seconds(640_000), seconds(2_000_000)], ["0.08 s", "0.6 s", "2.0 s"]);
         assert_eq!(ranges(&[1, 2, 3, 5, 7, 8]), "1-3, 5, 7-8");
-        assert_eq!([bytes(12), bytes(6_100), bytes(3_200_000)], ["12 B", "6.1 KB", "3.2 MB"]);
     }
 
     #[test]

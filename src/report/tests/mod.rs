@@ -1,4 +1,5 @@
-//! What a person reads.
+//! What a person reads, as snapshots.
 
 mod difference;
+mod results;
 mod show;
