@@ -1,7 +1,7 @@
 //! Which elements of two sequences belong together.
 
 use similar::{Algorithm, DiffOp, capture_diff_slices};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 
 /// Indices of two elements that belong together, or of one that stands alone.
@@ -52,6 +52,8 @@ pub fn align_loosely<S: Eq + Hash, W: Eq + Hash>(
     alike: impl Fn(usize, usize) -> bool,
     may_pair: impl Fn(usize, usize) -> bool,
 ) -> Vec<Pair> {
+    let strongly = align(left.0, right.0);
+    let moved = moved(&strongly, left.0, right.0);
     let mut matched = Vec::new();
     let mut gap: (Vec<usize>, Vec<usize>) = Default::default();
     let fill = |gap: &mut (Vec<usize>, Vec<usize>), matched: &mut Vec<(usize, usize)>| {
@@ -61,7 +63,8 @@ pub fn align_loosely<S: Eq + Hash, W: Eq + Hash>(
         };
         // Who has no weak key gets one that nobody else has.
         let weak = |places: &[usize], keys: &[Option<W>], side: bool| -> Vec<Result<u64, (bool, usize)>> {
-            let key = |p: usize| keys.get(p).and_then(Option::as_ref).map(hash);
+            let stays = |p: &usize| !if side { moved.1.contains(p) } else { moved.0.contains(p) };
+            let key = |p: usize| keys.get(p).filter(|_| stays(&p)).and_then(Option::as_ref).map(hash);
             places.iter().map(|p| key(*p).ok_or((side, *p))).collect()
         };
         let mut rest: (Vec<usize>, Vec<usize>) = Default::default();
@@ -79,8 +82,8 @@ pub fn align_loosely<S: Eq + Hash, W: Eq + Hash>(
                     matched.push((*a, *b));
                 }
                 (a, b) => {
-                    rest.0.extend(a);
-                    rest.1.extend(b);
+                    rest.0.extend(a.filter(|a| !moved.0.contains(a)));
+                    rest.1.extend(b.filter(|b| !moved.1.contains(b)));
                 }
             }
         }
@@ -89,7 +92,7 @@ pub fn align_loosely<S: Eq + Hash, W: Eq + Hash>(
         gap.0.clear();
         gap.1.clear();
     };
-    for pair in align(left.0, right.0) {
+    for pair in strongly {
         match pair {
             (Some(a), Some(b)) => {
                 fill(&mut gap, &mut matched);
@@ -103,6 +106,32 @@ pub fn align_loosely<S: Eq + Hash, W: Eq + Hash>(
     }
     fill(&mut gap, &mut matched);
     with_gaps(&matched, left.0.len(), right.0.len())
+}
+
+/// Elements that were left over on both sides with the same strong key, once on each: they moved, and do not pair with
+/// anything else.
+fn moved<S: Eq + Hash>(pairs: &[Pair], left: &[S], right: &[S]) -> (HashSet<usize>, HashSet<usize>) {
+    let mut alone: HashMap<&S, (Vec<usize>, Vec<usize>)> = HashMap::new();
+    for pair in pairs {
+        match *pair {
+            (Some(a), None) => {
+                if let Some(key) = left.get(a) {
+                    alone.entry(key).or_default().0.push(a);
+                }
+            }
+            (None, Some(b)) => {
+                if let Some(key) = right.get(b) {
+                    alone.entry(key).or_default().1.push(b);
+                }
+            }
+            _ => {}
+        }
+    }
+    let once = alone.into_values().filter_map(|(l, r)| match (l.as_slice(), r.as_slice()) {
+        (&[a], &[b]) => Some((a, b)),
+        _ => None,
+    });
+    once.unzip()
 }
 
 fn hash<T: Hash>(value: &T) -> u64 {

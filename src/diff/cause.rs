@@ -1,7 +1,7 @@
 //! Why two runs part.
 
 use super::context::{ContextDiff, MessageChange};
-use super::rows::{PairKind, Status, StepPair};
+use super::rows::{Act, PairKind, Status, StepPair};
 use super::view::RunView;
 use crate::run::Parent;
 use serde::Serialize;
@@ -180,7 +180,8 @@ pub struct Parting {
     pub cause: Cause,
 }
 
-/// Why the runs part at a row. `context` is how the two requests differ, when both are there and could be read.
+/// Why the runs part at a row. `context` is how the request differs from its counterpart in the other run; none when
+/// that run makes no more calls there.
 pub(super) fn cause_of(
     rows: &[StepPair],
     at: usize,
@@ -194,14 +195,19 @@ pub(super) fn cause_of(
         return Cause::Edit { edits: edits.into_iter().map(str::to_string).collect() };
     }
     if row.kind == PairKind::Tool {
-        return Cause::ToolResult { left: row.left, right: row.right };
+        let missing = |act: &Option<Act>| matches!(act, Some(Act::Returns { text: None, .. }));
+        return match (missing(&row.before), missing(&row.after)) {
+            (true, false) => Cause::Ended { side: "left" },
+            (false, true) => Cause::Ended { side: "right" },
+            _ => Cause::ToolResult { left: row.left, right: row.right },
+        };
     }
     let earlier = |statuses: &[Status], kind: PairKind| {
         rows.iter().take(at).find(|r| r.kind == kind && !r.is_side && statuses.contains(&r.status))
     };
     let earlier_tool = || earlier(&[Status::Changed, Status::Varies], PairKind::Tool);
     match context {
-        Some(Ok(diff)) if diff.is_empty() => match error {
+        Some(Ok(diff)) if diff.is_volatile_only() => match error {
             Some(error) => Cause::Failure { error: error.to_string() },
             None => Cause::Answer,
         },
@@ -216,13 +222,12 @@ pub(super) fn cause_of(
         }
         Some(Err(why)) => Cause::Unknown { why: why.clone() },
         None => {
-            let lane = |r: &&StepPair| r.lane == row.lane;
-            let missing =
-                |r: &&StepPair| if row.left.is_none() { r.left.is_some() } else { r.right.is_some() };
-            if rows.iter().skip(at).filter(lane).any(|r| missing(&r)) {
-                Cause::Code { what: vec!["an additional model call".into()] }
+            let side = if row.left.is_none() { "left" } else { "right" };
+            let there = |r: &StepPair| if row.left.is_none() { r.left.is_some() } else { r.right.is_some() };
+            if rows.iter().any(|r| r.lane == row.lane && there(r)) {
+                Cause::Ended { side }
             } else {
-                Cause::Ended { side: if row.left.is_none() { "left" } else { "right" } }
+                Cause::Code { what: vec![format!("the {side} run has no conversation {}", row.lane)] }
             }
         }
     }
@@ -255,7 +260,7 @@ fn in_words(diff: &ContextDiff) -> Vec<String> {
         };
         match (*who, verb) {
             ("system", "changed") => what.push("the system prompt".into()),
-            ("system" | "user", "changed") => what.push(format!("the {who} message [{index}]")),
+            ("user", "changed") => what.push(format!("the {who} message [{index}]")),
             ("system" | "user", _) => what.push(format!("the {who} message [{index}] ({verb})")),
             (_, "less" | "cut") => what.push(format!("the history: {who} message [{index}] ({verb})")),
             _ => {}

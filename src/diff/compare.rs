@@ -1,10 +1,11 @@
 //! Two runs, compared.
 
-use super::cause::{Cause, Kin, Parting, cause_of};
-use super::context::{ContextDiff, context};
+use super::cause::{Kin, Parting};
+use super::context::ContextDiff;
 use super::lanes::{self, LanePair};
-use super::levels::{At, Level, Levels};
+use super::levels::{Level, Levels};
 use super::outcome::{Outcomes, Totals};
+use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::rows::{self, PairKind, Place, Status, StepPair};
 use super::view::{RunView, StepNumbers};
 use crate::run::LaneKind;
@@ -47,7 +48,8 @@ pub struct Comparison {
     pub first: Option<Parting>,
     /// The first step at which they act differently, and why.
     pub acts: Option<Parting>,
-    /// What the model saw at that step on both sides; none when the requests are the same.
+    /// How what the model saw at that step (or, when they act the same, at the first that differs) differs; none when
+    /// the requests are the same.
     pub context: Option<ContextDiff>,
     /// How they ended.
     pub outcome: Outcomes,
@@ -79,7 +81,8 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
         .iter()
         .position(|r| !r.is_side && r.level.is_some_and(|l| l >= Level::Action))
         .map(|at| parting(&rows, at, &kin, &requests));
-    let context = acts.as_ref().and_then(|p| rows.get(p.row)).and_then(|row| requests.diff(row)?.ok());
+    let told = acts.as_ref().or(first.as_ref());
+    let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
     let outcome = Outcomes::of(left, right);
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
     Comparison {
@@ -95,33 +98,6 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
         outcome,
         left_totals: Totals::of(left),
         right_totals: Totals::of(right),
-    }
-}
-
-/// The requests of paired model calls.
-struct Requests<'a, 'r> {
-    left: &'a RunView<'r>,
-    right: &'a RunView<'r>,
-}
-
-impl Requests<'_, '_> {
-    /// How the two requests of a row differ; none when it has only one side or is a tool call.
-    fn diff(&self, row: &StepPair) -> Option<Result<ContextDiff, String>> {
-        let (l, r) = (row.places.0?, row.places.1?);
-        if row.kind == PairKind::Tool {
-            return None;
-        }
-        let (a, b) = (l.turn(self.left)?, r.turn(self.right)?);
-        let load = || Ok(context(&*self.left.request_of(a)?, &*self.right.request_of(b)?));
-        Some(load())
-    }
-
-    fn error(&self, row: &StepPair) -> Option<String> {
-        let of = |place: Option<Place>, run: &RunView| place?.turn(run)?.error.clone();
-        match (of(row.places.0, self.left), of(row.places.1, self.right)) {
-            (None, Some(e)) | (Some(e), None) => Some(e),
-            _ => None,
-        }
     }
 }
 
@@ -274,7 +250,7 @@ fn join_moved(rows: &mut Vec<StepPair>, begin: usize, build: &Builder) {
             let Some(left) = rows.get(l + step).cloned() else { continue };
             if let Some(right) = rows.get_mut(r + step) {
                 (right.left, right.places.0) = (left.left, left.places.0);
-                if let (Some(a), Some(b)) = right.places.into() {
+                if let (Some(a), Some(b)) = right.places {
                     build.compare(right, a, b);
                 }
                 right.status = Status::Moved;
@@ -317,74 +293,6 @@ fn in_order(rows: Vec<StepPair>) -> Vec<StepPair> {
         .collect();
     keyed.sort_by_key(|(key, _)| *key);
     keyed.into_iter().map(|(_, row)| row).collect()
-}
-
-fn parting(rows: &[StepPair], at: usize, kin: &Kin, requests: &Requests) -> Parting {
-    let row = rows.get(at);
-    let context = row.and_then(|r| requests.diff(r));
-    let error = row.and_then(|r| requests.error(r));
-    Parting {
-        row: at,
-        left: row.and_then(|r| r.left),
-        right: row.and_then(|r| r.right),
-        cause: cause_of(rows, at, kin, context.as_ref(), error.as_deref()),
-    }
-}
-
-/// The first row that differs in more than ids and clocks: in what it did, or in what was asked although nothing
-/// before it differs.
-fn first_parting(rows: &mut [StepPair], kin: &Kin, requests: &Requests) -> Option<Parting> {
-    let mut settled: HashSet<String> = HashSet::new();
-    for at in 0..rows.len() {
-        let Some(row) = rows.get_mut(at).filter(|r| !r.is_side) else { continue };
-        match row.status {
-            Status::Same => {}
-            Status::Varies => {
-                settled.insert(row.lane.clone());
-                continue;
-            }
-            _ => return Some(parting(rows, at, kin, requests)),
-        }
-        // An edit changes the copy that goes upstream, which the outline's keys do not show.
-        let edited = kin.number(row).is_some_and(|n| kin.covers(n));
-        if row.kind == PairKind::Tool || !(row.asked_differently || edited) || settled.contains(&row.lane) {
-            continue;
-        }
-        settled.insert(row.lane.clone());
-        match requests.diff(row) {
-            Some(Ok(diff)) if diff.is_empty() => row.level = Some(Level::Bytes),
-            Some(Ok(diff)) if diff.is_volatile_only() => {
-                row.status = Status::Varies;
-                row.level = Some(Level::Json);
-                row.fields = diff.into_fields();
-            }
-            Some(Ok(_)) => {
-                row.asked_differently = true;
-                row.level = row.level.max(Some(Level::Json));
-                return Some(parting(rows, at, kin, requests));
-            }
-            Some(Err(why)) => {
-                let cause = Cause::Unknown { why };
-                return Some(Parting { row: at, left: row.left, right: row.right, cause });
-            }
-            None => {}
-        }
-    }
-    None
-}
-
-/// The first paired model call before the first difference in a value whose bytes differ.
-fn first_bytes(left: &RunView, right: &RunView, rows: &[StepPair]) -> Option<At> {
-    let of =
-        |place: Option<Place>, run: &RunView| run.source.fingerprint(*place?.turn(run)?.attempts.last()?);
-    rows.iter()
-        .filter(|r| r.kind == PairKind::Model && !r.is_side)
-        .take_while(|r| r.level.is_none())
-        .find(|r| {
-            let (a, b) = (of(r.places.0, left), of(r.places.1, right));
-            a.is_some() && b.is_some() && a != b
-        })
-        .map(|r| At { left: r.left, right: r.right })
 }
 
 fn count(rows: &[StepPair]) -> Counts {

@@ -294,19 +294,42 @@ pub fn who(message: &Message) -> &'static str {
     }
 }
 
-/// Blocks in words: texts and results as they are, calls as `calls tool(args)`. Reasoning is left out.
+/// Blocks in words: texts and results as they are, calls as `calls a(x=1) + b(y=2)`. Reasoning is left out.
 pub fn say(blocks: &[Block]) -> String {
-    let parts = blocks.iter().filter_map(|block| {
-        Some(match block {
-            Block::Text { text } | Block::ToolResult { text, .. } => text.clone(),
-            Block::ToolCall { name, args, .. } => format!("calls {name}({args})"),
+    let mut parts: Vec<String> = Vec::new();
+    let mut calls_before = false;
+    for block in blocks {
+        let is_call = matches!(block, Block::ToolCall { .. });
+        match block {
+            Block::Text { text } | Block::ToolResult { text, .. } => parts.push(text.clone()),
+            Block::ToolCall { name, args, .. } => match parts.last_mut().filter(|_| calls_before) {
+                Some(before) => before.push_str(&format!(" + {}", call_in_words(name, args))),
+                None => parts.push(format!("calls {}", call_in_words(name, args))),
+            },
             Block::Other { value } => {
-                format!("[{}]", value.get("type").and_then(Value::as_str).unwrap_or("other content"))
+                parts.push(format!(
+                    "[{}]",
+                    value.get("type").and_then(Value::as_str).unwrap_or("other content")
+                ));
             }
-            Block::Reasoning { .. } => return None,
-        })
-    });
-    parts.collect::<Vec<_>>().join("\n")
+            Block::Reasoning { .. } => continue,
+        }
+        calls_before = is_call;
+    }
+    parts.join("\n")
+}
+
+/// `lookup_order(order_id="A123")`.
+fn call_in_words(name: &str, args: &Value) -> String {
+    let args = match args {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| format!("{key}={}", Tree::from(value)));
+            fields.collect::<Vec<_>>().join(", ")
+        }
+        Value::Null => String::new(),
+        other => Tree::from(other).to_string(),
+    };
+    format!("{name}({args})")
 }
 
 /// Kinds of a message's blocks, with the names of tools called.

@@ -17,6 +17,7 @@ pub mod volatile;
 
 mod compare;
 mod keys;
+mod parting;
 mod rows;
 
 pub use cause::{Cause, Kin, Parting};
@@ -25,8 +26,8 @@ pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
-pub use rows::{Act, PairKind, Status, StepPair};
+pub use rows::{Act, Call, PairKind, Status, StepPair};
 pub use view::{Conversations, RunView};
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

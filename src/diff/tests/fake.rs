@@ -130,13 +130,6 @@ impl Fake {
         self
     }
 
-    /// The last exchange's answer came from the recording of `run`.
-    pub fn recorded(&mut self, run: &str) -> &mut Fake {
-        let exchange = ExchangeId(self.exchange);
-        self.sources.insert(exchange, Source::Recorded { run: run.into(), exchange });
-        self
-    }
-
     pub fn forked(&mut self, parent: &str, at_step: u32, edits: &[&str]) -> &mut Fake {
         self.manifest.parent = Some(Parent {
             run: RunId::parse(parent).expect("a run id"),

@@ -5,6 +5,7 @@ pub(crate) mod fake;
 use super::*;
 use fake::{Fake, refund, refund_to_fraud_check, refused};
 use serde_json::json;
+use std::slice::from_ref;
 
 /// The rows that differ, one line each.
 fn lines(c: &Comparison) -> Vec<String> {
@@ -161,7 +162,7 @@ fn parallel_calls_in_another_order_are_the_same_and_turns_elsewhere_are_moved() 
     b.user("go").calls(&[y.clone(), x.clone()]).says("done").end(0);
     assert_eq!(lines(&compare(&a.view(), &b.view())), Vec::<String>::new());
     let (mut a, mut b) = (Fake::new("a.1"), Fake::new("b.1"));
-    a.user("go").calls(&[x.clone()]).calls(&[y.clone()]).calls(&[z.clone()]).says("done").end(0);
+    a.user("go").calls(from_ref(&x)).calls(from_ref(&y)).calls(from_ref(&z)).says("done").end(0);
     b.user("go").calls(&[y]).calls(&[z]).calls(&[x]).says("done").end(0);
     let c = compare(&a.view(), &b.view());
     assert_eq!(lines(&c), ["main 1|5 Model Moved", "main 2|6 Tool Moved"]);
@@ -227,4 +228,142 @@ fn it_serialises() {
     let json = serde_json::to_value(compare(&a.view(), &b.view())).expect("serialises");
     assert_eq!(json["acts"]["cause"]["cause"], "edit");
     assert_eq!(json["rows"][6]["fields"][0]["path"], "risk");
+}
+
+/// 10,000 steps in one lane, every `every`-th turn changed, dropped or inserted.
+fn long_run(id: &str, turns: u64, every: u64) -> Fake {
+    use crate::exchange::ExchangeId;
+    use crate::run::{CallSite, Step, StepKind, ToolCallRef, Turn, outline::ToolResultRef};
+    let mut run = Fake::new(id);
+    let mut add = |n: u64, args: u64| {
+        let turn = run.outline.lanes[0].turns.len() as u32;
+        let site = CallSite { lane: 0, turn, call: 0 };
+        let text = format!(
+            "{{\"page\":{args},\"body\":\"{}\",\"checked_at\":{}}}",
+            "x".repeat(200),
+            n + id.len() as u64
+        );
+        let seen = ToolResultRef {
+            exchange: ExchangeId(turn + 2),
+            message: 0,
+            block: 0,
+            text,
+            is_error: false,
+            seen_us: 0,
+        };
+        run.outline.steps.push(Step { kind: StepKind::Model { lane: 0, turn } });
+        run.outline.steps.push(Step { kind: StepKind::Tool { site } });
+        run.outline.lanes[0].turns.push(Turn {
+            attempts: vec![ExchangeId(turn + 1)],
+            model: "gpt-small".into(),
+            messages: turn,
+            request_key: format!("{id}{n}"),
+            answer_key: Some(format!("{id}{n}")),
+            started_us: 0,
+            ended_us: 0,
+            usage: None,
+            text: String::new(),
+            error: None,
+            calls: vec![ToolCallRef {
+                id: format!("{id}{n}"),
+                name: "read".into(),
+                args: json!({"page": args, "path": "/a/path/of/some/length"}),
+                result: Some(seen),
+            }],
+        });
+    };
+    for n in 0..turns {
+        match (every > 0 && n % every == 7, n % 3) {
+            (true, 0) => add(n, n + 1_000_000),
+            (true, 1) => {}
+            (true, _) => {
+                add(n, n + 2_000_000);
+                add(n, n);
+            }
+            _ => add(n, n),
+        }
+    }
+    run
+}
+
+#[test]
+fn ten_thousand_steps_with_edits_are_aligned_and_quick() {
+    // 5,000 turns of a model and a tool step each, every twentieth edited.
+    let (a, b) = (long_run("a.1", 5_000, 0), long_run("bb.1", 5_000, 20));
+    let begin = std::time::Instant::now();
+    let c = compare(&a.view(), &b.view());
+    let took = begin.elapsed();
+    let (changed, gone, new) = (c.counts.changed, c.counts.only_left, c.counts.only_right);
+    // 250 edits in thirds; each touches a model step and its tool step.
+    assert_eq!((changed, gone, new), (166, 168, 166));
+    assert_eq!(c.rows.len(), 10_000 + 166);
+    println!("took {took:?}");
+    // A build without optimisation takes about a second; a quadratic search would take minutes.
+    assert!(took.as_secs() < 20, "{took:?}");
+}
+
+#[test]
+fn ten_thousand_steps_with_nothing_in_common_are_quick() {
+    let (a, mut b) = (long_run("a.1", 5_000, 0), long_run("bb.1", 5_000, 0));
+    for call in b.outline.lanes[0].turns.iter_mut().flat_map(|t| &mut t.calls) {
+        call.name = "write".into();
+    }
+    let begin = std::time::Instant::now();
+    assert_eq!(compare(&a.view(), &b.view()).counts.changed, 5_000);
+    println!("took {:?}", begin.elapsed());
+    assert!(begin.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn long_runs_of_few_actions_are_quick() {
+    let (mut a, mut b) = (long_run("a.1", 5_000, 0), long_run("bb.1", 5_000, 0));
+    let mut state = 1u64;
+    for call in
+        [&mut a, &mut b].into_iter().flat_map(|r| &mut r.outline.lanes[0].turns).flat_map(|t| &mut t.calls)
+    {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        call.args = json!({"page": state >> 61});
+    }
+    let begin = std::time::Instant::now();
+    let c = compare(&a.view(), &b.view());
+    println!("took {:?}, {:?}", begin.elapsed(), c.counts);
+    assert!(begin.elapsed().as_secs() < 20);
+}
+
+proptest::proptest! {
+    #[test]
+    fn every_step_of_both_runs_occurs_once(
+        l in proptest::collection::vec((0usize..3, 0u8..4), 0..12),
+        r in proptest::collection::vec((0usize..3, 0u8..4), 0..12),
+    ) {
+        let make = |id: &str, script: &[(usize, u8)]| {
+            let mut run = Fake::new(id);
+            run.user("go");
+            for n in 2..4 {
+                run.open(&format!("main.{n}"), crate::run::LaneKind::Root, None).user("go");
+            }
+            for (lane, what) in script {
+                run.on(*lane);
+                match what {
+                    0 => run.says("hello there"),
+                    1 => run.fails("500"),
+                    n => run.calls(&[("x", json!({"n": n}), "1"), ("y", json!({}), "2")]),
+                };
+            }
+            run
+        };
+        let (a, b) = (make("a.1", &l), make("b.1", &r));
+        let c = compare(&a.view(), &b.view());
+        let numbers = |side: &dyn Fn(&StepPair) -> Option<u32>| {
+            let mut all: Vec<u32> = c.rows.iter().filter_map(side).collect();
+            all.sort_unstable();
+            all
+        };
+        let all = |run: &Fake| (1..=run.outline.steps.len() as u32).collect::<Vec<_>>();
+        proptest::prop_assert_eq!(numbers(&|r| r.left), all(&a));
+        proptest::prop_assert_eq!(numbers(&|r| r.right), all(&b));
+        let same = compare(&a.view(), &a.view());
+        proptest::prop_assert_eq!(same.counts.same, same.rows.len());
+        proptest::prop_assert_eq!(same.exit_code(), 0);
+    }
 }

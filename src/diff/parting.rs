@@ -1,0 +1,109 @@
+//! The first step at which two runs part.
+
+use super::cause::{Cause, Kin, Parting, cause_of};
+use super::context::{ContextDiff, context};
+use super::levels::{At, Level};
+use super::rows::{PairKind, Place, Status, StepPair};
+use super::view::RunView;
+use std::collections::HashSet;
+
+/// The requests of paired model calls.
+pub(super) struct Requests<'a, 'r> {
+    pub left: &'a RunView<'r>,
+    pub right: &'a RunView<'r>,
+}
+
+impl Requests<'_, '_> {
+    /// How the two requests of a row differ. Where only one run has the step, its request is held against the next one
+    /// that the other makes in the same lane: that is what this one answers to. None when there is none, and for tools.
+    pub(super) fn diff(&self, rows: &[StepPair], at: usize) -> Option<Result<ContextDiff, String>> {
+        let row = rows.get(at).filter(|r| r.kind == PairKind::Model)?;
+        let next = |of: fn(&StepPair) -> Option<Place>| {
+            let mut later = rows.iter().skip(at).filter(|r| r.lane == row.lane && r.kind == PairKind::Model);
+            later.find(|r| of(r).is_some() && r.status != Status::Moved).and_then(of)
+        };
+        let l = row.places.0.or_else(|| next(|r| r.places.0))?;
+        let r = row.places.1.or_else(|| next(|r| r.places.1))?;
+        let (a, b) = (l.turn(self.left)?, r.turn(self.right)?);
+        let load = || Ok(context(&*self.left.request_of(a)?, &*self.right.request_of(b)?));
+        Some(load())
+    }
+
+    fn error(&self, row: &StepPair) -> Option<String> {
+        let of = |place: Option<Place>, run: &RunView| place?.turn(run)?.error.clone();
+        match (of(row.places.0, self.left), of(row.places.1, self.right)) {
+            (None, Some(e)) | (Some(e), None) => Some(e),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn parting(rows: &[StepPair], at: usize, kin: &Kin, requests: &Requests) -> Parting {
+    let row = rows.get(at);
+    let context = requests.diff(rows, at);
+    let error = row.and_then(|r| requests.error(r));
+    Parting {
+        row: at,
+        left: row.and_then(|r| r.left),
+        right: row.and_then(|r| r.right),
+        cause: cause_of(rows, at, kin, context.as_ref(), error.as_deref()),
+    }
+}
+
+/// The first row that differs in more than ids and clocks: in what it did, or in what was asked although nothing
+/// before it differs.
+pub(super) fn first_parting(rows: &mut [StepPair], kin: &Kin, requests: &Requests) -> Option<Parting> {
+    let mut settled: HashSet<String> = HashSet::new();
+    for at in 0..rows.len() {
+        let Some(row) = rows.get_mut(at).filter(|r| !r.is_side) else { continue };
+        match row.status {
+            Status::Same => {}
+            Status::Varies => {
+                settled.insert(row.lane.clone());
+                continue;
+            }
+            _ => return Some(parting(rows, at, kin, requests)),
+        }
+        // An edit changes the copy that goes upstream, which the outline's keys do not show.
+        let edited = kin.number(row).is_some_and(|n| kin.covers(n));
+        if row.kind == PairKind::Tool || !(row.asked_differently || edited) || settled.contains(&row.lane) {
+            continue;
+        }
+        settled.insert(row.lane.clone());
+        let diff = requests.diff(rows, at);
+        let Some(row) = rows.get_mut(at) else { continue };
+        match diff {
+            Some(Ok(diff)) if diff.is_empty() => row.level = Some(Level::Bytes),
+            Some(Ok(diff)) if diff.is_volatile_only() => {
+                row.status = Status::Varies;
+                row.level = Some(Level::Json);
+                row.fields = diff.into_fields();
+            }
+            Some(Ok(_)) => {
+                row.asked_differently = true;
+                row.level = row.level.max(Some(Level::Json));
+                return Some(parting(rows, at, kin, requests));
+            }
+            Some(Err(why)) => {
+                let cause = Cause::Unknown { why };
+                return Some(Parting { row: at, left: row.left, right: row.right, cause });
+            }
+            None => {}
+        }
+    }
+    None
+}
+
+/// The first paired model call before the first difference in a value whose bytes differ.
+pub(super) fn first_bytes(left: &RunView, right: &RunView, rows: &[StepPair]) -> Option<At> {
+    let of =
+        |place: Option<Place>, run: &RunView| run.source.fingerprint(*place?.turn(run)?.attempts.last()?);
+    rows.iter()
+        .filter(|r| r.kind == PairKind::Model && !r.is_side)
+        .take_while(|r| r.level.is_none())
+        .find(|r| {
+            let (a, b) = (of(r.places.0, left), of(r.places.1, right));
+            a.is_some() && b.is_some() && a != b
+        })
+        .map(|r| At { left: r.left, right: r.right })
+}

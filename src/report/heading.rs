@@ -1,0 +1,119 @@
+//! What stands above and below the steps of a run: who it is, and what is odd about it.
+
+use super::outcome::ended;
+use super::style::{Ink, Style};
+use super::words::{self, clip, line};
+use crate::diff::{RunView, Totals};
+use crate::run::RunState;
+
+/// Name, totals, outcome; then lineage, note, labels, command.
+pub(super) fn heading(run: &RunView, style: Style) -> String {
+    let manifest = run.manifest;
+    let name = manifest.id.to_string();
+    let totals = Totals::of(run);
+    let mut facts = vec![format!(
+        "{} ({} model, {} tool)",
+        words::many(totals.steps.into(), "step"),
+        totals.model_steps,
+        totals.tool_steps
+    )];
+    facts.push(format!("{} > {} tokens", words::count(totals.tokens_in), words::count(totals.tokens_out)));
+    facts.extend(totals.duration_us.map(words::seconds));
+    facts.push(ended(manifest, run.state));
+    let mut out = style.paint(Ink::Strong, &name);
+    let mut used = words::width(&name);
+    for fact in &facts {
+        let needs = words::width(fact) + 3;
+        if used + needs > style.columns() {
+            out.push_str("\n  ");
+            used = 2;
+        } else {
+            out.push_str("   ");
+        }
+        used += needs;
+        out.push_str(fact);
+    }
+    out.push('\n');
+    let mut under = |text: String| {
+        let room = style.columns().saturating_sub(2);
+        out.push_str(&format!("  {}\n", style.paint(Ink::Dim, &clip(&text, room))));
+    };
+    if let Some(parent) = &manifest.parent {
+        let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
+        let edited = if edits.is_empty() { String::new() } else { format!(", edited {edits}") };
+        under(format!("{}{edited}", lineage(parent)));
+    }
+    if let Some(note) = &manifest.note {
+        under(format!("note: {}", line(note)));
+    }
+    if !manifest.labels.is_empty() {
+        let labels: Vec<String> =
+            manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))).collect();
+        under(labels.join("  "));
+    }
+    if manifest.parent.is_none() && !manifest.command.is_empty() {
+        under(format!("$ {}", command(&manifest.command)));
+    }
+    out.push('\n');
+    out
+}
+
+/// `fork of refund.1 (steps 1-6 shared)`.
+pub fn lineage(parent: &crate::run::Parent) -> String {
+    match parent.at_step {
+        0 => format!("fork of {} from the start", parent.run),
+        1 => format!("fork of {} (step 1 shared)", parent.run),
+        n => format!("fork of {} (steps 1-{n} shared)", parent.run),
+    }
+}
+
+/// A command as one would type it.
+pub fn command(words: &[String]) -> String {
+    let quote = |word: &String| {
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:@%+,".contains(c);
+        match word.chars().all(plain) && !word.is_empty() {
+            true => word.clone(),
+            false => format!("'{}'", line(word).replace('\'', "'\\''")),
+        }
+    };
+    words.iter().map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// What is odd about the run as a whole.
+pub(super) fn footing(run: &RunView, style: Style) -> String {
+    let mut lines = Vec::new();
+    let last = run.outline.steps.len();
+    match run.state {
+        RunState::Interrupted => lines.push(match last {
+            0 => "interrupted: the recorder died before the first step".to_string(),
+            n => {
+                format!("interrupted: the recorder died during or after step {n}; everything above is whole")
+            }
+        }),
+        RunState::Incomplete => {
+            let why = run
+                .manifest
+                .incomplete
+                .as_deref()
+                .map(line)
+                .unwrap_or_else(|| "the reason was not noted".into());
+            lines.push(format!("incomplete: not everything could be written ({why})"));
+        }
+        RunState::Recording => lines.push("still recording: more steps may follow".into()),
+        RunState::Complete => {}
+    }
+    if !run.outline.others.is_empty() {
+        let n = words::many(run.outline.others.len() as u64, "other request");
+        lines.push(format!(
+            "{n} recorded that are no model calls (token counts, model lists, unknown bodies)"
+        ));
+    }
+    if run.manifest.stand_ins > 0 {
+        lines.push(format!("{} replaced by stand-ins", words::many(run.manifest.stand_ins.into(), "secret")));
+    }
+    if lines.is_empty() {
+        return String::new();
+    }
+    let painted: Vec<String> = lines.iter().map(|l| format!("{}\n", style.paint(Ink::Note, l))).collect();
+    format!("\n{}", painted.concat())
+}

@@ -1,0 +1,380 @@
+//! What a command did, in two or three lines: `recorded`, `replayed`, `forked`.
+
+use super::action;
+use super::style::{Ink, Style};
+use super::words::{self, line, many};
+use crate::diff::{FieldChange, RunView, Totals};
+use serde::Serialize;
+
+/// What `retake run` did.
+pub struct Recording<'a> {
+    /// The run.
+    pub run: RunView<'a>,
+    /// Secrets left in fields that must round-trip: they block the export.
+    pub untouched: u32,
+}
+
+/// A tool result that was pinned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pinned {
+    /// Number of the tool step.
+    pub step: Option<u32>,
+    /// The tool.
+    pub tool: String,
+    /// What differs: recorded left, live right.
+    pub fields: Vec<FieldChange>,
+}
+
+/// How often each answer came from where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Answers {
+    /// From the recording.
+    pub recorded: u32,
+    /// From an edit.
+    pub edited: u32,
+    /// From the real upstream.
+    pub live: u32,
+    /// Refused: nothing recorded was right.
+    pub refused: u32,
+}
+
+/// How the outcome compares with the recorded one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Compared {
+    /// Same exit code and last answer.
+    Same,
+    /// Another exit code or last answer.
+    Differs {
+        /// What differs, in words: `exit 1 instead of 0`.
+        what: String,
+    },
+    /// The replay was stopped before the end (a fence, `--to`, a miss).
+    Stopped {
+        /// By what, in words: `at the fence before issue_refund (step 9)`.
+        by: String,
+    },
+}
+
+/// What a replay did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replay {
+    /// The recording.
+    pub run: String,
+    /// Steps of the recording.
+    pub steps: u32,
+    /// Steps of it that were gone through again.
+    pub replayed: u32,
+    /// Where the answers came from.
+    pub answers: Answers,
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// Against the recorded outcome.
+    pub outcome: Compared,
+    /// Tool results that were pinned.
+    pub pinned: Vec<Pinned>,
+    /// Tools that the agent ran for real, with how often.
+    pub ran: Vec<(String, u32)>,
+    /// Of those: tools that are known to change something, or may.
+    pub risky: Vec<String>,
+    /// Recorded steps that were never asked for, with what they did.
+    pub unasked: Vec<(u32, String)>,
+    /// Recorded waiting (retries, `Retry-After`) that was not waited again: attempts and microseconds.
+    pub backoff: (u32, u64),
+    /// Places where today's secret was put for a stand-in, and where a stand-in was served.
+    pub secrets: (u32, u32),
+    /// Other things to be known, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// What a fork is going to do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ForkPlan {
+    /// The last step that is shared.
+    pub shared: u32,
+    /// Steps that an edit names.
+    pub edited: Vec<u32>,
+    /// Model calls that will be asked again at least, and at most.
+    pub live_calls: (u32, u32),
+    /// About how many tokens that takes.
+    pub tokens: u64,
+    /// Where `--at` was moved to and why, in words.
+    pub moved: Option<String>,
+}
+
+/// What a fork did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fork {
+    /// The new run.
+    pub run: String,
+    /// The run it was forked from.
+    pub parent: String,
+    /// Steps of the new run.
+    pub steps: u32,
+    /// Where the answers came from, and the edits.
+    pub answers: Answers,
+    /// How many steps were edited.
+    pub edited_steps: u32,
+    /// Tokens of the live calls: in and out.
+    pub tokens: (u64, u64),
+    /// How long it took, in microseconds.
+    pub took_us: u64,
+    /// The last answer and its step.
+    pub answer: Option<(u32, String)>,
+    /// How it ended when not by itself: `at the fence before issue_refund`.
+    pub stopped: Option<String>,
+    /// Tool results that were pinned.
+    pub pinned: Vec<Pinned>,
+    /// Tools that the agent ran for real, with how often.
+    pub ran: Vec<(String, u32)>,
+    /// Of those: tools that are known to change something, or may.
+    pub risky: Vec<String>,
+    /// What was dropped or repaired so that the provider takes the edited history, one line each.
+    pub repaired: Vec<String>,
+    /// Other things to be known, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// The first line under a verb and the ones that follow, aligned.
+struct Lines {
+    style: Style,
+    out: String,
+}
+
+impl Lines {
+    fn new(style: Style, verb: &str, ink: Ink, facts: &[String]) -> Lines {
+        let verb = style.paint(ink, &words::pad(verb, 9));
+        let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|f| !f.is_empty()).collect();
+        Lines { style, out: format!("{verb} {}\n", facts.join("   ")) }
+    }
+
+    fn say(&mut self, ink: Ink, text: &str) {
+        self.out.push_str(&format!("          {}\n", self.style.paint(ink, text)));
+    }
+}
+
+/// The lines of `retake run`.
+pub fn recording(done: &Recording, style: Style) -> String {
+    let (run, totals) = (&done.run, Totals::of(&done.run));
+    let id = run.manifest.id.to_string();
+    let mut models: Vec<&str> =
+        run.outline.lanes.iter().flat_map(|l| &l.turns).map(|t| t.model.as_str()).collect();
+    models.sort_unstable();
+    models.dedup();
+    let cost = match models.as_slice() {
+        [] => "no model call".to_string(),
+        [one] => format!("cost n/a (no price for {})", line(one)),
+        more => format!("cost n/a (no price for {} models)", more.len()),
+    };
+    let steps = many(totals.steps.into(), "step");
+    let facts = [
+        style.paint(Ink::Strong, &id),
+        format!("{steps} ({} model, {} tool)", totals.model_steps, totals.tool_steps),
+        format!("{} > {} tokens", words::count(totals.tokens_in), words::count(totals.tokens_out)),
+        totals.duration_us.map(words::seconds).unwrap_or_default(),
+        cost,
+    ];
+    let mut lines = Lines::new(style, "recorded", Ink::Good, &facts);
+    if let Some(why) = &run.manifest.incomplete {
+        lines.say(Ink::Bad, &format!("INCOMPLETE: not everything could be written: {}", line(why)));
+    }
+    let mut notes = Vec::new();
+    if run.manifest.stand_ins > 0 {
+        notes.push(format!("{} replaced", many(run.manifest.stand_ins.into(), "secret")));
+    }
+    if totals.tool_steps > 0 {
+        notes.push("tools seen through messages: results exact, side effects not visible to retake".into());
+    }
+    if !notes.is_empty() {
+        lines.say(Ink::Dim, &notes.join(" · "));
+    }
+    if done.untouched > 0 {
+        let what = many(done.untouched.into(), "secret");
+        lines.say(
+            Ink::Bad,
+            &format!(
+                "warning: {what} left in signed or encrypted fields; `retake export` will refuse this run"
+            ),
+        );
+    }
+    lines.say(Ink::Plain, &format!("next: retake show {id} · retake replay {id}"));
+    lines.out
+}
+
+/// The lines of `retake replay`.
+pub fn replay(done: &Replay, style: Style) -> String {
+    let (same, outcome) = match &done.outcome {
+        Compared::Same => (true, "same outcome".to_string()),
+        Compared::Differs { what } => (false, format!("DIFFERENT outcome: {}", line(what))),
+        Compared::Stopped { by } => (false, format!("stopped {}", line(by))),
+    };
+    let whole = done.replayed == done.steps && done.unasked.is_empty() && done.answers.refused == 0;
+    let facts = [
+        format!("{}/{} steps", done.replayed, done.steps),
+        many(done.answers.live.into(), "live call"),
+        words::seconds(done.took_us),
+        style.paint(if same { Ink::Good } else { Ink::Bad }, &outcome),
+    ];
+    let mut lines = Lines::new(style, "replayed", if same && whole { Ink::Good } else { Ink::Bad }, &facts);
+    if done.answers.edited + done.answers.refused > 0 {
+        lines.say(Ink::Note, &sources(done.answers));
+    }
+    pinned(&mut lines, &done.pinned);
+    unasked(&mut lines, &done.unasked);
+    if done.backoff.0 > 0 {
+        let tries = many(done.backoff.0.into(), "recorded retry").replace("retrys", "retries");
+        lines.say(
+            Ink::Dim,
+            &format!("{tries} collapsed, {} of waiting skipped", words::duration(done.backoff.1)),
+        );
+    }
+    match done.secrets {
+        (0, 0) => {}
+        (real, 0) => lines.say(Ink::Dim, &format!("{} bound to today's value", many(real.into(), "secret"))),
+        (real, fake) => {
+            let real = if real > 0 { format!(", {real} bound to today's value") } else { String::new() };
+            lines.say(Ink::Dim, &format!("{} served as a stand-in{real}", many(fake.into(), "secret")));
+        }
+    }
+    ran(&mut lines, &done.ran, &done.risky);
+    done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
+    lines.out
+}
+
+/// The line before a fork: what it will do.
+pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
+    let shared = match plan.shared {
+        0 => "from the start".to_string(),
+        1 => "step 1 from the recording".into(),
+        n => format!("steps 1-{n} from the recording"),
+    };
+    let mut parts = vec![shared];
+    if !plan.edited.is_empty() {
+        parts.push(format!("{} edited", words::ranges(&plan.edited)));
+    }
+    parts.push(match plan.live_calls {
+        (0, 0) => "then no live call".into(),
+        (a, b) if a == b => {
+            format!("then live: about {}, ~{} tokens", many(a.into(), "call"), words::count(plan.tokens))
+        }
+        (a, b) => format!("then live: about {a}-{b} calls, ~{} tokens", words::count(plan.tokens)),
+    });
+    let mut out = format!("{}\n", style.paint(Ink::Dim, &parts.join(" · ")));
+    if let Some(moved) = &plan.moved {
+        out.push_str(&format!("{}\n", style.paint(Ink::Note, &line(moved))));
+    }
+    out
+}
+
+/// The lines of `retake fork`.
+pub fn fork(done: &Fork, style: Style) -> String {
+    let mut counts = vec![format!("{} replayed", done.answers.recorded)];
+    counts.push(format!("{} edited", done.edited_steps.max(done.answers.edited)));
+    counts.push(format!("{} live", done.answers.live));
+    if done.answers.refused > 0 {
+        counts.push(format!("{} refused", done.answers.refused));
+    }
+    let spent = match done.tokens {
+        (0, 0) => "no tokens spent".to_string(),
+        (i, o) => format!("{} > {} tokens spent", words::count(i), words::count(o)),
+    };
+    let facts = [
+        style.paint(Ink::Strong, &done.run),
+        many(done.steps.into(), "step"),
+        counts.join(", "),
+        spent,
+        words::seconds(done.took_us),
+    ];
+    let mut lines =
+        Lines::new(style, "forked", if done.stopped.is_some() { Ink::Note } else { Ink::Good }, &facts);
+    if let Some(by) = &done.stopped {
+        lines.say(Ink::Note, &format!("stopped {}", line(by)));
+    }
+    if let Some((step, text)) = &done.answer {
+        let room = style.columns().saturating_sub(16);
+        lines.say(Ink::Plain, &format!("{step}  {}", action::quoted(text, room)));
+    }
+    done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
+    pinned(&mut lines, &done.pinned);
+    ran(&mut lines, &done.ran, &done.risky);
+    done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
+    lines.say(Ink::Plain, &format!("next: retake diff {} {}", done.parent, done.run));
+    lines.out
+}
+
+fn sources(answers: Answers) -> String {
+    let mut parts = vec![format!("answers: {} recorded", answers.recorded)];
+    let mut add = |n: u32, word: &str| {
+        if n > 0 {
+            parts.push(format!("{n} {word}"));
+        }
+    };
+    add(answers.edited, "edited");
+    add(answers.live, "live");
+    add(answers.refused, "refused (nothing recorded was right)");
+    parts.join(", ")
+}
+
+/// `pinned 2 tool results: step 7 check_fraud (checked_at, trace differ)`.
+fn pinned(lines: &mut Lines, pins: &[Pinned]) {
+    for (n, pin) in pins.iter().take(5).enumerate() {
+        let step = pin.step.map(|s| format!("step {s} ")).unwrap_or_default();
+        let mut names: Vec<String> =
+            pin.fields.iter().map(|f| line(&f.path)).filter(|p| !p.is_empty()).collect();
+        let more = names.len().saturating_sub(4);
+        names.truncate(4);
+        if more > 0 {
+            names.push(format!("{more} more"));
+        }
+        let verb = if names.len() == 1 { "differs" } else { "differ" };
+        let fields =
+            if names.is_empty() { "the text differs".into() } else { format!("{} {verb}", names.join(", ")) };
+        let content = if pin.fields.iter().all(|f| f.varies) { "" } else { ", not only ids or clocks" };
+        let lead = match n {
+            0 => format!("pinned {}: ", many(pins.len() as u64, "tool result")),
+            _ => " ".repeat(8),
+        };
+        lines.say(Ink::Note, &format!("{lead}{step}{} ({fields}{content})", line(&pin.tool)));
+    }
+    if pins.len() > 5 {
+        lines.say(Ink::Note, &format!("        and {} more", pins.len() - 5));
+    }
+}
+
+fn unasked(lines: &mut Lines, steps: &[(u32, String)]) {
+    if steps.is_empty() {
+        return;
+    }
+    let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
+    let what = format!("never asked for: step {} of the recording", words::ranges(&numbers));
+    lines.say(Ink::Bad, &if numbers.len() > 1 { what.replace(": step ", ": steps ") } else { what });
+    for (number, text) in steps.iter().take(3) {
+        let room = lines.style.columns().saturating_sub(18);
+        lines.say(Ink::Plain, &format!("  {number}  {}", words::clip(&line(text), room)));
+    }
+}
+
+fn ran(lines: &mut Lines, ran: &[(String, u32)], risky: &[String]) {
+    if !risky.is_empty() {
+        let names: Vec<String> = risky.iter().map(|t| line(t)).collect();
+        let fences: Vec<String> = names.iter().map(|t| format!("--fence {t}")).collect();
+        let (names, fences) = (names.join(", "), fences.join(" "));
+        let before = if risky.len() == 1 { "it" } else { "them" };
+        lines.say(
+            Ink::Note,
+            &format!("warning: {names} ran for real in your process. Use {fences} to stop before {before}."),
+        );
+    }
+    let harmless: Vec<String> = ran
+        .iter()
+        .filter(|(tool, _)| !risky.contains(tool))
+        .map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) })
+        .collect();
+    if !harmless.is_empty() {
+        let room = lines.style.columns().saturating_sub(10);
+        lines.say(
+            Ink::Dim,
+            &words::clip(&format!("ran for real in your process: {}", harmless.join(", ")), room),
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! The runs of a store: what `retake ls` prints.
+
+use super::outcome::ended;
+use super::style::{Ink, Style};
+use super::table::{Cell, Column, table};
+use super::words::{self, clip, line};
+use crate::run::RunState;
+use crate::store::RunSummary;
+
+/// Runs as a table, in the order given. `now_us`: microseconds since the Unix epoch.
+pub fn list(runs: &[RunSummary], now_us: u64, style: Style) -> String {
+    if runs.is_empty() {
+        return "no runs yet: `retake run -- COMMAND` records one, `retake demo` shows how it goes\n".into();
+    }
+    let columns = [
+        Column::left("run"),
+        Column::left("when"),
+        Column::left("outcome"),
+        Column::right("steps"),
+        Column::right("tokens"),
+        Column::flexible("what"),
+    ];
+    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_us)).collect();
+    table(&columns, &rows, style)
+}
+
+fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
+    let manifest = &run.manifest;
+    let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0));
+    let ink = match run.state {
+        RunState::Complete if good => Ink::Plain,
+        RunState::Recording => Ink::Note,
+        _ => Ink::Bad,
+    };
+    let mut what = Vec::new();
+    if let Some(problem) = &run.problem {
+        what.push(format!("cannot be read: {}", line(problem)));
+    }
+    if let Some(parent) = &manifest.parent {
+        let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
+        let edits = if edits.is_empty() { String::new() } else { format!(": {edits}") };
+        what.push(format!("fork of {}@{}{edits}", parent.run, parent.at_step));
+    }
+    what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
+    what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
+    if what.is_empty() && !manifest.command.is_empty() {
+        what.push(clip(&super::heading::command(&manifest.command), 200));
+    }
+    vec![
+        Cell::new(Ink::Strong, manifest.id.to_string()),
+        Cell::new(Ink::Dim, words::ago(manifest.started_us, now_us)),
+        Cell::new(ink, ended(manifest, run.state)),
+        Cell::plain(run.steps.map_or_else(|| "?".into(), |s| words::count(s.into()))),
+        Cell::new(Ink::Dim, words::tokens(run.usage.input, run.usage.output)),
+        Cell::new(if run.problem.is_some() { Ink::Bad } else { Ink::Plain }, what.join("   ")),
+    ]
+}

@@ -1,0 +1,5 @@
+//! What a person reads, as snapshots.
+
+mod difference;
+mod results;
+mod show;

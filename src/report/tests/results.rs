@@ -1,0 +1,163 @@
+//! The result lines of `run`, `replay` and `fork`, and a miss.
+
+use crate::diff::field;
+use crate::diff::tests::fake::{Fake, refund};
+use crate::replay::matcher::{Miss, Near};
+use crate::report::Style;
+use crate::report::miss::miss;
+use crate::report::results::{
+    Answers, Compared, Fork, ForkPlan, Pinned, Recording, Replay, fork, fork_plan, recording, replay,
+};
+use insta::assert_snapshot;
+
+fn replayed() -> Replay {
+    Replay {
+        run: "refund.1".into(),
+        steps: 10,
+        replayed: 10,
+        answers: Answers { recorded: 5, ..Answers::default() },
+        took_us: 80_000,
+        outcome: Compared::Same,
+        pinned: Vec::new(),
+        ran: Vec::new(),
+        risky: Vec::new(),
+        unasked: Vec::new(),
+        backoff: (0, 0),
+        secrets: (0, 0),
+        warnings: Vec::new(),
+    }
+}
+
+fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
+    Pinned { step: Some(step), tool: tool.into(), fields: field::texts(recorded, live) }
+}
+
+#[test]
+fn recordings() {
+    let mut run = refund("refund.1");
+    run.manifest.stand_ins = 1;
+    let plain = recording(&Recording { run: run.view(), untouched: 0 }, Style::default());
+    run.manifest.stand_ins = 2;
+    run.manifest.incomplete = Some("/home/ada/.retake/refund.1: no space left on device".into());
+    let bad = recording(&Recording { run: run.view(), untouched: 1 }, Style::default());
+    let empty = recording(&Recording { run: Fake::new("e.1").view(), untouched: 0 }, Style::default());
+    assert_snapshot!(format!("{plain}\n{bad}\n{empty}"));
+}
+
+#[test]
+fn replays() {
+    let clean = replayed();
+    let mut pinned = replayed();
+    pinned.pinned = vec![
+        pin(
+            7,
+            "check_fraud",
+            r#"{"checked_at":1.5,"trace":"0643afbe12"}"#,
+            r#"{"checked_at":2.5,"trace":"99ab41ce07"}"#,
+        ),
+        pin(2, "lookup_order", r#"{"amount":4999}"#, r#"{"amount":49.99}"#),
+        pin(9, "note", "left", "right"),
+    ];
+    pinned.ran = vec![("lookup_order".into(), 1), ("get_policy".into(), 3), ("issue_refund".into(), 1)];
+    pinned.risky = vec!["issue_refund".into()];
+    pinned.backoff = (2, 4_500_000);
+    pinned.secrets = (1, 1);
+    let mut bad = replayed();
+    bad.replayed = 7;
+    bad.answers.refused = 1;
+    bad.outcome = Compared::Differs { what: "exit 1 instead of 0".into() };
+    bad.unasked = vec![
+        (8, "calls issue_refund(order_id=\"A123\", amount_usd=4999)".into()),
+        (9, "issue_refund".into()),
+        (10, "\"Done. I refunded $4,999.00 for order A123.\"".into()),
+    ];
+    bad.warnings = vec!["the working directory is at another commit than when this was recorded".into()];
+    let mut fenced = replayed();
+    fenced.replayed = 7;
+    fenced.outcome = Compared::Stopped { by: "at the fence before issue_refund (step 9)".into() };
+    let all: Vec<String> = [clean, pinned, bad, fenced].iter().map(|r| replay(r, Style::default())).collect();
+    assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn forks() {
+    let plan = ForkPlan { shared: 6, edited: vec![7], live_calls: (1, 2), tokens: 400, moved: None };
+    let moved = ForkPlan {
+        shared: 0,
+        edited: vec![1, 2, 3, 5],
+        live_calls: (3, 3),
+        tokens: 12_400,
+        moved: Some("step 4 ran beside step 5: forking after step 5, the next cut that can be sent".into()),
+    };
+    let done = Fork {
+        run: "refund.2".into(),
+        parent: "refund.1".into(),
+        steps: 8,
+        answers: Answers { recorded: 3, live: 1, ..Answers::default() },
+        edited_steps: 1,
+        tokens: (220, 10),
+        took_us: 110_000,
+        answer: Some((8, "I cannot refund order A123 automatically; it has been escalated to a human reviewer, who will look at it.".into())),
+        stopped: None,
+        pinned: Vec::new(),
+        ran: vec![("check_fraud".into(), 1)],
+        risky: Vec::new(),
+        repaired: Vec::new(),
+        warnings: Vec::new(),
+    };
+    let stopped = Fork {
+        answer: None,
+        stopped: Some("at the fence before issue_refund (step 9)".into()),
+        tokens: (0, 0),
+        repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
+        warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
+        risky: vec!["send_mail".into(), "pay".into()],
+        ..done.clone()
+    };
+    let style = Style::default();
+    assert_snapshot!(
+        [fork_plan(&plan, style), fork(&done, style), fork_plan(&moved, style), fork(&stopped, style)]
+            .join("\n")
+    );
+}
+
+#[test]
+fn misses() {
+    let near = |step: Option<u32>, why: &str, path: &str, recorded: &str, live: &str| Near {
+        lane: "main".into(),
+        turn: 3,
+        step,
+        why: why.into(),
+        path: path.into(),
+        recorded: recorded.into(),
+        live: live.into(),
+    };
+    let long = "The customer wrote a long letter about the order. ".repeat(8);
+    let with = Miss {
+        asked: "model gpt-small, 9 messages, the last one a tool result: {\"risk\":\"low\"}".into(),
+        reason: "a message of the history is not what was recorded there".into(),
+        nearest: vec![
+            near(
+                Some(8),
+                "the new user message differs",
+                "messages[8].text",
+                &format!("{long}$4,999.00"),
+                &format!("{long}$49.99"),
+            ),
+            near(None, "another amount", "messages[2].content.amount", "4999", "49.99"),
+            near(Some(2), "it was served already", "", "", ""),
+            near(Some(4), "further off", "a", "1", "2"),
+        ],
+        hints: vec![
+            "retake fork refund.1 --at 7   to go on live from here".into(),
+            "retake show refund.1 8 --context".into(),
+        ],
+    };
+    let without = Miss {
+        asked: "model gpt-small\x1b[31m, 1 message".into(),
+        reason: "the recording has no lane that begins like this".into(),
+        nearest: Vec::new(),
+        hints: Vec::new(),
+    };
+    assert_snapshot!(format!("{}\n{}", miss(&with, Style::default()), miss(&without, Style::default())));
+}
