@@ -1,1 +1,5 @@
-//! Placeholder of the scaffold.
+//! The program under test: what it is told through its environment, and the process it runs in.
+
+pub mod base_url;
+pub mod environment;
+pub mod providers;
