@@ -2,4 +2,8 @@
 
 pub mod base_url;
 pub mod environment;
+pub mod git;
+pub mod process;
 pub mod providers;
+mod signals;
+pub mod stdin;
