@@ -88,8 +88,8 @@ impl Feed {
     }
 
     /// A file is inherited, so that the agent can seek in it and leaves its offset where it stopped; it is read beside,
-    /// by position. A pipe or socket can only be passed on. Any other device is inherited and not kept: it may be
-    /// endless.
+    /// by position. A pipe or socket can only be passed on, and what the agent leaves in it is gone for whoever reads
+    /// it next. Any other device is inherited and not kept: it may be endless.
     fn of_file(mut file: File) -> io::Result<Feed> {
         let kind = file.metadata()?.file_type();
         if kind.is_fifo() || kind.is_socket() {
@@ -215,5 +215,22 @@ mod tests {
         file.write_all(&vec![b'x'; STDIN_KEPT + 1]).unwrap();
         file.rewind().unwrap();
         assert_eq!(Feed::of_file(file).unwrap().seen.text(), None);
+    }
+
+    #[test]
+    fn a_pipe_is_passed_on_with_its_end() {
+        let (theirs, mut sender) = io::pipe().unwrap();
+        let feed = Feed::of_file(File::from(std::os::fd::OwnedFd::from(theirs))).unwrap();
+        let (_, seen, pump) = feed.split();
+        start(pump);
+        sender.write_all(b"one\ntwo").unwrap();
+        drop(sender);
+        for _ in 0..500 {
+            if seen.text().as_deref() == Some("one\ntwo") {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("only {:?} came through", seen.text());
     }
 }

@@ -129,3 +129,49 @@ fn send(out: &mut TcpStream, status: &str, body: &Value) -> io::Result<()> {
     );
     out.write_all(format!("{head}{body}").as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(server: &ModelServer, requests: &[(&str, &str)]) -> Vec<Message> {
+        let mut connection = TcpStream::connect(server.address).unwrap();
+        let mut answers = BufReader::new(connection.try_clone().unwrap());
+        let mut all = Vec::new();
+        for (target, body) in requests {
+            let head = format!("POST {target} HTTP/1.1\r\nhost: h\r\ncontent-length: {}\r\n\r\n", body.len());
+            connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+            all.push(read_message(&mut answers, true).unwrap().unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn answers_one_after_the_other_on_one_connection() {
+        let server = ModelServer::start(Duration::ZERO).unwrap();
+        let body = r#"{"messages":[{"role":"user","content":"A123"}]}"#;
+        let stream = r#"{"stream":true,"messages":[]}"#;
+        let chat = "/v1/chat/completions?x=1";
+        let answers =
+            ask(&server, &[("/v1/models", ""), (chat, "{"), (chat, body), (chat, stream), (chat, body)]);
+        let statuses: Vec<&str> = answers.iter().map(|a| a.word(1)).collect();
+        assert_eq!(statuses, ["404", "400", "200", "200", "200"]);
+        assert_eq!(answers[2], answers[4]);
+        assert!(answers[3].body.ends_with(b"data: [DONE]\n\n"));
+        assert_eq!(server.answered(), 5);
+    }
+
+    #[test]
+    fn a_dropped_server_is_gone() {
+        let server = ModelServer::start(Duration::ZERO).unwrap();
+        let address = server.address;
+        drop(server);
+        for _ in 0..200 {
+            if TcpStream::connect(address).is_err() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{address} still answers");
+    }
+}
