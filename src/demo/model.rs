@@ -49,10 +49,9 @@ pub fn reply(request: &Value) -> Reply {
     }
     let days = |value: &Value, field: &str| value.get(field).and_then(Value::as_f64);
     if let (Some(window), Some(since)) = (days(&policy, "window_days"), days(&lookup, "days_since_delivery"))
+        && since > window
     {
-        if since > window {
-            return Reply::Says(format!("I am sorry: order {order} is past the {window} days for a refund."));
-        }
+        return Reply::Says(format!("I am sorry: order {order} is past the {window} days for a refund."));
     }
     let Some(fraud) = result_of(messages, "check_fraud") else {
         return call(vec![("check_fraud", json!({"order_id": order, "amount": amount}))]);
@@ -116,8 +115,8 @@ fn order_number(messages: &[Value]) -> Option<String> {
         !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
     };
     let said: Vec<String> = messages.iter().filter(|m| is_role(m, "user")).map(text_of).collect();
-    let words = said.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
-    words.filter(is_order).next_back().map(str::to_string)
+    let mut words = said.iter().flat_map(|text| text.split(|c: char| !c.is_ascii_alphanumeric()));
+    words.rfind(is_order).map(str::to_string)
 }
 
 /// The latest result of a tool, found by the id of the call that asked for it.

@@ -18,7 +18,7 @@ pub struct ModelServer {
 
 struct Shared {
     latency: Duration,
-    answered: AtomicU32,
+    asked: AtomicU32,
     stopping: AtomicBool,
 }
 
@@ -30,8 +30,7 @@ impl ModelServer {
     pub fn start(latency: Duration) -> io::Result<ModelServer> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { latency, answered: AtomicU32::new(0), stopping: AtomicBool::new(false) });
+        let shared = Arc::new(Shared { latency, asked: AtomicU32::new(0), stopping: AtomicBool::new(false) });
         let host = Arc::clone(&shared);
         thread::Builder::new().name("model".to_string()).spawn(move || host.listen(&listener))?;
         Ok(ModelServer { address, shared })
@@ -42,9 +41,9 @@ impl ModelServer {
         format!("http://{}/v1", self.address)
     }
 
-    /// How many requests it has answered.
-    pub fn answered(&self) -> u32 {
-        self.shared.answered.load(Ordering::Relaxed)
+    /// How many requests have reached it.
+    pub fn asked(&self) -> u32 {
+        self.shared.asked.load(Ordering::Relaxed)
     }
 }
 
@@ -76,8 +75,8 @@ impl Shared {
         let mut out = connection.try_clone()?;
         let mut requests = BufReader::new(connection);
         while let Some(request) = read_message(&mut requests, false)? {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             self.answer(&request, &mut out)?;
-            self.answered.fetch_add(1, Ordering::Relaxed);
             if request.header("connection").is_some_and(|v| v.eq_ignore_ascii_case("close")) {
                 break;
             }
@@ -158,7 +157,7 @@ mod tests {
         assert_eq!(statuses, ["404", "400", "200", "200", "200"]);
         assert_eq!(answers[2], answers[4]);
         assert!(answers[3].body.ends_with(b"data: [DONE]\n\n"));
-        assert_eq!(server.answered(), 5);
+        assert_eq!(server.asked(), 5);
     }
 
     #[test]
