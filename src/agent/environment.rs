@@ -1,0 +1,231 @@
+//! What the agent's environment is told, and what of it a manifest keeps. Pure: the caller reads the real one.
+
+mod kept;
+
+pub use kept::kept;
+
+use super::base_url::{BaseUrl, UpstreamOverride};
+use super::providers::{PROVIDERS, Provider, is_base_url_variable};
+use crate::exchange::Upstream;
+use std::collections::BTreeMap;
+
+/// The key that clients get on a replay when there is none: SDKs insist on one.
+pub const DUMMY_KEY: &str = "sk-retake-replay-needs-no-key";
+
+/// Where traffic goes for which there is no address today. The name never resolves (RFC 2606).
+const NOWHERE: &str = "https://address-not-set.invalid";
+
+/// What a plan is made from.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Surroundings<'a> {
+    /// The environment that retake itself was started with.
+    pub caller: &'a [(String, String)],
+    /// The proxy: `http://127.0.0.1:PORT`.
+    pub proxy: &'a str,
+    /// `--upstream`, the last one for a provider wins.
+    pub overrides: &'a [UpstreamOverride],
+    /// The recorded environment (`Manifest::environment`) on a replay or fork: paths and provider names are those of
+    /// the recording, so that requests look as they did; addresses are today's, so that a recording made by somebody
+    /// else never decides where today's key is sent.
+    pub recorded: Option<&'a BTreeMap<String, String>>,
+    /// Also give the agent the recorded variables themselves (a replay of the recorded command).
+    pub restore: bool,
+    /// Give the agent a dummy key for each provider that has none.
+    pub dummy_keys: bool,
+    /// The run's id, for `RETAKE_RUN`.
+    pub run: Option<&'a str>,
+}
+
+/// What the agent is told, and where its requests go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AgentEnvironment {
+    /// Variables to set over the inherited ones.
+    pub set: BTreeMap<String, String>,
+    /// Variables to take away.
+    pub unset: Vec<String>,
+    /// The routes of the proxy.
+    pub upstreams: Vec<Upstream>,
+    /// Base URLs that differ from the providers' own, to be kept in the manifest beside [`kept()`]; without userinfo.
+    pub base_urls: BTreeMap<String, String>,
+    /// Providers that go elsewhere today than in the recording, for a fork to say so.
+    pub moved: Vec<Moved>,
+    /// Variables that were left alone because they hold no address: name and value's fault. Their traffic is not seen.
+    pub left_alone: Vec<(String, String)>,
+}
+
+/// A provider whose address today is not the recorded one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// Prefix on the proxy.
+    pub provider: String,
+    /// Origin in the recording.
+    pub recorded: String,
+    /// Origin today.
+    pub today: String,
+}
+
+/// The base URLs of one provider, one for each of its variables.
+struct Family {
+    urls: Vec<BaseUrl>,
+    /// True where the caller or an override said so, rather than the provider's own address.
+    chosen: bool,
+}
+
+/// Decides what the agent is told.
+pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
+    let mut told = AgentEnvironment::default();
+    let caller: BTreeMap<&str, &str> = around.caller.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    if let (true, Some(recorded)) = (around.restore, around.recorded) {
+        let own =
+            |name: &str| is_base_url_variable(name) || is_proxy_variable(name) || name.starts_with("RETAKE_");
+        told.set.extend(recorded.iter().filter(|(k, _)| !own(k)).map(|(k, v)| (k.clone(), v.clone())));
+    }
+    for provider in PROVIDERS {
+        route(provider, around, &caller, &mut told);
+        let has_key = provider.keys.iter().any(|k| caller.get(k).is_some_and(|v| !v.trim().is_empty()));
+        if let (true, false, Some(first)) = (around.dummy_keys, has_key, provider.keys.first()) {
+            told.set.insert(first.to_string(), DUMMY_KEY.to_string());
+        }
+    }
+    bypass_proxies(&caller, &mut told);
+    told.set.insert("RETAKE_PROXY".to_string(), around.proxy.to_string());
+    match around.run {
+        Some(run) => drop(told.set.insert("RETAKE_RUN".to_string(), run.to_string())),
+        None => told.unset.push("RETAKE_RUN".to_string()),
+    }
+    told
+}
+
+/// Routes one provider: its variables lead to the proxy, one prefix for each address behind them.
+fn route(
+    provider: &Provider,
+    around: &Surroundings<'_>,
+    caller: &BTreeMap<&str, &str>,
+    told: &mut AgentEnvironment,
+) {
+    let wanted = pick_override(provider, around.overrides);
+    let mut bad = Vec::new();
+    let today = family(provider, |name| caller.get(name).copied(), wanted, &mut bad);
+    let then = around.recorded.and_then(|recorded| {
+        family(provider, |name| recorded.get(name).map(String::as_str), None, &mut Vec::new())
+    });
+    let Some(shape) = then.as_ref().or(today.as_ref()) else {
+        told.left_alone.extend(bad);
+        return;
+    };
+    let chosen = today.as_ref().is_some_and(|f| f.chosen) || then.as_ref().is_some_and(|f| f.chosen);
+    let mut prefixes: Vec<(&str, String)> = Vec::new();
+    for (i, (variable, url)) in provider.base_urls.iter().zip(&shape.urls).enumerate() {
+        if bad.iter().any(|(name, _)| name == variable.name) {
+            continue;
+        }
+        let now = today.as_ref().and_then(|f| f.urls.get(i));
+        let origin = now.map_or(NOWHERE, |u| u.origin.as_str());
+        let known = prefixes.iter().find(|(o, _)| *o == url.origin).map(|(_, name)| name.clone());
+        let prefix = known.unwrap_or_else(|| {
+            let name = match prefixes.len() {
+                0 => provider.name.to_string(),
+                n => format!("{}-{}", provider.name, n + 1),
+            };
+            prefixes.push((&url.origin, name.clone()));
+            told.upstreams.push(Upstream { provider: name.clone(), origin: origin.to_string() });
+            if around.recorded.is_some() && origin != url.origin {
+                let (recorded, today) = (url.origin.clone(), origin.to_string());
+                told.moved.push(Moved { provider: name.clone(), recorded, today });
+            }
+            name
+        });
+        let led = BaseUrl { userinfo: now.and_then(|u| u.userinfo.clone()), ..url.clone() };
+        told.set.insert(variable.name.to_string(), led.through(around.proxy, &prefix));
+        if chosen {
+            let shown = BaseUrl { origin: origin.to_string(), userinfo: None, path: url.path.clone() };
+            told.base_urls.insert(variable.name.to_string(), shown.bare());
+        }
+    }
+    told.left_alone.extend(bad);
+}
+
+/// The override for a provider: the last that names it, else the last that names none.
+fn pick_override<'a>(provider: &Provider, overrides: &'a [UpstreamOverride]) -> Option<&'a UpstreamOverride> {
+    let named = overrides.iter().rev().find(|o| o.provider.as_deref() == Some(provider.name));
+    named.or_else(|| overrides.iter().rev().find(|o| o.provider.is_none()))
+}
+
+/// The base URLs of a provider's variables. One that is not set follows the first that is, as clients of either kind
+/// are meant to reach the same server. None when nobody says where the provider is.
+fn family<'a>(
+    provider: &Provider,
+    value: impl Fn(&str) -> Option<&'a str>,
+    wanted: Option<&UpstreamOverride>,
+    bad: &mut Vec<(String, String)>,
+) -> Option<Family> {
+    let all_for = |base: &BaseUrl, own: &str| {
+        provider.base_urls.iter().map(|v| base.for_path(own, v.path)).collect::<Vec<BaseUrl>>()
+    };
+    if let Some(wanted) = wanted {
+        // A server given for all providers at once is written as most write it, with OpenAI's `/v1`.
+        let own = match wanted.provider {
+            Some(_) => provider.base_urls.first().map_or("", |v| v.path),
+            None => "/v1",
+        };
+        // Where there is no such provider by default, a server for all of them does not create it.
+        if wanted.provider.is_some() || provider.origin.is_some() {
+            return Some(Family { urls: all_for(&wanted.base, own), chosen: true });
+        }
+    }
+    let mut set: Vec<Option<BaseUrl>> = Vec::new();
+    let mut first: Option<(BaseUrl, &str)> = None;
+    for variable in provider.base_urls {
+        let text = value(variable.name).filter(|text| !text.trim().is_empty());
+        let url = text.and_then(|text| match BaseUrl::parse(text) {
+            Ok(url) => Some(url),
+            Err(error) => {
+                bad.push((variable.name.to_string(), error.to_string()));
+                None
+            }
+        });
+        if let (Some(url), None) = (&url, &first) {
+            first = Some((url.clone(), variable.path));
+        }
+        set.push(url);
+    }
+    let chosen = first.is_some();
+    let (base, own) = match (first, provider.origin) {
+        (Some(first), _) => first,
+        (None, Some(origin)) => {
+            (BaseUrl { origin: origin.to_string(), userinfo: None, path: String::new() }, "")
+        }
+        (None, None) => return None,
+    };
+    let urls =
+        all_for(&base, own).into_iter().zip(set).map(|(inherited, own)| own.unwrap_or(inherited)).collect();
+    Some(Family { urls, chosen })
+}
+
+/// Variables that send traffic through somebody else's proxy.
+fn is_proxy_variable(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    name.ends_with("_proxy") && name != "retake_proxy"
+}
+
+/// Loopback goes past the caller's own proxy. No client exempts it by itself. Without any proxy variable nothing is
+/// set: a lone `NO_PROXY` makes some clients ignore the system's proxy settings.
+fn bypass_proxies(caller: &BTreeMap<&str, &str>, told: &mut AgentEnvironment) {
+    if !caller.iter().any(|(name, value)| is_proxy_variable(name) && !value.is_empty()) {
+        return;
+    }
+    let text = |name: &str| caller.get(name).copied().filter(|v| !v.trim().is_empty());
+    for (name, other) in [("NO_PROXY", "no_proxy"), ("no_proxy", "NO_PROXY")] {
+        let mut list = text(name).or(text(other)).unwrap_or_default().trim().to_string();
+        for host in ["127.0.0.1", "localhost"] {
+            if list != "*" && !list.split(',').any(|h| h.trim() == host) {
+                let comma = if list.is_empty() { "" } else { "," };
+                list = format!("{}{comma}{host}", list.trim_end_matches(','));
+            }
+        }
+        told.set.insert(name.to_string(), list);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,175 @@
+use super::*;
+use proptest::prelude::*;
+
+const PROXY: &str = "http://127.0.0.1:9";
+
+fn vars(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+}
+
+fn told(caller: &[(&str, &str)]) -> AgentEnvironment {
+    plan(&Surroundings { caller: &vars(caller), proxy: PROXY, ..Default::default() })
+}
+
+fn origin<'a>(told: &'a AgentEnvironment, provider: &str) -> Option<&'a str> {
+    told.upstreams.iter().find(|u| u.provider == provider).map(|u| u.origin.as_str())
+}
+
+#[test]
+fn an_empty_environment_goes_to_the_providers_through_the_proxy() {
+    let told = told(&[]);
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/v1");
+    assert_eq!(told.set["OPENAI_API_BASE"], "http://127.0.0.1:9/openai/v1");
+    assert_eq!(told.set["ANTHROPIC_BASE_URL"], "http://127.0.0.1:9/anthropic");
+    assert_eq!(told.set["GOOGLE_GEMINI_BASE_URL"], "http://127.0.0.1:9/gemini");
+    assert_eq!(told.set["GEMINI_API_BASE"], "http://127.0.0.1:9/gemini/v1beta");
+    assert_eq!(told.set["RETAKE_PROXY"], PROXY);
+    assert_eq!(told.unset, ["RETAKE_RUN"]);
+    assert_eq!(origin(&told, "openai"), Some("https://api.openai.com"));
+    assert_eq!(origin(&told, "anthropic"), Some("https://api.anthropic.com"));
+    assert_eq!(origin(&told, "azure"), None);
+    assert!(!told.set.contains_key("NO_PROXY") && !told.set.contains_key("OPENAI_API_KEY"));
+    assert!(told.base_urls.is_empty() && told.moved.is_empty());
+}
+
+#[test]
+fn the_callers_own_base_url_is_the_upstream_and_keeps_its_path() {
+    let told =
+        told(&[("OPENAI_BASE_URL", "http://host:4133/custom/v1"), ("ANTHROPIC_BASE_URL", "https://a/v1")]);
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/custom/v1");
+    assert_eq!(told.set["OPENAI_API_BASE"], "http://127.0.0.1:9/openai/custom/v1");
+    assert_eq!(told.set["ANTHROPIC_BASE_URL"], "http://127.0.0.1:9/anthropic/v1");
+    assert_eq!(origin(&told, "openai"), Some("http://host:4133"));
+    assert_eq!(told.base_urls["OPENAI_BASE_URL"], "http://host:4133/custom/v1");
+}
+
+#[test]
+fn two_addresses_of_one_provider_get_two_prefixes() {
+    let told = told(&[("OPENAI_BASE_URL", "http://a/v1"), ("OPENAI_API_BASE", "http://b/v1")]);
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/v1");
+    assert_eq!(told.set["OPENAI_API_BASE"], "http://127.0.0.1:9/openai-2/v1");
+    assert_eq!((origin(&told, "openai"), origin(&told, "openai-2")), (Some("http://a"), Some("http://b")));
+}
+
+#[test]
+fn a_password_in_the_address_stays_with_the_client() {
+    let told = told(&[("OPENAI_BASE_URL", "http://me:hunter2@h/v1")]);
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://me:hunter2@127.0.0.1:9/openai/v1");
+    assert_eq!(origin(&told, "openai"), Some("http://h"));
+    assert_eq!(told.base_urls["OPENAI_BASE_URL"], "http://h/v1");
+}
+
+#[test]
+fn what_is_no_address_is_left_alone_and_told() {
+    let told = told(&[
+        ("OPENAI_BASE_URL", "llama.local:80"),
+        ("AZURE_OPENAI_ENDPOINT", "x"),
+        ("MISTRAL_API_BASE", " "),
+    ]);
+    assert!(!told.set.contains_key("OPENAI_BASE_URL"));
+    assert_eq!(told.set["OPENAI_API_BASE"], "http://127.0.0.1:9/openai/v1");
+    assert_eq!(told.set["MISTRAL_API_BASE"], "http://127.0.0.1:9/mistral/v1");
+    let names: Vec<&str> = told.left_alone.iter().map(|(n, _)| n.as_str()).collect();
+    assert_eq!(names, ["OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"]);
+}
+
+#[test]
+fn a_provider_without_an_address_of_its_own_is_routed_when_set() {
+    let told = told(&[("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")]);
+    assert_eq!(told.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure/");
+    assert_eq!(origin(&told, "azure"), Some("https://me.openai.azure.com"));
+}
+
+#[test]
+fn overrides_replace_addresses() {
+    let caller = vars(&[("OPENAI_BASE_URL", "http://host/custom/v1")]);
+    let of = |flags: &[&str]| {
+        let overrides: Vec<_> = flags.iter().map(|f| UpstreamOverride::parse(f).unwrap()).collect();
+        plan(&Surroundings { caller: &caller, proxy: PROXY, overrides: &overrides, ..Default::default() })
+    };
+    let all = of(&["http://test:1/v1"]);
+    assert_eq!(all.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/v1");
+    assert_eq!(all.set["ANTHROPIC_BASE_URL"], "http://127.0.0.1:9/anthropic");
+    assert_eq!(all.set["GEMINI_API_BASE"], "http://127.0.0.1:9/gemini/v1beta");
+    assert_eq!(all.set["GROQ_API_BASE"], "http://127.0.0.1:9/groq/openai/v1");
+    assert!(all.upstreams.iter().all(|u| u.origin == "http://test:1"));
+    assert_eq!(origin(&all, "azure"), None);
+    assert_eq!(of(&["http://test:1"]), all);
+
+    let one = of(&["http://a", "openai=http://b/x/v1", "http://c"]);
+    assert_eq!(one.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/x/v1");
+    assert_eq!((origin(&one, "openai"), origin(&one, "anthropic")), (Some("http://b"), Some("http://c")));
+}
+
+#[test]
+fn loopback_goes_past_the_callers_proxy() {
+    let upper = told(&[("HTTPS_PROXY", "http://p"), ("NO_PROXY", "corp,localhost")]);
+    assert_eq!(upper.set["NO_PROXY"], "corp,localhost,127.0.0.1");
+    assert_eq!(upper.set["no_proxy"], "corp,localhost,127.0.0.1");
+    let lower = told(&[("http_proxy", "http://p")]);
+    assert_eq!(lower.set["NO_PROXY"], "127.0.0.1,localhost");
+    let star = told(&[("no_proxy", "*")]);
+    assert_eq!((star.set["no_proxy"].as_str(), star.set["NO_PROXY"].as_str()), ("*", "*"));
+}
+
+#[test]
+fn dummy_keys_only_where_there_is_none() {
+    let caller = vars(&[("ANTHROPIC_AUTH_TOKEN", "real"), ("OPENAI_API_KEY", "")]);
+    let told = plan(&Surroundings { caller: &caller, proxy: PROXY, dummy_keys: true, ..Default::default() });
+    assert_eq!(told.set["OPENAI_API_KEY"], DUMMY_KEY);
+    assert_eq!(told.set["GEMINI_API_KEY"], DUMMY_KEY);
+    assert!(!told.set.contains_key("ANTHROPIC_API_KEY") && !told.set.contains_key("GOOGLE_API_KEY"));
+}
+
+#[test]
+fn a_replay_has_the_recorded_paths_and_never_the_recorded_address() {
+    let recorded: BTreeMap<String, String> = vars(&[
+        ("OPENAI_BASE_URL", "http://gateway.example/custom/v1"),
+        ("AZURE_OPENAI_ENDPOINT", "https://me.azure.example"),
+        ("AGENT_MODE", "cautious"),
+        ("RETAKE_RUN", "old.1"),
+    ])
+    .into_iter()
+    .collect();
+    let told = plan(&Surroundings {
+        proxy: PROXY,
+        recorded: Some(&recorded),
+        restore: true,
+        run: Some("refund.2"),
+        ..Default::default()
+    });
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/custom/v1");
+    assert_eq!(origin(&told, "openai"), Some("https://api.openai.com"));
+    assert_eq!(told.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure");
+    assert_eq!(origin(&told, "azure"), Some(NOWHERE));
+    assert_eq!((told.set["AGENT_MODE"].as_str(), told.set["RETAKE_RUN"].as_str()), ("cautious", "refund.2"));
+    assert_eq!(told.moved[0].recorded, "http://gateway.example");
+    assert_eq!(told.moved[0].today, "https://api.openai.com");
+}
+
+#[test]
+fn what_was_kept_plans_the_same_routes_again() {
+    let caller = vars(&[("OPENAI_BASE_URL", "http://a/x/v1"), ("OPENAI_API_BASE", "http://b/v1")]);
+    let first = plan(&Surroundings { caller: &caller, proxy: PROXY, ..Default::default() });
+    let again = plan(&Surroundings {
+        caller: &caller,
+        proxy: PROXY,
+        recorded: Some(&first.base_urls),
+        ..Default::default()
+    });
+    assert_eq!((&again.set, &again.upstreams), (&first.set, &first.upstreams));
+    assert!(again.moved.is_empty());
+}
+
+proptest! {
+    #[test]
+    fn every_variable_leads_to_a_route(openai in "(http://[ab]{1,3}(/[a-z]{0,3})?)?", base in "(http://[ab]{1,3})?") {
+        let told = told(&[("OPENAI_BASE_URL", &openai), ("OPENAI_API_BASE", &base)]);
+        for name in PROVIDERS.iter().flat_map(|p| p.base_urls).map(|v| v.name) {
+            if let Some(url) = told.set.get(name) {
+                let prefix = url.strip_prefix("http://127.0.0.1:9/").unwrap().split('/').next().unwrap();
+                prop_assert_eq!(told.upstreams.iter().filter(|u| u.provider == prefix).count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The table of providers: which variables their SDKs read, and where they go when nobody set one.
+
+/// A variable that holds a base URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseUrlVariable {
+    /// Its name: `OPENAI_BASE_URL`.
+    pub name: &'static str,
+    /// The path that clients reading it expect in it: `/v1`, or nothing.
+    pub path: &'static str,
+}
+
+/// One provider: its name in the proxy's path and the variables its clients read.
+#[derive(Debug, Clone, Copy)]
+pub struct Provider {
+    /// Path prefix on the proxy: `openai`.
+    pub name: &'static str,
+    /// Where its clients go when no variable is set; none: there is no such place, and the provider is routed only
+    /// when the caller set one of its variables.
+    pub origin: Option<&'static str>,
+    /// Base-URL variables, the one that most clients read first.
+    pub base_urls: &'static [BaseUrlVariable],
+    /// Key variables; a client is content with any one of them. The first gets the dummy key.
+    pub keys: &'static [&'static str],
+}
+
+const fn url(name: &'static str, path: &'static str) -> BaseUrlVariable {
+    BaseUrlVariable { name, path }
+}
+
+/// Every provider that can be reached through a variable.
+///
+/// The paths are those of the clients, and differ inside one provider: LiteLLM posts to `{GEMINI_API_BASE}/models/…`,
+/// Google's own SDK to `{GOOGLE_GEMINI_BASE_URL}/v1beta/models/…`.
+pub const PROVIDERS: &[Provider] = &[
+    Provider {
+        name: "openai",
+        origin: Some("https://api.openai.com"),
+        base_urls: &[url("OPENAI_BASE_URL", "/v1"), url("OPENAI_API_BASE", "/v1")],
+        keys: &["OPENAI_API_KEY"],
+    },
+    Provider {
+        name: "anthropic",
+        origin: Some("https://api.anthropic.com"),
+        base_urls: &[url("ANTHROPIC_BASE_URL", ""), url("ANTHROPIC_API_BASE", "")],
+        keys: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
+    },
+    Provider {
+        name: "gemini",
+        origin: Some("https://generativelanguage.googleapis.com"),
+        base_urls: &[url("GOOGLE_GEMINI_BASE_URL", ""), url("GEMINI_API_BASE", "/v1beta")],
+        keys: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+    },
+    Provider {
+        name: "groq",
+        origin: Some("https://api.groq.com"),
+        base_urls: &[url("GROQ_BASE_URL", ""), url("GROQ_API_BASE", "/openai/v1")],
+        keys: &["GROQ_API_KEY"],
+    },
+    Provider {
+        name: "mistral",
+        origin: Some("https://api.mistral.ai"),
+        base_urls: &[url("MISTRAL_API_BASE", "/v1")],
+        keys: &["MISTRAL_API_KEY"],
+    },
+    Provider {
+        name: "openrouter",
+        origin: Some("https://openrouter.ai"),
+        base_urls: &[url("OPENROUTER_API_BASE", "/api/v1")],
+        keys: &["OPENROUTER_API_KEY"],
+    },
+    Provider {
+        name: "azure",
+        origin: None,
+        base_urls: &[url("AZURE_OPENAI_ENDPOINT", ""), url("AZURE_API_BASE", "")],
+        keys: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+    },
+];
+
+/// True for a variable that [`super::environment::plan`] sets itself.
+pub fn is_base_url_variable(name: &str) -> bool {
+    PROVIDERS.iter().flat_map(|p| p.base_urls).any(|v| v.name == name)
+}
