@@ -157,7 +157,7 @@ impl<R: Recording> Matcher<R> {
                 differences.push(lengths(&there, &live.readings));
             }
             for (a, b) in there.iter().zip(&live.readings) {
-                differences.extend(unifier.reading(a, b, &mut |_, _, difference| Err(difference)).err());
+                differences.extend(unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err());
             }
             if self.recording.path(lane, 0).is_ok_and(|path| path != live.ask.path) {
                 let path = self.recording.path(lane, 0).unwrap_or_default();

@@ -158,7 +158,7 @@ impl<R: Recording> Matcher<R> {
                 && there
                     .iter()
                     .zip(&live.readings)
-                    .all(|(a, b)| unifier.reading(a, b, &mut |_, _, difference| Err(difference)).is_ok());
+                    .all(|(a, b)| unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok());
             if equal {
                 fits.push(fit(lane, unifier.bound, likeness::reading_keys(&there).into()));
             }

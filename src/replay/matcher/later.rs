@@ -8,7 +8,8 @@ use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::dialect::conversation::Block;
 use crate::run::CallSite;
 use crate::run::likeness::{self, Key};
-use crate::run::reading::{Piece, readings};
+use crate::run::reading::{Piece, Reading, readings};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// What a pin costs when places are compared; a renamed value costs one.
@@ -125,6 +126,8 @@ impl<R: Recording> Matcher<R> {
             return Err(near("the history is of another length", Some(explain::lengths(&there, &live.readings))));
         }
         let last = live.last.unwrap_or_default();
+        let calls: Vec<(&str, &Value)> = there.get(last).map(calls_of).unwrap_or_default();
+        let alike = |a: usize, b: usize| calls.get(a).is_some_and(|call| calls.get(b) == Some(call));
         let mut pins: Vec<Carried> = Vec::new();
         let mut refusal: Option<&str> = None;
         for (i, (a, b)) in there.iter().zip(&live.readings).enumerate() {
@@ -135,7 +138,7 @@ impl<R: Recording> Matcher<R> {
                 continue;
             }
             let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
-                let Some(call) = x.answers.filter(|_| x.answers == y.answers) else { return Err(difference) };
+                let Some(call) = x.answers.filter(|_| y.answers.is_some()) else { return Err(difference) };
                 let site = if i > last {
                     CallSite { lane, turn: thread.answered_turn, call: call as u32 }
                 } else {
@@ -154,11 +157,11 @@ impl<R: Recording> Matcher<R> {
                 }
                 Ok(())
             };
-            let unified = unifier.reading(a, b, &mut pin);
+            let unified = unifier.reading(a, b, if i > last { &alike } else { &|_, _| false }, &mut pin);
             unified.map_err(|d| near(refusal.unwrap_or("a message differs"), Some(d)))?;
         }
         let renamed = unifier.bound.pairs().len().saturating_sub(known);
-        let cost = pins.len() * PIN_COST + renamed;
+        let cost = pins.len() * PIN_COST + unifier.swapped + renamed;
         Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: keys })
     }
 
@@ -215,6 +218,15 @@ impl<R: Recording> Matcher<R> {
         }
         pins
     }
+}
+
+/// The calls in an assistant's reading: tool and arguments.
+fn calls_of<'a>(reading: &Reading<'a>) -> Vec<(&'a str, &'a Value)> {
+    let call = |p: &Piece<'a>| match p.block {
+        Block::ToolCall { name, args, .. } => Some((name.as_str(), args)),
+        _ => None,
+    };
+    reading.pieces.iter().filter_map(call).collect()
 }
 
 fn narrow(found: &mut Vec<(usize, &super::Thread)>, keep: impl Fn(&super::Thread) -> bool) {

@@ -57,6 +57,8 @@ pub struct Unifier<'a> {
     below: &'a Bindings,
     /// What this comparison bound.
     pub bound: Bindings,
+    /// How many results of identical calls stood in each other's place.
+    pub swapped: usize,
 }
 
 type Unified = Result<(), Difference>;
@@ -68,7 +70,7 @@ fn differ(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<
 impl<'a> Unifier<'a> {
     /// A comparison on top of what is bound already.
     pub fn new(stand_ins: &'a StandIns, below: &'a Bindings, bound: Bindings) -> Unifier<'a> {
-        Unifier { stand_ins, below, bound }
+        Unifier { stand_ins, below, bound, swapped: 0 }
     }
 
     /// True when the texts are equal up to holes.
@@ -200,11 +202,13 @@ impl<'a> Unifier<'a> {
         recorded.iter().zip(live).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
     }
 
-    /// One reading. A result that differs is handed to `pin`, which may take the difference upon itself.
+    /// One reading. Results of calls that are `alike` (same tool, same arguments) may stand in each other's place. A
+    /// result that differs is handed to `pin`, which may take the difference upon itself.
     pub fn reading(
         &mut self,
         recorded: &Reading<'_>,
         live: &Reading<'_>,
+        alike: &dyn Fn(usize, usize) -> bool,
         pin: &mut dyn FnMut(&Piece<'_>, &Piece<'_>, Difference) -> Unified,
     ) -> Unified {
         let first = live.pieces.first().map_or(0, |p| p.message);
@@ -218,12 +222,14 @@ impl<'a> Unifier<'a> {
         if recorded.pieces.len() != live.pieces.len() {
             return differ(format!("messages[{first}]"), outline_of(recorded), outline_of(live));
         }
-        for (a, b) in recorded.pieces.iter().zip(&live.pieces) {
+        let order = self.order(recorded, live, alike);
+        for (a, b) in recorded.pieces.iter().zip(order) {
             let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
             let path =
                 if alone { format!("messages[{}]", b.message) } else { format!("messages[{}][{}]", b.message, b.index) };
             if let (Block::ToolResult { call_id: x, .. }, Block::ToolResult { call_id: y, .. }) = (a.block, b.block)
-                && (a.answers != b.answers || (a.answers.is_none() && x != y))
+                && !paired(a, b, alike)
+                && (a.answers.is_some() || b.answers.is_some() || x != y)
             {
                 return differ(format!("{path}.result.call_id"), x.clone(), y.clone());
             }
@@ -232,6 +238,48 @@ impl<'a> Unifier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The live pieces in the order of the recorded ones: each in its own place, but for results of identical calls,
+    /// which stand where they fit.
+    fn order<'p>(
+        &mut self,
+        recorded: &Reading<'_>,
+        live: &'p Reading<'p>,
+        alike: &dyn Fn(usize, usize) -> bool,
+    ) -> Vec<&'p Piece<'p>> {
+        let pairs = recorded.pieces.iter().zip(&live.pieces);
+        let fits: Vec<bool> =
+            pairs.map(|(a, b)| paired(a, b, alike) && self.block("", a.block, b.block).is_ok()).collect();
+        let mut order: Vec<Option<usize>> = fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
+        let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
+        for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
+            let found = left.iter().position(|j| {
+                let b = &live.pieces[*j];
+                paired(a, b, alike) && a.answers != b.answers && self.block("", a.block, b.block).is_ok()
+            });
+            if let Some(at) = found {
+                order[i] = Some(left.remove(at));
+                self.swapped += 1;
+            }
+        }
+        for (i, a) in recorded.pieces.iter().enumerate() {
+            if order[i].is_none() {
+                // What fits nowhere stays in its place where that is free, else goes to the first that is alike.
+                let at = left.iter().position(|j| *j == i);
+                let at = at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j], alike))).unwrap_or(0);
+                order[i] = (at < left.len()).then(|| left.remove(at));
+            }
+        }
+        order.into_iter().flatten().map(|j| &live.pieces[j]).collect()
+    }
+}
+
+/// True when a live result can stand for a recorded one: both answer the same call, or calls that are alike.
+fn paired(recorded: &Piece<'_>, live: &Piece<'_>, alike: &dyn Fn(usize, usize) -> bool) -> bool {
+    match (recorded.answers, live.answers) {
+        (Some(a), Some(b)) => a == b || alike(a, b),
+        _ => false,
     }
 }
 
