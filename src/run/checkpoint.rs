@@ -64,9 +64,11 @@ pub fn checkpoint(outline: &Outline, step: u32) -> Option<Checkpoint> {
         }
     }
     let begun_by = children(outline);
-    let finished = |lane: &u32| {
-        let all = outline.lanes.get(*lane as usize).map_or(0, |l| l.turns.len());
-        turns.get(lane).is_some_and(|n| *n as usize >= all)
+    // A lane's share in the result of the call that began it: background work goes on after the result.
+    let finished = |lane: &u32, seen_us: u64| {
+        let all = outline.lanes.get(*lane as usize).map(|l| l.turns.as_slice()).unwrap_or_default();
+        let share = all.iter().filter(|t| t.ended_us <= seen_us).count();
+        turns.get(lane).is_some_and(|n| *n as usize >= share)
     };
     let mut usage = Usage::default();
     let mut lanes = Vec::new();
@@ -83,9 +85,9 @@ pub fn checkpoint(outline: &Outline, step: u32) -> Option<Checkpoint> {
             .enumerate()
             .map(|(call, asked)| (site(call), asked))
             .filter(|(site, asked)| {
-                asked.result.is_none()
-                    || !called.contains(site)
-                    || begun_by.get(site).is_some_and(|lanes| !lanes.iter().all(&finished))
+                let Some(result) = &asked.result else { return true };
+                let lanes = begun_by.get(site).map(Vec::as_slice).unwrap_or_default();
+                !called.contains(site) || !lanes.iter().all(|lane| finished(lane, result.seen_us))
             })
             .map(|(site, _)| site)
             .collect();
@@ -104,15 +106,34 @@ pub fn snap(outline: &Outline, step: u32) -> Option<Checkpoint> {
         StepKind::Model { lane, .. } => lane,
         StepKind::Tool { site } => site.lane,
     };
-    let sendable = |c: &Checkpoint| c.lanes.iter().any(|l| l.index == lane && l.pending.is_empty());
-    // Everything that is missing at a cut has a step of its own, so the last of these is where to look next.
-    let mut at = step;
+    let mut cut = checkpoint(outline, step)?;
+    let begun_by = children(outline);
     loop {
-        let cut = checkpoint(outline, at)?;
-        if sendable(&cut) {
+        let state = cut.lanes.iter().find(|l| l.index == lane)?;
+        // What is missing comes with a step of its own: a call, or the last turn of a lane that a call began.
+        let missing = |site: &CallSite| {
+            let result = outline.call(*site)?.result.as_ref()?;
+            let own = outline.number_of(StepKind::Tool { site: *site })?;
+            let lanes = begun_by.get(site).map(Vec::as_slice).unwrap_or_default();
+            let ends = lanes.iter().filter_map(|lane| {
+                let turns = &outline.lanes.get(*lane as usize)?.turns;
+                let share = turns.iter().filter(|t| t.ended_us <= result.seen_us).count();
+                let turn = share.checked_sub(1)? as u32;
+                outline.number_of(StepKind::Model { lane: *lane, turn })
+            });
+            Some(ends.fold(own, u32::max))
+        };
+        if state.pending.is_empty() {
             return Some(cut);
         }
-        at = at.checked_add(1)?;
+        let mut next = cut.after_step;
+        for site in &state.pending {
+            next = next.max(missing(site)?);
+        }
+        if next <= cut.after_step {
+            return None;
+        }
+        cut = checkpoint(outline, next)?;
     }
 }
 

@@ -1,9 +1,33 @@
 //! Live requests to recorded turns, by lane and turn, verified by content. Pure and synchronous.
+//!
+//! A request is placed by history: it goes on from the answer that was served to its conversation, or it is a first
+//! turn. Content verifies the place. Where several recorded lanes fit, all are kept and the request is answered while
+//! all have the same answer; what stays ambiguous is refused. See [`Matcher`].
+
+mod bindings;
+mod decision;
+mod explain;
+mod first;
+mod gate;
+mod later;
+mod serve;
+#[cfg(test)]
+mod tests;
+mod thread;
+mod unify;
+
+pub use bindings::Bindings;
+pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin};
 
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::run::likeness::{self, Key};
+use crate::run::reading::{Reading, last_assistant, readings};
 use crate::run::{CallSite, Outline};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use thread::Thread;
+use unify::StandIns;
 
 /// What the matcher reads of a recording.
 pub trait Recording {
@@ -17,76 +41,213 @@ pub trait Recording {
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String>;
 }
 
-/// A live request.
-#[derive(Debug, Clone)]
-pub struct Ask {
-    /// The caller's number for it.
-    pub id: ExchangeId,
-    pub dialect: &'static str,
-    pub path: String,
-    pub context: SpanContext,
-    pub request: ModelRequest,
+
+/// A live request, read.
+struct Live<'a> {
+    ask: &'a Ask,
+    readings: Vec<Reading<'a>>,
+    keys: Arc<[Key]>,
+    request_key: String,
+    /// Index of the last assistant reading, and the key by which its answer is known again.
+    last: Option<usize>,
+    echo: Option<String>,
 }
 
-/// How well a request fits its slot, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MatchClass {
-    Exact,
-    Renamed,
-    Pinned,
-    Masked,
-    Reordered,
-    Drift,
+impl<'a> Live<'a> {
+    fn read(ask: &'a Ask) -> Live<'a> {
+        let readings = readings(&ask.request.messages);
+        let keys = likeness::reading_keys(&readings);
+        let request_key = likeness::request_key_of(&ask.request, &keys);
+        let last = last_assistant(&readings);
+        let echo = last.and_then(|at| readings.get(at)).map(|r| likeness::hex(&likeness::reading_echo(r)));
+        Live { ask, readings, keys: keys.into(), request_key, last, echo }
+    }
 }
 
-/// A tool result that came out differently from the recorded one, for the same call.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Pin {
-    /// The call whose result it is.
-    pub site: CallSite,
-    pub tool: String,
-    /// Where it stands in the live request.
-    pub message: usize,
-    pub block: usize,
-    pub recorded: String,
-    pub live: String,
+/// Places live requests in a recording.
+///
+/// The caller asks ([`Matcher::on_request`]), says when an answer has reached the agent ([`Matcher::delivered`]) and when
+/// nothing has happened for a while ([`Matcher::idle`]); each may bring decisions, also for requests asked earlier. In a
+/// fork it also says which turns an edit touches ([`Matcher::mark_dirty`]) and what the model answered
+/// ([`Matcher::answered_live`]). The recording is read where it is needed: a first turn costs a look-up in a hash map, a
+/// later one the comparison of what is new in it.
+pub struct Matcher<R> {
+    recording: R,
+    options: Options,
+    stand_ins: StandIns,
+    /// Lanes by the key of their first request.
+    by_first: HashMap<String, Vec<u32>>,
+    /// Lanes whose first requests are equal have one class; a continuation has that of the lane it continues.
+    class: Vec<u32>,
+    members: HashMap<u32, Vec<u32>>,
+    /// Lanes begun by a call, and by a turn.
+    by_call: HashMap<CallSite, Vec<u32>>,
+    by_turn: HashMap<(u32, u32), Vec<u32>>,
+    /// Lanes whose first request holds a stand-in; found when first needed.
+    secretive: Option<Vec<u32>>,
+    /// Lanes that no conversation has taken yet.
+    free: Vec<bool>,
+    /// From which turn on a lane has been changed.
+    dirty: BTreeMap<u32, u32>,
+    threads: Vec<Thread>,
+    /// Conversations that may still be several lanes.
+    undecided: BTreeSet<usize>,
+    by_echo: HashMap<String, Vec<usize>>,
+    by_request: HashMap<String, Vec<usize>>,
+    by_id: HashMap<ExchangeId, usize>,
+    held: Vec<usize>,
+    bound: Bindings,
+    new_lanes: u32,
+    gone_live: bool,
+    counters: Counters,
 }
 
-/// What the matcher decided for a request.
-#[derive(Debug, Clone)]
-pub enum Decision {
-    /// Serve the recorded answer of this turn (attempt: index into [`crate::run::Turn::attempts`]).
-    Serve { id: ExchangeId, lane: u32, turn: u32, attempt: u32, class: MatchClass, pins: Vec<Pin> },
-    /// Only in a fork: this place of a lane has been changed, ask the model. The pins of its history are given.
-    Live { id: ExchangeId, lane: u32, turn: u32, pins: Vec<Pin> },
-    /// Nothing recorded is right.
-    Miss { id: ExchangeId, miss: Box<Miss> },
-}
+impl<R: Recording> Matcher<R> {
+    /// A matcher at the beginning of a recording.
+    ///
+    /// # Errors
+    /// A sentence when the options cannot be used.
+    pub fn new(recording: R, options: Options) -> Result<Matcher<R>, String> {
+        let stand_ins = StandIns::new(&options.secrets)?;
+        let mut matcher = Matcher {
+            stand_ins,
+            options,
+            by_first: HashMap::new(),
+            class: Vec::new(),
+            members: HashMap::new(),
+            by_call: HashMap::new(),
+            by_turn: HashMap::new(),
+            secretive: None,
+            free: Vec::new(),
+            dirty: BTreeMap::new(),
+            threads: Vec::new(),
+            undecided: BTreeSet::new(),
+            by_echo: HashMap::new(),
+            by_request: HashMap::new(),
+            by_id: HashMap::new(),
+            held: Vec::new(),
+            bound: Bindings::default(),
+            new_lanes: 0,
+            gone_live: false,
+            counters: Counters::default(),
+            recording,
+        };
+        matcher.index();
+        Ok(matcher)
+    }
 
-/// Why nothing recorded is right for a request.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Miss {
-    /// What was asked, in one line.
-    pub asked: String,
-    /// One sentence: what happened.
-    pub reason: String,
-    /// The nearest recorded turns, nearest first, and why each was refused.
-    pub nearest: Vec<Near>,
-    /// What to do next, one line each.
-    pub hints: Vec<String>,
-}
+    fn index(&mut self) {
+        let outline = self.recording.outline();
+        self.free = vec![true; outline.lanes.len()];
+        for (at, lane) in outline.lanes.iter().enumerate() {
+            let at = at as u32;
+            let key = lane.turns.first().map(|t| t.request_key.clone()).unwrap_or_default();
+            let twins = self.by_first.entry(key).or_default();
+            twins.push(at);
+            let own = twins.first().copied().unwrap_or(at);
+            let class = lane.continues.and_then(|old| self.class.get(old as usize)).copied().unwrap_or(own);
+            self.class.push(class);
+            self.members.entry(class).or_default().push(at);
+            if let Some(site) = lane.parent {
+                self.by_call.entry(site).or_default().push(at);
+                self.by_turn.entry((site.lane, site.turn)).or_default().push(at);
+            }
+        }
+    }
 
-/// A recorded turn that was refused.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Near {
-    pub lane: String,
-    pub turn: u32,
-    /// Its step number.
-    pub step: Option<u32>,
-    pub why: String,
-    /// Where they differ: `messages[3].text`, `tools[1].description`.
-    pub path: String,
-    pub recorded: String,
-    pub live: String,
+    /// A request has arrived. No decision for it means that its answer is held back until a later call brings it.
+    pub fn on_request(&mut self, ask: Ask) -> Vec<Decision> {
+        let mut out = Vec::new();
+        let live = Live::read(&ask);
+        if !self.retry(&live, &mut out) && !self.later(&live, &mut out) {
+            self.first(&live, &mut out);
+        }
+        self.open_gates(&mut out);
+        out
+    }
+
+    /// The last byte of an answer has gone to the agent.
+    pub fn delivered(&mut self, id: ExchangeId) -> Vec<Decision> {
+        if let Some(thread) = self.by_id.get(&id).and_then(|t| self.threads.get_mut(*t))
+            && thread.id == id
+        {
+            thread.delivered = true;
+        }
+        let mut out = Vec::new();
+        self.open_gates(&mut out);
+        out
+    }
+
+    /// From this turn on a lane has been changed by an edit.
+    pub fn mark_dirty(&mut self, lane: u32, turn: u32) {
+        let first = self.dirty.entry(lane).or_insert(turn);
+        *first = turn.min(*first);
+    }
+
+    /// What the model answered live, or what an edit made of a recorded answer: the conversation goes on from it, and
+    /// nothing recorded follows.
+    pub fn answered_live(&mut self, id: ExchangeId, answer: &ModelAnswer) {
+        if let Some(at) = self.by_id.get(&id).copied() {
+            self.answered(at, answer, true);
+        }
+    }
+
+    /// A recorded answer went out with other values in its holes (a stand-in replaced by today's secret): the
+    /// conversation is known again by what was really served.
+    pub fn served_as(&mut self, id: ExchangeId, answer: &ModelAnswer) {
+        if let Some(at) = self.by_id.get(&id).copied() {
+            self.answered(at, answer, false);
+        }
+    }
+
+    /// Recorded stand-ins and the live texts in their place.
+    pub fn bindings(&self) -> &BTreeMap<String, String> {
+        self.bound.pairs()
+    }
+
+    /// What happened so far.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The recording.
+    pub fn recording(&self) -> &R {
+        &self.recording
+    }
+
+    /// Recorded turns that no request has reached, by lane.
+    pub fn unasked(&self) -> Vec<(u32, u32)> {
+        let mut asked: HashMap<u32, u32> = HashMap::new();
+        for thread in &self.threads {
+            let turns = asked.entry(thread.lane).or_default();
+            *turns = (*turns).max(thread.turn.saturating_add(1));
+        }
+        let lanes = self.recording.outline().lanes.iter().enumerate();
+        lanes
+            .flat_map(|(lane, l)| {
+                let first = asked.get(&(lane as u32)).copied().unwrap_or_default();
+                (first..l.turns.len() as u32).map(move |turn| (lane as u32, turn))
+            })
+            .collect()
+    }
+
+    /// True when a turn of a lane comes after an edit.
+    fn is_dirty(&self, lane: u32, turn: u32) -> bool {
+        self.dirty.get(&lane).is_some_and(|first| *first <= turn)
+    }
+
+    /// True when a fork has anything that differs from the recording.
+    fn is_changed(&self) -> bool {
+        self.options.live_on_drift && (self.gone_live || !self.dirty.is_empty())
+    }
+
+    /// Lanes of a class other than this one.
+    fn twins(&self, lane: u32) -> impl Iterator<Item = u32> + '_ {
+        let class = self.class.get(lane as usize);
+        class.and_then(|c| self.members.get(c)).into_iter().flatten().copied().filter(move |m| *m != lane)
+    }
+
+    fn is_free(&self, lane: u32) -> bool {
+        self.free.get(lane as usize).copied().unwrap_or(false)
+    }
 }

@@ -1,0 +1,177 @@
+//! Why nothing recorded is right, in words.
+
+use super::decision::{Miss, Near};
+use super::unify::{Difference, Unifier};
+use super::{Live, Matcher, Recording, bindings::Bindings};
+use crate::dialect::conversation::{Block, Role};
+use crate::run::reading::{Reading, readings};
+use crate::run::{Outline, StepKind};
+
+/// How many near turns a miss names, and among how many lanes they are looked for.
+const NEAREST: usize = 3;
+const LOOKED_AT: usize = 200;
+/// Characters shown of a difference: before the part that differs, and in all.
+const BEFORE: usize = 40;
+const SHOWN: usize = 200;
+
+const PASTE: &str = "run the agent as it was recorded, or record again with `retake run`";
+const EDITED: &str = "to try the change against the model, fork: `retake fork RUN --at STEP`";
+
+/// Cuts two texts so that the part that differs is seen.
+pub(super) fn shown(recorded: &str, live: &str) -> (String, String) {
+    let equal = recorded.chars().zip(live.chars()).take_while(|(a, b)| a == b).count();
+    let skipped = equal.saturating_sub(BEFORE);
+    let window = |text: &str| {
+        let mut rest = text.chars().skip(skipped);
+        let mut part: String = rest.by_ref().take(SHOWN).collect();
+        if rest.next().is_some() {
+            part.push('…');
+        }
+        if skipped > 0 { format!("…{part}") } else { part }
+    };
+    (window(recorded), window(live))
+}
+
+/// A refused turn.
+pub(super) fn near(outline: &Outline, lane: u32, turn: u32, why: &str, difference: Option<Difference>) -> Near {
+    let Difference { path, recorded, live } =
+        difference.unwrap_or(Difference { path: String::new(), recorded: String::new(), live: String::new() });
+    let (recorded, live) = shown(&recorded, &live);
+    let key = outline.lanes.get(lane as usize).map(|l| l.key.clone()).unwrap_or_default();
+    let step = outline.turn(lane, turn).and_then(|_| outline.number_of(StepKind::Model { lane, turn }));
+    Near { lane: key, turn, step, why: why.to_string(), path, recorded, live }
+}
+
+/// A recording that cannot be read.
+pub(super) fn unreadable(what: &str) -> String {
+    format!("the recording cannot be read here: {what}")
+}
+
+/// Histories of different length.
+pub(super) fn lengths(recorded: &[Reading<'_>], live: &[Reading<'_>]) -> Difference {
+    let say = |r: &[Reading<'_>]| {
+        let last = r.last().map(|l| format!(", the last from {}", role(l.role))).unwrap_or_default();
+        format!("{} messages{last}", r.len())
+    };
+    Difference { path: "messages".into(), recorded: say(recorded), live: say(live) }
+}
+
+fn role(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+/// What was asked, in one line.
+fn asked(live: &Live<'_>) -> String {
+    let request = &live.ask.request;
+    let last = request.messages.last().map(|m| {
+        let text = m.blocks.iter().rev().find_map(|b| match b {
+            Block::Text { text } => Some(format!("{text:?}")),
+            Block::ToolResult { text, .. } => Some(format!("result {text:?}")),
+            _ => None,
+        });
+        let text: String = text.unwrap_or_default().chars().take(80).collect();
+        format!(", the last from {}: {text}", role(m.role))
+    });
+    let n = request.messages.len();
+    let messages = if n == 1 { "1 message".to_string() } else { format!("{n} messages") };
+    format!("{} for {}: {messages}{}", live.ask.path, request.model, last.unwrap_or_default())
+}
+
+fn miss(live: &Live<'_>, reason: String, mut nearest: Vec<Near>, hints: &[&str]) -> Miss {
+    nearest.truncate(NEAREST);
+    let hints = hints.iter().map(|h| h.to_string()).collect();
+    Miss { asked: asked(live), reason, nearest, hints }
+}
+
+/// The conversation is known, its next request is another one.
+pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>) -> Miss {
+    let reason = match refused.first() {
+        Some(near) if near.path.is_empty() => format!("lane {} turn {}: {}", near.lane, near.turn, near.why),
+        Some(near) => format!("the request drifted at lane {} turn {}: {} at {}", near.lane, near.turn, near.why, near.path),
+        None => "the request goes on from an answer whose lane is unknown".to_string(),
+    };
+    miss(live, reason, refused, &[PASTE, EDITED])
+}
+
+/// Several lanes begin with this request and answer it differently.
+pub(super) fn ambiguous(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
+    let names: Vec<&str> =
+        lanes.iter().filter_map(|l| outline.lanes.get(*l as usize)).map(|l| l.key.as_str()).collect();
+    let reason = format!("identical requests with different answers: {} cannot be told apart", names.join(", "));
+    let nearest = lanes.iter().map(|l| near(outline, *l, 0, "it fits as well as the others", None)).collect();
+    let hints =
+        ["send an `x-retake-lane` header, or agent ids, that tell these conversations apart, and record again"];
+    miss(live, reason, nearest, &hints)
+}
+
+/// The request begins a recorded lane, but the call that begins it has not been answered yet.
+pub(super) fn not_enabled(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
+    let nearest =
+        lanes.iter().map(|l| near(outline, *l, 0, "the call that begins it has not been answered in this replay", None));
+    let reason = "the request begins a recorded lane whose parent has not asked for it yet".to_string();
+    miss(live, reason, nearest.collect(), &[PASTE])
+}
+
+/// The recording has this request, but not as often as it is asked.
+pub(super) fn used_up(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
+    let n = lanes.len();
+    let times = if n == 1 { "once".to_string() } else { format!("{n} times") };
+    let nearest = lanes.iter().map(|l| near(outline, *l, 0, "its answer was served to an earlier request", None));
+    miss(live, format!("the recording has this request {times}, the agent asks it once more"), nearest.collect(), &[PASTE])
+}
+
+/// No recorded lane begins like this.
+pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>) -> Miss {
+    let reason = match nearest.first() {
+        Some(near) => format!("no recorded lane begins with this request; the nearest differs at {}", near.path),
+        None => "no recorded lane begins with this request".to_string(),
+    };
+    miss(live, reason, nearest, &[PASTE, EDITED])
+}
+
+impl<R: Recording> Matcher<R> {
+    /// The lanes whose first request is most like this one.
+    pub(super) fn nearest_beginnings(&self, live: &Live<'_>) -> Vec<Near> {
+        let outline = self.recording.outline();
+        let mut lanes: Vec<(usize, usize)> = outline
+            .lanes
+            .iter()
+            .enumerate()
+            .filter_map(|(at, l)| l.turns.first().map(|t| (at, t)))
+            .map(|(at, t)| ((t.messages as usize).abs_diff(live.ask.request.messages.len()), at))
+            .collect();
+        lanes.sort_unstable();
+        let mut found: Vec<(usize, usize, Near)> = Vec::new();
+        for (_, at) in lanes.into_iter().take(LOOKED_AT) {
+            let lane = at as u32;
+            let Ok(recorded) = self.recording.request(lane, 0) else { continue };
+            let there = readings(&recorded.messages);
+            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+            let mut differences: Vec<Difference> = unifier.head(&recorded, &live.ask.request).err().into_iter().collect();
+            if there.len() != live.readings.len() {
+                differences.push(lengths(&there, &live.readings));
+            }
+            for (a, b) in there.iter().zip(&live.readings) {
+                differences.extend(unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err());
+            }
+            if self.recording.path(lane, 0).is_ok_and(|path| path != live.ask.path) {
+                let path = self.recording.path(lane, 0).unwrap_or_default();
+                differences.push(Difference { path: "path".into(), recorded: path, live: live.ask.path.clone() });
+            }
+            // Among equals, the one whose texts part last.
+            let shared = |d: &Difference| d.recorded.chars().zip(d.live.chars()).take_while(|(a, b)| a == b).count();
+            let alike = differences.iter().map(shared).sum::<usize>();
+            let count = differences.len();
+            let Some(first) = differences.into_iter().next() else { continue };
+            let taken = if self.is_free(lane) { "another request" } else { "another request, and its answer was served" };
+            found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
+        }
+        found.sort_by_key(|(count, alike, _)| (*count, *alike));
+        found.into_iter().take(NEAREST).map(|(_, _, near)| near).collect()
+    }
+}

@@ -1,0 +1,240 @@
+//! Requests that begin a conversation, and those that are tried again.
+
+use super::decision::Decision;
+use super::explain;
+use super::later::Fit;
+use super::thread::Thread;
+use super::unify::Unifier;
+use super::{Live, Matcher, Recording, bindings::Bindings};
+use crate::run::likeness::{self, Key};
+use crate::run::reading::readings;
+use crate::run::{CallSite, Lane};
+use std::sync::Arc;
+
+impl<R: Recording> Matcher<R> {
+    /// Serves a retry: of an answer that did not arrive, or of an attempt that failed in the recording. False when the
+    /// request is none.
+    pub(super) fn retry(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) -> bool {
+        let declared = live.ask.context.retry_count;
+        let open = self.by_request.get(&live.request_key).into_iter().flatten().copied();
+        let mut fitting: Vec<(bool, bool, bool, bool, usize)> = open
+            .filter_map(|at| self.threads.get(at).map(|t| (at, t)))
+            .filter(|(_, t)| t.waiting.is_none())
+            .filter(|(_, t)| declared > 0 || self.retries_silently(t, live))
+            .map(|(at, t)| {
+                let other_agent = t.context.agent_id != live.ask.context.agent_id;
+                (other_agent, !t.failed, t.delivered && !t.failed, t.attempt.saturating_add(1) != declared, at)
+            })
+            .collect();
+        fitting.sort_unstable();
+        let Some(&(.., at)) = fitting.first() else { return false };
+        let Some(thread) = self.threads.get_mut(at) else { return false };
+        self.by_id.remove(&thread.id);
+        thread.id = live.ask.id;
+        thread.delivered = false;
+        let again = !thread.failed;
+        if !again {
+            thread.attempt = thread.attempt.saturating_add(1);
+        }
+        let is_live = thread.hypotheses.is_empty() || thread.live || self.is_dirty_thread(at);
+        self.by_id.insert(live.ask.id, at);
+        if again {
+            self.counters.repeats += 1;
+        } else {
+            self.counters.retries += 1;
+        }
+        if is_live {
+            self.ask_model(at, live, out);
+        } else {
+            self.reply(at, Vec::new(), out);
+        }
+        true
+    }
+
+    fn is_dirty_thread(&self, at: usize) -> bool {
+        self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn))
+    }
+
+    /// True when a conversation's last attempt failed, its client does not number retries, and the recording has
+    /// another attempt.
+    fn retries_silently(&self, thread: &Thread, live: &Live<'_>) -> bool {
+        let turn = self.recording.outline().turn(thread.lane, thread.turn);
+        let more = turn.is_some_and(|t| t.attempts.len() > thread.attempt as usize + 1);
+        thread.failed
+            && more
+            && thread.context.agent_id == live.ask.context.agent_id
+            && self.recording.context(thread.lane, thread.turn).is_ok_and(|c| c.retry_count == 0)
+    }
+
+    /// True when a lane that nobody has taken begins with exactly this request.
+    pub(super) fn begins_recorded_lane(&self, live: &Live<'_>) -> bool {
+        let twins = self.by_first.get(&live.request_key).into_iter().flatten();
+        twins.copied().any(|lane| self.is_free(lane) && self.same_path(lane, live))
+    }
+
+    fn same_path(&self, lane: u32, live: &Live<'_>) -> bool {
+        self.recording.path(lane, 0).is_ok_and(|path| path == live.ask.path)
+    }
+
+    /// Places a first turn.
+    pub(super) fn first(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) {
+        let mut fits = self.beginnings(live);
+        // A request that the recording has once can only be that one. Twins must be told apart.
+        let alike = self.by_first.get(&live.request_key).map_or(0, Vec::len);
+        let content_fits = !fits.is_empty();
+        if alike > 1 {
+            fits.retain(|f| self.is_enabled(f.lane, true));
+            if fits.is_empty() {
+                fits = self.beginnings(live);
+                fits.retain(|f| self.is_enabled(f.lane, false));
+            }
+        }
+        self.narrow_by_headers(live, &mut fits);
+        self.narrow_by_order(&mut fits);
+        if fits.is_empty() {
+            if self.is_changed() {
+                return self.begin_live(live, out);
+            }
+            let miss = self.explain_first(live, alike, content_fits);
+            return self.miss(live, miss, out);
+        }
+        if fits.len() == 1 {
+            return self.begin(live, fits, out);
+        }
+        let shapes: Vec<Option<Key>> = fits.iter().map(|f| self.shape(f.lane, 0)).collect();
+        if shapes.iter().any(|s| Some(s) != shapes.first()) {
+            let lanes: Vec<u32> = fits.iter().map(|f| f.lane).collect();
+            if !self.of_one_origin(&lanes) {
+                let miss = explain::ambiguous(live, self.recording.outline(), &lanes);
+                return self.miss(live, miss, out);
+            }
+            // Nothing tells them apart: any one will do, as long as the others are served consistently.
+            let mut chosen = shapes.iter();
+            fits.retain(|_| chosen.next() == shapes.first());
+            self.counters.symmetric += 1;
+        }
+        self.begin(live, fits, out);
+    }
+
+    /// Free lanes that begin with this request.
+    fn beginnings(&mut self, live: &Live<'_>) -> Vec<Fit> {
+        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
+        // Of roots that were asked one after the other only the first that is left can be meant: the others need not
+        // be looked at, however many there are.
+        let lanes = &self.recording.outline().lanes;
+        let mut soonest = u64::MAX;
+        let possible = |lane: &u32| {
+            let Some(open) = lanes.get(*lane as usize).filter(|_| self.is_free(*lane)) else { return false };
+            if open.parent.is_some() || open.named.is_some() {
+                return true;
+            }
+            let first = open.turns.first().is_some_and(|t| t.started_us <= soonest);
+            if first {
+                soonest = soonest.min(open.turns.last().map_or(0, |t| t.ended_us));
+            }
+            first
+        };
+        let exact: Vec<u32> = twins.filter(possible).filter(|l| self.same_path(*l, live)).collect();
+        let fit = |lane, bound: Bindings, recorded| Fit {
+            cost: bound.pairs().len(),
+            lane,
+            bound,
+            pins: Vec::new(),
+            recorded,
+        };
+        if !exact.is_empty() || self.stand_ins.is_empty() {
+            return exact.into_iter().map(|l| fit(l, Bindings::default(), Arc::clone(&live.keys))).collect();
+        }
+        let mut fits = Vec::new();
+        for lane in self.secretive_lanes() {
+            if !self.is_free(lane) || !self.same_path(lane, live) {
+                continue;
+            }
+            let Ok(recorded) = self.recording.request(lane, 0) else { continue };
+            let there = readings(&recorded.messages);
+            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+            let equal = unifier.head(&recorded, &live.ask.request).is_ok()
+                && there.len() == live.readings.len()
+                && there
+                    .iter()
+                    .zip(&live.readings)
+                    .all(|(a, b)| unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok());
+            if equal {
+                fits.push(fit(lane, unifier.bound, likeness::reading_keys(&there).into()));
+            }
+        }
+        let least = fits.iter().map(|f| f.cost).min();
+        fits.retain(|f| Some(f.cost) == least);
+        fits
+    }
+
+    /// Lanes whose first request holds a stand-in of a secret.
+    fn secretive_lanes(&mut self) -> Vec<u32> {
+        if self.secretive.is_none() {
+            let lanes = 0..self.recording.outline().lanes.len() as u32;
+            let holds = |lane: &u32| {
+                let Ok(request) = self.recording.request(*lane, 0) else { return false };
+                self.stand_ins.occur_in(&format!("{:?} {:?}", request.system, request.params))
+                    || request.tools.iter().any(|t| self.stand_ins.occur_in(&t.to_string()))
+                    || request.messages.iter().any(|m| self.stand_ins.occur_in(&format!("{:?}", m.blocks)))
+            };
+            self.secretive = Some(lanes.filter(holds).collect());
+        }
+        self.secretive.clone().unwrap_or_default()
+    }
+
+    /// True when the call that began a lane has been answered to some conversation.
+    fn is_enabled(&self, lane: u32, whole: bool) -> bool {
+        let parent = self.recording.outline().lanes.get(lane as usize).and_then(|l| l.parent);
+        parent.is_none_or(|site| self.threads.iter().any(|t| t.may_be(site.lane) && t.has_asked(site.turn, whole)))
+    }
+
+    /// Headers of the agent's own, where they say something.
+    fn narrow_by_headers(&self, live: &Live<'_>, fits: &mut Vec<Fit>) {
+        let lanes = &self.recording.outline().lanes;
+        let lane_of = |f: &Fit| lanes.get(f.lane as usize);
+        if let Some(name) = &live.ask.context.lane {
+            keep_some(fits, |f| lane_of(f).is_some_and(|l| l.named.as_ref() == Some(name)));
+        }
+        if let Some(parent) = &live.ask.context.parent_agent_id {
+            let of_parent = |site: CallSite| {
+                let voices = self.threads.iter().filter(|t| t.context.agent_id.as_ref() == Some(parent));
+                voices.into_iter().any(|t| t.may_be(site.lane))
+            };
+            keep_some(fits, |f| lane_of(f).and_then(|l| l.parent).is_some_and(of_parent));
+        }
+    }
+
+    /// Roots that were asked one after the other: only those that come first are left.
+    fn narrow_by_order(&self, fits: &mut Vec<Fit>) {
+        let lanes = &self.recording.outline().lanes;
+        let root = |f: &Fit| lanes.get(f.lane as usize).filter(|l| l.parent.is_none());
+        let ends = |l: &Lane| l.turns.last().map_or(0, |t| t.ended_us);
+        let starts = |l: &Lane| l.turns.first().map_or(0, |t| t.started_us);
+        let Some(soonest) = fits.iter().filter_map(root).map(ends).min() else { return };
+        keep_some(fits, |f| root(f).is_none_or(|l| starts(l) <= soonest));
+    }
+
+    /// What a recorded answer says, whatever its calls are named; none when it cannot be read.
+    pub(super) fn shape(&self, lane: u32, turn: u32) -> Option<Key> {
+        self.recording.answer(lane, turn).ok().map(|a| likeness::shape_key(&a))
+    }
+
+    fn explain_first(&self, live: &Live<'_>, alike: usize, content_fits: bool) -> super::Miss {
+        let outline = self.recording.outline();
+        if content_fits {
+            return explain::not_enabled(live, outline, self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice));
+        }
+        if alike > 0 {
+            return explain::used_up(live, outline, self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice));
+        }
+        let nears = self.nearest_beginnings(live);
+        explain::unknown_beginning(live, nears)
+    }
+}
+
+fn keep_some(fits: &mut Vec<Fit>, keep: impl Fn(&Fit) -> bool) {
+    if fits.iter().any(&keep) {
+        fits.retain(keep);
+    }
+}

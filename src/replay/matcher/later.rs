@@ -1,0 +1,251 @@
+//! Requests that go on from an answer that was served.
+
+use super::decision::{Decision, Near, Pin};
+use super::explain;
+use super::thread::Carried;
+use super::unify::{Difference, Unifier};
+use super::{Live, Matcher, Recording, bindings::Bindings};
+use crate::dialect::conversation::Block;
+use crate::run::CallSite;
+use crate::run::likeness::{self, Key};
+use crate::run::reading::{Piece, Reading, readings};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// What a pin costs when places are compared; a renamed value costs one.
+const PIN_COST: usize = 10;
+
+/// How a request fits a recorded turn.
+pub(super) struct Fit {
+    pub lane: u32,
+    pub cost: usize,
+    pub bound: Bindings,
+    pub pins: Vec<Carried>,
+    pub recorded: Arc<[Key]>,
+}
+
+impl<R: Recording> Matcher<R> {
+    /// Places a request that carries a served answer. False when it does not, or when it begins a recorded lane.
+    pub(super) fn later(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) -> bool {
+        let candidates = self.successors(live);
+        if candidates.is_empty() {
+            return false;
+        }
+        let mut fits: Vec<(usize, Fit)> = Vec::new();
+        let mut refused: Vec<Near> = Vec::new();
+        let mut changed: Option<usize> = None;
+        for &at in &candidates {
+            let Some(thread) = self.threads.get(at) else { continue };
+            let next = thread.turn.saturating_add(1);
+            if thread.live || self.is_dirty(thread.lane, next) {
+                changed = changed.or(Some(at));
+                continue;
+            }
+            let lanes: Vec<u32> = thread.hypotheses.iter().map(|h| h.lane).collect();
+            for lane in lanes {
+                match self.fit(at, lane, live) {
+                    Ok(fit) => fits.push((at, fit)),
+                    Err(near) => refused.push(*near),
+                }
+            }
+        }
+        let least = fits.iter().map(|(_, f)| f.cost).min();
+        // A recorded lane that begins with just this request beats a turn that only nearly fits (branches).
+        if least != Some(0) && changed.is_none() && self.begins_recorded_lane(live) {
+            return false;
+        }
+        if let Some(least) = least {
+            fits.retain(|(_, f)| f.cost == least);
+            self.go_on(live, fits, out);
+        } else if let Some(at) = changed {
+            self.go_live(at, live, out);
+        } else if let (true, Some(&at)) = (self.options.live_on_drift, candidates.first()) {
+            self.go_live(at, live, out);
+        } else {
+            let miss = explain::drift(live, refused);
+            self.miss(live, miss, out);
+        }
+        true
+    }
+
+    /// Conversations whose last answer this request sends back, likeliest first.
+    fn successors(&self, live: &Live<'_>) -> Vec<usize> {
+        let (Some(last), Some(echo)) = (live.last, &live.echo) else { return Vec::new() };
+        let context = &live.ask.context;
+        let named = |t: &super::Thread| match (&context.lane, &t.context.lane) {
+            (Some(a), Some(b)) => a == b,
+            _ => true,
+        };
+        let all = self.by_echo.get(echo).into_iter().flatten().copied();
+        let mut found: Vec<(usize, &super::Thread)> = all
+            .filter_map(|at| self.threads.get(at).map(|t| (at, t)))
+            .filter(|(_, t)| t.waiting.is_none() && named(t))
+            .filter(|(_, t)| t.echo_at == last || t.answer_calls)
+            .collect();
+        narrow(&mut found, |t| t.echo_at == last);
+        if context.agent_id.is_some() {
+            narrow(&mut found, |t| t.context.agent_id == context.agent_id);
+        }
+        narrow(&mut found, |t| t.delivered);
+        let like = |t: &super::Thread| t.seen.iter().zip(live.keys.iter()).filter(|(a, b)| a == b).count();
+        found.sort_by_key(|(at, t)| (std::cmp::Reverse(like(t)), *at));
+        found.into_iter().map(|(at, _)| at).collect()
+    }
+
+    /// Compares a request with the next recorded turn of a lane that a conversation may be.
+    fn fit(&self, at: usize, lane: u32, live: &Live<'_>) -> Result<Fit, Box<Near>> {
+        let Some((thread, hypothesis)) =
+            self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane).map(|h| (t, h)))
+        else {
+            return Err(Box::new(explain::near(self.recording.outline(), lane, 0, "it is out of the question", None)));
+        };
+        let next = thread.turn.saturating_add(1);
+        let outline = self.recording.outline();
+        let near = |why: &str, difference: Option<Difference>| {
+            Box::new(explain::near(outline, lane, next, why, difference))
+        };
+        let Some(turn) = outline.turn(lane, next) else {
+            return Err(near("the recording has no further turn of this lane: the agent goes on where it stopped", None));
+        };
+        let path = self.recording.path(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
+        if path != live.ask.path {
+            let difference = Difference { path: "path".into(), recorded: path, live: live.ask.path.clone() };
+            return Err(near("another endpoint is asked", Some(difference)));
+        }
+        if turn.request_key == live.request_key {
+            let bound = hypothesis.bound.clone();
+            return Ok(Fit { lane, cost: 0, bound, pins: Vec::new(), recorded: Arc::clone(&live.keys) });
+        }
+        let recorded = self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
+        let there = readings(&recorded.messages);
+        let keys: Arc<[Key]> = likeness::reading_keys(&there).into();
+        let mut unifier = Unifier::new(&self.stand_ins, &self.bound, hypothesis.bound.clone());
+        let known = hypothesis.bound.pairs().len();
+        unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
+        if there.len() != live.readings.len() {
+            return Err(near("the history is of another length", Some(explain::lengths(&there, &live.readings))));
+        }
+        let last = live.last.unwrap_or_default();
+        let calls: Vec<(&str, &Value)> = there.get(last).map(calls_of).unwrap_or_default();
+        let alike = |a: usize, b: usize| calls.get(a).is_some_and(|call| calls.get(b) == Some(call));
+        let mut pins: Vec<Carried> = Vec::new();
+        let mut refusal: Option<&str> = None;
+        for (i, (a, b)) in there.iter().zip(&live.readings).enumerate() {
+            let mine = live.keys.get(i);
+            let same_as_before = mine == thread.seen.get(i) && keys.get(i) == hypothesis.recorded.get(i);
+            // The answer that was served is known by its echo.
+            if mine == keys.get(i) || (same_as_before && i < thread.seen.len()) || (i == last && a.role == b.role) {
+                continue;
+            }
+            let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
+                let Some(call) = x.answers.filter(|_| y.answers.is_some()) else { return Err(difference) };
+                let site = if i > last {
+                    CallSite { lane, turn: thread.answered_turn, call: call as u32 }
+                } else {
+                    let earlier = thread.pins.iter().find(|c| c.reading == i && c.pin.site.call as usize == call);
+                    match earlier {
+                        Some(carried) => carried.pin.site,
+                        None => return Err(difference),
+                    }
+                };
+                match self.may_pin(site, next, i, y) {
+                    Ok(()) => pins.push(Carried { pin: pin_of(outline, site, x, y), reading: i }),
+                    Err(why) => {
+                        refusal = Some(why);
+                        return Err(difference);
+                    }
+                }
+                Ok(())
+            };
+            let unified = unifier.reading(a, b, if i > last { &alike } else { &|_, _| false }, &mut pin);
+            unified.map_err(|d| near(refusal.unwrap_or("a message differs"), Some(d)))?;
+        }
+        let renamed = unifier.bound.pairs().len().saturating_sub(known);
+        let cost = pins.len() * PIN_COST + unifier.swapped + renamed;
+        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: keys })
+    }
+
+    /// Whether a result that came out differently may stand for the recorded one.
+    fn may_pin(&self, site: CallSite, turn: u32, reading: usize, live: &Piece<'_>) -> Result<(), &'static str> {
+        if self.by_call.contains_key(&site) {
+            return Err("the result of a call that began a lane differs, and such a result is never pinned");
+        }
+        let noise = self.options.noise.as_ref().filter(|_| self.gone_live);
+        if noise.is_some_and(|calls| !calls.contains(&site)) {
+            return Err("a tool result differs that does not vary by itself: it counts as an effect of the edit");
+        }
+        let Block::ToolResult { text: today, .. } = live.block else { return Err("a message differs") };
+        for twin in self.twins(site.lane) {
+            if self.recording.outline().turn(twin, turn).is_none() {
+                continue;
+            }
+            let Ok(request) = self.recording.request(twin, turn) else { continue };
+            let there = readings(&request.messages);
+            let same_place = there.get(reading).and_then(|r| r.pieces.iter().find(|p| p.answers == live.answers));
+            if let Some(Block::ToolResult { text, .. }) = same_place.map(|p| p.block)
+                && text == today
+            {
+                return Err("the tool result is the one that an identical lane recorded here: the lanes may be swapped");
+            }
+        }
+        Ok(())
+    }
+
+    /// The pins of a request whose place is known and whose content is not verified: results of recorded calls that
+    /// came out differently.
+    pub(super) fn pins_of_changed(&self, at: usize, live: &Live<'_>) -> Vec<Carried> {
+        let Some(thread) = self.threads.get(at) else { return Vec::new() };
+        let lane = thread.lane;
+        let next = thread.turn.saturating_add(1);
+        // After an answer of its own the lane's calls are not the recorded ones.
+        if thread.live || self.recording.outline().turn(lane, next).is_none() {
+            return Vec::new();
+        }
+        let Ok(recorded) = self.recording.request(lane, next) else { return Vec::new() };
+        let there = readings(&recorded.messages);
+        let last = live.last.unwrap_or_default();
+        let mut pins = Vec::new();
+        let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+        for (i, (a, b)) in there.iter().zip(&live.readings).enumerate().skip(last + 1) {
+            for x in &a.pieces {
+                let Some(call) = x.answers else { continue };
+                let Some(y) = b.pieces.iter().find(|p| p.answers == Some(call)) else { continue };
+                let site = CallSite { lane, turn: thread.answered_turn, call: call as u32 };
+                if unifier.block("", x.block, y.block).is_err() && self.may_pin(site, next, i, y).is_ok() {
+                    pins.push(Carried { pin: pin_of(self.recording.outline(), site, x, y), reading: i });
+                }
+            }
+        }
+        pins
+    }
+}
+
+/// The calls in an assistant's reading: tool and arguments.
+fn calls_of<'a>(reading: &Reading<'a>) -> Vec<(&'a str, &'a Value)> {
+    let call = |p: &Piece<'a>| match p.block {
+        Block::ToolCall { name, args, .. } => Some((name.as_str(), args)),
+        _ => None,
+    };
+    reading.pieces.iter().filter_map(call).collect()
+}
+
+fn narrow(found: &mut Vec<(usize, &super::Thread)>, keep: impl Fn(&super::Thread) -> bool) {
+    if found.iter().any(|(_, t)| keep(t)) {
+        found.retain(|(_, t)| keep(t));
+    }
+}
+
+fn pin_of(outline: &crate::run::Outline, site: CallSite, recorded: &Piece<'_>, live: &Piece<'_>) -> Pin {
+    let text = |piece: &Piece<'_>| match piece.block {
+        Block::ToolResult { text, .. } => text.clone(),
+        _ => String::new(),
+    };
+    Pin {
+        site,
+        tool: outline.call(site).map(|c| c.name.clone()).unwrap_or_default(),
+        message: live.message,
+        block: live.index,
+        recorded: text(recorded),
+        live: text(live),
+    }
+}

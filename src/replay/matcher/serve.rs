@@ -1,0 +1,336 @@
+//! Conversations go on: candidates are settled, answers handed out.
+
+use super::decision::{Decision, MatchClass, Miss, Pin};
+use super::explain;
+use super::later::Fit;
+use super::thread::{Carried, Hypothesis, Thread, Waiting};
+use super::{Live, Matcher, Recording};
+use crate::dialect::conversation::ModelAnswer;
+use crate::run::likeness;
+use std::collections::BTreeSet;
+
+impl<R: Recording> Matcher<R> {
+    /// Refuses a request.
+    pub(super) fn miss(&mut self, live: &Live<'_>, miss: Miss, out: &mut Vec<Decision>) {
+        self.counters.missed += 1;
+        out.push(Decision::Miss { id: live.ask.id, miss: Box::new(miss) });
+    }
+
+    /// Goes on with the conversation that fits best. Several fit when their transcripts are the same.
+    pub(super) fn go_on(&mut self, live: &Live<'_>, fits: Vec<(usize, Fit)>, out: &mut Vec<Decision>) {
+        let Some(at) = fits.first().map(|(at, _)| *at) else { return };
+        let lanes_of = |thread: usize| -> BTreeSet<u32> {
+            fits.iter().filter(|(t, _)| *t == thread).map(|(_, f)| f.lane).collect()
+        };
+        let own = lanes_of(at);
+        if fits.iter().any(|(t, _)| *t != at && lanes_of(*t) != own) {
+            let all: BTreeSet<u32> = fits.iter().map(|(_, f)| f.lane).collect();
+            let next = self.threads.get(at).map_or(0, |t| t.turn.saturating_add(1));
+            let mut shapes = all.iter().map(|lane| self.shape(*lane, next));
+            let first = shapes.next();
+            if shapes.any(|s| Some(s) != first) {
+                let lanes: Vec<u32> = all.into_iter().collect();
+                if !self.of_one_origin(&lanes) {
+                    let miss = explain::ambiguous(live, self.recording.outline(), &lanes);
+                    return self.miss(live, miss, out);
+                }
+                self.counters.symmetric += 1;
+            }
+        }
+        let fits = fits.into_iter().filter(|(t, _)| *t == at).map(|(_, f)| f).collect();
+        self.advance(at, live, fits, out);
+    }
+
+    /// Begins a conversation.
+    pub(super) fn begin(&mut self, live: &Live<'_>, fits: Vec<Fit>, out: &mut Vec<Decision>) {
+        let at = self.threads.len();
+        let lane = fits.first().map_or(0, |f| f.lane);
+        self.threads.push(new_thread(live, lane));
+        self.advance(at, live, fits, out);
+    }
+
+    /// Begins a conversation that the recording does not have.
+    pub(super) fn begin_live(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) {
+        let known = self.recording.outline().lanes.len() as u32;
+        let mut thread = new_thread(live, known.saturating_add(self.new_lanes));
+        self.new_lanes += 1;
+        thread.live = true;
+        let at = self.threads.len();
+        self.threads.push(thread);
+        self.enter(at, live);
+        self.ask_model(at, live, out);
+    }
+
+    /// Goes on with a conversation that has left the recording.
+    pub(super) fn go_live(&mut self, at: usize, live: &Live<'_>, out: &mut Vec<Decision>) {
+        let pins = self.pins_of_changed(at, live);
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        let lane = thread.lane;
+        thread.turn = thread.turn.saturating_add(1);
+        thread.hypotheses.retain(|h| h.lane == lane);
+        self.counters.pins += pins.len() as u32;
+        thread.pins.extend(pins);
+        // What the agent sends from here on is known by its echo alone.
+        let first = thread.turn;
+        self.enter(at, live);
+        if (lane as usize) < self.recording.outline().lanes.len() {
+            self.mark_dirty(lane, first);
+        }
+        self.resolve(at);
+        self.ask_model(at, live, out);
+    }
+
+    /// Asks for a live answer.
+    pub(super) fn ask_model(&mut self, at: usize, live: &Live<'_>, out: &mut Vec<Decision>) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        thread.failed = false;
+        self.counters.live += 1;
+        self.gone_live = true;
+        let placed = |carried: &Carried| {
+            let reading = live.readings.get(carried.reading)?;
+            let piece = reading.pieces.iter().find(|p| p.answers == Some(carried.pin.site.call as usize))?;
+            Some(Pin { message: piece.message, block: piece.index, ..carried.pin.clone() })
+        };
+        let pins = thread.pins.iter().filter_map(placed).collect();
+        out.push(Decision::Live { id: live.ask.id, lane: thread.lane, turn: thread.turn, pins });
+    }
+
+    /// Takes in a request whose place is known, and answers it unless a gate is shut.
+    fn advance(&mut self, at: usize, live: &Live<'_>, fits: Vec<Fit>, out: &mut Vec<Decision>) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        if thread.hypotheses.is_empty() {
+            thread.turn = 0;
+        } else {
+            thread.turn = thread.turn.saturating_add(1);
+        }
+        let mut pins_of: Vec<(u32, Vec<Carried>)> = Vec::new();
+        thread.hypotheses.clear();
+        for fit in fits {
+            pins_of.push((fit.lane, fit.pins));
+            thread.hypotheses.push(Hypothesis { lane: fit.lane, bound: fit.bound, recorded: fit.recorded });
+        }
+        self.enter(at, live);
+        self.resolve(at);
+        self.represent(at);
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        let lane = thread.lane;
+        let new = pins_of.into_iter().find(|(l, _)| *l == lane).map(|(_, p)| p).unwrap_or_default();
+        // A pin of an old result is a known one, seen again in another form.
+        let known = |c: &Carried| thread.pins.iter().any(|k| k.pin.site == c.pin.site);
+        let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
+        let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
+        thread.pins.extend(new);
+        let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key.as_str());
+        thread.class = if recorded == Some(live.request_key.as_str()) {
+            MatchClass::Exact
+        } else if thread.pins.is_empty() {
+            MatchClass::Renamed
+        } else {
+            MatchClass::Pinned
+        };
+        self.counters.pins += pins.len() as u32;
+        if self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn)) {
+            return self.ask_model(at, live, out);
+        }
+        if self.is_gated(at) {
+            if let Some(thread) = self.threads.get_mut(at) {
+                thread.waiting = Some(Waiting { pins });
+            }
+            self.held.push(at);
+            self.counters.gates += 1;
+        } else {
+            self.reply(at, pins, out);
+        }
+    }
+
+    /// Makes a request the present one of its conversation.
+    fn enter(&mut self, at: usize, live: &Live<'_>) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        self.by_id.remove(&thread.id);
+        if let Some(list) = self.by_request.get_mut(&thread.request_key) {
+            list.retain(|t| *t != at);
+            if list.is_empty() {
+                self.by_request.remove(&thread.request_key);
+            }
+        }
+        thread.id = live.ask.id;
+        thread.request_key.clone_from(&live.request_key);
+        thread.seen = live.keys.clone();
+        thread.context = live.ask.context.clone();
+        thread.delivered = false;
+        thread.failed = false;
+        thread.attempt = 0;
+        self.by_id.insert(live.ask.id, at);
+        self.by_request.entry(live.request_key.clone()).or_default().push(at);
+    }
+
+    /// Settles lanes: one that only one conversation can be is no other's; a set that is used up is nobody else's.
+    fn resolve(&mut self, at: usize) {
+        let mut work = vec![at];
+        while let Some(at) = work.pop() {
+            let Some(thread) = self.threads.get(at) else { continue };
+            let [only] = thread.hypotheses.as_slice() else {
+                if thread.hypotheses.len() > 1 {
+                    self.undecided.insert(at);
+                }
+                continue;
+            };
+            let (lane, bound) = (only.lane, only.bound.clone());
+            self.undecided.remove(&at);
+            self.take(lane);
+            self.bound.merge(&bound);
+            for &other in &self.undecided {
+                let Some(thread) = self.threads.get_mut(other) else { continue };
+                if thread.hypotheses.len() > 1 && thread.hypotheses.iter().any(|h| h.lane == lane) {
+                    thread.hypotheses.retain(|h| h.lane != lane);
+                    work.push(other);
+                }
+            }
+        }
+        let sets: Vec<BTreeSet<u32>> = self
+            .undecided
+            .iter()
+            .filter_map(|at| self.threads.get(*at))
+            .map(|t| t.hypotheses.iter().map(|h| h.lane).collect())
+            .collect();
+        for set in &sets {
+            if sets.iter().filter(|s| s.is_subset(set)).count() >= set.len() {
+                set.iter().for_each(|lane| self.take(*lane));
+            }
+        }
+        let moved: Vec<usize> = self.undecided.iter().copied().collect();
+        moved.into_iter().for_each(|at| self.represent(at));
+        self.represent(at);
+    }
+
+    fn take(&mut self, lane: u32) {
+        if let Some(free) = self.free.get_mut(lane as usize) {
+            *free = false;
+        }
+    }
+
+    /// Sees to it that a conversation is served as one of the lanes that it can be, and no two as the same.
+    fn represent(&mut self, at: usize) {
+        let Some(thread) = self.threads.get(at) else { return };
+        if thread.hypotheses.is_empty() {
+            return;
+        }
+        let others: BTreeSet<u32> =
+            self.undecided.iter().filter(|o| **o != at).filter_map(|o| self.threads.get(*o)).map(|t| t.lane).collect();
+        let stays = thread.hypotheses.iter().any(|h| h.lane == thread.lane) && !others.contains(&thread.lane);
+        if stays {
+            return;
+        }
+        let best = thread.hypotheses.iter().map(|h| h.lane).min_by_key(|lane| (others.contains(lane), *lane));
+        if let (Some(lane), Some(thread)) = (best, self.threads.get_mut(at)) {
+            thread.lane = lane;
+        }
+    }
+
+    /// Hands out the recorded answer of a conversation's present turn.
+    pub(super) fn reply(&mut self, at: usize, pins: Vec<Pin>, out: &mut Vec<Decision>) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        let (lane, turn) = (thread.lane, thread.turn);
+        thread.waiting = None;
+        let recorded = self.recording.outline().turn(lane, turn);
+        let attempts = recorded.map_or(1, |t| t.attempts.len().max(1) as u32);
+        thread.attempt = thread.attempt.min(attempts - 1);
+        let last = thread.attempt + 1 == attempts;
+        thread.failed = !last || recorded.is_some_and(|t| t.error.is_some());
+        let calls = recorded.is_some_and(|t| !t.calls.is_empty());
+        let echo = recorded.and_then(|t| t.answer_key.clone()).filter(|_| last);
+        let class = thread.class;
+        let count = match class {
+            MatchClass::Exact => &mut self.counters.exact,
+            MatchClass::Renamed => &mut self.counters.renamed,
+            MatchClass::Pinned => &mut self.counters.pinned,
+            MatchClass::Reordered => &mut self.counters.reordered,
+            MatchClass::Masked | MatchClass::Drift => &mut self.counters.masked,
+        };
+        *count += 1;
+        out.push(Decision::Serve { id: thread.id, lane, turn, attempt: thread.attempt, class, pins });
+        if last && thread.hypotheses.len() > 1 {
+            let served = self.shape(lane, turn);
+            let all: Vec<u32> =
+                self.threads.get(at).into_iter().flat_map(|t| &t.hypotheses).map(|h| h.lane).collect();
+            let differing: Vec<u32> = all.into_iter().filter(|l| self.shape(*l, turn) != served).collect();
+            if let Some(thread) = self.threads.get_mut(at) {
+                thread.hypotheses.retain(|h| !differing.contains(&h.lane));
+            }
+            self.resolve(at);
+        }
+        if let Some(echo) = echo {
+            self.known_by(at, vec![echo], calls);
+        }
+    }
+
+    /// By which answer a conversation is found again.
+    fn known_by(&mut self, at: usize, echoes: Vec<String>, calls: bool) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        for old in std::mem::take(&mut thread.echoes) {
+            if let Some(list) = self.by_echo.get_mut(&old) {
+                list.retain(|t| *t != at);
+                if list.is_empty() {
+                    self.by_echo.remove(&old);
+                }
+            }
+        }
+        for echo in &echoes {
+            self.by_echo.entry(echo.clone()).or_default().push(at);
+        }
+        thread.echoes = echoes;
+        thread.echo_at = thread.seen.len();
+        thread.answered_turn = thread.turn;
+        thread.answer_calls = calls;
+    }
+
+    /// Takes in what was really served.
+    pub(super) fn answered(&mut self, at: usize, answer: &ModelAnswer, changed: bool) {
+        let Some(thread) = self.threads.get_mut(at) else { return };
+        thread.live |= changed;
+        let kept = if changed { Vec::new() } else { thread.echoes.clone() };
+        let Some(echo) = likeness::answer_key(answer) else {
+            thread.failed = true;
+            return;
+        };
+        let mut echoes: Vec<String> = kept.into_iter().filter(|e| *e != echo).collect();
+        echoes.push(echo);
+        let calls = answer.tool_calls().next().is_some();
+        self.known_by(at, echoes, calls);
+        self.gone_live |= changed;
+    }
+
+    /// True when lanes were all begun by one answer, or all by the program itself.
+    pub(super) fn of_one_origin(&self, lanes: &[u32]) -> bool {
+        let outline = self.recording.outline();
+        let origins: BTreeSet<Option<(u32, u32)>> = lanes
+            .iter()
+            .filter_map(|l| outline.lanes.get(*l as usize))
+            .map(|l| l.parent.map(|site| (site.lane, site.turn)))
+            .collect();
+        origins.len() == 1 && !lanes.iter().any(|l| outline.lanes.get(*l as usize).is_none_or(|l| l.parent_unknown))
+    }
+}
+
+fn new_thread(live: &Live<'_>, lane: u32) -> Thread {
+    Thread {
+        hypotheses: Vec::new(),
+        lane,
+        turn: 0,
+        id: live.ask.id,
+        request_key: live.request_key.clone(),
+        seen: live.keys.clone(),
+        context: live.ask.context.clone(),
+        echoes: Vec::new(),
+        echo_at: 0,
+        answered_turn: 0,
+        answer_calls: false,
+        delivered: false,
+        attempt: 0,
+        failed: false,
+        live: false,
+        class: MatchClass::Exact,
+        pins: Vec::new(),
+        waiting: None,
+    }
+}

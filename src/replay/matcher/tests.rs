@@ -1,0 +1,8 @@
+//! The matcher against synthetic agents, and case by case.
+
+mod cases;
+mod forks;
+mod program;
+mod shuffled;
+mod tape;
+mod world;

@@ -1,0 +1,307 @@
+//! Recorded against live, field by field: equal up to what may differ.
+//!
+//! What may differ is decided in [`Unifier::text`] alone, so that a new kind of hole is added there. Today there is one
+//! kind: the stand-in of a secret, which matches any text of the same length in its place, bound one to one.
+
+use super::bindings::Bindings;
+use crate::dialect::conversation::{Block, ModelRequest};
+use crate::run::reading::{Piece, Reading};
+use aho_corasick::AhoCorasick;
+use serde_json::Value;
+use std::collections::HashSet;
+
+/// Where two requests first differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// `messages[3].text`, `tools[1].description`, `params.temperature`.
+    pub path: String,
+    /// The recorded side, whole.
+    pub recorded: String,
+    /// The live side, whole.
+    pub live: String,
+}
+
+/// The stand-ins that a recording may hold.
+#[derive(Default)]
+pub struct StandIns(Option<AhoCorasick>);
+
+impl StandIns {
+    /// Prepares the search.
+    ///
+    /// # Errors
+    /// When there are more of them than can be searched for at once.
+    pub fn new(texts: &HashSet<String>) -> Result<StandIns, String> {
+        let mut texts: Vec<&str> = texts.iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
+        if texts.is_empty() {
+            return Ok(StandIns(None));
+        }
+        texts.sort_unstable();
+        let finder = AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(texts);
+        finder.map(|f| StandIns(Some(f))).map_err(|e| format!("the recording's stand-ins cannot be searched for: {e}"))
+    }
+
+    /// True when there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// True when a text holds one.
+    pub fn occur_in(&self, text: &str) -> bool {
+        self.0.as_ref().is_some_and(|f| f.is_match(text))
+    }
+}
+
+/// Compares, and collects what had to be bound.
+pub struct Unifier<'a> {
+    stand_ins: &'a StandIns,
+    below: &'a Bindings,
+    /// What this comparison bound.
+    pub bound: Bindings,
+    /// How many results of identical calls stood in each other's place.
+    pub swapped: usize,
+}
+
+type Unified = Result<(), Difference>;
+
+fn differ(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<String>) -> Unified {
+    Err(Difference { path: path.into(), recorded: recorded.into(), live: live.into() })
+}
+
+impl<'a> Unifier<'a> {
+    /// A comparison on top of what is bound already.
+    pub fn new(stand_ins: &'a StandIns, below: &'a Bindings, bound: Bindings) -> Unifier<'a> {
+        Unifier { stand_ins, below, bound, swapped: 0 }
+    }
+
+    /// True when the texts are equal up to holes.
+    pub fn text(&mut self, recorded: &str, live: &str) -> bool {
+        if recorded == live {
+            return true;
+        }
+        let Some(finder) = self.stand_ins.0.as_ref().filter(|_| recorded.len() == live.len()) else { return false };
+        let mut trial = self.bound.clone();
+        let mut done = 0;
+        let mut holes = 0;
+        for found in finder.find_iter(recorded) {
+            let (Some(literal), Some(today)) = (live.get(done..found.start()), live.get(found.start()..found.end()))
+            else {
+                return false;
+            };
+            let name = &recorded[found.start()..found.end()];
+            // The stand-in itself comes back where it was served as it is.
+            let holds = today == name || trial.bind(self.below, name, today);
+            if literal != &recorded[done..found.start()] || !holds {
+                return false;
+            }
+            done = found.end();
+            holes += 1;
+        }
+        let equal = holes > 0 && live.get(done..) == recorded.get(done..);
+        if equal {
+            self.bound = trial;
+        }
+        equal
+    }
+
+    fn text_at(&mut self, path: &str, recorded: &str, live: &str) -> Unified {
+        if self.text(recorded, live) { Ok(()) } else { differ(path, recorded, live) }
+    }
+
+    /// JSON values, whatever the order of their keys.
+    pub fn value(&mut self, path: &str, recorded: &Value, live: &Value) -> Unified {
+        match (recorded, live) {
+            (Value::String(a), Value::String(b)) => self.text_at(path, a, b),
+            (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+                a.iter().zip(b).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
+            }
+            (Value::Array(a), Value::Array(b)) => {
+                differ(path, format!("{} items", a.len()), format!("{} items", b.len()))
+            }
+            (Value::Object(a), Value::Object(b)) => self.fields(path, a, b),
+            (a, b) if a == b => Ok(()),
+            (a, b) => differ(path, a.to_string(), b.to_string()),
+        }
+    }
+
+    fn fields(
+        &mut self,
+        path: &str,
+        recorded: &serde_json::Map<String, Value>,
+        live: &serde_json::Map<String, Value>,
+    ) -> Unified {
+        let at = |name: &str| if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
+        for (name, a) in recorded {
+            match live.get(name) {
+                Some(b) => self.value(&at(name), a, b)?,
+                None => differ(at(name), a.to_string(), "(absent)")?,
+            }
+        }
+        match live.iter().find(|(name, _)| !recorded.contains_key(*name)) {
+            Some((name, b)) => differ(at(name), "(absent)", b.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything of a request but its messages.
+    pub fn head(&mut self, recorded: &ModelRequest, live: &ModelRequest) -> Unified {
+        self.text_at("model", &recorded.model, &live.model)?;
+        if recorded.stream != live.stream {
+            differ("stream", recorded.stream.to_string(), live.stream.to_string())?;
+        }
+        self.tools(&recorded.tools, &live.tools)?;
+        self.fields("params", &recorded.params, &live.params)?;
+        if recorded.system.len() != live.system.len() {
+            return differ("system", words(&recorded.system), words(&live.system));
+        }
+        let many = recorded.system.len() > 1;
+        for (i, (a, b)) in recorded.system.iter().zip(&live.system).enumerate() {
+            self.block(&if many { format!("system[{i}]") } else { "system".into() }, a, b)?;
+        }
+        Ok(())
+    }
+
+    fn tools(&mut self, recorded: &[Value], live: &[Value]) -> Unified {
+        if recorded.len() != live.len() {
+            let names = |tools: &[Value]| tools.iter().map(tool_name).collect::<Vec<_>>().join(", ");
+            return differ("tools", names(recorded), names(live));
+        }
+        recorded.iter().zip(live).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("tools[{i}]"), a, b))
+    }
+
+    /// A recorded block against a live one, tool results' ids apart.
+    pub fn block(&mut self, path: &str, recorded: &Block, live: &Block) -> Unified {
+        match (recorded, live) {
+            (Block::Text { text: a }, Block::Text { text: b }) => {
+                let path = if path.starts_with("system") { path.to_string() } else { format!("{path}.text") };
+                self.text_at(&path, a, b)
+            }
+            (Block::Reasoning { .. }, Block::Reasoning { .. }) => Ok(()),
+            (Block::ToolCall { name: a, args: x, .. }, Block::ToolCall { name: b, args: y, .. }) => {
+                self.text_at(&format!("{path}.call.name"), a, b)?;
+                self.value(&format!("{path}.call.args"), x, y)
+            }
+            (
+                Block::ToolResult { text: a, other: x, is_error: e, .. },
+                Block::ToolResult { text: b, other: y, is_error: f, .. },
+            ) => {
+                self.text_at(&format!("{path}.result"), a, b)?;
+                if e != f {
+                    differ(format!("{path}.result.is_error"), e.to_string(), f.to_string())?;
+                }
+                self.list(&format!("{path}.result.other"), x, y)
+            }
+            (Block::Other { value: a }, Block::Other { value: b }) => self.value(path, a, b),
+            (a, b) => differ(path, kind(a), kind(b)),
+        }
+    }
+
+    fn list(&mut self, path: &str, recorded: &[Value], live: &[Value]) -> Unified {
+        if recorded.len() != live.len() {
+            return differ(path, format!("{} items", recorded.len()), format!("{} items", live.len()));
+        }
+        recorded.iter().zip(live).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
+    }
+
+    /// One reading. Results of calls that are `alike` (same tool, same arguments) may stand in each other's place. A
+    /// result that differs is handed to `pin`, which may take the difference upon itself.
+    pub fn reading(
+        &mut self,
+        recorded: &Reading<'_>,
+        live: &Reading<'_>,
+        alike: &dyn Fn(usize, usize) -> bool,
+        pin: &mut dyn FnMut(&Piece<'_>, &Piece<'_>, Difference) -> Unified,
+    ) -> Unified {
+        let first = live.pieces.first().map_or(0, |p| p.message);
+        if recorded.role != live.role {
+            return differ(
+                format!("messages[{first}].role"),
+                format!("{:?}", recorded.role).to_lowercase(),
+                format!("{:?}", live.role).to_lowercase(),
+            );
+        }
+        if recorded.pieces.len() != live.pieces.len() {
+            return differ(format!("messages[{first}]"), outline_of(recorded), outline_of(live));
+        }
+        let order = self.order(recorded, live, alike);
+        for (a, b) in recorded.pieces.iter().zip(order) {
+            let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
+            let path =
+                if alone { format!("messages[{}]", b.message) } else { format!("messages[{}][{}]", b.message, b.index) };
+            if let (Block::ToolResult { call_id: x, .. }, Block::ToolResult { call_id: y, .. }) = (a.block, b.block)
+                && !paired(a, b, alike)
+                && (a.answers.is_some() || b.answers.is_some() || x != y)
+            {
+                return differ(format!("{path}.result.call_id"), x.clone(), y.clone());
+            }
+            if let Err(difference) = self.block(&path, a.block, b.block) {
+                pin(a, b, difference)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The live pieces in the order of the recorded ones: each in its own place, but for results of identical calls,
+    /// which stand where they fit.
+    fn order<'p>(
+        &mut self,
+        recorded: &Reading<'_>,
+        live: &'p Reading<'p>,
+        alike: &dyn Fn(usize, usize) -> bool,
+    ) -> Vec<&'p Piece<'p>> {
+        let pairs = recorded.pieces.iter().zip(&live.pieces);
+        let fits: Vec<bool> =
+            pairs.map(|(a, b)| paired(a, b, alike) && self.block("", a.block, b.block).is_ok()).collect();
+        let mut order: Vec<Option<usize>> = fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
+        let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
+        for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
+            let found = left.iter().position(|j| {
+                let b = &live.pieces[*j];
+                paired(a, b, alike) && a.answers != b.answers && self.block("", a.block, b.block).is_ok()
+            });
+            if let Some(at) = found {
+                order[i] = Some(left.remove(at));
+                self.swapped += 1;
+            }
+        }
+        for (i, a) in recorded.pieces.iter().enumerate() {
+            if order[i].is_none() {
+                // What fits nowhere stays in its place where that is free, else goes to the first that is alike.
+                let at = left.iter().position(|j| *j == i);
+                let at = at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j], alike))).unwrap_or(0);
+                order[i] = (at < left.len()).then(|| left.remove(at));
+            }
+        }
+        order.into_iter().flatten().map(|j| &live.pieces[j]).collect()
+    }
+}
+
+/// True when a live result can stand for a recorded one: both answer the same call, or calls that are alike.
+fn paired(recorded: &Piece<'_>, live: &Piece<'_>, alike: &dyn Fn(usize, usize) -> bool) -> bool {
+    match (recorded.answers, live.answers) {
+        (Some(a), Some(b)) => a == b || alike(a, b),
+        _ => false,
+    }
+}
+
+fn tool_name(tool: &Value) -> String {
+    let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")));
+    name.and_then(Value::as_str).unwrap_or("(unnamed)").to_string()
+}
+
+fn kind(block: &Block) -> String {
+    match block {
+        Block::Text { text } => format!("text {text:?}"),
+        Block::Reasoning { .. } => "reasoning".into(),
+        Block::ToolCall { name, .. } => format!("a call of {name}"),
+        Block::ToolResult { text, .. } => format!("a tool result {text:?}"),
+        Block::Other { value } => value.to_string(),
+    }
+}
+
+fn outline_of(reading: &Reading<'_>) -> String {
+    reading.pieces.iter().map(|p| kind(p.block)).collect::<Vec<_>>().join(", ")
+}
+
+fn words(blocks: &[Block]) -> String {
+    blocks.iter().map(kind).collect::<Vec<_>>().join(", ")
+}
