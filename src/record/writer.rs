@@ -6,7 +6,7 @@ use crate::exchange::{ExchangeId, FrameMark, HeaderList, RequestHead, ResponseHe
 use crate::proxy::{SeenRequest, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::Manifest;
-use crate::store::{RequestRecord, ResponseRecord, RunWriter, StoreError};
+use crate::store::{RequestRecord, ResponseRecord, RunReader, RunWriter, StoreError};
 use bytes::{Bytes, BytesMut};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -213,7 +213,7 @@ impl Finished {
         let Finished(mut writer) = self;
         let incomplete = writer.broken.take();
         let stand_ins = writer.stand_ins.len() as u32;
-        let outline = writer.run.derive_outline()?;
+        let outline = RunReader::open(writer.run.directory().to_path_buf())?.derive_outline();
         let manifest = writer.run.seal(Some(&outline), |manifest| {
             manifest.incomplete = incomplete.clone();
             manifest.stand_ins = stand_ins;

@@ -1,6 +1,6 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
-use super::matcher::{Ask, Decision, Matcher, MatcherOptions, Miss, Near, Pin, Recording};
+use super::matcher::{Ask, Decision, Matcher, Miss, Options as MatcherOptions, Near, Pin, Recording};
 use super::plan::Plan;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
@@ -75,11 +75,14 @@ struct State {
 
 impl Player {
     /// Prepares a replay (or, with a plan, a fork) of a run.
-    pub fn new(run: RecordedRun, options: PlayerOptions) -> Player {
+    ///
+    /// # Errors
+    /// A sentence when the recording cannot be used.
+    pub fn new(run: RecordedRun, options: PlayerOptions) -> Result<Player, String> {
         let stand_ins = recorded_stand_ins(&run);
         let matcher_options =
-            MatcherOptions { fork: options.plan.is_some(), secrets: stand_ins, ..MatcherOptions::default() };
-        let mut matcher = Matcher::new(run.clone(), matcher_options);
+            MatcherOptions { live_on_drift: options.plan.is_some(), secrets: stand_ins, noise: None };
+        let mut matcher = Matcher::new(run.clone(), matcher_options)?;
         if let Some(plan) = &options.plan {
             for (lane, turn) in plan.dirty() {
                 matcher.mark_dirty(lane, turn);
@@ -93,7 +96,7 @@ impl Player {
             side_served: HashMap::new(),
             tally: Tally::default(),
         };
-        Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) }
+        Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
     }
 
     /// Tells when the agent is to be stopped, and why.
@@ -229,6 +232,8 @@ impl Player {
             }
             let model = request.model.as_str();
             let rendered = dialect.render_answer(blocks, None, model, request.stream);
+            let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
+            state.matcher.answered_live(asked.id, &answer);
             let head = exchange.response.as_ref().and_then(|r| r.head.as_ref());
             return serve::edited(&self.name, id, head, rendered);
         }
@@ -409,10 +414,7 @@ impl Player {
 impl State {
     fn hand_out(&mut self, decisions: Vec<Decision>) {
         for decision in decisions {
-            let id = match &decision {
-                Decision::Serve { id, .. } | Decision::Live { id, .. } | Decision::Miss { id, .. } => *id,
-            };
-            if let Some(waiting) = self.waiting.remove(&id) {
+            if let Some(waiting) = self.waiting.remove(&decision.id()) {
                 // Nobody waits when the agent hung up meanwhile.
                 let _ = waiting.send(decision);
             }

@@ -24,6 +24,7 @@ mod atomic;
 mod block;
 mod catalogue;
 mod coding;
+mod derive;
 mod frame;
 mod gc;
 mod index;

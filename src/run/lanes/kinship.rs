@@ -41,7 +41,8 @@ impl Claims {
         let ends = answer.tool_calls().next().is_none();
         let resulted = &self.resulted;
         self.offers.retain(|o| {
-            let over = o.site.turn.saturating_add(OPEN_TURNS) <= turn || (ends && resulted.contains_key(&o.site));
+            let over =
+                o.site.turn.saturating_add(OPEN_TURNS) <= turn || (ends && resulted.contains_key(&o.site));
             o.site.lane != lane || !over
         });
         for (index, (_, _, args)) in answer.tool_calls().enumerate() {
@@ -132,7 +133,11 @@ pub(super) fn continued(
     let text = first_text?;
     let begins_like = |old: &OpenLane| {
         let first = old.first_text.trim();
-        old.continued_by.is_none() && first.len() >= PROMPT && old.head == new.head && old.path == new.path && text.trim_start().starts_with(first)
+        old.continued_by.is_none()
+            && first.len() >= PROMPT
+            && old.head == new.head
+            && old.path == new.path
+            && text.trim_start().starts_with(first)
     };
     let mut best: Option<(usize, u32)> = None;
     for &quoted in quotes.keys() {

@@ -184,7 +184,8 @@ fn simple_matchers_are_caught() {
             }
             let mut nth = Nth(recorded.tape.clone(), 0);
             let mut ours = Matched::new(&recorded.tape);
-            let all: [(&str, &mut dyn Answerer); 3] = [("nth", &mut nth), ("fifo", &mut fifo), ("ours", &mut ours)];
+            let all: [(&str, &mut dyn Answerer); 3] =
+                [("nth", &mut nth), ("fifo", &mut fifo), ("ours", &mut ours)];
             for (name, answerer) in all {
                 let run = run(&program, schedule, schedule, answerer);
                 *table.entry(name).or_default().entry(verdict(&program, &recorded, &run)).or_default() += 1;

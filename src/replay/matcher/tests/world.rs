@@ -370,7 +370,8 @@ pub fn verdict(program: &Program, recorded: &Recorded, run: &Run<'_>) -> Verdict
     let mut exchanged = false;
     for (live, served) in lane_of.iter().filter(|(a, b)| a != b) {
         exchanged = true;
-        let (Some((up, place)), Some((served_up, served_place))) = (live.rsplit_once('/'), served.rsplit_once('/'))
+        let (Some((up, place)), Some((served_up, served_place))) =
+            (live.rsplit_once('/'), served.rsplit_once('/'))
         else {
             return Verdict::Wrong;
         };

@@ -1,0 +1,31 @@
+//! The outline of a run: as it was sealed, else derived from its exchanges.
+
+use super::{RunReader, StoreError};
+use crate::run::Outline;
+use crate::run::lanes::LaneBuilder;
+use std::sync::Arc;
+
+impl RunReader {
+    /// Lanes, turns and steps: those kept at the seal, or derived anew for a run that was not sealed, or whose
+    /// outline cannot be read. Exchanges that cannot be read are left out.
+    ///
+    /// # Errors
+    /// When the files cannot be read at all.
+    pub fn outline(&self) -> Result<Arc<Outline>, StoreError> {
+        if let Ok(Some(outline)) = self.sealed_outline() {
+            return Ok(Arc::new(outline));
+        }
+        Ok(Arc::new(self.derive_outline()))
+    }
+
+    /// The outline, derived from what can be read.
+    pub fn derive_outline(&self) -> Outline {
+        let mut builder = LaneBuilder::default();
+        for id in self.ids() {
+            if let Ok(exchange) = self.exchange(id) {
+                builder.add(&exchange);
+            }
+        }
+        builder.finish()
+    }
+}
