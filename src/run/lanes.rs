@@ -72,7 +72,10 @@ impl LaneBuilder {
 }
 
 /// The answer as far as it can be read, and why it is none.
-fn read_response(dialect: &dyn Dialect, response: &RecordedResponse) -> (Option<ModelAnswer>, Option<String>) {
+fn read_response(
+    dialect: &dyn Dialect,
+    response: &RecordedResponse,
+) -> (Option<ModelAnswer>, Option<String>) {
     let Some(head) = &response.head else {
         let why = match &response.fault {
             Some(Fault::Connect { what }) => format!("no connection: {what}"),

@@ -174,7 +174,9 @@ pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
                 digest.text(name);
                 digest.value(args);
             }
-            Block::Other { value } => digest.text(value.get("type").and_then(Value::as_str).unwrap_or("other")),
+            Block::Other { value } => {
+                digest.text(value.get("type").and_then(Value::as_str).unwrap_or("other"))
+            }
             _ => {}
         }
     }
@@ -232,9 +234,9 @@ mod tests {
 
     #[test]
     fn an_echo_survives_stripping_and_key_order_but_no_change() {
-        let given =
-            answer(vec![text("Well.\n"), text("Look:"), call("c1", json!({"a": 1, "b": [2]}))]);
-        let echo = |t: &str, args: Value| Message { role: Role::Assistant, blocks: vec![text(t), call("c1", args)] };
+        let given = answer(vec![text("Well.\n"), text("Look:"), call("c1", json!({"a": 1, "b": [2]}))]);
+        let echo =
+            |t: &str, args: Value| Message { role: Role::Assistant, blocks: vec![text(t), call("c1", args)] };
         assert!(same_assistant(&given, &echo("Well. Look:", json!({"b": [2], "a": 1}))));
         assert!(!same_assistant(&given, &echo("Well. Look!", json!({"b": [2], "a": 1}))));
         assert!(!same_assistant(&given, &echo("Well. Look:", json!({"b": [2], "a": 2}))));

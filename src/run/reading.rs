@@ -31,12 +31,12 @@ pub struct Reading<'a> {
 pub fn readings(messages: &[Message]) -> Vec<Reading<'_>> {
     let mut out: Vec<Reading<'_>> = Vec::with_capacity(messages.len());
     for (at, message) in messages.iter().enumerate() {
-        let pieces = message.blocks.iter().enumerate().filter(|(_, b)| counts(b)).map(|(index, block)| Piece {
-            block,
-            message: at,
-            index,
-            answers: None,
-        });
+        let pieces = message
+            .blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, b)| counts(b))
+            .map(|(index, block)| Piece { block, message: at, index, answers: None });
         match out.last_mut() {
             Some(last) if last.role == message.role && matches!(last.role, Role::Assistant | Role::Tool) => {
                 last.pieces.extend(pieces);

@@ -33,9 +33,18 @@ pub(super) fn shown(recorded: &str, live: &str) -> (String, String) {
 }
 
 /// A refused turn.
-pub(super) fn near(outline: &Outline, lane: u32, turn: u32, why: &str, difference: Option<Difference>) -> Near {
-    let Difference { path, recorded, live } =
-        difference.unwrap_or(Difference { path: String::new(), recorded: String::new(), live: String::new() });
+pub(super) fn near(
+    outline: &Outline,
+    lane: u32,
+    turn: u32,
+    why: &str,
+    difference: Option<Difference>,
+) -> Near {
+    let Difference { path, recorded, live } = difference.unwrap_or(Difference {
+        path: String::new(),
+        recorded: String::new(),
+        live: String::new(),
+    });
     let (recorded, live) = shown(&recorded, &live);
     let key = outline.lanes.get(lane as usize).map(|l| l.key.clone()).unwrap_or_default();
     let step = outline.turn(lane, turn).and_then(|_| outline.number_of(StepKind::Model { lane, turn }));
@@ -92,7 +101,10 @@ fn miss(live: &Live<'_>, reason: String, mut nearest: Vec<Near>, hints: &[&str])
 pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>) -> Miss {
     let reason = match refused.first() {
         Some(near) if near.path.is_empty() => format!("lane {} turn {}: {}", near.lane, near.turn, near.why),
-        Some(near) => format!("the request drifted at lane {} turn {}: {} at {}", near.lane, near.turn, near.why, near.path),
+        Some(near) => format!(
+            "the request drifted at lane {} turn {}: {} at {}",
+            near.lane, near.turn, near.why, near.path
+        ),
         None => "the request goes on from an answer whose lane is unknown".to_string(),
     };
     miss(live, reason, refused, &[PASTE, EDITED])
@@ -102,17 +114,20 @@ pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>) -> Miss {
 pub(super) fn ambiguous(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
     let names: Vec<&str> =
         lanes.iter().filter_map(|l| outline.lanes.get(*l as usize)).map(|l| l.key.as_str()).collect();
-    let reason = format!("identical requests with different answers: {} cannot be told apart", names.join(", "));
+    let reason =
+        format!("identical requests with different answers: {} cannot be told apart", names.join(", "));
     let nearest = lanes.iter().map(|l| near(outline, *l, 0, "it fits as well as the others", None)).collect();
-    let hints =
-        ["send an `x-retake-lane` header, or agent ids, that tell these conversations apart, and record again"];
+    let hints = [
+        "send an `x-retake-lane` header, or agent ids, that tell these conversations apart, and record again",
+    ];
     miss(live, reason, nearest, &hints)
 }
 
 /// The request begins a recorded lane, but the call that begins it has not been answered yet.
 pub(super) fn not_enabled(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
-    let nearest =
-        lanes.iter().map(|l| near(outline, *l, 0, "the call that begins it has not been answered in this replay", None));
+    let nearest = lanes
+        .iter()
+        .map(|l| near(outline, *l, 0, "the call that begins it has not been answered in this replay", None));
     let reason = "the request begins a recorded lane whose parent has not asked for it yet".to_string();
     miss(live, reason, nearest.collect(), &[PASTE])
 }
@@ -121,14 +136,22 @@ pub(super) fn not_enabled(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> 
 pub(super) fn used_up(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss {
     let n = lanes.len();
     let times = if n == 1 { "once".to_string() } else { format!("{n} times") };
-    let nearest = lanes.iter().map(|l| near(outline, *l, 0, "its answer was served to an earlier request", None));
-    miss(live, format!("the recording has this request {times}, the agent asks it once more"), nearest.collect(), &[PASTE])
+    let nearest =
+        lanes.iter().map(|l| near(outline, *l, 0, "its answer was served to an earlier request", None));
+    miss(
+        live,
+        format!("the recording has this request {times}, the agent asks it once more"),
+        nearest.collect(),
+        &[PASTE],
+    )
 }
 
 /// No recorded lane begins like this.
 pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>) -> Miss {
     let reason = match nearest.first() {
-        Some(near) => format!("no recorded lane begins with this request; the nearest differs at {}", near.path),
+        Some(near) => {
+            format!("no recorded lane begins with this request; the nearest differs at {}", near.path)
+        }
         None => "no recorded lane begins with this request".to_string(),
     };
     miss(live, reason, nearest, &[PASTE, EDITED])
@@ -152,23 +175,35 @@ impl<R: Recording> Matcher<R> {
             let Ok(recorded) = self.recording.request(lane, 0) else { continue };
             let there = readings(&recorded.messages);
             let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
-            let mut differences: Vec<Difference> = unifier.head(&recorded, &live.ask.request).err().into_iter().collect();
+            let mut differences: Vec<Difference> =
+                unifier.head(&recorded, &live.ask.request).err().into_iter().collect();
             if there.len() != live.readings.len() {
                 differences.push(lengths(&there, &live.readings));
             }
             for (a, b) in there.iter().zip(&live.readings) {
-                differences.extend(unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err());
+                differences.extend(
+                    unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err(),
+                );
             }
             if self.recording.path(lane, 0).is_ok_and(|path| path != live.ask.path) {
                 let path = self.recording.path(lane, 0).unwrap_or_default();
-                differences.push(Difference { path: "path".into(), recorded: path, live: live.ask.path.clone() });
+                differences.push(Difference {
+                    path: "path".into(),
+                    recorded: path,
+                    live: live.ask.path.clone(),
+                });
             }
             // Among equals, the one whose texts part last.
-            let shared = |d: &Difference| d.recorded.chars().zip(d.live.chars()).take_while(|(a, b)| a == b).count();
+            let shared =
+                |d: &Difference| d.recorded.chars().zip(d.live.chars()).take_while(|(a, b)| a == b).count();
             let alike = differences.iter().map(shared).sum::<usize>();
             let count = differences.len();
             let Some(first) = differences.into_iter().next() else { continue };
-            let taken = if self.is_free(lane) { "another request" } else { "another request, and its answer was served" };
+            let taken = if self.is_free(lane) {
+                "another request"
+            } else {
+                "another request, and its answer was served"
+            };
             found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
         }
         found.sort_by_key(|(count, alike, _)| (*count, *alike));

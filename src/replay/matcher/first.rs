@@ -23,7 +23,13 @@ impl<R: Recording> Matcher<R> {
             .filter(|(_, t)| declared > 0 || self.retries_silently(t, live))
             .map(|(at, t)| {
                 let other_agent = t.context.agent_id != live.ask.context.agent_id;
-                (other_agent, !t.failed, t.delivered && !t.failed, t.attempt.saturating_add(1) != declared, at)
+                (
+                    other_agent,
+                    !t.failed,
+                    t.delivered && !t.failed,
+                    t.attempt.saturating_add(1) != declared,
+                    at,
+                )
             })
             .collect();
         fitting.sort_unstable();
@@ -95,7 +101,7 @@ impl<R: Recording> Matcher<R> {
             if self.is_changed() {
                 return self.begin_live(live, out);
             }
-            let miss = self.explain_first(live, alike, content_fits);
+            let miss = self.explain_first(live, content_fits);
             return self.miss(live, miss, out);
         }
         if fits.len() == 1 {
@@ -155,10 +161,9 @@ impl<R: Recording> Matcher<R> {
             let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
             let equal = unifier.head(&recorded, &live.ask.request).is_ok()
                 && there.len() == live.readings.len()
-                && there
-                    .iter()
-                    .zip(&live.readings)
-                    .all(|(a, b)| unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok());
+                && there.iter().zip(&live.readings).all(|(a, b)| {
+                    unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok()
+                });
             if equal {
                 fits.push(fit(lane, unifier.bound, likeness::reading_keys(&there).into()));
             }
@@ -186,7 +191,9 @@ impl<R: Recording> Matcher<R> {
     /// True when the call that began a lane has been answered to some conversation.
     fn is_enabled(&self, lane: u32, whole: bool) -> bool {
         let parent = self.recording.outline().lanes.get(lane as usize).and_then(|l| l.parent);
-        parent.is_none_or(|site| self.threads.iter().any(|t| t.may_be(site.lane) && t.has_asked(site.turn, whole)))
+        parent.is_none_or(|site| {
+            self.threads.iter().any(|t| t.may_be(site.lane) && t.has_asked(site.turn, whole))
+        })
     }
 
     /// Headers of the agent's own, where they say something.
@@ -220,16 +227,17 @@ impl<R: Recording> Matcher<R> {
         self.recording.answer(lane, turn).ok().map(|a| likeness::shape_key(&a))
     }
 
-    fn explain_first(&self, live: &Live<'_>, alike: usize, content_fits: bool) -> super::Miss {
+    fn explain_first(&self, live: &Live<'_>, content_fits: bool) -> super::Miss {
         let outline = self.recording.outline();
+        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
+        let twins: Vec<u32> = twins.filter(|lane| self.same_path(*lane, live)).collect();
         if content_fits {
-            return explain::not_enabled(live, outline, self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice));
+            explain::not_enabled(live, outline, &twins)
+        } else if twins.is_empty() {
+            explain::unknown_beginning(live, self.nearest_beginnings(live))
+        } else {
+            explain::used_up(live, outline, &twins)
         }
-        if alike > 0 {
-            return explain::used_up(live, outline, self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice));
-        }
-        let nears = self.nearest_beginnings(live);
-        explain::unknown_beginning(live, nears)
     }
 }
 

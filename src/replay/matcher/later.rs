@@ -97,7 +97,13 @@ impl<R: Recording> Matcher<R> {
         let Some((thread, hypothesis)) =
             self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane).map(|h| (t, h)))
         else {
-            return Err(Box::new(explain::near(self.recording.outline(), lane, 0, "it is out of the question", None)));
+            return Err(Box::new(explain::near(
+                self.recording.outline(),
+                lane,
+                0,
+                "it is out of the question",
+                None,
+            )));
         };
         let next = thread.turn.saturating_add(1);
         let outline = self.recording.outline();
@@ -105,7 +111,10 @@ impl<R: Recording> Matcher<R> {
             Box::new(explain::near(outline, lane, next, why, difference))
         };
         let Some(turn) = outline.turn(lane, next) else {
-            return Err(near("the recording has no further turn of this lane: the agent goes on where it stopped", None));
+            return Err(near(
+                "the recording has no further turn of this lane: the agent goes on where it stopped",
+                None,
+            ));
         };
         let path = self.recording.path(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         if path != live.ask.path {
@@ -116,14 +125,18 @@ impl<R: Recording> Matcher<R> {
             let bound = hypothesis.bound.clone();
             return Ok(Fit { lane, cost: 0, bound, pins: Vec::new(), recorded: Arc::clone(&live.keys) });
         }
-        let recorded = self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
+        let recorded =
+            self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         let there = readings(&recorded.messages);
         let keys: Arc<[Key]> = likeness::reading_keys(&there).into();
         let mut unifier = Unifier::new(&self.stand_ins, &self.bound, hypothesis.bound.clone());
         let known = hypothesis.bound.pairs().len();
         unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
         if there.len() != live.readings.len() {
-            return Err(near("the history is of another length", Some(explain::lengths(&there, &live.readings))));
+            return Err(near(
+                "the history is of another length",
+                Some(explain::lengths(&there, &live.readings)),
+            ));
         }
         let last = live.last.unwrap_or_default();
         let calls: Vec<(&str, &Value)> = there.get(last).map(calls_of).unwrap_or_default();
@@ -134,7 +147,10 @@ impl<R: Recording> Matcher<R> {
             let mine = live.keys.get(i);
             let same_as_before = mine == thread.seen.get(i) && keys.get(i) == hypothesis.recorded.get(i);
             // The answer that was served is known by its echo.
-            if mine == keys.get(i) || (same_as_before && i < thread.seen.len()) || (i == last && a.role == b.role) {
+            if mine == keys.get(i)
+                || (same_as_before && i < thread.seen.len())
+                || (i == last && a.role == b.role)
+            {
                 continue;
             }
             let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
@@ -142,7 +158,8 @@ impl<R: Recording> Matcher<R> {
                 let site = if i > last {
                     CallSite { lane, turn: thread.answered_turn, call: call as u32 }
                 } else {
-                    let earlier = thread.pins.iter().find(|c| c.reading == i && c.pin.site.call as usize == call);
+                    let earlier =
+                        thread.pins.iter().find(|c| c.reading == i && c.pin.site.call as usize == call);
                     match earlier {
                         Some(carried) => carried.pin.site,
                         None => return Err(difference),
@@ -166,13 +183,21 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// Whether a result that came out differently may stand for the recorded one.
-    fn may_pin(&self, site: CallSite, turn: u32, reading: usize, live: &Piece<'_>) -> Result<(), &'static str> {
+    fn may_pin(
+        &self,
+        site: CallSite,
+        turn: u32,
+        reading: usize,
+        live: &Piece<'_>,
+    ) -> Result<(), &'static str> {
         if self.by_call.contains_key(&site) {
             return Err("the result of a call that began a lane differs, and such a result is never pinned");
         }
         let noise = self.options.noise.as_ref().filter(|_| self.gone_live);
         if noise.is_some_and(|calls| !calls.contains(&site)) {
-            return Err("a tool result differs that does not vary by itself: it counts as an effect of the edit");
+            return Err(
+                "a tool result differs that does not vary by itself: it counts as an effect of the edit",
+            );
         }
         let Block::ToolResult { text: today, .. } = live.block else { return Err("a message differs") };
         for twin in self.twins(site.lane) {
@@ -181,11 +206,14 @@ impl<R: Recording> Matcher<R> {
             }
             let Ok(request) = self.recording.request(twin, turn) else { continue };
             let there = readings(&request.messages);
-            let same_place = there.get(reading).and_then(|r| r.pieces.iter().find(|p| p.answers == live.answers));
+            let same_place =
+                there.get(reading).and_then(|r| r.pieces.iter().find(|p| p.answers == live.answers));
             if let Some(Block::ToolResult { text, .. }) = same_place.map(|p| p.block)
                 && text == today
             {
-                return Err("the tool result is the one that an identical lane recorded here: the lanes may be swapped");
+                return Err(
+                    "the tool result is the one that an identical lane recorded here: the lanes may be swapped",
+                );
             }
         }
         Ok(())

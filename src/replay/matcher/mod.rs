@@ -41,7 +41,6 @@ pub trait Recording {
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String>;
 }
 
-
 /// A live request, read.
 struct Live<'a> {
     ask: &'a Ask,

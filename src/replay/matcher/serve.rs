@@ -215,8 +215,13 @@ impl<R: Recording> Matcher<R> {
         if thread.hypotheses.is_empty() {
             return;
         }
-        let others: BTreeSet<u32> =
-            self.undecided.iter().filter(|o| **o != at).filter_map(|o| self.threads.get(*o)).map(|t| t.lane).collect();
+        let others: BTreeSet<u32> = self
+            .undecided
+            .iter()
+            .filter(|o| **o != at)
+            .filter_map(|o| self.threads.get(*o))
+            .map(|t| t.lane)
+            .collect();
         let stays = thread.hypotheses.iter().any(|h| h.lane == thread.lane) && !others.contains(&thread.lane);
         if stays {
             return;
@@ -308,7 +313,8 @@ impl<R: Recording> Matcher<R> {
             .filter_map(|l| outline.lanes.get(*l as usize))
             .map(|l| l.parent.map(|site| (site.lane, site.turn)))
             .collect();
-        origins.len() == 1 && !lanes.iter().any(|l| outline.lanes.get(*l as usize).is_none_or(|l| l.parent_unknown))
+        origins.len() == 1
+            && !lanes.iter().any(|l| outline.lanes.get(*l as usize).is_none_or(|l| l.parent_unknown))
     }
 }
 

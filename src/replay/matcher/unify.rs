@@ -37,7 +37,9 @@ impl StandIns {
         }
         texts.sort_unstable();
         let finder = AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(texts);
-        finder.map(|f| StandIns(Some(f))).map_err(|e| format!("the recording's stand-ins cannot be searched for: {e}"))
+        finder
+            .map(|f| StandIns(Some(f)))
+            .map_err(|e| format!("the recording's stand-ins cannot be searched for: {e}"))
     }
 
     /// True when there are none.
@@ -78,12 +80,15 @@ impl<'a> Unifier<'a> {
         if recorded == live {
             return true;
         }
-        let Some(finder) = self.stand_ins.0.as_ref().filter(|_| recorded.len() == live.len()) else { return false };
+        let Some(finder) = self.stand_ins.0.as_ref().filter(|_| recorded.len() == live.len()) else {
+            return false;
+        };
         let mut trial = self.bound.clone();
         let mut done = 0;
         let mut holes = 0;
         for found in finder.find_iter(recorded) {
-            let (Some(literal), Some(today)) = (live.get(done..found.start()), live.get(found.start()..found.end()))
+            let (Some(literal), Some(today)) =
+                (live.get(done..found.start()), live.get(found.start()..found.end()))
             else {
                 return false;
             };
@@ -111,9 +116,11 @@ impl<'a> Unifier<'a> {
     pub fn value(&mut self, path: &str, recorded: &Value, live: &Value) -> Unified {
         match (recorded, live) {
             (Value::String(a), Value::String(b)) => self.text_at(path, a, b),
-            (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-                a.iter().zip(b).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
-            }
+            (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+                .iter()
+                .zip(b)
+                .enumerate()
+                .try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b)),
             (Value::Array(a), Value::Array(b)) => {
                 differ(path, format!("{} items", a.len()), format!("{} items", b.len()))
             }
@@ -165,7 +172,11 @@ impl<'a> Unifier<'a> {
             let names = |tools: &[Value]| tools.iter().map(tool_name).collect::<Vec<_>>().join(", ");
             return differ("tools", names(recorded), names(live));
         }
-        recorded.iter().zip(live).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("tools[{i}]"), a, b))
+        recorded
+            .iter()
+            .zip(live)
+            .enumerate()
+            .try_for_each(|(i, (a, b))| self.value(&format!("tools[{i}]"), a, b))
     }
 
     /// A recorded block against a live one, tool results' ids apart.
@@ -199,7 +210,11 @@ impl<'a> Unifier<'a> {
         if recorded.len() != live.len() {
             return differ(path, format!("{} items", recorded.len()), format!("{} items", live.len()));
         }
-        recorded.iter().zip(live).enumerate().try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
+        recorded
+            .iter()
+            .zip(live)
+            .enumerate()
+            .try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
     }
 
     /// One reading. Results of calls that are `alike` (same tool, same arguments) may stand in each other's place. A
@@ -225,9 +240,13 @@ impl<'a> Unifier<'a> {
         let order = self.order(recorded, live, alike);
         for (a, b) in recorded.pieces.iter().zip(order) {
             let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
-            let path =
-                if alone { format!("messages[{}]", b.message) } else { format!("messages[{}][{}]", b.message, b.index) };
-            if let (Block::ToolResult { call_id: x, .. }, Block::ToolResult { call_id: y, .. }) = (a.block, b.block)
+            let path = if alone {
+                format!("messages[{}]", b.message)
+            } else {
+                format!("messages[{}][{}]", b.message, b.index)
+            };
+            if let (Block::ToolResult { call_id: x, .. }, Block::ToolResult { call_id: y, .. }) =
+                (a.block, b.block)
                 && !paired(a, b, alike)
                 && (a.answers.is_some() || b.answers.is_some() || x != y)
             {
@@ -251,7 +270,8 @@ impl<'a> Unifier<'a> {
         let pairs = recorded.pieces.iter().zip(&live.pieces);
         let fits: Vec<bool> =
             pairs.map(|(a, b)| paired(a, b, alike) && self.block("", a.block, b.block).is_ok()).collect();
-        let mut order: Vec<Option<usize>> = fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
+        let mut order: Vec<Option<usize>> =
+            fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
         let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
         for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
             let found = left.iter().position(|j| {
@@ -267,7 +287,8 @@ impl<'a> Unifier<'a> {
             if order[i].is_none() {
                 // What fits nowhere stays in its place where that is free, else goes to the first that is alike.
                 let at = left.iter().position(|j| *j == i);
-                let at = at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j], alike))).unwrap_or(0);
+                let at =
+                    at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j], alike))).unwrap_or(0);
                 order[i] = (at < left.len()).then(|| left.remove(at));
             }
         }

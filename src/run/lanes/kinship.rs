@@ -41,7 +41,8 @@ impl Claims {
         let ends = answer.tool_calls().next().is_none();
         let resulted = &self.resulted;
         self.offers.retain(|o| {
-            let over = o.site.turn.saturating_add(OPEN_TURNS) <= turn || (ends && resulted.contains_key(&o.site));
+            let over =
+                o.site.turn.saturating_add(OPEN_TURNS) <= turn || (ends && resulted.contains_key(&o.site));
             o.site.lane != lane || !over
         });
         for (index, (_, _, args)) in answer.tool_calls().enumerate() {
@@ -54,7 +55,8 @@ impl Claims {
         }
     }
 
-    /// Notes which calls may have begun this lane.
+    /// Notes which calls may have begun this lane. Asked again for a retry: identical siblings that fail have each
+    /// other's attempts, so that only the last attempt says who it is.
     pub fn begin(&mut self, lane: u32, texts: &[&str], call: &ModelCall<'_>, lanes: &[OpenLane]) {
         let fits = |how: &dyn Fn(&str, &str) -> bool| -> Vec<&Offer> {
             let fit = |o: &&Offer| o.prompts.iter().any(|p| texts.iter().any(|t| how(t, p)));
@@ -77,12 +79,12 @@ impl Claims {
         {
             found.retain(|o| agent_of(o) == Some(parent));
         }
-        let sites: Vec<CallSite> = found.iter().map(|o| o.site).collect();
-        for site in &sites {
-            self.wanted.entry(*site).or_default().push(lane);
-        }
-        if !sites.is_empty() {
-            self.possible.insert(lane, sites);
+        for site in found.iter().map(|o| o.site) {
+            let known = self.possible.entry(lane).or_default();
+            if !known.contains(&site) {
+                known.push(site);
+                self.wanted.entry(site).or_default().push(lane);
+            }
         }
     }
 
@@ -132,7 +134,11 @@ pub(super) fn continued(
     let text = first_text?;
     let begins_like = |old: &OpenLane| {
         let first = old.first_text.trim();
-        old.continued_by.is_none() && first.len() >= PROMPT && old.head == new.head && old.path == new.path && text.trim_start().starts_with(first)
+        old.continued_by.is_none()
+            && first.len() >= PROMPT
+            && old.head == new.head
+            && old.path == new.path
+            && text.trim_start().starts_with(first)
     };
     let mut best: Option<(usize, u32)> = None;
     for &quoted in quotes.keys() {

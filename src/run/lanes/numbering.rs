@@ -43,7 +43,9 @@ pub(super) fn name(outline: &mut Outline) {
                     }
                     _ => format!("{key}~1"),
                 }),
-                (Some(CallSite { lane, turn, call }), None) => of(lane).map(|key| format!("{key}/{turn}.{call}")),
+                (Some(CallSite { lane, turn, call }), None) => {
+                    of(lane).map(|key| format!("{key}/{turn}.{call}"))
+                }
                 (None, None) => None,
             };
         }

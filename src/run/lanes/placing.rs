@@ -87,7 +87,7 @@ impl LaneBuilder {
         self.retries_are_declared |= call.context.retry_count > 0;
         let at = match self.retried(call, &seen) {
             Some(lane) => {
-                self.attempt(lane, call);
+                self.attempt(lane, call, &seen);
                 lane
             }
             None => match self.extended(call, &seen) {
@@ -122,10 +122,9 @@ impl LaneBuilder {
         let known = |index: &u32| self.lanes.get(*index as usize).filter(|l| agrees(l));
         if call.context.retry_count == 0 {
             // A sibling's first request has the same bytes: only a later turn is surely the same lane's.
-            return open
-                .iter()
-                .copied()
-                .find(|i| known(i).is_some_and(|l| l.lane.turns.len() > 1 && l.answered_us <= call.started_us));
+            return open.iter().copied().find(|i| {
+                known(i).is_some_and(|l| l.lane.turns.len() > 1 && l.answered_us <= call.started_us)
+            });
         }
         let tried = |l: &OpenLane| l.lane.turns.last().map_or(0, |t| t.attempts.len());
         let mut fitting: Vec<(bool, bool, u32)> = open
@@ -148,22 +147,37 @@ impl LaneBuilder {
             let same_voice = lane.system == seen.system || (lane.has_tools && !call.request.tools.is_empty());
             let in_place = lane.echo_at == last;
             // Agents that cut their history short move the answer: then its tool-call ids must tell.
-            let told_by_ids = lane.lane.turns.get(lane.answered_turn as usize).is_some_and(|t| !t.calls.is_empty());
+            let told_by_ids =
+                lane.lane.turns.get(lane.answered_turn as usize).is_some_and(|t| !t.calls.is_empty());
             if lane.path != call.path || !same_voice || !(in_place || told_by_ids) {
                 return None;
             }
             let equal = lane.keys.iter().zip(&seen.keys).filter(|(a, b)| a == b).count();
             let before = lane.answered_us <= call.started_us;
             let glue = lane.agent_id == call.context.agent_id;
-            Some((in_place, before, glue, lane.system == seen.system, equal, std::cmp::Reverse(lane.answered_us), index))
+            Some((
+                in_place,
+                before,
+                glue,
+                lane.system == seen.system,
+                equal,
+                std::cmp::Reverse(lane.answered_us),
+                index,
+            ))
         });
-        fitting.max_by(|a, b| (a.0, a.1, a.2, a.3, a.4, a.5).cmp(&(b.0, b.1, b.2, b.3, b.4, b.5))).map(|f| f.6)
+        fitting
+            .max_by(|a, b| (a.0, a.1, a.2, a.3, a.4, a.5).cmp(&(b.0, b.1, b.2, b.3, b.4, b.5)))
+            .map(|f| f.6)
     }
 
-    fn attempt(&mut self, index: u32, call: &ModelCall<'_>) {
+    fn attempt(&mut self, index: u32, call: &ModelCall<'_>, seen: &Seen<'_>) {
         self.close_failure(index);
-        if let Some(turn) = self.lanes.get_mut(index as usize).and_then(|l| l.lane.turns.last_mut()) {
+        let Some(lane) = self.lanes.get_mut(index as usize).map(|l| &mut l.lane) else { return };
+        if let Some(turn) = lane.turns.last_mut() {
             turn.attempts.push(call.id);
+        }
+        if lane.turns.len() == 1 && lane.continues.is_none() && last_assistant(&seen.readings).is_none() {
+            self.claims.begin(index, &opening_texts(&seen.readings), call, &self.lanes);
         }
     }
 
@@ -188,13 +202,15 @@ impl LaneBuilder {
         lane.lane.turns.push(new_turn(call, seen));
         let last = last_assistant(&seen.readings).unwrap_or(at);
         for piece in seen.readings.iter().skip(last + 1).flat_map(|r| &r.pieces) {
-            let (Some(call_index), Block::ToolResult { text, is_error, .. }) = (piece.answers, piece.block) else {
+            let (Some(call_index), Block::ToolResult { text, is_error, .. }) = (piece.answers, piece.block)
+            else {
                 continue;
             };
             let site = CallSite { lane: index, turn, call: call_index as u32 };
             self.claims.join(site, text, call.started_us, &self.lanes);
             let Some(lane) = self.lanes.get_mut(index as usize) else { continue };
-            if let Some(asked) = lane.lane.turns.get_mut(turn as usize).and_then(|t| t.calls.get_mut(call_index))
+            if let Some(asked) =
+                lane.lane.turns.get_mut(turn as usize).and_then(|t| t.calls.get_mut(call_index))
                 && asked.result.is_none()
             {
                 asked.result = Some(ToolResultRef {
@@ -246,8 +262,11 @@ impl LaneBuilder {
             failing: None,
         };
         let fresh = last_assistant(&seen.readings).is_none();
-        lane.lane.continues =
-            if fresh { kinship::continued(&lane, texts.first().copied(), &quotes, &self.lanes) } else { None };
+        lane.lane.continues = if fresh {
+            kinship::continued(&lane, texts.first().copied(), &quotes, &self.lanes)
+        } else {
+            None
+        };
         lane.quotes = quotes.into_keys().collect();
         if let Some(old) = lane.lane.continues.and_then(|old| self.lanes.get_mut(old as usize)) {
             old.continued_by = Some(index);
