@@ -1,1 +1,5 @@
-fn main() {}
+//! The `retake` command.
+
+fn main() {
+    std::process::exit(retake::cli::main());
+}

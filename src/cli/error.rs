@@ -54,7 +54,9 @@ impl CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         let hint = match &error {
-            StoreError::NoStore(_) => Some("record something first: retake run -- COMMAND (or try: retake demo)"),
+            StoreError::NoStore(_) => {
+                Some("record something first: retake run -- COMMAND (or try: retake demo)")
+            }
             StoreError::NoRun { .. } => Some("retake ls shows the runs there are"),
             StoreError::Damaged { .. } => Some("retake show RUN says what can still be read"),
             StoreError::Io { .. } | StoreError::Refused(_) => None,

@@ -1,1 +1,142 @@
-//! Placeholder of the scaffold.
+//! The command line: one file a verb, and the only place that prints.
+
+mod args;
+mod demo;
+mod diff;
+mod error;
+mod fork;
+mod portable;
+mod record;
+mod replay;
+mod runs;
+mod session;
+mod show;
+mod view;
+
+use crate::report::Style;
+use crate::store::Store;
+use args::{Cli, Command};
+use clap::{CommandFactory, Parser};
+use error::{CliError, exit};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+/// What every verb gets.
+pub(crate) struct Context {
+    store: Option<PathBuf>,
+    json: bool,
+    /// For standard output.
+    style: Style,
+    /// For standard error, where what retake says of itself goes while an agent runs.
+    err_style: Style,
+}
+
+impl Context {
+    fn directory(&self) -> Result<PathBuf, CliError> {
+        std::env::current_dir().map_err(|e| CliError::broken(format!("the current directory: {e}")))
+    }
+
+    fn store(&self) -> Result<Store, CliError> {
+        Ok(Store::find(self.store.as_deref(), &self.directory()?)?)
+    }
+
+    fn store_or_new(&self) -> Result<Store, CliError> {
+        Ok(Store::find_or_create(self.store.as_deref(), &self.directory()?)?)
+    }
+
+    /// Prints data, as JSON.
+    fn print_json(&self, value: &impl serde::Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(value).map_err(|e| CliError::broken(e.to_string()))?;
+        print(&format!("{text}\n"))
+    }
+}
+
+/// Prints to standard output; a reader that has gone away (`| head`) is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+fn warn(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "retake: {text}");
+}
+
+fn style(terminal: bool) -> Style {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let width = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).or_else(terminal_width);
+    Style { color: terminal && !set("NO_COLOR"), width: width.unwrap_or(100).clamp(60, 240) }
+}
+
+fn terminal_width() -> Option<usize> {
+    let output = std::io::stdout();
+    if !output.is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
+}
+
+/// Runs the command line of this process; its exit code.
+pub fn main() -> i32 {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { exit::OK };
+        }
+    };
+    let context = Context {
+        store: cli.store,
+        json: cli.json,
+        style: style(std::io::stdout().is_terminal()),
+        err_style: style(std::io::stderr().is_terminal()),
+    };
+    match run(&context, cli.command) {
+        Ok(code) => code,
+        Err(error) => {
+            if context.json {
+                let value = serde_json::json!({
+                    "error": error.message, "hints": error.hints, "exit": error.code
+                });
+                let _ = print(&format!("{value}\n"));
+            }
+            let mut text = format!("retake: {}\n", error.message);
+            for hint in &error.hints {
+                text.push_str(&format!("        hint: {hint}\n"));
+            }
+            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            error.code
+        }
+    }
+}
+
+fn run(context: &Context, command: Command) -> Result<i32, CliError> {
+    match command {
+        Command::Run(args) => record::run(context, args),
+        Command::Ls(args) => runs::ls(context, &args),
+        Command::Show(args) => show::show(context, &args),
+        Command::Replay(args) => replay::replay(context, args),
+        Command::Fork(args) => fork::fork(context, args),
+        Command::Diff(args) => diff::diff(context, &args),
+        Command::Export(args) => portable::export(context, &args),
+        Command::Import(args) => portable::import(context, &args),
+        Command::Rm(args) => runs::rm(context, &args),
+        Command::Gc(args) => runs::gc(context, &args),
+        Command::Index(args::IndexCommand::Rebuild) => runs::rebuild(context),
+        Command::Demo(args) => demo::demo(context, &args),
+        Command::DemoAgent { args } => Ok(crate::demo::agent_main(&args)),
+        Command::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "retake", &mut text);
+            print(&String::from_utf8_lossy(&text))?;
+            Ok(exit::OK)
+        }
+        Command::Man => {
+            let mut text = Vec::new();
+            clap_mangen::Man::new(Cli::command()).render(&mut text)?;
+            print(&String::from_utf8_lossy(&text))?;
+            Ok(exit::OK)
+        }
+    }
+}

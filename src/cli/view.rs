@@ -1,8 +1,8 @@
 //! A stored run as `show` and `diff` read it: what the model saw.
 
 use super::error::CliError;
-use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect;
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::diff::{Conversations, RunView};
 use crate::exchange::{ExchangeId, Source, encoding};
 use crate::replay::recording::read_answer;

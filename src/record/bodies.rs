@@ -17,8 +17,6 @@ const HEAD: usize = 48;
 /// A body written to the pack.
 pub(super) struct Written {
     pub body: BodyRef,
-    /// Its parts, as long as the split.
-    pub parts: Vec<PartId>,
     pub stand_ins: Vec<StandIn>,
     pub untouched: u32,
 }
@@ -75,8 +73,8 @@ impl Bodies {
         }
         let body = run.put_body(&ids);
         let found = stand_ins.iter().map(|(_, s)| s.clone()).collect();
-        self.keep(Kept { raw: raw.clone(), split, parts: ids.clone(), stand_ins });
-        Written { body, parts: ids, stand_ins: found, untouched }
+        self.keep(Kept { raw: raw.clone(), split, parts: ids, stand_ins });
+        Written { body, stand_ins: found, untouched }
     }
 
     /// The kept body that shares most with this one, if any shares its head.

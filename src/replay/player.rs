@@ -1,6 +1,6 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
-use super::matcher::{Ask, Decision, Matcher, Miss, Options as MatcherOptions, Near, Pin, Recording};
+use super::matcher::{Ask, Decision, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording};
 use super::plan::Plan;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};

@@ -101,7 +101,7 @@ impl<R: Recording> Matcher<R> {
             if self.is_changed() {
                 return self.begin_live(live, out);
             }
-            let miss = self.explain_first(live, alike, content_fits);
+            let miss = self.explain_first(live, content_fits);
             return self.miss(live, miss, out);
         }
         if fits.len() == 1 {
@@ -227,24 +227,17 @@ impl<R: Recording> Matcher<R> {
         self.recording.answer(lane, turn).ok().map(|a| likeness::shape_key(&a))
     }
 
-    fn explain_first(&self, live: &Live<'_>, alike: usize, content_fits: bool) -> super::Miss {
+    fn explain_first(&self, live: &Live<'_>, content_fits: bool) -> super::Miss {
         let outline = self.recording.outline();
+        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
+        let twins: Vec<u32> = twins.filter(|lane| self.same_path(*lane, live)).collect();
         if content_fits {
-            return explain::not_enabled(
-                live,
-                outline,
-                self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice),
-            );
+            explain::not_enabled(live, outline, &twins)
+        } else if twins.is_empty() {
+            explain::unknown_beginning(live, self.nearest_beginnings(live))
+        } else {
+            explain::used_up(live, outline, &twins)
         }
-        if alike > 0 {
-            return explain::used_up(
-                live,
-                outline,
-                self.by_first.get(&live.request_key).map_or(&[], Vec::as_slice),
-            );
-        }
-        let nears = self.nearest_beginnings(live);
-        explain::unknown_beginning(live, nears)
     }
 }
 

@@ -18,13 +18,21 @@ impl<R: Recording> Matcher<R> {
         let here = (thread.lane, thread.turn);
         let outline = self.recording.outline();
         let begins = self.by_turn.get(&here).into_iter().flatten().filter(|lane| self.is_free(**lane));
-        begins.flat_map(|lane| self.twins(*lane)).filter(|twin| self.is_free(*twin)).any(|twin| {
+        begins.flat_map(|lane| self.twins(*lane)).filter(|twin| self.is_unsettled(*twin)).any(|twin| {
             let origin = outline.lanes.get(twin as usize).and_then(|l| l.parent);
             origin.is_some_and(|site| {
                 (site.lane, site.turn) != here
                     && self.threads.iter().any(|t| t.may_be(site.lane) && t.has_asked(site.turn, false))
             })
         })
+    }
+
+    /// True for a lane that has not begun, or whose first turn is still to be tried again: a retry has the bytes of a
+    /// first request.
+    fn is_unsettled(&self, lane: u32) -> bool {
+        let retries = || self.recording.outline().turn(lane, 0).is_some_and(|t| t.attempts.len() > 1);
+        let tries = || self.threads.iter().any(|t| t.lane == lane && t.turn == 0 && t.failed);
+        self.is_free(lane) || (retries() && tries())
     }
 
     /// Releases every answer whose gate has opened.

@@ -55,7 +55,8 @@ impl Claims {
         }
     }
 
-    /// Notes which calls may have begun this lane.
+    /// Notes which calls may have begun this lane. Asked again for a retry: identical siblings that fail have each
+    /// other's attempts, so that only the last attempt says who it is.
     pub fn begin(&mut self, lane: u32, texts: &[&str], call: &ModelCall<'_>, lanes: &[OpenLane]) {
         let fits = |how: &dyn Fn(&str, &str) -> bool| -> Vec<&Offer> {
             let fit = |o: &&Offer| o.prompts.iter().any(|p| texts.iter().any(|t| how(t, p)));
@@ -78,12 +79,12 @@ impl Claims {
         {
             found.retain(|o| agent_of(o) == Some(parent));
         }
-        let sites: Vec<CallSite> = found.iter().map(|o| o.site).collect();
-        for site in &sites {
-            self.wanted.entry(*site).or_default().push(lane);
-        }
-        if !sites.is_empty() {
-            self.possible.insert(lane, sites);
+        for site in found.iter().map(|o| o.site) {
+            let known = self.possible.entry(lane).or_default();
+            if !known.contains(&site) {
+                known.push(site);
+                self.wanted.entry(site).or_default().push(lane);
+            }
         }
     }
 

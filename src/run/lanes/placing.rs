@@ -87,7 +87,7 @@ impl LaneBuilder {
         self.retries_are_declared |= call.context.retry_count > 0;
         let at = match self.retried(call, &seen) {
             Some(lane) => {
-                self.attempt(lane, call);
+                self.attempt(lane, call, &seen);
                 lane
             }
             None => match self.extended(call, &seen) {
@@ -170,10 +170,14 @@ impl LaneBuilder {
             .map(|f| f.6)
     }
 
-    fn attempt(&mut self, index: u32, call: &ModelCall<'_>) {
+    fn attempt(&mut self, index: u32, call: &ModelCall<'_>, seen: &Seen<'_>) {
         self.close_failure(index);
-        if let Some(turn) = self.lanes.get_mut(index as usize).and_then(|l| l.lane.turns.last_mut()) {
+        let Some(lane) = self.lanes.get_mut(index as usize).map(|l| &mut l.lane) else { return };
+        if let Some(turn) = lane.turns.last_mut() {
             turn.attempts.push(call.id);
+        }
+        if lane.turns.len() == 1 && lane.continues.is_none() && last_assistant(&seen.readings).is_none() {
+            self.claims.begin(index, &opening_texts(&seen.readings), call, &self.lanes);
         }
     }
 

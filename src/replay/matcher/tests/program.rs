@@ -175,6 +175,8 @@ pub fn program(seed: u64, menu: Menu) -> Program {
             maker.worker(&format!("{}.0", branches + i), menu, 0);
         }
     }
+    // Siblings that say the same, under the same ids, have one transcript: which is which nobody can tell.
+    maker.program.repeats_ids &= !maker.program.has_hidden;
     if menu.retries {
         let Maker { rng, program, .. } = &mut maker;
         for say in program.script.values_mut().flatten() {

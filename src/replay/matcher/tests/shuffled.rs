@@ -64,7 +64,7 @@ fn check_lanes(menu: Menu, seed: u64, schedule: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn every_request_gets_the_answer_of_its_own_lane_and_turn(seed: u64, a: u64, b in 0u64..1 << 60) {
@@ -169,7 +169,7 @@ impl Answerer for Fifo {
     }
 }
 
-/// The examiner can fail a matcher: two simple ones are silently wrong where ours is not.
+/// The examiner can fail a matcher: of two simple ones the first is silently wrong, the second finds hardly anything.
 #[test]
 fn simple_matchers_are_caught() {
     let mut table: BTreeMap<&str, BTreeMap<Verdict, u32>> = BTreeMap::new();
@@ -193,8 +193,9 @@ fn simple_matchers_are_caught() {
         }
     }
     println!("{table:#?}");
-    let wrong = |name: &str| table[name].get(&Verdict::Wrong).copied().unwrap_or_default();
-    assert!(wrong("nth") > 40, "{table:?}");
-    assert!(wrong("fifo") > 0, "{table:?}");
-    assert_eq!(wrong("ours"), 0, "{table:?}");
+    let count = |name: &str, verdict| table[name].get(&verdict).copied().unwrap_or_default();
+    let right = |name: &str| count(name, Verdict::Right) + count(name, Verdict::Exchanged);
+    assert!(count("nth", Verdict::Wrong) > 40, "{table:?}");
+    assert!(right("fifo") < 60, "{table:?}");
+    assert_eq!(right("ours"), 120, "{table:?}");
 }

@@ -5,6 +5,7 @@ use super::tape::{Tape, Taped, failure, request, result, text, user};
 use crate::dialect::conversation::{Block, Message, ModelAnswer, Role};
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::replay::matcher::{Ask, Counters, Decision, Matcher, Options, Recording};
+use crate::run::likeness;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 use std::sync::Arc;
@@ -341,12 +342,25 @@ pub enum Verdict {
     Wrong,
 }
 
-/// Judges a replay by the truth.
+/// Judges a replay by the truth. A replay that stops is loud about it, whatever came before.
 pub fn verdict(program: &Program, recorded: &Recorded, run: &Run<'_>) -> Verdict {
+    if run.refused.is_some() {
+        return Verdict::Stopped;
+    }
     let mut lane_of: BTreeMap<&str, &str> = BTreeMap::new();
+    let good = recorded.tape.calls.values().filter(|c| c.answer.error.is_none());
+    let shape_of: HashMap<(&str, u32), likeness::Key> = good
+        .map(|c| (&recorded.truth[&c.id], likeness::shape_key(&c.answer)))
+        .map(|((path, turn), shape)| ((path.as_str(), *turn), shape))
+        .collect();
     for entry in &run.log {
         let Some(exchange) = entry.served else { continue };
         let (path, turn) = &recorded.truth[&exchange];
+        // An answer that says the same is the same, whichever lane it is taken from.
+        let own = shape_of.get(&(entry.path.as_str(), entry.turn));
+        if path != &entry.path && own == Some(&likeness::shape_key(&recorded.tape.calls[&exchange].answer)) {
+            continue;
+        }
         if *turn != entry.turn || *lane_of.entry(&entry.path).or_insert(path) != path {
             return Verdict::Wrong;
         }
@@ -377,7 +391,7 @@ pub fn verdict(program: &Program, recorded: &Recorded, run: &Run<'_>) -> Verdict
         };
         let same_message = place.split_once('.').map(|p| p.0) == served_place.split_once('.').map(|p| p.0);
         let same_parent = lane_of.get(up).copied() == Some(served_up);
-        if !same_message || !same_parent || hidden(live) || prompt_of(live).is_none() {
+        if !same_message || !same_parent || hidden(served) {
             return Verdict::Wrong;
         }
         if prompt_of(served) != prompt_of(&format!("{served_up}/{place}")) {
@@ -386,11 +400,12 @@ pub fn verdict(program: &Program, recorded: &Recorded, run: &Run<'_>) -> Verdict
     }
     let whole = run.log.iter().filter(|e| e.served.is_some()).count();
     let answers = recorded.tape.calls.values().filter(|c| c.answer.error.is_none()).count();
-    match run.refused {
-        Some(_) => Verdict::Stopped,
-        None if whole != answers => Verdict::Wrong,
-        None if exchanged => Verdict::Exchanged,
-        None => Verdict::Right,
+    if whole != answers {
+        Verdict::Wrong
+    } else if exchanged {
+        Verdict::Exchanged
+    } else {
+        Verdict::Right
     }
 }
 

@@ -1,0 +1,21 @@
+//! `retake diff`
+
+use super::args::DiffArgs;
+use super::error::CliError;
+use super::view::Opened;
+use super::{Context, print};
+use crate::diff::compare;
+use crate::report::difference;
+
+pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<i32, CliError> {
+    let store = context.store()?;
+    let left = Opened::open(&store, &args.left)?;
+    let right = Opened::open(&store, &args.right)?;
+    let comparison = compare(&left.view(), &right.view());
+    if context.json {
+        context.print_json(&comparison)?;
+    } else {
+        print(&difference::difference(&comparison, args.all, context.style))?;
+    }
+    Ok(i32::from(comparison.exit_code()))
+}

@@ -1,0 +1,256 @@
+//! `retake fork`
+
+use super::args::ForkArgs;
+use super::error::{CliError, exit};
+use super::record::{manifest_of, parse_upstreams, redactor, run_name};
+use super::replay::{
+    Again, answers, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss, tools_run,
+};
+use super::session::Session;
+use super::view::Opened;
+use super::{Context, warn};
+use crate::dialect::conversation::Usage;
+use crate::diff::Conversations;
+use crate::exchange::Source;
+use crate::record::Recorder;
+use crate::replay::plan::{Plan, recorded_result};
+use crate::replay::player::{Player, PlayerOptions};
+use crate::replay::recording::RecordedRun;
+use crate::replay::serve::Timing;
+use crate::report::results;
+use crate::run::checkpoint::snap;
+use crate::run::edit::Edit;
+use crate::run::{Outline, Parent, StepKind};
+use std::io::Write;
+use std::sync::Arc;
+
+pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
+    let store = context.store()?;
+    let opened = Opened::open(&store, &args.run)?;
+    let manifest = opened.reader.manifest().clone();
+    refuse_empty(&opened)?;
+    let run = RecordedRun::new(opened.reader.clone())?;
+    let outline = opened.outline.clone();
+    let mut edits = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    if args.edit {
+        edits.push(edit_by_hand(&run, &outline, args.at.unwrap_or_default())?);
+    }
+    if edits.is_empty() && args.at.is_none() {
+        return Err(CliError::usage(
+            "a fork needs an edit (--set) or a checkpoint to go on live from (--at)",
+        )
+        .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
+    }
+    let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
+    let plan = Plan::new(&run, &edits, at)?;
+    let again = Again::of(&manifest, &args.command)?;
+    let overrides = parse_upstreams(args.upstream.as_slice())?;
+    let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
+    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
+    let planned = plan_told(&plan, &outline, moved);
+    eprint!("{}", results::fork_plan(&planned, context.err_style));
+    let edited_steps = plan.edited_steps(&outline).len() as u32;
+    let at_step = plan.at_step;
+    let options = PlayerOptions {
+        timing: Timing::Fast,
+        fences: args.fences.clone(),
+        to_step: None,
+        max_live: args.max_live,
+        plan: Some(plan),
+        redactor: redactor.clone(),
+        upstream: None,
+    };
+    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
+    let directory = again.directory.clone().unwrap_or(context.directory()?);
+    let mut session = Session {
+        command: again.command.clone(),
+        directory: again.directory.clone(),
+        stdin: again.stdin,
+        overrides: &overrides,
+        recorded: Some(&manifest.environment),
+        restore: again.restore,
+        dummy_keys: true,
+        run: None,
+        port: 0,
+        tape: None,
+        answerer: Some(player.clone()),
+        may_dial: true,
+        stop: Some(player.stopped()),
+    };
+    let told = session.plan("");
+    let mut warnings = again.warnings;
+    for moved in &told.moved {
+        warnings.push(format!(
+            "live calls of {} go to {}, not to {} as recorded (--upstream says where)",
+            moved.provider, moved.today, moved.recorded
+        ));
+    }
+    let mut writer = store.create_run(&name, |id| {
+        let mut own = manifest_of(id, &redactor, &again.command, &directory);
+        own.note = args.note.clone();
+        own.labels = manifest.labels.clone();
+        for (variable, url) in told.base_urls {
+            own.environment.insert(variable, redactor.text(&url).0);
+        }
+        own.upstreams = told.upstreams;
+        own.stdin = manifest.stdin.clone();
+        own.parent = Some(Parent {
+            run: manifest.id.clone(),
+            uuid: manifest.uuid.clone(),
+            at_step,
+            edits: edits.iter().map(|e| redactor.text(&e.text).0).collect(),
+        });
+        own
+    })?;
+    writer.share_with(&opened.reader)?;
+    let id = writer.manifest().id.clone();
+    let recorder = Recorder::start(writer, redactor, |why| warn(&format!("the fork is incomplete: {why}")))?;
+    session.run = Some(id.to_string());
+    session.tape = Some(recorder.clone());
+    let landed = session.run();
+    let sealed = recorder.finish(|m| m.outcome = landed.as_ref().ok().map(outcome_of))?;
+    let landed = match landed {
+        Ok(landed) => landed,
+        Err(error) => {
+            store.remove_run(&id)?;
+            return Err(error);
+        }
+    };
+    let tally = player.tally();
+    if sealed.exchanges == 0 {
+        store.remove_run(&id)?;
+        return Err(CliError::broken("the agent made no request through retake: there is no fork"));
+    }
+    let new = Opened::by_id(&store, &id)?;
+    warnings.extend(tally.live_errors.iter().map(|e| format!("a live call failed: {e}")));
+    let done = results::Fork {
+        run: id.to_string(),
+        parent: manifest.id.to_string(),
+        steps: new.outline.steps.len() as u32,
+        answers: answers(&tally),
+        edited_steps,
+        tokens: live_tokens(&new),
+        took_us: landed.took_us,
+        answer: last_answer(&new.outline),
+        stopped: stopped_by(&tally),
+        pinned: pinned(&tally),
+        ran: tools_run(&tally, &outline),
+        risky: risky(&tally, &outline, &args.fences),
+        repaired: tally.dropped.clone(),
+        warnings,
+    };
+    let code = if tally.fenced.is_some() {
+        exit::FENCE
+    } else if !tally.misses.is_empty() {
+        exit::MISS
+    } else if tally.live_limit || !tally.live_errors.is_empty() {
+        exit::INCONCLUSIVE
+    } else {
+        exit::OK
+    };
+    tell_miss(context, &tally);
+    eprint!("{}", results::fork(&done, context.err_style));
+    if context.json {
+        context.print_json(&serde_json::json!({
+            "fork": done, "plan": planned, "classes": tally.classes(), "misses": tally.misses,
+            "fenced": tally.fenced, "exit": code,
+        }))?;
+    }
+    Ok(code)
+}
+
+/// The checkpoint to go on from: moved to the next one from which a request can be sent.
+fn snapped(
+    outline: &Outline,
+    at: Option<u32>,
+    resample: bool,
+) -> Result<(Option<u32>, Option<String>), CliError> {
+    let Some(asked) = at else { return Ok((None, None)) };
+    let steps = outline.steps.len();
+    if outline.step(asked).is_none() && asked != 0 {
+        return Err(CliError::broken(format!("--at {asked}: the run has steps 1 to {steps}")));
+    }
+    if !resample || asked == 0 {
+        return Ok((at, None));
+    }
+    let Some(cut) = snap(outline, asked) else {
+        return Err(CliError::broken(format!("--at {asked}: the recording ends before the next request"))
+            .hint("fork at an earlier step"));
+    };
+    let moved = (cut.after_step != asked).then(|| {
+        format!("--at {asked} moved to {}: the results of parallel calls go out together", cut.after_step)
+    });
+    Ok((Some(cut.after_step), moved))
+}
+
+fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::ForkPlan {
+    let again = plan.asked_again() as u32;
+    let mut tokens = Usage::default();
+    for (lane, first) in plan.dirty() {
+        let turns = outline.lanes.get(lane as usize).map(|l| l.turns.as_slice()).unwrap_or_default();
+        for turn in turns.iter().skip(first as usize) {
+            tokens += turn.usage.unwrap_or_default();
+        }
+    }
+    results::ForkPlan {
+        shared: plan.at_step.saturating_sub(u32::from(!plan.edited_steps(outline).is_empty())),
+        edited: plan.edited_steps(outline),
+        live_calls: (again.min(1), again),
+        tokens: tokens.input + tokens.output,
+        moved,
+    }
+}
+
+fn live_tokens(new: &Opened) -> (u64, u64) {
+    let mut usage = Usage::default();
+    for turn in new.outline.lanes.iter().flat_map(|l| &l.turns) {
+        let live = turn.attempts.last().is_some_and(|id| new.source(*id) == Source::Live);
+        if live {
+            usage += turn.usage.unwrap_or_default();
+        }
+    }
+    (usage.input, usage.output)
+}
+
+/// The last answer of the main lane, with its step.
+fn last_answer(outline: &Outline) -> Option<(u32, String)> {
+    let turns = &outline.lanes.first()?.turns;
+    let turn = turns.len().checked_sub(1)? as u32;
+    let text = turns.last()?.text.clone();
+    let number = outline.number_of(StepKind::Model { lane: 0, turn })?;
+    (!text.is_empty()).then_some((number, text))
+}
+
+/// Opens $EDITOR on what a step said, and makes an edit of what comes back.
+fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32) -> Result<Edit, CliError> {
+    let (field, text) = match outline.step(step) {
+        Some(StepKind::Tool { site }) => ("result", recorded_result(run, site).map_err(CliError::broken)?),
+        Some(StepKind::Model { lane, turn }) => {
+            let id = run.exchange_of(lane, turn).map_err(CliError::broken)?;
+            ("answer", run.model_answer(id).map_err(CliError::broken)?.text())
+        }
+        None => return Err(CliError::broken(format!("--at {step}: there is no such step"))),
+    };
+    let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".into());
+    let mut file = tempfile::Builder::new().prefix("retake-").suffix(".txt").tempfile()?;
+    file.write_all(text.as_bytes())?;
+    let status = std::process::Command::new("sh")
+        .arg("-c")
+        .arg(format!("{editor} \"$1\""))
+        .arg("sh")
+        .arg(file.path())
+        .status()
+        .map_err(|e| CliError::broken(format!("cannot start the editor {editor}: {e}")))?;
+    if !status.success() {
+        return Err(CliError::broken(format!("the editor {editor} gave up ({status}); nothing was run")));
+    }
+    let mut new = std::fs::read_to_string(file.path())?;
+    // Editors end a file with a line feed that the text had not.
+    if !text.ends_with('\n') && new.ends_with('\n') {
+        new.pop();
+    }
+    if new == text {
+        return Err(CliError::broken("nothing was changed in the editor; nothing was run"));
+    }
+    Ok(Edit::parse(&format!("{step}:{field}={}", serde_json::Value::String(new)))?)
+}

@@ -1,0 +1,183 @@
+//! `retake export` and `import`
+
+use super::args::{ExportArgs, ImportArgs};
+use super::error::{CliError, exit};
+use super::record::redactor;
+use super::replay::knowing;
+use super::view::Opened;
+use super::{Context, print, warn};
+use crate::exchange::parts;
+use crate::exchange::{Exchange, ResponseHead};
+use crate::redact::Redactor;
+use crate::run::{Manifest, Outline};
+use crate::store::bundle::{self, ExportSource, ImportOptions};
+use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, StoreError};
+use bytes::Bytes;
+use std::io::{BufReader, BufWriter, Write};
+use std::path::Path;
+
+impl ExportSource for Opened {
+    fn manifest(&self) -> &Manifest {
+        self.reader.manifest()
+    }
+
+    fn outline(&self) -> Option<&Outline> {
+        Some(&self.outline)
+    }
+
+    fn exchanges(&self) -> Box<dyn Iterator<Item = Result<Exchange, StoreError>> + '_> {
+        Box::new(self.reader.ids().into_iter().map(|id| self.reader.exchange(id)))
+    }
+
+    fn checkpoints(&self) -> Vec<serde_json::Value> {
+        bundle::checkpoints(&self.outline)
+    }
+}
+
+pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
+    let store = context.store()?;
+    let opened = Opened::open(&store, &args.run)?;
+    let redactor = knowing(redactor(&store)?, &opened);
+    let mut text = Vec::new();
+    bundle::export(&opened, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    let found = secrets_left(&redactor, &opened);
+    if !found.is_empty() {
+        let what = format!("{} still holds what looks like a secret: {}", args.run, found.join(", "));
+        if !args.allow_secrets {
+            return Err(CliError::broken(format!("nothing was written: {what}"))
+                .hint("--allow-secrets writes it all the same"));
+        }
+        warn(&what);
+    }
+    if args.file == Path::new("-") {
+        print(&String::from_utf8_lossy(&text))?;
+        return Ok(exit::OK);
+    }
+    write_whole(&args.file, &text)?;
+    let size = super::runs::bytes(text.len() as u64);
+    if context.json {
+        let value =
+            serde_json::json!({ "run": opened.reader.manifest().id, "file": args.file, "bytes": text.len() });
+        context.print_json(&value)?;
+    } else {
+        print(&format!("exported  {}   {} ({size})\n", opened.reader.manifest().id, args.file.display()))?;
+    }
+    Ok(exit::OK)
+}
+
+/// Labels of what still looks like a secret in the decoded bodies.
+fn secrets_left(redactor: &Redactor, opened: &Opened) -> Vec<String> {
+    let mut found = Vec::new();
+    for id in opened.reader.ids() {
+        let Ok(exchange) = opened.reader.exchange(id) else { continue };
+        found.extend(redactor.scan_residual(&exchange.request.body));
+        if let Some(response) = &exchange.response {
+            found.extend(redactor.scan_residual(&response.body));
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Writes a file whole or not at all.
+fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let failed = |e: std::io::Error| CliError::broken(format!("cannot write {}: {e}", path.display()));
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    let mut out = BufWriter::new(&mut file);
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)?;
+    drop(out);
+    file.persist(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliError> {
+    let name = args.file.display();
+    let file = std::fs::File::open(&args.file).map_err(|e| CliError::broken(format!("{name}: {e}")))?;
+    let options = ImportOptions { allow_edited: args.allow_edited, ..ImportOptions::default() };
+    let run = bundle::import(&mut BufReader::new(file), options).map_err(|e| {
+        let error = CliError::broken(format!("{name}: {e}"));
+        match e {
+            bundle::BundleError::Edited { .. } => {
+                error.hint("if it was edited on purpose: --allow-edited makes its checksums anew")
+            }
+            bundle::BundleError::Truncated { .. } => error.hint("copy it again; its end is missing"),
+            _ => error,
+        }
+    })?;
+    let store = context.store_or_new()?;
+    let redactor = redactor(&store)?;
+    for exchange in &run.exchanges {
+        redactor.learn_stand_ins(&exchange.request.stand_ins);
+        if let Some(response) = &exchange.response {
+            redactor.learn_stand_ins(&response.stand_ins);
+        }
+    }
+    let wanted = args.name.as_deref().unwrap_or(run.manifest.id.name());
+    let wanted = super::record::run_name(Some(wanted), &[])?;
+    let source = run.manifest.clone();
+    let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
+    for exchange in &run.exchanges {
+        write_exchange(&mut writer, exchange)?;
+    }
+    writer.sync()?;
+    let outline = crate::run::lanes::outline(&run.exchanges);
+    let outcome = run.manifest.outcome.clone();
+    let manifest = writer.seal(Some(&outline), |m| m.outcome = outcome)?;
+    if !run.edited.is_empty() {
+        warn(&format!(
+            "{name} was edited by hand ({} lines); its checksums were made anew",
+            run.edited.len()
+        ));
+    }
+    if context.json {
+        context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
+    } else {
+        print(&format!(
+            "imported  {}   {} steps\n          next: retake show {}\n",
+            manifest.id,
+            outline.steps.len(),
+            manifest.id
+        ))?;
+    }
+    Ok(exit::OK)
+}
+
+fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), StoreError> {
+    let request = &exchange.request;
+    let body = write_body(writer, &request.body);
+    let sent = request.sent.as_ref().map(|sent| write_body(writer, sent));
+    writer.put_request(&RequestRecord {
+        id: request.id,
+        started_us: request.started_us,
+        upstream: request.upstream.clone(),
+        head: request.head.clone(),
+        body,
+        end: request.end.clone(),
+        sent,
+        stand_ins: request.stand_ins.clone(),
+    });
+    if let Some(response) = &exchange.response {
+        let part = writer.put_part(&response.body);
+        let body = writer.put_body(&[part]);
+        writer.put_response(&ResponseRecord {
+            id: request.id,
+            source: response.source.clone(),
+            head: response.head.as_ref().map(ResponseHead::clone),
+            fault: response.fault.clone(),
+            head_us: response.head_us,
+            body,
+            frames: response.frames.clone(),
+            end: response.end.clone(),
+            end_us: response.end_us,
+            stand_ins: response.stand_ins.clone(),
+        });
+    }
+    writer.commit()
+}
+
+fn write_body(writer: &mut RunWriter, body: &Bytes) -> BodyRef {
+    let ids: Vec<_> = parts::split(body).ranges().map(|range| writer.put_part(&body[range])).collect();
+    writer.put_body(&ids)
+}

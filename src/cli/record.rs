@@ -1,0 +1,222 @@
+//! `retake run`
+
+use super::args::{ReplayArgs, RunArgs};
+use super::error::{CliError, exit};
+use super::session::{Session, now_us, own_environment};
+use super::view::Opened;
+use super::{Context, print, warn};
+use crate::agent::base_url::UpstreamOverride;
+use crate::agent::stdin::StdinFrom;
+use crate::agent::{environment, git};
+use crate::record::Recorder;
+use crate::redact::Redactor;
+use crate::replay::tally::sounds_irreversible;
+use crate::report::results;
+use crate::run::{Manifest, Outcome, RunId};
+use crate::store::Store;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
+    let name = run_name(args.name.as_deref(), &args.command)?;
+    let labels = parse_labels(&args.labels)?;
+    let overrides = parse_upstreams(&args.upstreams)?;
+    let store = context.store_or_new()?;
+    let redactor = Arc::new(redactor(&store)?);
+    let directory = context.directory()?;
+    let mut session = Session {
+        command: args.command.clone(),
+        directory: None,
+        stdin: StdinFrom::Caller,
+        overrides: &overrides,
+        recorded: None,
+        restore: false,
+        dummy_keys: false,
+        run: None,
+        port: args.port,
+        tape: None,
+        answerer: None,
+        may_dial: true,
+        stop: None,
+    };
+    let planned = session.plan("");
+    let writer = store.create_run(&name, |id| {
+        let mut manifest = manifest_of(id, &redactor, &args.command, &directory);
+        manifest.labels = labels;
+        manifest.note = args.note.clone();
+        for (variable, url) in planned.base_urls {
+            manifest.environment.insert(variable, redactor.text(&url).0);
+        }
+        manifest.upstreams = planned.upstreams;
+        manifest
+    })?;
+    let id = writer.manifest().id.clone();
+    let loudly = id.clone();
+    let recorder = Recorder::start(writer, redactor.clone(), move |why| {
+        warn(&format!("{loudly} is incomplete: {why}; the agent goes on without being recorded"));
+    })?;
+    session.run = Some(id.to_string());
+    session.tape = Some(recorder.clone());
+    let landed = session.run();
+    let (outcome, stdin) = match &landed {
+        Ok(landed) => {
+            let ended = &landed.ended;
+            let stdin = ended.stdin.as_ref().map(|text| redactor.text(text));
+            let outcome = Outcome { exit_code: ended.exit_code, signal: ended.signal, ended_us: now_us() };
+            (Some(outcome), stdin)
+        }
+        Err(_) => (None, None),
+    };
+    let sealed = recorder.finish(|manifest| {
+        manifest.outcome = outcome;
+        manifest.stdin = stdin.filter(|(_, found)| found.is_empty()).map(|(text, _)| text);
+    });
+    let landed = match landed {
+        Ok(landed) => landed,
+        Err(error) => {
+            store.remove_run(&id)?;
+            return Err(error);
+        }
+    };
+    let agent_code = landed.ended.shell_code();
+    let own_failure = |error: CliError| {
+        let code = if agent_code == 0 { error.code } else { agent_code };
+        CliError { code, ..error }
+    };
+    let recorded = sealed.map_err(|e| own_failure(e.into()))?;
+    if recorded.exchanges == 0 && recorded.incomplete.is_none() {
+        store.remove_run(&id)?;
+        return Err(own_failure(nothing_seen(&args.command)));
+    }
+    let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
+    let told = results::recording(
+        &results::Recording { run: opened.view(), untouched: recorded.untouched },
+        context.err_style,
+    );
+    eprint!("{told}");
+    if context.json {
+        context.print_json(&serde_json::json!({
+            "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+            "secrets_replaced": recorded.stand_ins, "usage": recorded.outline.usage(),
+            "exit_code": agent_code, "incomplete": recorded.incomplete,
+        }))?;
+    }
+    if args.verify {
+        let verified = verify(context, &opened, &args).map_err(own_failure)?;
+        return Ok(if agent_code == 0 { verified } else { agent_code });
+    }
+    Ok(if agent_code == 0 && recorded.incomplete.is_some() { exit::BROKEN } else { agent_code })
+}
+
+/// Replays a fresh recording, unless that would do harm.
+fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, CliError> {
+    let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
+    let harmful = calls
+        .map(|c| c.name.as_str())
+        .find(|name| sounds_irreversible(name) && !args.fences.iter().any(|fence| fence == name));
+    if let (Some(tool), false) = (harmful, args.yes) {
+        return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
+            .hint(format!("--fence {tool} stops before it; --yes runs it")));
+    }
+    print("")?;
+    eprintln!();
+    let replay = ReplayArgs {
+        run: opened.reader.manifest().id.to_string(),
+        fences: args.fences.clone(),
+        timing: "fast".into(),
+        to: None,
+        record: false,
+        port: 0,
+        command: args.command.clone(),
+    };
+    let code = super::replay::replay(context, replay)?;
+    let verdict = match code {
+        exit::OK => "reproducible: the agent asked for the same and ended the same",
+        exit::FENCE => "reproducible up to the fence",
+        _ => "not reproducible: see above",
+    };
+    eprintln!("verified  {verdict}");
+    Ok(if code == exit::FENCE { exit::OK } else { code })
+}
+
+fn nothing_seen(command: &[String]) -> CliError {
+    let what = command.first().map_or("the agent", String::as_str);
+    CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
+        .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?")
+        .hint("a client with a fixed address can be pointed at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
+}
+
+/// The redactor of a store: its key, and the secrets in this process's environment.
+pub(super) fn redactor(store: &Store) -> Result<Redactor, CliError> {
+    let secrets = Redactor::secrets_of_environment(&own_environment());
+    Redactor::new(store.key()?, secrets, &[]).map_err(CliError::broken)
+}
+
+/// A manifest of a run that begins now in this environment.
+pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], directory: &Path) -> Manifest {
+    let vars = own_environment();
+    let secrets = Redactor::secrets_of_environment(&vars);
+    let is_secret = |name: &str, value: &str| {
+        secrets.iter().any(|s| s.label == name) || !redactor.text(value).1.is_empty()
+    };
+    let (kept, secret_variables) = environment::kept(&vars, is_secret);
+    let redacted: Vec<_> = command.iter().map(|word| redactor.text(word)).collect();
+    Manifest {
+        id,
+        uuid: uuid::Uuid::now_v7().to_string(),
+        recorder: env!("CARGO_PKG_VERSION").into(),
+        started_us: now_us(),
+        labels: BTreeMap::new(),
+        note: None,
+        command_redacted: redacted.iter().any(|(_, found)| !found.is_empty()),
+        command: redacted.into_iter().map(|(word, _)| word).collect(),
+        directory: redactor.text(&directory.display().to_string()).0,
+        environment: kept.into_iter().map(|(k, v)| (k, redactor.text(&v).0)).collect(),
+        secret_variables,
+        stdin: None,
+        git: git::state(directory),
+        upstreams: Vec::new(),
+        parent: None,
+        outcome: None,
+        incomplete: None,
+        stand_ins: 0,
+    }
+}
+
+/// The name of a run: as given, else from the command (`python agent.py` is `agent`).
+pub(super) fn run_name(given: Option<&str>, command: &[String]) -> Result<String, CliError> {
+    if let Some(name) = given {
+        if RunId::is_name(name) {
+            return Ok(name.to_string());
+        }
+        return Err(CliError::usage(format!(
+            "{name:?} is no run name: letters, digits, - and _, at most 48; the number comes by itself"
+        )));
+    }
+    let stem = |word: &str| Path::new(word).file_stem().map(|s| s.to_string_lossy().into_owned());
+    let script = command.iter().skip(1).find(|word| {
+        let extension = Path::new(word.as_str()).extension().and_then(|e| e.to_str());
+        matches!(extension, Some("py" | "js" | "mjs" | "cjs" | "ts" | "sh" | "rb" | "php" | "lua" | "jar"))
+    });
+    let from = script.or(command.first()).and_then(|word| stem(word)).unwrap_or_default();
+    let clean: String =
+        from.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(40).collect();
+    let clean = clean.trim_matches('-').to_string();
+    Ok(if RunId::is_name(&clean) { clean } else { "run".into() })
+}
+
+fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let pairs = labels.iter().map(|label| {
+        let pair = label.split_once('=').filter(|(key, _)| !key.trim().is_empty());
+        let (key, value) =
+            pair.ok_or_else(|| CliError::usage(format!("--label {label:?}: a label is key=value")))?;
+        Ok((key.trim().to_string(), value.to_string()))
+    });
+    pairs.collect()
+}
+
+pub(super) fn parse_upstreams(texts: &[String]) -> Result<Vec<UpstreamOverride>, CliError> {
+    let parsed = texts.iter().map(|text| UpstreamOverride::parse(text));
+    parsed.collect::<Result<_, _>>().map_err(|e| CliError::usage(format!("--upstream: {e}")))
+}

@@ -1,0 +1,323 @@
+//! `retake replay`
+
+use super::args::ReplayArgs;
+use super::error::{CliError, exit};
+use super::record::{manifest_of, redactor};
+use super::session::{Landed, Session, now_us};
+use super::view::Opened;
+use super::{Context, warn};
+use crate::agent::git;
+use crate::agent::stdin::StdinFrom;
+use crate::diff::field;
+use crate::exchange::StandIn;
+use crate::record::Recorder;
+use crate::redact::Redactor;
+use crate::replay::player::{Player, PlayerOptions};
+use crate::replay::recording::RecordedRun;
+use crate::replay::serve::Timing;
+use crate::replay::tally::{Tally, sounds_irreversible};
+use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::report::{action, miss};
+use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliError> {
+    let store = context.store()?;
+    let opened = Opened::open(&store, &args.run)?;
+    let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
+    let manifest = opened.reader.manifest().clone();
+    refuse_empty(&opened)?;
+    if let Some(to) = args.to
+        && opened.outline.step(to).is_none()
+    {
+        let steps = opened.outline.steps.len();
+        return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
+    }
+    let again = Again::of(&manifest, &args.command)?;
+    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
+    let run = RecordedRun::new(opened.reader.clone())?;
+    let options = PlayerOptions {
+        timing,
+        fences: args.fences.clone(),
+        to_step: args.to,
+        max_live: None,
+        plan: None,
+        upstream: None,
+        redactor: redactor.clone(),
+    };
+    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
+    let recorder = if args.record {
+        let directory = again.directory.clone().unwrap_or(context.directory()?);
+        let mut writer = store.create_run(manifest.id.name(), |id| {
+            let mut own = manifest_of(id, &redactor, &again.command, &directory);
+            own.upstreams = manifest.upstreams.clone();
+            own.environment = manifest.environment.clone();
+            own.parent = Some(Parent {
+                run: manifest.id.clone(),
+                uuid: manifest.uuid.clone(),
+                at_step: opened.outline.steps.len() as u32,
+                edits: Vec::new(),
+            });
+            own
+        })?;
+        writer.share_with(&opened.reader)?;
+        Some(Recorder::start(writer, redactor.clone(), |why| {
+            warn(&format!("the replay is not kept: {why}"))
+        })?)
+    } else {
+        None
+    };
+    let session = Session {
+        command: again.command,
+        directory: again.directory,
+        stdin: again.stdin,
+        overrides: &[],
+        recorded: Some(&manifest.environment),
+        restore: again.restore,
+        dummy_keys: true,
+        run: None,
+        port: args.port,
+        tape: recorder.clone().map(|r| r as _),
+        answerer: Some(player.clone()),
+        may_dial: false,
+        stop: Some(player.stopped()),
+    };
+    let landed = session.run()?;
+    let kept = match recorder {
+        Some(recorder) => Some(recorder.finish(|m| m.outcome = Some(outcome_of(&landed)))?.manifest.id),
+        None => None,
+    };
+    let tally = player.tally();
+    let unasked = unasked_steps(&opened.outline, &player, &tally);
+    let outline = &opened.outline;
+    let outcome = compared(&manifest, outline, &landed, &tally);
+    let code = exit_code(&tally, &unasked, &outcome);
+    let done = results::Replay {
+        run: manifest.id.to_string(),
+        steps: outline.steps.len() as u32,
+        replayed: tally.steps_played(outline),
+        answers: answers(&tally),
+        took_us: landed.took_us,
+        outcome,
+        pinned: pinned(&tally),
+        ran: tools_run(&tally, outline),
+        risky: risky(&tally, outline, &args.fences),
+        unasked,
+        backoff: (tally.back_offs, 0),
+        secrets: (tally.revealed, tally.stand_ins),
+        warnings: again.warnings,
+    };
+    if context.json {
+        context.print_json(&serde_json::json!({
+            "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
+            "kept": kept, "exit": code,
+        }))?;
+    }
+    tell_miss(context, &tally);
+    eprint!("{}", results::replay(&done, context.err_style));
+    if let Some(kept) = kept {
+        eprintln!("          kept as {kept}");
+    }
+    Ok(code)
+}
+
+/// How the agent is started again.
+pub(super) struct Again {
+    pub command: Vec<String>,
+    pub directory: Option<PathBuf>,
+    pub stdin: StdinFrom,
+    /// Give it the recorded variables.
+    pub restore: bool,
+    pub warnings: Vec<String>,
+}
+
+impl Again {
+    /// The recorded command in its directory with its input, or another command as it is.
+    pub(super) fn of(manifest: &Manifest, other: &[String]) -> Result<Again, CliError> {
+        let id = &manifest.id;
+        let mut warnings = Vec::new();
+        if !other.is_empty() {
+            let stdin = recorded_stdin(manifest).unwrap_or_default();
+            return Ok(Again { command: other.to_vec(), directory: None, stdin, restore: false, warnings });
+        }
+        if manifest.command.is_empty() {
+            return Err(CliError::broken(format!("{id} does not say which command it recorded"))
+                .hint(format!("give it: retake replay {id} -- COMMAND")));
+        }
+        if manifest.command_redacted {
+            return Err(CliError::broken(format!(
+                "{id} cannot be started as recorded: its command held a secret, which was not kept"
+            ))
+            .hint(format!("give the command: retake replay {id} -- COMMAND")));
+        }
+        let directory = PathBuf::from(&manifest.directory);
+        if !directory.is_dir() {
+            return Err(CliError::broken(format!(
+                "{id} was recorded in {}, which is not there",
+                directory.display()
+            ))
+            .hint(format!("give the command from where it should run: retake replay {id} -- COMMAND")));
+        }
+        warnings.extend(moved_on(manifest, &directory));
+        let stdin = recorded_stdin(manifest).unwrap_or(StdinFrom::Nothing);
+        Ok(Again {
+            command: manifest.command.clone(),
+            directory: Some(directory),
+            stdin,
+            restore: true,
+            warnings,
+        })
+    }
+}
+
+fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
+    manifest.stdin.as_ref().map(|text| StdinFrom::Bytes(Bytes::from(text.clone())))
+}
+
+/// How the code differs from the recorded one, as far as git knows.
+fn moved_on(manifest: &Manifest, directory: &Path) -> Option<String> {
+    let then = manifest.git.as_ref()?;
+    let now = git::state(directory)?;
+    let short = |commit: &str| commit.chars().take(8).collect::<String>();
+    if now.commit != then.commit {
+        return Some(format!(
+            "the code is at commit {}, it was recorded at {}",
+            short(&now.commit),
+            short(&then.commit)
+        ));
+    }
+    match (then.dirty, now.dirty) {
+        (false, true) => Some("the code has uncommitted changes that it had not when it was recorded".into()),
+        (true, _) => Some("the code had uncommitted changes when it was recorded; it may differ now".into()),
+        _ => None,
+    }
+}
+
+/// A redactor that knows the stand-ins of a recording.
+pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
+    let reader = &opened.reader;
+    if reader.manifest().stand_ins > 0 || reader.manifest().outcome.is_none() {
+        let mut known: Vec<StandIn> = Vec::new();
+        for id in reader.ids() {
+            known.extend(reader.request(id).map(|r| r.stand_ins).unwrap_or_default());
+            known.extend(reader.response(id).ok().flatten().map(|r| r.stand_ins).unwrap_or_default());
+        }
+        redactor.learn_stand_ins(&known);
+    }
+    redactor
+}
+
+pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {
+    if opened.outline.lanes.is_empty() {
+        let id = &opened.reader.manifest().id;
+        return Err(CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
+            .hint("an empty recording proves nothing, so this is not a success"));
+    }
+    Ok(())
+}
+
+pub(super) fn outcome_of(landed: &Landed) -> Outcome {
+    Outcome { exit_code: landed.ended.exit_code, signal: landed.ended.signal, ended_us: now_us() }
+}
+
+pub(super) fn answers(tally: &Tally) -> Answers {
+    Answers { recorded: tally.recorded, edited: tally.edited, live: tally.live, refused: tally.refused }
+}
+
+pub(super) fn pinned(tally: &Tally) -> Vec<Pinned> {
+    let pins = tally.pins.iter();
+    pins.map(|pin| Pinned {
+        step: pin.step,
+        tool: pin.tool.clone(),
+        fields: field::texts(&pin.recorded, &pin.live),
+    })
+    .collect()
+}
+
+/// Tools that ran in the agent's own process, with how often.
+pub(super) fn tools_run(tally: &Tally, outline: &Outline) -> Vec<(String, u32)> {
+    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+    for name in tally.tools_run(outline) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
+pub(super) fn risky(tally: &Tally, outline: &Outline, fences: &[String]) -> Vec<String> {
+    let ran = tools_run(tally, outline).into_iter().map(|(name, _)| name);
+    ran.filter(|name| sounds_irreversible(name) && !fences.contains(name)).collect()
+}
+
+/// Why the agent was stopped, if it was.
+pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
+    if let Some(fenced) = &tally.fenced {
+        let step = fenced.step.map(|n| format!(" (step {n})")).unwrap_or_default();
+        return Some(format!("at the fence before {}{step}", fenced.tool));
+    }
+    if tally.live_limit {
+        return Some(format!("at the limit of {} live calls (--max-live)", tally.live));
+    }
+    if let Some(step) = tally.stopped_at {
+        return Some(format!("after step {step}, as asked"));
+    }
+    (!tally.misses.is_empty()).then(|| "at a request that the recording has no right answer for".into())
+}
+
+fn compared(manifest: &Manifest, outline: &Outline, landed: &Landed, tally: &Tally) -> Compared {
+    if let Some(by) = stopped_by(tally) {
+        return Compared::Stopped { by };
+    }
+    let _ = outline;
+    let said = |code: Option<i32>, signal: Option<i32>| match (code, signal) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".into(),
+    };
+    let Some(then) = &manifest.outcome else { return Compared::Same };
+    let now = &landed.ended;
+    if (then.exit_code, then.signal) == (now.exit_code, now.signal) {
+        return Compared::Same;
+    }
+    let (now, then) = (said(now.exit_code, now.signal), said(then.exit_code, then.signal));
+    Compared::Differs { what: format!("{now} instead of {then}") }
+}
+
+fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32, String)> {
+    if stopped_by(tally).is_some() {
+        return Vec::new();
+    }
+    let mut steps: Vec<(u32, String)> = player
+        .unasked()
+        .into_iter()
+        .filter_map(|(lane, turn)| {
+            let number = outline.number_of(StepKind::Model { lane, turn })?;
+            let turn = outline.turn(lane, turn)?;
+            let calls = turn.calls.iter().map(|c| (c.name.as_str(), &c.args));
+            Some((number, action::calls(calls, &turn.text, 60)))
+        })
+        .collect();
+    steps.sort();
+    steps
+}
+
+fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i32 {
+    if tally.fenced.is_some() {
+        exit::FENCE
+    } else if !tally.misses.is_empty() {
+        exit::MISS
+    } else if !unasked.is_empty() || matches!(outcome, Compared::Differs { .. }) {
+        exit::DIFFERS
+    } else {
+        exit::OK
+    }
+}
+
+/// Explains the first miss, once.
+pub(super) fn tell_miss(context: &Context, tally: &Tally) {
+    if let Some(first) = tally.misses.first() {
+        eprint!("{}", miss::miss(first, context.err_style));
+    }
+}

@@ -1,0 +1,143 @@
+//! An agent behind the proxy: how recording, replay and fork run one.
+
+use super::error::CliError;
+use crate::agent::base_url::UpstreamOverride;
+use crate::agent::environment::{self, AgentEnvironment, Surroundings};
+use crate::agent::process::{Agent, Ended, Launch};
+use crate::agent::stdin::StdinFrom;
+use crate::dialect;
+use crate::proxy::{Answerer, Proxy, ProxyConfig, Routes, Tape};
+use crate::replay::player::Stop;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::watch;
+
+/// How long exchanges under way may take to end once the agent has.
+const LAST_EXCHANGES: Duration = Duration::from_millis(500);
+/// How long an agent may take to end by itself after a request was refused.
+const AFTER_REFUSAL: Duration = Duration::from_secs(5);
+/// How long an agent may take to end when it is told to.
+const AFTER_SIGNAL: Duration = Duration::from_secs(2);
+
+/// What to run, and behind what.
+pub struct Session<'a> {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Working directory; none: the current one.
+    pub directory: Option<PathBuf>,
+    /// Its standard input.
+    pub stdin: StdinFrom,
+    /// `--upstream`.
+    pub overrides: &'a [UpstreamOverride],
+    /// The recorded environment, on replay and fork.
+    pub recorded: Option<&'a BTreeMap<String, String>>,
+    /// Give the agent the recorded variables too.
+    pub restore: bool,
+    /// Give the agent keys where it has none.
+    pub dummy_keys: bool,
+    /// The run, for `RETAKE_RUN`.
+    pub run: Option<String>,
+    /// Port to listen on; 0 for a free one.
+    pub port: u16,
+    /// Who is told.
+    pub tape: Option<Arc<dyn Tape>>,
+    /// Who answers.
+    pub answerer: Option<Arc<dyn Answerer>>,
+    /// May go upstream.
+    pub may_dial: bool,
+    /// Tells when to stop the agent.
+    pub stop: Option<watch::Receiver<Stop>>,
+}
+
+/// How it went.
+pub struct Landed {
+    /// The agent's end.
+    pub ended: Ended,
+    /// Wall time, in microseconds.
+    pub took_us: u64,
+}
+
+/// Microseconds since the Unix epoch.
+pub fn now_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+}
+
+/// The environment of this process; variables that are no text are left out.
+pub fn own_environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
+}
+
+impl Session<'_> {
+    /// What the agent would be told, with the proxy at `proxy`.
+    pub fn plan(&self, proxy: &str) -> AgentEnvironment {
+        environment::plan(&Surroundings {
+            caller: &own_environment(),
+            proxy,
+            overrides: self.overrides,
+            recorded: self.recorded,
+            restore: self.restore,
+            dummy_keys: self.dummy_keys,
+            run: self.run.as_deref(),
+        })
+    }
+
+    /// Runs the agent to its end.
+    ///
+    /// # Errors
+    /// When the proxy cannot listen or the agent cannot start.
+    pub fn run(self) -> Result<Landed, CliError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let landed = runtime.block_on(self.fly());
+        runtime.shutdown_timeout(Duration::from_millis(200));
+        landed
+    }
+
+    async fn fly(self) -> Result<Landed, CliError> {
+        let started = Instant::now();
+        let routes = Routes(self.plan("http://127.0.0.1:1").upstreams);
+        let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).map(|m| m.to_vec()).collect();
+        let config = ProxyConfig {
+            routes,
+            tape: self.tape.clone(),
+            answerer: self.answerer.clone(),
+            may_dial: self.may_dial,
+            terminal_markers: markers,
+        };
+        let proxy = Proxy::start(config, self.port).await.map_err(|e| {
+            CliError::broken(format!("cannot listen on port {} of the loopback: {e}", self.port))
+                .hint("leave --port away to take a free one")
+        })?;
+        let told = self.plan(&proxy.origin());
+        for (name, why) in &told.left_alone {
+            eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
+        }
+        let launch = Launch {
+            command: self.command.iter().map(Into::into).collect(),
+            directory: self.directory.clone(),
+            set: told.set.into_iter().collect(),
+            unset: told.unset,
+            stdin: self.stdin.clone(),
+            keep_stdout: None,
+        };
+        let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
+        let ended = match self.stop.clone() {
+            None => agent.wait().await?,
+            Some(stop) => wait_or_stop(&mut agent, stop).await?,
+        };
+        proxy.stop(LAST_EXCHANGES).await;
+        Ok(Landed { ended, took_us: started.elapsed().as_micros() as u64 })
+    }
+}
+
+async fn wait_or_stop(agent: &mut Agent, mut stop: watch::Receiver<Stop>) -> std::io::Result<Ended> {
+    tokio::select! {
+        ended = agent.wait() => return ended,
+        _ = stop.wait_for(|stop| *stop != Stop::No) => {}
+    }
+    tokio::select! {
+        ended = agent.wait() => ended,
+        () = tokio::time::sleep(AFTER_REFUSAL) => agent.end(AFTER_SIGNAL).await,
+    }
+}

@@ -1,0 +1,112 @@
+//! `retake show`
+
+use super::args::ShowArgs;
+use super::error::{CliError, exit};
+use super::view::Opened;
+use super::{Context, print, warn};
+use crate::diff::RunView;
+use crate::report::checkpoint::{CheckpointView, LaneHead};
+use crate::report::steps::Notes;
+use crate::report::{self, Trouble, step, steps};
+use crate::run::StepKind;
+use crate::run::checkpoint::{Checkpoint, checkpoint};
+
+impl From<Trouble> for CliError {
+    fn from(trouble: Trouble) -> CliError {
+        CliError::broken(trouble.to_string())
+    }
+}
+
+pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> {
+    let store = context.store()?;
+    let opened = Opened::open(&store, &args.run)?;
+    let view = opened.view();
+    for line in opened.reader.damage() {
+        warn(line);
+    }
+    let Some(number) = args.step else {
+        if context.json {
+            context.print_json(&serde_json::json!({
+                "manifest": view.manifest, "state": view.state,
+                "steps": steps::rows(&view, &Notes::new()), "outline": view.outline,
+            }))?;
+        } else {
+            print(&steps::show(&view, &Notes::new(), context.style))?;
+        }
+        return Ok(exit::OK);
+    };
+    if args.checkpoint {
+        let state = checkpoint(&opened.outline, number).ok_or_else(|| no_step(&view, number))?;
+        if context.json {
+            context.print_json(&state)?;
+        } else {
+            print(&report::checkpoint::checkpoint(&checkpoint_view(&view, &state), context.style))?;
+        }
+    } else if args.context {
+        if context.json {
+            let other = args.vs.unwrap_or(number);
+            context.print_json(&step::context_of((&view, other), (&view, number))?)?;
+        } else {
+            let versus = args.vs.map(|other| (&view, other));
+            print(&step::show_context(&view, number, versus, args.full, context.style)?)?;
+        }
+    } else if context.json {
+        let row = steps::row(&view, number).ok_or_else(|| no_step(&view, number))?;
+        context.print_json(&serde_json::json!({ "step": row, "detail": detail(&view, number) }))?;
+    } else {
+        print(&step::show_step(&view, number, args.full, context.style)?)?;
+    }
+    Ok(exit::OK)
+}
+
+fn no_step(view: &RunView, asked: u32) -> CliError {
+    let steps = view.outline.steps.len() as u32;
+    Trouble::NoStep { run: view.manifest.id.to_string(), asked, steps }.into()
+}
+
+/// What a step is made of, in full.
+fn detail(view: &RunView, number: u32) -> serde_json::Value {
+    match view.outline.step(number) {
+        Some(StepKind::Model { lane, turn }) => {
+            let Some(turn) = view.outline.turn(lane, turn) else { return serde_json::Value::Null };
+            let request = view.request_of(turn).ok();
+            let answer = view.answer_of(turn).ok();
+            let sources: Vec<_> = turn.attempts.iter().map(|id| view.source.source(*id)).collect();
+            serde_json::json!({
+                "exchanges": turn.attempts, "sources": sources,
+                "messages": request.as_ref().map(|r| &r.messages),
+                "system": request.as_ref().map(|r| &r.system),
+                "params": request.as_ref().map(|r| &r.params),
+                "answer": answer.as_ref().map(|a| &a.blocks), "usage": turn.usage, "error": turn.error,
+            })
+        }
+        Some(StepKind::Tool { site }) => {
+            let Some(call) = view.outline.call(site) else { return serde_json::Value::Null };
+            let result = view.full_result(call).ok().flatten().map(|r| r.text);
+            serde_json::json!({ "tool": call.name, "args": view.full_args(site), "result": result })
+        }
+        None => serde_json::Value::Null,
+    }
+}
+
+fn checkpoint_view(view: &RunView, state: &Checkpoint) -> CheckpointView {
+    let lanes = state.lanes.iter().map(|lane| {
+        let pending = lane.pending.iter().filter_map(|site| view.outline.call(*site));
+        LaneHead {
+            lane: lane.lane.clone(),
+            turns: lane.turns,
+            messages: lane.head.messages,
+            pending: pending.map(|call| call.name.clone()).collect(),
+            last_step: lane
+                .turns
+                .checked_sub(1)
+                .and_then(|turn| view.outline.number_of(StepKind::Model { lane: lane.index, turn })),
+        }
+    });
+    CheckpointView {
+        name: format!("{}@{}", view.manifest.id, state.after_step),
+        lanes: lanes.collect(),
+        bindings: state.bindings.iter().map(|(k, v)| (k.clone(), v.clone())).collect(),
+        usage: state.usage,
+    }
+}
