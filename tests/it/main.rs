@@ -6,3 +6,4 @@ mod heads;
 mod invisible;
 mod proxy_answers;
 mod proxy_faults;
+mod sdk;

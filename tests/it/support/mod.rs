@@ -14,3 +14,5 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         Err(_) => panic!("waited in vain for: {what}"),
     }
 }
+pub mod env;
+pub mod refund_model;
