@@ -200,6 +200,7 @@ async fn a_forwarded_request_can_carry_another_body() {
     let answerer = Scripted::new(|asked| Answer::Forward {
         body: (asked.head.target == "/other").then(|| Bytes::from_static(b"{\"edited\":true}")),
         upstream: None,
+        hold: false,
     });
     let tape = MemoryTape::new();
     let (proxy, mut agent) = set_up(&answerer, &upstream.origin(), Some(tape.clone()), true).await;
