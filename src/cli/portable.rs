@@ -6,8 +6,8 @@ use super::record::redactor;
 use super::replay::knowing;
 use super::view::Opened;
 use super::{Context, print, warn};
+use crate::exchange::Exchange;
 use crate::exchange::parts;
-use crate::exchange::{Exchange, ResponseHead};
 use crate::redact::Redactor;
 use crate::run::{Manifest, Outline};
 use crate::store::bundle::{self, ExportSource, ImportOptions};
@@ -164,7 +164,7 @@ fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), Sto
         writer.put_response(&ResponseRecord {
             id: request.id,
             source: response.source.clone(),
-            head: response.head.as_ref().map(ResponseHead::clone),
+            head: response.head.clone(),
             fault: response.fault.clone(),
             head_us: response.head_us,
             body,

@@ -4,6 +4,7 @@ mod support;
 
 mod heads;
 mod invisible;
+mod layers;
 mod proxy_answers;
 mod proxy_faults;
 mod sdk;
