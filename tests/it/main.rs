@@ -7,4 +7,5 @@ mod invisible;
 mod layers;
 mod proxy_answers;
 mod proxy_faults;
+mod readme;
 mod sdk;

@@ -1,0 +1,77 @@
+//! What the README shows is true: its commands run, its demo's output has the lines that it quotes.
+
+use crate::support::env::{TestEnv, project};
+
+fn readme() -> String {
+    std::fs::read_to_string(project().join("README.md")).expect("README.md")
+}
+
+/// The commands of the `sh` blocks, line by line.
+fn commands() -> Vec<String> {
+    let text = readme();
+    let blocks = text.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next());
+    blocks.flat_map(|b| b.lines().map(str::to_string).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_demo_runs_and_shows_what_the_readme_shows() {
+    assert_eq!(commands().first().map(String::as_str), Some("cargo run --release -- demo"));
+    let env = TestEnv::new();
+    let ran = env.retake(["demo", "--no-pause"]).expect(0);
+    let all = ran.all();
+    for line in [
+        "Done. I refunded $4,999.00 for order A123.",
+        "FORKS AT  8        8         model  - calls issue_refund(order_id=\"A123\", amount_usd=4999)",
+        "why: the edit 7:result.risk=\"high\"",
+        "10/10 steps   0 live calls",
+        "pinned 1 tool result: step 7 check_fraud (checked_at, trace differ)",
+        "3 replayed, 1 edited, 1 live",
+        "Done. I refunded $49.99 for order A123.",
+    ] {
+        assert!(all.contains(line), "the demo does not print {line:?}:\n{all}");
+    }
+    let runs = env.retake(["ls", "--json"]).expect(0).json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(3), "the runs stay in the store: {runs}");
+}
+
+#[test]
+fn the_test_command_is_what_ci_runs() {
+    let test = commands().get(1).cloned().expect("a second command");
+    let ci = std::fs::read_to_string(project().join(".ci/run")).expect(".ci/run");
+    assert!(ci.lines().any(|line| line == test), ".ci/run does not run {test:?}, word for word");
+}
+
+#[test]
+fn run_takes_an_agent_as_the_readme_says() {
+    let line = commands().get(2).cloned().expect("a third command");
+    let model = crate::support::refund_model::RefundModel::start();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.file(
+        "agent.py",
+        "import os, json, urllib.request as u\n\
+         body = json.dumps({'model': 'm', 'messages': [{'role': 'user', 'content': 'hi'}]}).encode()\n\
+         url = os.environ['OPENAI_BASE_URL'] + '/chat/completions'\n\
+         r = u.Request(url, body, {'content-type': 'application/json'})\n\
+         print(json.load(u.urlopen(r))['choices'][0]['finish_reason'])\n",
+    );
+    let words: Vec<&str> = line.split(' ').collect();
+    assert_eq!(words[..2], ["retake", "run"]);
+    let words: Vec<&str> = words[1..].iter().map(|w| if *w == "python" { "python3" } else { w }).collect();
+    let ran = env.retake(words).expect(0);
+    assert_eq!(ran.out, "tool_calls\n");
+    assert!(ran.err.contains("recorded  agent.1"), "{}", ran.err);
+    assert!(env.store().join("runs").is_dir());
+}
+
+#[test]
+fn verbs_of_the_table_exist() {
+    let env = TestEnv::new();
+    let help = env.retake(["--help"]).expect(0).out;
+    for verb in ["run", "ls", "show", "replay", "fork", "diff", "export", "import", "rm", "gc", "index", "demo"] {
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in --help");
+    }
+    assert!(env.retake(["man"]).expect(0).out.contains(".TH"));
+    assert!(env.retake(["completions", "bash"]).expect(0).out.contains("retake"));
+    env.retake(["frobnicate"]).expect(64);
+}
