@@ -1,6 +1,8 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
-use super::matcher::{Ask, Decision, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording};
+use super::matcher::{
+    Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
+};
 use super::plan::Plan;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
@@ -11,7 +13,6 @@ use crate::exchange::{ExchangeId, Source, SpanContext, StandIn, Upstream, encodi
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
-use crate::run::edit::FaultKind;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -73,13 +74,21 @@ struct State {
     tally: Tally,
 }
 
+/// The recorded turn that a request fits.
+struct Fit {
+    place: (u32, u32),
+    attempt: u32,
+    class: MatchClass,
+    pins: Vec<Pin>,
+}
+
 impl Player {
     /// Prepares a replay (or, with a plan, a fork) of a run.
     ///
     /// # Errors
     /// A sentence when the recording cannot be used.
     pub fn new(run: RecordedRun, options: PlayerOptions) -> Result<Player, String> {
-        let stand_ins = recorded_stand_ins(&run);
+        let stand_ins = run.stand_ins();
         let matcher_options =
             MatcherOptions { live_on_drift: options.plan.is_some(), secrets: stand_ins, noise: None };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
@@ -161,7 +170,8 @@ impl Player {
         };
         match decision {
             Ok(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
-                self.serve(&asked, dialect, &request, (lane, turn), attempt, class, &pins)
+                let fit = Fit { place: (lane, turn), attempt, class, pins };
+                self.serve(&asked, dialect, &request, fit)
             }
             Ok(Decision::Live { lane, turn, pins, .. }) => {
                 self.go_live(&asked, dialect, &request, body, (lane, turn), &pins)
@@ -171,17 +181,14 @@ impl Player {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
     fn serve(
         &self,
         asked: &Asked,
         dialect: &'static dyn Dialect,
         request: &ModelRequest,
-        place: (u32, u32),
-        attempt: u32,
-        class: super::matcher::MatchClass,
-        pins: &[Pin],
+        fit: Fit,
     ) -> Answer {
+        let Fit { place, attempt, class, pins } = fit;
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = outline.number_of(StepKind::Model { lane, turn });
@@ -216,14 +223,14 @@ impl Player {
             }
         };
         let mut state = self.state();
-        for pin in pins {
+        for pin in &pins {
             state.tally.pin(&outline, pin);
         }
         let first = !state.tally.served.contains_key(&place);
         state.tally.served.insert(place, class);
         if let Some(blocks) = edited {
             state.tally.edited += 1;
-            let dropped = exchange_reasoning(&self.run, id);
+            let dropped = self.run.signed_reasoning(id);
             if dropped > 0 {
                 state.tally.dropped.push(format!(
                     "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
@@ -253,7 +260,7 @@ impl Player {
             Some(kind) => {
                 state.tally.edited += 1;
                 let source = Source::Edited { run: self.name.clone(), exchange: id };
-                inject(kind, answer, source, &self.name, id, dialect)
+                serve::injected(kind, answer, source, (&self.name, id), dialect)
             }
         }
     }
@@ -469,51 +476,6 @@ fn calls(blocks: &[Block]) -> Vec<String> {
         _ => None,
     });
     names.collect()
-}
-
-fn inject(
-    kind: FaultKind,
-    recorded: Answer,
-    source: Source,
-    run: &str,
-    id: ExchangeId,
-    dialect: &'static dyn Dialect,
-) -> Answer {
-    match kind {
-        FaultKind::Status(status) => {
-            let body = dialect.render_error(status, "injected by retake");
-            let mut canned = serve::own(status, body, source);
-            // An injected fault is to be handled as a real one would be: the agent may retry.
-            canned.head.headers.remove("x-should-retry");
-            canned.head.headers.push("retry-after", "0");
-            Answer::Serve(canned)
-        }
-        FaultKind::Timeout => Answer::Close(source, crate::exchange::Fault::Abandoned),
-        FaultKind::Cut(events) => serve::cut(recorded, run, id, events),
-    }
-}
-
-fn exchange_reasoning(run: &RecordedRun, id: ExchangeId) -> usize {
-    run.model_answer(id).map_or(0, |answer| {
-        answer.blocks.iter().filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
-    })
-}
-
-fn recorded_stand_ins(run: &RecordedRun) -> std::collections::HashSet<String> {
-    let reader = run.reader();
-    if reader.manifest().stand_ins == 0 && reader.manifest().outcome.is_some() {
-        return Default::default();
-    }
-    let mut found = std::collections::HashSet::new();
-    for id in reader.ids() {
-        if let Ok(record) = reader.request(id) {
-            found.extend(record.stand_ins.into_iter().map(|s| s.text));
-        }
-        if let Ok(Some(record)) = reader.response(id) {
-            found.extend(record.stand_ins.into_iter().map(|s| s.text));
-        }
-    }
-    found
 }
 
 fn lost_decision() -> Miss {

@@ -1,12 +1,12 @@
 //! A stored run as the matcher and the plan read it: in normal form, one turn at a time, on demand.
 
 use super::matcher::Recording;
-use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
 use crate::run::Outline;
 use crate::store::{RunReader, StoreError};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Requests and answers in normal form that are kept; a long conversation is compared turn by turn, not kept whole.
@@ -86,6 +86,31 @@ impl RecordedRun {
         let answer = Arc::new(answer);
         self.kept().keep(id).answers.insert(id, answer.clone());
         Ok(answer)
+    }
+
+    /// Every stand-in that redaction left in the recording.
+    pub fn stand_ins(&self) -> HashSet<String> {
+        let manifest = self.reader.manifest();
+        if manifest.stand_ins == 0 && manifest.outcome.is_some() {
+            return HashSet::new();
+        }
+        let mut found = HashSet::new();
+        for id in self.reader.ids() {
+            if let Ok(record) = self.reader.request(id) {
+                found.extend(record.stand_ins.into_iter().map(|s| s.text));
+            }
+            if let Ok(Some(record)) = self.reader.response(id) {
+                found.extend(record.stand_ins.into_iter().map(|s| s.text));
+            }
+        }
+        found
+    }
+
+    /// How many signed or encrypted reasoning blocks the answer of an exchange has.
+    pub fn signed_reasoning(&self, id: ExchangeId) -> usize {
+        self.model_answer(id).map_or(0, |answer| {
+            answer.blocks.iter().filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
+        })
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {

@@ -1,9 +1,11 @@
 //! Recorded responses to answers on the wire: the recorded bytes, except stand-ins and Retry-After.
 
+use crate::dialect::Dialect;
 use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source,
 };
 use crate::proxy::{Answer, Canned, CannedEnd};
+use crate::run::edit::FaultKind;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -192,7 +194,7 @@ pub fn edited(
 }
 
 /// A recorded answer that breaks off after so many frames.
-pub fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
+fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
     match answer {
         Answer::Serve(mut canned) => {
             canned.source = Source::Edited { run: run.to_string(), exchange };
@@ -209,6 +211,28 @@ pub fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answ
             Answer::Serve(canned)
         }
         other => other,
+    }
+}
+
+/// A fault that an edit asks for, in the place of a recorded answer.
+pub fn injected(
+    kind: FaultKind,
+    recorded: Answer,
+    source: Source,
+    (run, id): (&str, ExchangeId),
+    dialect: &dyn Dialect,
+) -> Answer {
+    match kind {
+        FaultKind::Status(status) => {
+            let body = dialect.render_error(status, "injected by retake");
+            let mut canned = own(status, body, source);
+            // An injected fault is to be handled as a real one would be: the agent may retry.
+            canned.head.headers.remove("x-should-retry");
+            canned.head.headers.push("retry-after", "0");
+            Answer::Serve(canned)
+        }
+        FaultKind::Timeout => Answer::Close(source, Fault::Abandoned),
+        FaultKind::Cut(events) => cut(recorded, run, id, events),
     }
 }
 

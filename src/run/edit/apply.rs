@@ -1,0 +1,102 @@
+//! What a change makes of a text, or of one place in a JSON text.
+
+use super::{Change, PathStep};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+pub(super) fn as_text(value: &Value) -> String {
+    match value {
+        Value::String(s) => s.clone(),
+        other => other.to_string(),
+    }
+}
+
+pub(super) fn change_text(change: &Change, current: &str) -> Result<String, String> {
+    match change {
+        Change::Set(value) => Ok(as_text(value)),
+        Change::Append(value) => Ok(format!("{current}{}", as_text(value))),
+        Change::Remove(_) => Err("-= is for tools only".into()),
+        Change::Substitute { pattern, replacement } => {
+            let expression = regex::Regex::new(pattern).map_err(|e| e.to_string())?;
+            if !expression.is_match(current) {
+                return Err(format!("/{pattern}/ matches nothing in {}", cut(current)));
+            }
+            Ok(expression.replace_all(current, replacement.as_str()).into_owned())
+        }
+    }
+}
+
+/// Changes one place of a JSON text and leaves every other byte as it is.
+pub(super) fn edit_json(text: &str, path: &[PathStep], change: &Change) -> Result<String, String> {
+    let (parents, last) = path.split_at(path.len() - 1);
+    let mut at: &str = text;
+    for (depth, step) in parents.iter().enumerate() {
+        at = child(at, step).ok_or_else(|| nothing_at(text, &path[..=depth]))?;
+    }
+    if let Some(old) = child(at, &last[0]) {
+        let new = match change {
+            Change::Set(value) => value.to_string(),
+            change => {
+                let old: Value = serde_json::from_str(old).map_err(|e| e.to_string())?;
+                let Value::String(old) = old else {
+                    return Err(format!("{} is {old}, no string: it can only be set (=)", show_path(path)));
+                };
+                Value::String(change_text(change, &old)?).to_string()
+            }
+        };
+        // `old` is a slice of `text`, so the distance of their addresses is its offset.
+        let start = old.as_ptr() as usize - text.as_ptr() as usize;
+        return Ok(format!("{}{new}{}", &text[..start], &text[start + old.len()..]));
+    }
+    match (change, &last[0]) {
+        (Change::Set(value), PathStep::Key(key)) if at.trim_start().starts_with('{') => {
+            let close = at.rfind('}').ok_or_else(|| nothing_at(text, path))?;
+            let start = at.as_ptr() as usize - text.as_ptr() as usize + close;
+            let empty = serde_json::from_str::<HashMap<Cow<str>, &RawValue>>(at).is_ok_and(|m| m.is_empty());
+            let comma = if empty { "" } else { "," };
+            let name = Value::String(key.clone());
+            Ok(format!("{}{comma}{name}:{value}{}", &text[..start], &text[start..]))
+        }
+        _ => Err(nothing_at(text, path)),
+    }
+}
+
+/// The text of a child of a JSON value, as a slice of the value's text.
+pub(super) fn child<'a>(text: &'a str, step: &PathStep) -> Option<&'a str> {
+    match step {
+        PathStep::Key(key) => {
+            let map: HashMap<Cow<str>, &'a RawValue> = serde_json::from_str(text).ok()?;
+            map.get(key.as_str()).map(|raw| raw.get())
+        }
+        PathStep::Index(index) => {
+            let list: Vec<&'a RawValue> = serde_json::from_str(text).ok()?;
+            list.get(*index).map(|raw| raw.get())
+        }
+    }
+}
+
+pub(super) fn show_path(path: &[PathStep]) -> String {
+    path.iter()
+        .map(|s| match s {
+            PathStep::Key(k) => format!(".{k}"),
+            PathStep::Index(i) => format!("[{i}]"),
+        })
+        .collect()
+}
+
+pub(super) fn nothing_at(text: &str, path: &[PathStep]) -> String {
+    if serde_json::from_str::<Value>(text).is_err() {
+        return format!("{} needs a JSON result, and it is {}", show_path(path), cut(text));
+    }
+    format!("there is no {} in {}", show_path(path), cut(text))
+}
+
+pub(super) fn cut(text: &str) -> String {
+    let mut short: String = text.chars().take(120).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}

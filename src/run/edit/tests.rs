@@ -1,0 +1,76 @@
+use super::*;
+use serde_json::json;
+
+fn parsed(text: &str) -> Edit {
+    Edit::parse(text).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn reads_the_grammar() {
+    let e = parsed(r#"7:result.risk="high""#);
+    assert_eq!(e.scope, Scope::Step(7));
+    assert_eq!(e.field, Field::Result(vec![PathStep::Key("risk".into())]));
+    assert_eq!(e.change, Change::Set(json!("high")));
+    assert_eq!(parsed("6..:system+=In cents = 100.").change, Change::Append(json!("In cents = 100.")));
+    assert_eq!(parsed("*:model=gpt-x").field, Field::Param("model".into()));
+    assert_eq!(parsed("*:tools-=issue_refund").change, Change::Remove(json!("issue_refund")));
+    assert_eq!(parsed("3..5:temperature=0").change, Change::Set(json!(0)));
+    assert_eq!(parsed("9:fault=429").fault(), Ok(FaultKind::Status(429)));
+    assert_eq!(parsed("9:fault=cut:3").fault(), Ok(FaultKind::Cut(3)));
+    assert_eq!(
+        parsed(r#"7:result.a["x = y"][2]=1"#).field,
+        Field::Result(vec![PathStep::Key("a".into()), PathStep::Key("x = y".into()), PathStep::Index(2)])
+    );
+    assert_eq!(
+        parsed("7:result~=/low/high/").change,
+        Change::Substitute { pattern: "low".into(), replacement: "high".into() }
+    );
+}
+
+#[test]
+fn refuses_with_a_reason() {
+    for (text, why) in [
+        ("result=1", "an edit is SCOPE"),
+        ("x:result=1", "is no scope"),
+        ("7:result", "no operator"),
+        ("7:result.=1", "cannot read the path"),
+        ("7:model.x=1", "only result takes a path"),
+        ("7:fault=200", "a fault is"),
+        ("7:tools=[]", "tools are taken away"),
+        ("7:result~=/(/x/", "no regular expression"),
+        ("7:result~=/a/", "a substitution is"),
+        ("7:temperature+=1", "can only be set"),
+    ] {
+        let error = Edit::parse(text).expect_err(text).to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+#[test]
+fn a_path_edit_changes_that_place_only() {
+    let text = r#"{"amount": 49.90, "big": 9007199254740993, "risk" : "low", "l":[1, {"a":2}]}"#;
+    let done = parsed(r#"7:result.risk="high""#).apply(text).unwrap();
+    assert_eq!(done, text.replace("\"low\"", "\"high\""));
+    let done = parsed("7:result.l[1].a=30").apply(text).unwrap();
+    assert_eq!(done, text.replace("{\"a\":2}", "{\"a\":30}"));
+    let done = parsed(r#"7:result.unit="cents""#).apply(text).unwrap();
+    assert_eq!(done, text.replace("]}", r#"],"unit":"cents"}"#));
+    let done = parsed("7:result.risk~=/^l/s/").apply(text).unwrap();
+    assert_eq!(done, text.replace("\"low\"", "\"sow\""));
+    assert_eq!(parsed("7:result.a=1").apply("{}").unwrap(), r#"{"a":1}"#);
+    for (edit, on) in [
+        ("7:result.l[9]=1", text),
+        ("7:result.no.a=1", text),
+        ("7:result.x=1", "plain"),
+        ("7:result~=/zz/y/", text),
+    ] {
+        assert!(parsed(edit).apply(on).is_err(), "{edit}");
+    }
+}
+
+#[test]
+fn a_from_scope_covers_steps_that_were_never_recorded() {
+    assert!(Scope::From(6).covers(None) && Scope::All.covers(None));
+    assert!(!Scope::Step(6).covers(None) && !Scope::Range(1, 9).covers(None));
+    assert!(!Scope::From(6).covers(Some(5)));
+}
