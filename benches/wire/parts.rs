@@ -270,7 +270,8 @@ pub fn disk(setup: &Setup) {
         let store = tempfile::tempdir().expect("store");
         let upstream = Subject::own(&["serve-upstream"]);
         let origin = format!("http://127.0.0.1:{}", upstream.port);
-        let retake = Subject::retake(store.path(), &["run", "--name", "bench", "--upstream", &origin]);
+        let verb = ["run", "--name", "bench", "--upstream", &origin];
+        let retake = Subject::retake(&store.path().join("store"), &verb);
         let mut wire = 0;
         block_on(async {
             let mut connection = Connection::open(retake.port, RETAKE_CHAT).await;
@@ -282,7 +283,7 @@ pub fn disk(setup: &Setup) {
         let memory = retake.peak_mb();
         retake.stop();
         upstream.stop();
-        let size = size_of(&store.path().join("runs"));
+        let size = size_of(&store.path().join("store/runs"));
         let growth = before.map_or("-".into(), |b| format!("x{:.2}", size as f64 / b as f64));
         before = Some(size);
         row(
@@ -326,7 +327,7 @@ pub fn replay(setup: &Setup) {
         "replay",
         &["first answer", "p50, 1 connection", "of map's", "requests/s, 16", "of map's", "peak memory"],
     );
-    let counts: &[usize] = if setup.quick { &[100] } else { &[100, 1000, 10_000] };
+    let counts: &[usize] = if setup.quick { &[100, 2000] } else { &[100, 1000, 10_000] };
     for &count in counts {
         let bodies: Vec<Bytes> = (0..count as u64).map(|n| request(n, 1000, false)).collect();
         replayed(setup, &format!("{count} single-turn exchanges"), &recording(bodies, 16), 1, count);
