@@ -174,7 +174,11 @@ impl Again {
 }
 
 fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
-    manifest.stdin.as_ref().map(|text| StdinFrom::Bytes(Bytes::from(text.clone())))
+    manifest
+        .stdin
+        .as_ref()
+        .filter(|text| !text.is_empty())
+        .map(|text| StdinFrom::Bytes(Bytes::from(text.clone())))
 }
 
 /// How the code differs from the recorded one, as far as git knows.
@@ -295,6 +299,9 @@ fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32,
         .filter_map(|(lane, turn)| {
             let number = outline.number_of(StepKind::Model { lane, turn })?;
             let turn = outline.turn(lane, turn)?;
+            if turn.calls.is_empty() {
+                return Some((number, action::quoted(&turn.text, 60)));
+            }
             let calls = turn.calls.iter().map(|c| (c.name.as_str(), &c.args));
             Some((number, action::calls(calls, &turn.text, 60)))
         })
