@@ -2,8 +2,10 @@
 
 mod support;
 
+mod durable;
 mod heads;
 mod invisible;
 mod proxy_answers;
 mod proxy_faults;
 mod sdk;
+mod secrets;
