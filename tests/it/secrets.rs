@@ -201,7 +201,7 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
     let mut env = TestEnv::new();
     let upstream = FakeUpstream::start(|_, request| {
         // The script is chosen before the body is read: the length tells the two apart from the others.
-        match request.header("content-length").and_then(|n| n.parse().ok()) {
+        match request.header("content-length").and_then(|n| n.parse::<usize>().ok()) {
             Some(n) if n == question_length("stream it", true) => {
                 deltas(&format!("Here: {IN_DELTAS} is the token, {IN_ENVIRONMENT} too."))
             }
