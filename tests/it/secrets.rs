@@ -36,6 +36,9 @@ const SECRETS: [&str; 10] = [
     IN_PASSWORD,
 ];
 
+/// No secret: it goes the same ways, and is found in every coding, or the search is blind.
+const CANARY: &str = "cautious-canary-bird-song";
+
 const AGENT: &str = r#"
 import base64, json, os, sys, urllib.parse, urllib.request
 
@@ -59,7 +62,7 @@ def escaped(secret):
 def percent(secret):
     return "".join("%%%02X" % ord(c) for c in secret)
 
-for secret in [plain, shaped, argument, os.environ["OPENAI_API_KEY"]]:
+for secret in ["CANARY", plain, shaped, argument, os.environ["OPENAI_API_KEY"]]:
     ask("my key is " + secret + " keep it")
     ask(None, raw='{"model":"m","messages":[{"role":"user","content":"a ' + escaped(secret) + ' b"}]}')
     ask("see https://example.com/?k=" + percent(secret) + "&x=1")
@@ -131,21 +134,22 @@ fn forms(secret: &str) -> Vec<(&'static str, Vec<u8>)> {
 }
 
 struct Search {
-    needles: Vec<(usize, &'static str, Vec<u8>)>,
+    secrets: &'static [&'static str],
+    needles: Vec<(&'static str, &'static str, Vec<u8>)>,
     found: Vec<String>,
 }
 
 impl Search {
-    fn new() -> Search {
-        let all = SECRETS.iter().enumerate();
-        let needles = all.flat_map(|(n, s)| forms(s).into_iter().map(move |(form, text)| (n, form, text)));
-        Search { needles: needles.collect(), found: Vec::new() }
+    fn new(secrets: &'static [&'static str]) -> Search {
+        let needles =
+            secrets.iter().flat_map(|s| forms(s).into_iter().map(move |(form, text)| (*s, form, text)));
+        Search { secrets, needles: needles.collect(), found: Vec::new() }
     }
 
     fn look(&mut self, place: &str, bytes: &[u8]) {
-        for (number, form, needle) in &self.needles {
+        for (secret, form, needle) in &self.needles {
             if memchr::memmem::find(bytes, needle).is_some() {
-                self.found.push(format!("{place}: {} ({form})", SECRETS[*number]));
+                self.found.push(format!("{place}: {secret} ({form})"));
             }
         }
         // A stream is read as what it spells.
@@ -155,7 +159,7 @@ impl Search {
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok())
             .filter_map(|event| Some(event["choices"][0]["delta"]["content"].as_str()?.to_string()))
             .collect();
-        for secret in SECRETS.iter().filter(|s| spelled.contains(**s)) {
+        for secret in self.secrets.iter().filter(|s| spelled.contains(**s)) {
             self.found.push(format!("{place}: {secret} (deltas)"));
         }
     }
@@ -203,10 +207,10 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
         // The script is chosen before the body is read: the length tells the two apart from the others.
         match request.header("content-length").and_then(|n| n.parse::<usize>().ok()) {
             Some(n) if n == question_length("stream it", true) => {
-                deltas(&format!("Here: {IN_DELTAS} is the token, {IN_ENVIRONMENT} too."))
+                deltas(&format!("Here: {IN_DELTAS} is the token, {IN_ENVIRONMENT} too, {CANARY}."))
             }
             Some(n) if n == question_length("zip it", false) => {
-                zipped(&format!("Here: {IN_GZIP} and {IN_ENVIRONMENT} and {IN_BODY}."))
+                zipped(&format!("Here: {IN_GZIP} and {IN_ENVIRONMENT} and {IN_BODY}, zipped {CANARY}."))
             }
             _ => Script::json(&reply(&format!("You said {IN_BODY} and {IN_ENVIRONMENT}"))),
         }
@@ -216,6 +220,7 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
     env.set("FOO_API_KEY", IN_ENVIRONMENT);
     env.set("AGENT_TASK", IN_BODY);
     let agent = AGENT
+        .replace("CANARY", CANARY)
         .replace("HEADER", IN_HEADER)
         .replace("QUERY", IN_QUERY)
         .replace("AUTHORIZATION", IN_AUTHORIZATION)
@@ -223,17 +228,27 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
     env.file("agent.py", &agent);
     let token = format!("--extra={IN_BODY}");
     let args = ["run", "--name", "s", "--json", "--", "python3", "agent.py", "--token", IN_ARGV, &token];
-    let mut search = Search::new();
+    let mut search = Search::new(&SECRETS);
     let recorded = env.retake(args).expect(0);
     search.look("run", recorded.all().as_bytes());
     // The upstream got what the agent sent, not what is kept of it.
-    let first = &upstream.received()[0];
+    let received = upstream.received();
+    let first = &received[0];
     assert_eq!(first.header("authorization"), Some(format!("Bearer {API_KEY}").as_str()));
     assert_eq!(first.header("x-api-key"), Some(IN_HEADER));
-    assert!(String::from_utf8_lossy(&first.body).contains(IN_ENVIRONMENT));
+    assert!(received.iter().any(|r| String::from_utf8_lossy(&r.body).contains(IN_ENVIRONMENT)));
 
     let exchanges = search.run(&env, "s.1");
     assert_eq!(exchanges, upstream.received().len());
+    let mut control = Search::new(&[CANARY]);
+    control.run(&env, "s.1");
+    for form in ["plain", "escaped", "percent", "base64", "deltas"] {
+        let form = format!("({form})");
+        assert!(control.found.iter().any(|line| line.ends_with(&form)), "{form}: {:?}", control.found);
+    }
+    let last = format!("s.1 x{exchanges} answer: {CANARY} (plain)");
+    assert!(control.found.contains(&last), "the zipped one: {:?}", control.found);
+
     let shown = env.retake(["show", "s.1", "--json"]).expect(0);
     let steps = shown.json()["steps"].as_array().map_or(0, Vec::len);
     assert!(steps >= exchanges);
