@@ -227,7 +227,9 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
         .replace("PASSWORD", IN_PASSWORD);
     env.file("agent.py", &agent);
     let token = format!("--extra={IN_BODY}");
-    let args = ["run", "--name", "s", "--json", "--", "python3", "agent.py", "--token", IN_ARGV, &token];
+    let (note, label) = (format!("try with {IN_DELTAS}"), format!("key={IN_ENVIRONMENT}"));
+    let args = ["run", "--name", "s", "--note", &note, "--label", &label, "--json", "--"];
+    let args = [&args[..], &["python3", "agent.py", "--token", IN_ARGV, &token]].concat();
     let mut search = Search::new(&SECRETS);
     let recorded = env.retake(args).expect(0);
     search.look("run", recorded.all().as_bytes());
