@@ -40,7 +40,7 @@ const SECRETS: [&str; 10] = [
 const CANARY: &str = "cautious-canary-bird-song";
 
 const AGENT: &str = r#"
-import base64, json, os, sys, urllib.parse, urllib.request
+import base64, json, os, sys, urllib.error, urllib.parse, urllib.request
 
 plain = os.environ["FOO_API_KEY"]
 shaped = os.environ["AGENT_TASK"]
@@ -73,6 +73,11 @@ for secret in ["CANARY", plain, shaped, argument, os.environ["OPENAI_API_KEY"]]:
 ask("the config", path="/chat/completions?api_key=QUERY&v=1", authorization="AUTHORIZATION")
 ask('{"db_password": "PASSWORD", "url": "postgres://app:PASSWORD@db.local/x"}')
 ask("stream it", stream=True)
+ask("call a tool please", stream=True)
+try:
+    ask("fail")
+except urllib.error.HTTPError as error:
+    error.read()
 ask("zip it")
 print("done")
 "#;
@@ -96,6 +101,25 @@ fn deltas(text: &str) -> Script {
         let piece = &text[place..(place + 2).min(text.len())];
         let chunk = json!({"id": "c", "object": "chat.completion.chunk", "model": "m",
             "choices": [{"index": 0, "delta": {"content": piece}, "finish_reason": null}]});
+        acts.push(Act::Chunk(format!("data: {chunk}\n\n").into_bytes()));
+    }
+    acts.push(Act::Chunk(b"data: [DONE]\n\n".to_vec()));
+    acts.push(Act::Raw(b"0\r\n\r\n".to_vec()));
+    Script::new(acts)
+}
+
+/// The arguments of a tool call, three letters at a time.
+fn arguments() -> Script {
+    let text = json!({"config": format!("use {IN_DELTAS} or {IN_ENVIRONMENT}")}).to_string();
+    let mut acts = vec![Script::stream_head()];
+    for (place, piece) in text.as_bytes().chunks(3).enumerate() {
+        let mut call = json!({"index": 0, "function": {"arguments": String::from_utf8_lossy(piece)}});
+        if place == 0 {
+            call["id"] = json!("call_1");
+            call["function"]["name"] = json!("configure");
+        }
+        let chunk = json!({"id": "c", "object": "chat.completion.chunk", "model": "m",
+            "choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": null}]});
         acts.push(Act::Chunk(format!("data: {chunk}\n\n").into_bytes()));
     }
     acts.push(Act::Chunk(b"data: [DONE]\n\n".to_vec()));
@@ -157,7 +181,11 @@ impl Search {
         let spelled: String = text
             .lines()
             .filter_map(|line| serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok())
-            .filter_map(|event| Some(event["choices"][0]["delta"]["content"].as_str()?.to_string()))
+            .filter_map(|event| {
+                let delta = &event["choices"][0]["delta"];
+                let spelled = delta["content"].as_str();
+                spelled.or(delta["tool_calls"][0]["function"]["arguments"].as_str()).map(str::to_string)
+            })
             .collect();
         for secret in self.secrets.iter().filter(|s| spelled.contains(**s)) {
             self.found.push(format!("{place}: {secret} (deltas)"));
@@ -212,10 +240,19 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
             Some(n) if n == question_length("zip it", false) => {
                 zipped(&format!("Here: {IN_GZIP} and {IN_ENVIRONMENT} and {IN_BODY}, zipped {CANARY}."))
             }
+            Some(n) if n == question_length("call a tool please", true) => arguments(),
+            Some(n) if n == question_length("fail", false) => {
+                let body = json!({"error": {"message": format!("Incorrect API key provided: {API_KEY}")}});
+                let fields = [("Content-Type", "application/json"), ("X-Debug-Key", IN_BODY)];
+                Script::body("401 Unauthorized", &fields, body.to_string().as_bytes())
+            }
             _ => Script::json(&reply(&format!("You said {IN_BODY} and {IN_ENVIRONMENT}"))),
         }
     });
     env.upstream(&upstream.origin());
+    let address = upstream.origin().replace("http://", "");
+    env.set("ANTHROPIC_BASE_URL", format!("http://agent:{IN_PASSWORD}@{address}"));
+    env.set("DATABASE_URL", format!("postgres://app:{IN_PASSWORD}@db.local/x"));
     env.set("OPENAI_API_KEY", API_KEY);
     env.set("FOO_API_KEY", IN_ENVIRONMENT);
     env.set("AGENT_TASK", IN_BODY);
@@ -267,7 +304,13 @@ fn nothing_that_is_written_or_printed_holds_a_secret() {
             &["--checkpoint"],
         ] {
             let args = [&["show", "s.1", &step][..], flags].concat();
-            search.look(&args.join(" "), env.retake(&args).expect(0).all().as_bytes());
+            let shown = env.retake(&args);
+            // A tool call has no context.
+            assert!(
+                shown.code == 0 || (shown.code == 3 && args.contains(&"--context")),
+                "{args:?}: {shown:?}"
+            );
+            search.look(&args.join(" "), shown.all().as_bytes());
         }
     }
     let exported = env.retake(["export", "s.1", "s.retake"]).expect(0);
