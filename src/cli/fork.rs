@@ -87,7 +87,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
-        own.note = args.note.clone();
+        own.note = args.note.as_ref().map(|note| redactor.text(note).0);
         own.labels = manifest.labels.clone();
         for (variable, url) in told.base_urls {
             own.environment.insert(variable, redactor.text(&url).0);

@@ -43,8 +43,8 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
         let mut manifest = manifest_of(id, &redactor, &args.command, &directory);
-        manifest.labels = labels;
-        manifest.note = args.note.clone();
+        manifest.labels = labels.into_iter().map(|label| redacted_label(&redactor, label)).collect();
+        manifest.note = args.note.as_ref().map(|note| redactor.text(note).0);
         for (variable, url) in planned.base_urls {
             manifest.environment.insert(variable, redactor.text(&url).0);
         }
@@ -214,6 +214,13 @@ fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, CliError>
         Ok((key.trim().to_string(), value.to_string()))
     });
     pairs.collect()
+}
+
+/// The name of a label helps to tell whether its value is a secret.
+fn redacted_label(redactor: &Redactor, (name, value): (String, String)) -> (String, String) {
+    let (text, _) = redactor.text(&format!("{name}={value}"));
+    let pair = text.split_once('=').map(|(name, value)| (name.to_string(), value.to_string()));
+    pair.unwrap_or((text, String::new()))
 }
 
 pub(super) fn parse_upstreams(texts: &[String]) -> Result<Vec<UpstreamOverride>, CliError> {

@@ -84,7 +84,8 @@ impl Store {
         };
         let path = self.root().join(DIRECTORY);
         if path.exists() {
-            fs::remove_dir_all(&path).map_err(StoreError::io(&path))?;
+            let remove = if path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+            remove(&path).map_err(StoreError::io(&path))?;
         }
         let failed =
             |why: String| StoreError::Damaged { path: path.clone(), what: format!("the new index: {why}") };

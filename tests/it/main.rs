@@ -2,6 +2,7 @@
 
 mod support;
 
+mod durable;
 mod heads;
 mod invisible;
 mod layers;
@@ -9,3 +10,4 @@ mod proxy_answers;
 mod proxy_faults;
 mod readme;
 mod sdk;
+mod secrets;
