@@ -2,6 +2,9 @@
 
 mod support;
 
+mod drift;
+mod examples;
+mod faults;
 mod heads;
 mod invisible;
 mod proxy_answers;
