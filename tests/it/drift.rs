@@ -15,14 +15,19 @@ fn counting() -> FakeUpstream {
     })
 }
 
+/// A command with the agent in full, so that today's variables count and not the recorded ones.
+fn agent(verb: &[&str]) -> Vec<String> {
+    let agent = project().join("tests/it/agents/drifter.py").display().to_string();
+    verb.iter().copied().chain(["--", "python3", &agent]).map(str::to_string).collect()
+}
+
 /// A recording of an agent that asks these questions.
 fn recorded(questions: &str) -> (TestEnv, FakeUpstream, Ran) {
     let upstream = counting();
     let mut env = TestEnv::new();
     env.upstream(&upstream.origin());
     env.set("QUESTIONS", questions);
-    let agent = project().join("tests/it/agents/drifter.py").display().to_string();
-    let ran = env.retake(["run", "--name", "d", "--", "python3", &agent]).expect(0);
+    let ran = env.retake(agent(&["run", "--name", "d"])).expect(0);
     (env, upstream, ran)
 }
 
@@ -31,7 +36,7 @@ fn a_changed_prompt_is_explained_once() {
     let (mut env, upstream, _) = recorded("What is the colour of the sky?");
     env.set("QUESTIONS", "What is the colour of the sea?");
     let before = upstream.connections();
-    let missed = env.retake(["replay", "d.1"]).expect(4);
+    let missed = env.retake(agent(&["replay", "d.1"])).expect(4);
     assert_eq!(upstream.connections(), before);
     let told = |text: &str| text.matches("messages[0]").count();
     assert!(missed.out.starts_with("error ") && missed.out.contains(" false {"), "{}", missed.out);
@@ -51,7 +56,7 @@ fn an_agent_that_swallows_the_error_does_not_hide_it() {
     let (mut env, _upstream, _) = recorded("one|two");
     env.set("QUESTIONS", "one|zwei");
     env.set("SWALLOW", "1");
-    let missed = env.retake(["replay", "d.1"]).expect(4);
+    let missed = env.retake(agent(&["replay", "d.1"])).expect(4);
     assert!(missed.out.starts_with("answer 0\n"), "{}", missed.out);
     assert_eq!(missed.err.matches("no recorded answer is right").count(), 1, "{}", missed.err);
 }
@@ -60,10 +65,10 @@ fn an_agent_that_swallows_the_error_does_not_hide_it() {
 fn steps_never_asked_for_are_named() {
     let (mut env, _upstream, _) = recorded("one|two|three");
     env.set("QUESTIONS", "one|three");
-    let short = env.retake(["replay", "d.1"]).expect(1);
+    let short = env.retake(agent(&["replay", "d.1"])).expect(1);
     assert_eq!(short.out, "answer 0\nanswer 2\n");
     assert!(short.err.contains("never asked") && short.err.contains("answer 1"), "{}", short.err);
-    let report = env.retake(["replay", "d.1", "--json"]).expect(1);
+    let report = env.retake(agent(&["replay", "d.1", "--json"])).expect(1);
     assert!(report.out.contains("\"unasked\"") && report.out.contains("\"exit\": 1"), "{}", report.out);
 }
 
@@ -72,7 +77,7 @@ fn the_same_twice_has_its_two_answers_in_order() {
     let (env, upstream, ran) = recorded("again?|again?|other|again?");
     assert_eq!(ran.out, "answer 0\nanswer 1\nanswer 2\nanswer 3\n");
     let before = upstream.connections();
-    let replayed = env.retake(["replay", "d.1"]).expect(0);
+    let replayed = env.retake(agent(&["replay", "d.1"])).expect(0);
     assert_eq!(replayed.out, ran.out);
     assert_eq!(upstream.connections(), before);
 }
@@ -81,7 +86,7 @@ fn the_same_twice_has_its_two_answers_in_order() {
 fn more_of_the_same_than_was_recorded_is_refused() {
     let (mut env, _upstream, _) = recorded("again?|again?");
     env.set("QUESTIONS", "again?|again?|again?");
-    let missed = env.retake(["replay", "d.1"]).expect(4);
+    let missed = env.retake(agent(&["replay", "d.1"])).expect(4);
     assert!(missed.out.starts_with("answer 0\nanswer 1\nerror "), "{}", missed.out);
 }
 
@@ -113,7 +118,8 @@ fn live_calls_stop_at_the_limit() {
     let (mut env, upstream, _) = recorded("one|two|three");
     env.set("SWALLOW", "1");
     let before = upstream.received().len();
-    let stopped = env.retake(["fork", "d.1", "--set", "*:model=other", "--max-live", "1"]).expect(2);
+    let fork = agent(&["fork", "d.1", "--set", "*:model=other", "--max-live", "1"]);
+    let stopped = env.retake(fork).expect(2);
     assert_eq!(upstream.received().len() - before, 1, "{}", stopped.all());
     assert!(stopped.err.contains("--max-live"), "{}", stopped.err);
 }
