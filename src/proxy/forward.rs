@@ -52,6 +52,7 @@ pub(super) async fn forward(
     match client.request(request).await {
         Ok(response) => Ok(pass_on(shared, going, response).await),
         Err(error) => {
+            going.ledger.read_unsent().await;
             let fault = fault_of(&going, &error);
             let what = format!("{fault:?}");
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;

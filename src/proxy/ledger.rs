@@ -43,6 +43,8 @@ struct Entries {
     awaited: bool,
     /// The agent broke off while it was sending.
     cut_short: bool,
+    /// The body of a request that found no connection to go over.
+    unsent: Option<hyper::body::Incoming>,
 }
 
 impl Ledger {
@@ -70,6 +72,7 @@ impl Ledger {
             source: Source::Live,
             awaited: false,
             cut_short: false,
+            unsent: None,
         };
         Ledger { id, started: Instant::now(), tape, answerer, breaking, entries: Mutex::new(entries) }
     }
@@ -126,6 +129,23 @@ impl Ledger {
                 request.upstream = upstream;
             }
         }
+    }
+
+    /// Nothing was read of the request's body, and nobody wants it.
+    pub(super) fn unsent(&self, body: hyper::body::Incoming) {
+        self.lock().unsent = Some(body);
+    }
+
+    /// Reads what was never sent: the request is recorded all the same.
+    pub(super) async fn read_unsent(&self) {
+        let unsent = self.lock().unsent.take();
+        let Some(body) = unsent else { return };
+        let (body, end) = match super::sent::read_whole(body).await {
+            Ok(read) => read,
+            Err((body, what)) => (body, BodyEnd::Error { what: what.0 }),
+        };
+        self.request_frame(body);
+        self.request_ended(end);
     }
 
     /// The request's body came to its end. Only the first call counts.

@@ -19,11 +19,14 @@ pub(super) enum SentBody {
 
 /// A request's body, passed on frame by frame.
 pub(super) struct RequestTee {
-    body: Incoming,
+    /// None once it is given back.
+    body: Option<Incoming>,
     ledger: Arc<Ledger>,
     /// Bytes to come, when the agent gave a content-length: hyper stops asking once they are out.
     left: Option<u64>,
     ended: bool,
+    /// Nothing was read of it yet.
+    untouched: bool,
 }
 
 impl RequestTee {
@@ -36,6 +39,12 @@ impl RequestTee {
 
 impl Drop for RequestTee {
     fn drop(&mut self) {
+        if self.untouched
+            && let Some(body) = self.body.take()
+        {
+            // There was no connection to send it over.
+            return self.ledger.unsent(body);
+        }
         let end = self.ledger.gone();
         self.end(end);
     }
@@ -48,7 +57,7 @@ impl SentBody {
             return SentBody::Whole(None);
         }
         let left = body.size_hint().exact();
-        SentBody::Tee(RequestTee { body, ledger, left, ended: false })
+        SentBody::Tee(RequestTee { body: Some(body), ledger, left, ended: false, untouched: true })
     }
 }
 
@@ -66,7 +75,9 @@ impl Body for SentBody {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
         };
-        let polled = ready!(Pin::new(&mut tee.body).poll_frame(cx));
+        tee.untouched = false;
+        let Some(body) = &mut tee.body else { return Poll::Ready(None) };
+        let polled = ready!(Pin::new(body).poll_frame(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -87,14 +98,14 @@ impl Body for SentBody {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            SentBody::Tee(tee) => tee.body.is_end_stream(),
+            SentBody::Tee(tee) => tee.body.as_ref().is_none_or(Body::is_end_stream),
             SentBody::Whole(bytes) => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            SentBody::Tee(tee) => tee.body.size_hint(),
+            SentBody::Tee(tee) => tee.body.as_ref().map(Body::size_hint).unwrap_or_default(),
             SentBody::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
         }
     }

@@ -9,7 +9,7 @@ use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{ExchangeId, Source, SpanContext, StandIn, Upstream, encoding};
+use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, Upstream, encoding};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
@@ -171,7 +171,9 @@ impl Player {
         match decision {
             Ok(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
                 let fit = Fit { place: (lane, turn), attempt, class, pins };
-                self.serve(&asked, dialect, &request, fit)
+                let answer = self.serve(&asked, dialect, &request, fit);
+                self.hang(&answer).await;
+                answer
             }
             Ok(Decision::Live { lane, turn, pins, .. }) => {
                 self.go_live(&asked, dialect, &request, body, (lane, turn), &pins)
@@ -179,6 +181,15 @@ impl Player {
             Ok(Decision::Miss { miss, .. }) => self.miss(&asked, Some(dialect), *miss),
             Err(_) => self.miss(&asked, Some(dialect), lost_decision()),
         }
+    }
+
+    /// Keeps an agent waiting that gave up in the recording, when times are to be as recorded.
+    async fn hang(&self, answer: &Answer) {
+        let Answer::Close(Source::Recorded { exchange, .. }, Fault::Abandoned) = answer else { return };
+        let lasted =
+            self.run.reader().exchange(*exchange).ok().and_then(|e| e.response).map_or(0, |r| r.end_us);
+        // A little longer than it had patience.
+        tokio::time::sleep(self.options.timing.wait(lasted.saturating_add(2_000_000))).await;
     }
 
     fn serve(

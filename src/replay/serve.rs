@@ -37,7 +37,7 @@ impl Timing {
         }
     }
 
-    fn wait(self, microseconds: u64) -> Duration {
+    pub(super) fn wait(self, microseconds: u64) -> Duration {
         match self {
             Timing::Fast => Duration::ZERO,
             Timing::Recorded => Duration::from_micros(microseconds),

@@ -97,11 +97,15 @@ fn read_response(
         })
     } else if let Some(message) = &answer.error {
         Some(message.clone())
+    } else if let BodyEnd::Error { what } = &response.end
+        && !(answer.whole && head.is_event_stream())
+    {
+        // Even when what came can be read: the agent's client saw a broken answer.
+        Some(format!("the answer broke off: {what}"))
     } else if answer.whole {
         None
     } else {
         Some(match &response.end {
-            BodyEnd::Error { what } => format!("the answer broke off: {what}"),
             BodyEnd::Cancelled => "the agent hung up".to_string(),
             _ => "the answer is not whole".to_string(),
         })

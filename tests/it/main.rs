@@ -2,7 +2,10 @@
 
 mod support;
 
+mod drift;
 mod durable;
+mod examples;
+mod faults;
 mod heads;
 mod invisible;
 mod layers;
