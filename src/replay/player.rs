@@ -7,7 +7,7 @@ use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{ExchangeId, Source, SpanContext, StandIn, Upstream, encoding};
+use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, Upstream, encoding};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
@@ -448,6 +448,14 @@ impl Answerer for Player {
         let answer = live_answer(dialect, seen);
         if let Some(error) = &answer.error {
             state.tally.live_errors.push(error.clone());
+        }
+        let lost = match &seen.fault {
+            Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),
+            Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
+            Some(Fault::Abandoned | Fault::Interrupted) | None => None,
+        };
+        if let Some(error) = lost.filter(|e| !state.tally.live_errors.contains(e)) {
+            state.tally.live_errors.push(error);
         }
         state.matcher.answered_live(seen.id, &answer);
     }
