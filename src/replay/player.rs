@@ -372,7 +372,7 @@ impl Player {
     fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
-            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn, near.why));
+            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
             if !near.path.is_empty() {
                 text.push_str(&format!(" ({}: recorded {}, now {})", near.path, near.recorded, near.live));
             }
