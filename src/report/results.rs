@@ -311,7 +311,7 @@ fn sources(answers: Answers) -> String {
     };
     add(answers.edited, "edited");
     add(answers.live, "live");
-    add(answers.refused, "refused (nothing recorded was right)");
+    add(answers.refused, "refused");
     parts.join(", ")
 }
 
