@@ -4,7 +4,7 @@ use super::args::ForkArgs;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redactor, run_name};
 use super::replay::{
-    Again, answers, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss, tools_run,
+    Again, answers, knowing, outcome_of, pinned, refuse_empty, stopped_by, tell_miss, tools_run,
 };
 use super::session::Session;
 use super::view::Opened;
@@ -17,10 +17,12 @@ use crate::replay::plan::{Plan, recorded_result};
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
+use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results;
 use crate::run::checkpoint::snap;
 use crate::run::edit::Edit;
 use crate::run::{Outline, Parent, StepKind};
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -123,6 +125,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let new = Opened::by_id(&store, &id)?;
     warnings.extend(tally.live_errors.iter().map(|e| format!("a live call failed: {e}")));
+    let ran = ran(&tally, &outline, &new.outline);
+    let risky = ran.iter().map(|(name, _)| name.clone());
+    let risky = risky.filter(|name| sounds_irreversible(name) && !args.fences.contains(name)).collect();
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),
@@ -134,8 +139,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answer: last_answer(&new.outline),
         stopped: stopped_by(&tally),
         pinned: pinned(&tally),
-        ran: tools_run(&tally, &outline),
-        risky: risky(&tally, &outline, &args.fences),
+        ran,
+        risky,
         repaired: tally.dropped.clone(),
         warnings,
     };
@@ -199,6 +204,17 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         tokens: tokens.input + tokens.output,
         moved,
     }
+}
+
+/// Tools that ran in the agent's own process: those that recorded answers asked for, and those that live ones did.
+fn ran(tally: &Tally, parent: &Outline, new: &Outline) -> Vec<(String, u32)> {
+    let mut ran: BTreeMap<String, u32> = tools_run(tally, parent).into_iter().collect();
+    for call in new.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
+        if call.result.is_some() {
+            ran.entry(call.name.clone()).or_insert(1);
+        }
+    }
+    ran.into_iter().collect()
 }
 
 fn live_tokens(new: &Opened) -> (u64, u64) {

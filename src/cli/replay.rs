@@ -250,7 +250,7 @@ pub(super) fn tools_run(tally: &Tally, outline: &Outline) -> Vec<(String, u32)> 
     counts.into_iter().collect()
 }
 
-pub(super) fn risky(tally: &Tally, outline: &Outline, fences: &[String]) -> Vec<String> {
+fn risky(tally: &Tally, outline: &Outline, fences: &[String]) -> Vec<String> {
     let ran = tools_run(tally, outline).into_iter().map(|(name, _)| name);
     ran.filter(|name| sounds_irreversible(name) && !fences.contains(name)).collect()
 }

@@ -390,7 +390,7 @@ impl Player {
     fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
-            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn, near.why));
+            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
             if !near.path.is_empty() {
                 text.push_str(&format!(" ({}: recorded {}, now {})", near.path, near.recorded, near.live));
             }
@@ -466,6 +466,14 @@ impl Answerer for Player {
         let answer = live_answer(dialect, seen);
         if let Some(error) = &answer.error {
             state.tally.live_errors.push(error.clone());
+        }
+        let lost = match &seen.fault {
+            Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),
+            Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
+            Some(Fault::Abandoned | Fault::Interrupted) | None => None,
+        };
+        if let Some(error) = lost.filter(|e| !state.tally.live_errors.contains(e)) {
+            state.tally.live_errors.push(error);
         }
         state.matcher.answered_live(seen.id, &answer);
     }

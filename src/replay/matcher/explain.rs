@@ -13,6 +13,8 @@ const LOOKED_AT: usize = 200;
 /// Characters shown of a difference: before the part that differs, and in all.
 const BEFORE: usize = 40;
 const SHOWN: usize = 200;
+/// Characters shown of the message that a request ends with.
+const ASKED: usize = 80;
 
 const PASTE: &str = "run the agent as it was recorded, or record again with `retake run`";
 const EDITED: &str = "to try the change against the model, fork: `retake fork RUN --at STEP`";
@@ -74,17 +76,26 @@ fn role(role: Role) -> &'static str {
     }
 }
 
+/// The beginning of a text, in quotes.
+fn quoted(text: &str) -> String {
+    let mut start: String = text.chars().take(ASKED).collect();
+    if start.len() < text.len() {
+        start.push('…');
+    }
+    format!("{start:?}")
+}
+
 /// What was asked, in one line.
 fn asked(live: &Live<'_>) -> String {
     let request = &live.ask.request;
     let last = request.messages.last().map(|m| {
         let text = m.blocks.iter().rev().find_map(|b| match b {
-            Block::Text { text } => Some(format!("{text:?}")),
-            Block::ToolResult { text, .. } => Some(format!("result {text:?}")),
+            Block::Text { text } => Some(quoted(text)),
+            Block::ToolResult { text, .. } => Some(format!("result {}", quoted(text))),
             _ => None,
         });
-        let text: String = text.unwrap_or_default().chars().take(80).collect();
-        format!(", the last from {}: {text}", role(m.role))
+        let text = text.map(|t| format!(": {t}")).unwrap_or_default();
+        format!(", the last from {}{text}", role(m.role))
     });
     let n = request.messages.len();
     let messages = if n == 1 { "1 message".to_string() } else { format!("{n} messages") };
@@ -100,10 +111,15 @@ fn miss(live: &Live<'_>, reason: String, mut nearest: Vec<Near>, hints: &[&str])
 /// The conversation is known, its next request is another one.
 pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>) -> Miss {
     let reason = match refused.first() {
-        Some(near) if near.path.is_empty() => format!("lane {} turn {}: {}", near.lane, near.turn, near.why),
+        Some(near) if near.path.is_empty() => {
+            format!("lane {} turn {}: {}", near.lane, near.turn + 1, near.why)
+        }
         Some(near) => format!(
             "the request drifted at lane {} turn {}: {} at {}",
-            near.lane, near.turn, near.why, near.path
+            near.lane,
+            near.turn + 1,
+            near.why,
+            near.path
         ),
         None => "the request goes on from an answer whose lane is unknown".to_string(),
     };
