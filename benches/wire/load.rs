@@ -24,7 +24,7 @@ pub fn words(seed: u64, length: usize) -> String {
         state ^= state >> 7;
         state ^= state << 17;
         out.push_str(STEMS[(state % 48) as usize]);
-        if state % 11 == 0 {
+        if state.is_multiple_of(11) {
             out.push_str(&format!(" {}", state % 9973));
         }
         out.push(' ');
