@@ -177,7 +177,8 @@ impl Player {
     /// Keeps an agent waiting that gave up in the recording, when times are to be as recorded.
     async fn hang(&self, answer: &Answer) {
         let Answer::Close(Source::Recorded { exchange, .. }, Fault::Abandoned) = answer else { return };
-        let lasted = self.run.reader().exchange(*exchange).ok().and_then(|e| e.response).map_or(0, |r| r.end_us);
+        let lasted =
+            self.run.reader().exchange(*exchange).ok().and_then(|e| e.response).map_or(0, |r| r.end_us);
         // A little longer than it had patience.
         tokio::time::sleep(self.options.timing.wait(lasted.saturating_add(2_000_000))).await;
     }

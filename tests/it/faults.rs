@@ -6,8 +6,7 @@ use serde_json::Value;
 use std::time::Duration;
 
 const GOOD: &str = r#"{"id":"c1","object":"chat.completion","model":"small","choices":[{"index":0,"message":{"role":"assistant","content":"hi there"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
-const DELTA: &str =
-    "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hi \"}}]}\n\n";
+const DELTA: &str = "data: {\"id\":\"c1\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hi \"}}]}\n\n";
 
 fn command(verb: &[&str]) -> Vec<String> {
     let agent = project().join("tests/it/agents/raw.py").display().to_string();
