@@ -115,7 +115,8 @@ impl Player {
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
-        self.state().tally.clone()
+        let state = self.state();
+        Tally { unasked: state.matcher.unasked().into_iter().collect(), ..state.tally.clone() }
     }
 
     /// Recorded turns that were never asked for, as lane and turn.

@@ -12,6 +12,9 @@ pub struct Tally {
     /// Model turns that were answered, by lane and turn, with their class.
     #[serde(skip)]
     pub served: BTreeMap<(u32, u32), MatchClass>,
+    /// Model turns that no request reached.
+    #[serde(skip)]
+    pub unasked: BTreeSet<(u32, u32)>,
     /// Requests answered from the recording (retries and side calls too).
     pub recorded: u32,
     /// Requests answered by an edit.
@@ -88,12 +91,17 @@ impl Tally {
 
     /// Steps of the recording that were played: model steps served, and tool steps whose result came back.
     pub fn steps_played(&self, outline: &Outline) -> u32 {
+        // Identical branches are served as one of them until they differ; what was asked for tells how many there were.
+        let stopped = self.fenced.is_some() || self.stopped_at.is_some() || !self.misses.is_empty();
+        let served = |place: (u32, u32)| {
+            self.served.contains_key(&place) || (!stopped && !self.unasked.contains(&place))
+        };
         let played = outline.steps.iter().filter(|step| match step.kind {
-            StepKind::Model { lane, turn } => self.served.contains_key(&(lane, turn)),
+            StepKind::Model { lane, turn } => served((lane, turn)),
             StepKind::Tool { site } => {
-                let asked = self.served.contains_key(&(site.lane, site.turn));
+                let asked = served((site.lane, site.turn));
                 let back = outline.call(site).is_none_or(|c| c.result.is_none())
-                    || self.served.contains_key(&(site.lane, site.turn + 1));
+                    || served((site.lane, site.turn + 1));
                 asked && back
             }
         });
