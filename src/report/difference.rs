@@ -391,7 +391,10 @@ fn totals(left: &Totals, right: &Totals) -> String {
         if l == r { format!("{name} {l}") } else { format!("{name} {l} -> {r}") }
     };
     let time = |t: &Totals| t.duration_us.map_or_else(|| "unknown".into(), words::seconds);
-    let tokens = |t: &Totals| words::count(t.tokens_in + t.tokens_out);
+    let tokens = |t: &Totals| match t.tokens_in + t.tokens_out {
+        0 if t.model_steps > 0 => "n/a".into(),
+        n => words::count(n),
+    };
     [
         both("steps", left.steps.to_string(), right.steps.to_string()),
         both("tokens", tokens(left), tokens(right)),

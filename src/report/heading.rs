@@ -17,7 +17,7 @@ pub(super) fn heading(run: &RunView, style: Style) -> String {
         totals.model_steps,
         totals.tool_steps
     )];
-    facts.push(format!("{} > {} tokens", words::count(totals.tokens_in), words::count(totals.tokens_out)));
+    facts.push(words::spent(totals.tokens_in, totals.tokens_out, totals.model_steps));
     facts.extend(totals.duration_us.map(words::seconds));
     facts.push(ended(manifest, run.state));
     let mut out = style.paint(Ink::Strong, &name);

@@ -170,7 +170,7 @@ pub fn recording(done: &Recording, style: Style) -> String {
     let facts = [
         style.paint(Ink::Strong, &id),
         format!("{steps} ({} model, {} tool)", totals.model_steps, totals.tool_steps),
-        format!("{} > {} tokens", words::count(totals.tokens_in), words::count(totals.tokens_out)),
+        words::spent(totals.tokens_in, totals.tokens_out, totals.model_steps),
         totals.duration_us.map(words::seconds).unwrap_or_default(),
         cost,
     ];
@@ -252,12 +252,14 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
     if !plan.edited.is_empty() {
         parts.push(format!("{} edited", words::ranges(&plan.edited)));
     }
+    let tokens = match plan.tokens {
+        0 => String::new(),
+        n => format!(", ~{} tokens", words::count(n)),
+    };
     parts.push(match plan.live_calls {
         (0, 0) => "then no live call".into(),
-        (a, b) if a == b => {
-            format!("then live: about {}, ~{} tokens", many(a.into(), "call"), words::count(plan.tokens))
-        }
-        (a, b) => format!("then live: about {a}-{b} calls, ~{} tokens", words::count(plan.tokens)),
+        (a, b) if a == b => format!("then live: about {}{tokens}", many(a.into(), "call")),
+        (a, b) => format!("then live: about {a}-{b} calls{tokens}"),
     });
     let mut out = format!("{}\n", style.paint(Ink::Dim, &parts.join(" · ")));
     if let Some(moved) = &plan.moved {
@@ -275,6 +277,7 @@ pub fn fork(done: &Fork, style: Style) -> String {
         counts.push(format!("{} refused", done.answers.refused));
     }
     let spent = match done.tokens {
+        (0, 0) if done.answers.live > 0 => "tokens n/a".to_string(),
         (0, 0) => "no tokens spent".to_string(),
         (i, o) => format!("{} > {} tokens spent", words::count(i), words::count(o)),
     };

@@ -51,7 +51,13 @@ fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
         Cell::new(Ink::Dim, words::ago(manifest.started_us, now_us)),
         Cell::new(ink, ended(manifest, run.state)),
         Cell::plain(run.steps.map_or_else(|| "?".into(), |s| words::count(s.into()))),
-        Cell::new(Ink::Dim, words::tokens(run.usage.input, run.usage.output)),
+        Cell::new(
+            Ink::Dim,
+            match (run.usage.input, run.usage.output) {
+                (0, 0) if run.steps.is_some_and(|n| n > 0) => "n/a".into(),
+                (i, o) => words::tokens(i, o),
+            },
+        ),
         Cell::new(if run.problem.is_some() { Ink::Bad } else { Ink::Plain }, what.join("   ")),
     ]
 }

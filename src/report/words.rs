@@ -148,6 +148,14 @@ fn date(us: u64) -> String {
         .map_or_else(|| "unknown".into(), |t| t.strftime("%Y-%m-%d").to_string())
 }
 
+/// The tokens of a run: `1,246 > 66 tokens`; model calls of which none says how many leave them unknown.
+pub fn spent(input: u64, output: u64, calls: u32) -> String {
+    match (input, output) {
+        (0, 0) if calls > 0 => "tokens n/a".into(),
+        _ => format!("{} > {} tokens", count(input), count(output)),
+    }
+}
+
 /// Tokens in and out, narrow: `1,246>66`.
 pub fn tokens(input: u64, output: u64) -> String {
     format!("{}>{}", count(input), count(output))
