@@ -431,7 +431,7 @@ fn a_cut_or_edited_export_is_refused() {
     record(&env, "a");
     env.retake(["export", "a.1", "a.retake"]).expect(0);
     let whole = std::fs::read(env.work().join("a.retake")).unwrap();
-    let lines = whole.split_inclusive(|b| *b == b'\n').map(<[u8]>::len);
+    let mut lines = whole.split_inclusive(|b| *b == b'\n').map(<[u8]>::len);
     let before_last: usize = whole.len() - lines.next_back().unwrap();
     for length in [0, 1, whole.len() / 3, whole.len() / 2, before_last, whole.len() - 2] {
         std::fs::write(env.work().join("cut"), &whole[..length]).unwrap();
