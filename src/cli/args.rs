@@ -9,7 +9,7 @@ use std::path::PathBuf;
     name = "retake",
     version,
     about = "Record, replay, fork and diff the runs of LLM agents.",
-    after_help = "Start here:\n  retake demo                    a failing agent, recorded, replayed and forked in seconds\n  retake run -- python agent.py  record your own\n\nExit codes: 0 as expected, 1 differs, 3 broken setup or nothing recorded, 4 a request that the\nrecording has no right answer for, 5 stopped at a fence, 64 usage. `run` passes on the agent's own."
+    after_help = "Start here:\n  retake demo                    a failing agent, recorded, replayed and forked in seconds\n  retake run -- python agent.py  record your own\n\nExit codes: 0 as expected, 1 differs, 2 cannot tell, 3 broken setup or nothing recorded, 4 a request\nthat the recording has no right answer for, 5 stopped at a fence, 64 usage. `run` passes on the agent's own."
 )]
 pub struct Cli {
     /// Directory of the store [default: .retake here or in the nearest parent]

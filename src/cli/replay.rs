@@ -3,10 +3,11 @@
 use super::args::ReplayArgs;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
-use super::session::{Landed, Session, now_us};
+use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
 use super::{Context, warn};
 use crate::agent::git;
+use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
 use crate::diff::field;
 use crate::exchange::StandIn;
@@ -162,6 +163,7 @@ impl Again {
             .hint(format!("give the command from where it should run: retake replay {id} -- COMMAND")));
         }
         warnings.extend(moved_on(manifest, &directory));
+        warnings.extend(other_environment(manifest));
         let stdin = recorded_stdin(manifest).unwrap_or(StdinFrom::Nothing);
         Ok(Again {
             command: manifest.command.clone(),
@@ -179,6 +181,22 @@ fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
         .as_ref()
         .filter(|text| !text.is_empty())
         .map(|text| StdinFrom::Bytes(Bytes::from(text.clone())))
+}
+
+/// Variables of the recording that are otherwise today: the recorded values are used.
+fn other_environment(manifest: &Manifest) -> Option<String> {
+    let today: BTreeMap<String, String> = own_environment().into_iter().collect();
+    let differs = |(name, then): &(&String, &String)| {
+        today.get(*name).is_some_and(|now| now != *then) && !is_base_url_variable(name)
+    };
+    let names: Vec<&str> =
+        manifest.environment.iter().filter(differs).map(|(name, _)| name.as_str()).take(6).collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "{} as recorded, not as set here; give the command after -- to use today's environment",
+            names.join(", ")
+        )
+    })
 }
 
 /// How the code differs from the recorded one, as far as git knows.
