@@ -187,8 +187,7 @@ impl Player {
     /// Keeps an agent waiting that gave up in the recording, when times are to be as recorded.
     async fn hang(&self, answer: &Answer) {
         let Answer::Close(Source::Recorded { exchange, .. }, Fault::Abandoned) = answer else { return };
-        let lasted =
-            self.run.reader().exchange(*exchange).ok().and_then(|e| e.response).map_or(0, |r| r.end_us);
+        let lasted = self.run.reader().response(*exchange).ok().flatten().map_or(0, |r| r.end_us);
         // A little longer than it had patience.
         tokio::time::sleep(self.options.timing.wait(lasted.saturating_add(2_000_000))).await;
     }
@@ -203,9 +202,10 @@ impl Player {
         let Fit { place, attempt, class, pins } = fit;
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
-        let step = outline.number_of(StepKind::Model { lane, turn });
-        if let (Some(step), Some(to)) = (step, self.options.to_step)
-            && step > to
+        // Looked up only where it is needed: it costs a walk over all steps.
+        let step = || outline.number_of(StepKind::Model { lane, turn });
+        if let Some(to) = self.options.to_step
+            && step().is_some_and(|step| step > to)
         {
             self.state().tally.stopped_at = Some(to);
             let why = format!("retake: stopped after step {to}, as asked (--to)");
@@ -226,8 +226,8 @@ impl Player {
         let Some(id) = attempts.get(attempt as usize).or(attempts.last()).copied() else {
             return self.miss(asked, Some(dialect), lost_decision());
         };
-        let exchange = match self.run.reader().exchange(id) {
-            Ok(exchange) => exchange,
+        let response = match self.run.reader().answer(id) {
+            Ok(response) => response,
             Err(error) => {
                 let mut miss = lost_decision();
                 miss.reason = format!("the recorded answer cannot be read: {error}");
@@ -246,14 +246,14 @@ impl Player {
             if dropped > 0 {
                 state.tally.dropped.push(format!(
                     "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
-                    step.unwrap_or_default()
+                    step().unwrap_or_default()
                 ));
             }
             let model = request.model.as_str();
             let rendered = dialect.render_answer(blocks, None, model, request.stream);
             let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
             state.matcher.answered_live(asked.id, &answer);
-            let head = exchange.response.as_ref().and_then(|r| r.head.as_ref());
+            let head = response.as_ref().and_then(|r| r.head.as_ref());
             return serve::edited(&self.name, id, head, rendered);
         }
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
@@ -262,7 +262,8 @@ impl Player {
             let bound = bindings.get(&stand_in.text).cloned();
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
         };
-        let (answer, rewritten) = serve::recorded(&self.name, &exchange, self.options.timing, &reveal);
+        let (answer, rewritten) =
+            serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
         match fault {
             None => {
                 state.tally.recorded += 1;
@@ -355,11 +356,11 @@ impl Player {
             return self.miss(asked, None, miss);
         };
         *state.side_served.entry(id).or_default() += 1;
-        match reader.exchange(id) {
-            Ok(exchange) => {
+        match reader.answer(id) {
+            Ok(response) => {
                 let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
                 let (answer, rewritten) =
-                    serve::recorded(&self.name, &exchange, self.options.timing, &reveal);
+                    serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
                 state.tally.recorded += 1;
                 state.tally.rewritten(rewritten);
                 answer
@@ -381,10 +382,10 @@ impl Player {
         &self,
         dialect: &'static dyn Dialect,
         asks_for: &[String],
-        step: Option<u32>,
+        step: impl Fn() -> Option<u32>,
     ) -> Option<Answer> {
         let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
-        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step });
+        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step() });
         Some(Answer::Serve(self.halt(Some(dialect), Stop::Fence, &fence_message(tool))))
     }
 

@@ -2,7 +2,7 @@
 
 use crate::dialect::Dialect;
 use crate::exchange::{
-    BodyEnd, Exchange, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source,
+    BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source,
 };
 use crate::proxy::{Answer, Canned, CannedEnd};
 use crate::run::edit::FaultKind;
@@ -60,14 +60,14 @@ pub struct Rewritten {
 /// The answer that a recorded exchange gave. `reveal` knows today's secrets by stand-in.
 pub fn recorded(
     run: &str,
-    exchange: &Exchange,
+    id: ExchangeId,
+    response: Option<&RecordedResponse>,
     timing: Timing,
     reveal: &dyn Fn(&crate::exchange::StandIn) -> Option<String>,
 ) -> (Answer, Rewritten) {
-    let id = exchange.request.id;
     let source = Source::Recorded { run: run.to_string(), exchange: id };
     let mut rewritten = Rewritten::default();
-    let Some(response) = &exchange.response else {
+    let Some(response) = response else {
         return (Answer::Close(source, Fault::Interrupted), rewritten);
     };
     let Some(head) = &response.head else {

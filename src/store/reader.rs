@@ -295,8 +295,7 @@ impl RunReader {
     /// # Errors
     /// When something of it cannot be read.
     pub fn exchange(&self, id: ExchangeId) -> Result<Exchange, StoreError> {
-        let request = self.request(id)?;
-        let response = self.response(id)?;
+        let (request, response) = (self.request(id)?, self.response(id)?);
         let request = RecordedRequest {
             body: self.body(request.body)?,
             sent: request.sent.map(|sent| self.body(sent)).transpose()?,
@@ -307,22 +306,30 @@ impl RunReader {
             end: request.end,
             stand_ins: request.stand_ins,
         };
-        let response = response
-            .map(|response| -> Result<RecordedResponse, StoreError> {
-                Ok(RecordedResponse {
-                    body: self.body(response.body)?,
-                    source: response.source,
-                    head: response.head,
-                    fault: response.fault,
-                    head_us: response.head_us,
-                    frames: response.frames,
-                    end: response.end,
-                    end_us: response.end_us,
-                    stand_ins: response.stand_ins,
-                })
-            })
-            .transpose()?;
+        let response = response.map(|response| self.with_body(response)).transpose()?;
         Ok(Exchange { request, response })
+    }
+
+    /// What came back for an exchange, with its body; none when there was no response. Its request is not read.
+    ///
+    /// # Errors
+    /// When something of it cannot be read.
+    pub fn answer(&self, id: ExchangeId) -> Result<Option<RecordedResponse>, StoreError> {
+        self.response(id)?.map(|response| self.with_body(response)).transpose()
+    }
+
+    fn with_body(&self, response: ResponseRecord) -> Result<RecordedResponse, StoreError> {
+        Ok(RecordedResponse {
+            body: self.body(response.body)?,
+            source: response.source,
+            head: response.head,
+            fault: response.fault,
+            head_us: response.head_us,
+            frames: response.frames,
+            end: response.end,
+            end_us: response.end_us,
+            stand_ins: response.stand_ins,
+        })
     }
 
     /// The outline kept at the seal; none when the run was not sealed or has none.
