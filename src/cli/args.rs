@@ -234,7 +234,7 @@ pub struct RmArgs {
 /// `retake gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Keep only the newest N runs of each name
+    /// Keep only the newest N runs
     #[arg(long, value_name = "N")]
     pub keep: Option<u32>,
     /// Remove runs older than this many days
