@@ -4,7 +4,7 @@ use super::args::{ReplayArgs, RunArgs};
 use super::error::{CliError, exit};
 use super::session::{Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
@@ -119,7 +119,6 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, Cli
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));
     }
-    print("")?;
     eprintln!();
     let replay = ReplayArgs {
         run: opened.reader.manifest().id.to_string(),

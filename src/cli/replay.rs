@@ -94,8 +94,15 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     let tally = player.tally();
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
-    let outcome = compared(&manifest, outline, &landed, &tally);
+    let outcome = compared(&manifest, &landed, &tally);
     let code = exit_code(&tally, &unasked, &outcome);
+    let mut warnings = again.warnings;
+    if manifest.outcome.is_none() {
+        warnings.push(format!(
+            "how {} ended is not known (it was interrupted): only its steps were compared",
+            manifest.id
+        ));
+    }
     let done = results::Replay {
         run: manifest.id.to_string(),
         steps: outline.steps.len() as u32,
@@ -109,7 +116,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         unasked,
         backoff: (tally.back_offs, 0),
         secrets: (tally.revealed, tally.stand_ins),
-        warnings: again.warnings,
+        warnings,
     };
     if context.json {
         context.print_json(&serde_json::json!({
@@ -288,11 +295,10 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
     (!tally.misses.is_empty()).then(|| "at a request that the recording has no right answer for".into())
 }
 
-fn compared(manifest: &Manifest, outline: &Outline, landed: &Landed, tally: &Tally) -> Compared {
+fn compared(manifest: &Manifest, landed: &Landed, tally: &Tally) -> Compared {
     if let Some(by) = stopped_by(tally) {
         return Compared::Stopped { by };
     }
-    let _ = outline;
     let said = |code: Option<i32>, signal: Option<i32>| match (code, signal) {
         (Some(code), _) => format!("exit {code}"),
         (None, Some(signal)) => format!("signal {signal}"),
