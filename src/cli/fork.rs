@@ -31,7 +31,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let opened = Opened::open(&store, &args.run)?;
     let manifest = opened.reader.manifest().clone();
     refuse_empty(&opened)?;
-    let run = RecordedRun::new(opened.reader.clone())?;
+    let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let outline = opened.outline.clone();
     let mut edits = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>()?;
     if args.edit {

@@ -39,7 +39,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     }
     let again = Again::of(&manifest, &args.command)?;
     let redactor = Arc::new(knowing(redactor(&store)?, &opened));
-    let run = RecordedRun::new(opened.reader.clone())?;
+    let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let options = PlayerOptions {
         timing,
         fences: args.fences.clone(),
@@ -317,11 +317,12 @@ fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32,
     if stopped_by(tally).is_some() {
         return Vec::new();
     }
+    let numbers = outline.numbers();
     let mut steps: Vec<(u32, String)> = player
         .unasked()
         .into_iter()
         .filter_map(|(lane, turn)| {
-            let number = outline.number_of(StepKind::Model { lane, turn })?;
+            let number = *numbers.get(&StepKind::Model { lane, turn })?;
             let turn = outline.turn(lane, turn)?;
             if turn.calls.is_empty() {
                 return Some((number, action::quoted(&turn.text, 60)));

@@ -1,8 +1,9 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
-use super::matcher::{
-    Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
-};
+mod refusal;
+mod side;
+
+use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::Plan;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
@@ -13,7 +14,10 @@ use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, Upstream,
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
+use crate::run::likeness;
 use bytes::Bytes;
+use refusal::{fence_message, lost_decision};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -135,52 +139,98 @@ impl Player {
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
             return self.side_call(&asked);
         };
-        let decoded = encoding::decode(asked.head.headers.get("content-encoding"), &asked.body);
-        let body = match decoded {
-            Ok(body) => Bytes::from(body.into_owned()),
-            Err(_) => asked.body.clone(),
-        };
+        let context = SpanContext::from_headers(&asked.head.headers);
+        if let Some(told) = self.place_by_bytes(&asked, &context) {
+            let decision = self.wait_for(told).await;
+            return self.act(&asked, dialect, None, decision).await;
+        }
+        let body = Player::decoded(&asked);
         let request = match dialect.read_request(&body) {
             Ok(request) => request,
             // A body the provider would refuse too: perhaps it did when it was recorded.
             Err(_) => return self.side_call(&asked),
         };
-        let ask = Ask {
-            id: asked.id,
-            dialect: dialect.name(),
-            path: asked.head.path().to_string(),
-            context: SpanContext::from_headers(&asked.head.headers),
-            request: request.clone(),
-        };
-        let (tell, mut told) = oneshot::channel();
+        let path = asked.head.path().to_string();
+        let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
+        let (tell, told) = oneshot::channel();
         {
             let mut state = self.state();
             state.waiting.insert(asked.id, tell);
             let decisions = state.matcher.on_request(ask);
             state.hand_out(decisions);
         }
-        let decision = loop {
-            tokio::select! {
-                decision = &mut told => break decision,
-                () = tokio::time::sleep(QUIET) => {
+        let decision = self.wait_for(told).await;
+        self.act(&asked, dialect, Some((request, body)), decision).await
+    }
+
+    /// Places a request by a hash of its bytes, where that is enough.
+    fn place_by_bytes(&self, asked: &Asked, context: &SpanContext) -> Option<oneshot::Receiver<Decision>> {
+        let key = likeness::body_key(asked.head.path(), &asked.body);
+        let mut state = self.state();
+        let decisions = state.matcher.on_bytes(asked.id, &key, context)?;
+        let (tell, told) = oneshot::channel();
+        state.waiting.insert(asked.id, tell);
+        state.hand_out(decisions);
+        Some(told)
+    }
+
+    /// Waits for the decision on a request; gates open when nothing has happened for a while.
+    async fn wait_for(&self, mut told: oneshot::Receiver<Decision>) -> Option<Decision> {
+        if let Ok(decision) = told.try_recv() {
+            return Some(decision);
+        }
+        loop {
+            match tokio::time::timeout(QUIET, &mut told).await {
+                Ok(decision) => return decision.ok(),
+                Err(_) => {
                     let mut state = self.state();
                     let decisions = state.matcher.idle();
                     state.hand_out(decisions);
                 }
             }
-        };
+        }
+    }
+
+    /// Does what was decided. `read`: the request in normal form and its decoded body, where it was read already.
+    async fn act(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        read: Option<(ModelRequest, Bytes)>,
+        decision: Option<Decision>,
+    ) -> Answer {
         match decision {
-            Ok(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
+            Some(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
                 let fit = Fit { place: (lane, turn), attempt, class, pins };
-                let answer = self.serve(&asked, dialect, &request, fit);
+                let answer = self.serve(asked, dialect, fit);
                 self.hang(&answer).await;
                 answer
             }
-            Ok(Decision::Live { lane, turn, pins, .. }) => {
-                self.go_live(&asked, dialect, &request, body, (lane, turn), &pins)
+            Some(Decision::Live { lane, turn, pins, .. }) => {
+                let read = match read {
+                    Some(read) => Some(read),
+                    None => {
+                        let body = Player::decoded(asked);
+                        dialect.read_request(&body).ok().map(|request| (request, body))
+                    }
+                };
+                match read {
+                    Some((request, body)) => {
+                        self.go_live(asked, dialect, &request, body, (lane, turn), &pins)
+                    }
+                    None => self.miss(asked, Some(dialect), lost_decision()),
+                }
             }
-            Ok(Decision::Miss { miss, .. }) => self.miss(&asked, Some(dialect), *miss),
-            Err(_) => self.miss(&asked, Some(dialect), lost_decision()),
+            Some(Decision::Miss { miss, .. }) => self.miss(asked, Some(dialect), *miss),
+            None => self.miss(asked, Some(dialect), lost_decision()),
+        }
+    }
+
+    /// The body without its content-encoding; as it is when it cannot be decoded.
+    fn decoded(asked: &Asked) -> Bytes {
+        match encoding::decode(asked.head.headers.get("content-encoding"), &asked.body) {
+            Ok(Cow::Owned(body)) => Bytes::from(body),
+            Ok(Cow::Borrowed(_)) | Err(_) => asked.body.clone(),
         }
     }
 
@@ -192,18 +242,11 @@ impl Player {
         tokio::time::sleep(self.options.timing.wait(lasted.saturating_add(2_000_000))).await;
     }
 
-    fn serve(
-        &self,
-        asked: &Asked,
-        dialect: &'static dyn Dialect,
-        request: &ModelRequest,
-        fit: Fit,
-    ) -> Answer {
+    fn serve(&self, asked: &Asked, dialect: &'static dyn Dialect, fit: Fit) -> Answer {
         let Fit { place, attempt, class, pins } = fit;
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
-        // Looked up only where it is needed: it costs a walk over all steps.
-        let step = || outline.number_of(StepKind::Model { lane, turn });
+        let step = || self.run.number_of(StepKind::Model { lane, turn });
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {
@@ -215,12 +258,14 @@ impl Player {
             return self.miss(asked, Some(dialect), lost_decision());
         };
         let edited = self.options.plan.as_ref().and_then(|p| p.answer(lane, turn));
-        let asks_for: Vec<String> = match edited {
-            Some(blocks) => calls(blocks),
-            None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
-        };
-        if let Some(answer) = self.fenced(dialect, &asks_for, step) {
-            return answer;
+        if !self.options.fences.is_empty() {
+            let asks_for: Vec<String> = match edited {
+                Some(blocks) => calls(blocks),
+                None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
+            };
+            if let Some(answer) = self.fenced(dialect, &asks_for, step) {
+                return answer;
+            }
         }
         let attempts = &turn_ref.attempts;
         let Some(id) = attempts.get(attempt as usize).or(attempts.last()).copied() else {
@@ -249,8 +294,9 @@ impl Player {
                     step().unwrap_or_default()
                 ));
             }
-            let model = request.model.as_str();
-            let rendered = dialect.render_answer(blocks, None, model, request.stream);
+            let request = dialect.read_request(&Player::decoded(asked)).ok();
+            let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
+            let rendered = dialect.render_answer(blocks, None, &model, stream);
             let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
             state.matcher.answered_live(asked.id, &answer);
             let head = response.as_ref().and_then(|r| r.head.as_ref());
@@ -325,110 +371,6 @@ impl Player {
             .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
         Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
     }
-
-    /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
-    fn side_call(&self, asked: &Asked) -> Answer {
-        let reader = self.run.reader();
-        let mut same = Vec::new();
-        for id in &self.run.outline().others {
-            let Ok(record) = reader.request(*id) else { continue };
-            if record.head.method != asked.head.method || record.head.target != asked.head.target {
-                continue;
-            }
-            if reader.body(record.body).is_ok_and(|body| self.same_side_body(&body, &asked.body)) {
-                same.push(*id);
-            }
-        }
-        let mut state = self.state();
-        let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
-        let Some(id) = fresh.or(same.last()).copied() else {
-            if self.options.plan.is_some() {
-                state.tally.live += 1;
-                return Answer::Forward { body: None, upstream: None, hold: false };
-            }
-            drop(state);
-            let miss = Miss {
-                asked: format!("{} {}", asked.head.method, asked.head.target),
-                reason: "the recording holds no such request".into(),
-                nearest: Vec::<Near>::new(),
-                hints: vec!["record again if the agent has changed".into()],
-            };
-            return self.miss(asked, None, miss);
-        };
-        *state.side_served.entry(id).or_default() += 1;
-        match reader.answer(id) {
-            Ok(response) => {
-                let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
-                let (answer, rewritten) =
-                    serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
-                state.tally.recorded += 1;
-                state.tally.rewritten(rewritten);
-                answer
-            }
-            Err(error) => {
-                drop(state);
-                let mut miss = lost_decision();
-                miss.reason = format!("the recorded answer cannot be read: {error}");
-                self.miss(asked, None, miss)
-            }
-        }
-    }
-
-    fn same_side_body(&self, recorded: &[u8], live: &[u8]) -> bool {
-        recorded == live || *recorded == *self.options.redactor.bytes(live).bytes
-    }
-
-    fn fenced(
-        &self,
-        dialect: &'static dyn Dialect,
-        asks_for: &[String],
-        step: impl Fn() -> Option<u32>,
-    ) -> Option<Answer> {
-        let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
-        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step() });
-        Some(Answer::Serve(self.halt(Some(dialect), Stop::Fence, &fence_message(tool))))
-    }
-
-    fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
-        let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
-        if let Some(near) = miss.nearest.first() {
-            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
-            if !near.path.is_empty() {
-                text.push_str(&format!(" ({}: recorded {}, now {})", near.path, near.recorded, near.live));
-            }
-        }
-        self.state().tally.misses.push(miss);
-        let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
-        Answer::Serve(self.halt(dialect, Stop::Miss, &text))
-    }
-
-    /// Refuses a request and lets the agent be stopped.
-    fn halt(&self, dialect: Option<&'static dyn Dialect>, why: Stop, message: &str) -> Canned {
-        self.state().tally.refused += 1;
-        self.stop.send_if_modified(|stop| {
-            let first = *stop == Stop::No;
-            if first {
-                *stop = why;
-            }
-            first
-        });
-        let body = match dialect {
-            Some(dialect) => dialect.render_error(422, message),
-            None => Bytes::from(serde_json::json!({ "error": { "message": message } }).to_string()),
-        };
-        serve::own(422, body, Source::Refused)
-    }
-
-    fn refuse_after_stop(&self, asked: &Asked) -> Answer {
-        let why = match *self.stop.borrow() {
-            Stop::No | Stop::Miss => "retake: the replay has stopped at an earlier request",
-            Stop::Fence => "retake: the replay has stopped at a fence",
-            Stop::LiveLimit => "retake: the limit of live calls is reached",
-            Stop::Reached => "retake: the replay has reached its last step",
-        };
-        let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
-        Answer::Serve(self.halt(dialect, Stop::Miss, why))
-    }
 }
 
 impl State {
@@ -487,23 +429,10 @@ fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
     read_answer_body(dialect, head, &bytes)
 }
 
-fn fence_message(tool: &str) -> String {
-    format!("retake: stopped before {tool} would run (--fence {tool})")
-}
-
 fn calls(blocks: &[Block]) -> Vec<String> {
     let names = blocks.iter().filter_map(|b| match b {
         Block::ToolCall { name, .. } => Some(name.clone()),
         _ => None,
     });
     names.collect()
-}
-
-fn lost_decision() -> Miss {
-    Miss {
-        asked: "a model call".into(),
-        reason: "the recording no longer fits itself; `retake show` says what is damaged".into(),
-        nearest: Vec::new(),
-        hints: Vec::new(),
-    }
 }

@@ -4,10 +4,10 @@ use super::matcher::Recording;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
-use crate::run::Outline;
-use crate::store::{RunReader, StoreError};
+use crate::run::{Outline, StepKind};
+use crate::store::RunReader;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Requests and answers in normal form that are kept; a long conversation is compared turn by turn, not kept whole.
 const KEPT: usize = 16;
@@ -17,6 +17,8 @@ const KEPT: usize = 16;
 pub struct RecordedRun {
     reader: Arc<RunReader>,
     outline: Arc<Outline>,
+    /// Step numbers, once they are needed.
+    numbers: Arc<OnceLock<HashMap<StepKind, u32>>>,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -28,13 +30,9 @@ struct Kept {
 }
 
 impl RecordedRun {
-    /// Opens a run for replay.
-    ///
-    /// # Errors
-    /// When its outline can neither be read nor derived.
-    pub fn new(reader: Arc<RunReader>) -> Result<RecordedRun, StoreError> {
-        let outline = reader.outline()?;
-        Ok(RecordedRun { reader, outline, kept: Arc::default() })
+    /// A run and its outline.
+    pub fn new(reader: Arc<RunReader>, outline: Arc<Outline>) -> RecordedRun {
+        RecordedRun { reader, outline, numbers: Arc::default(), kept: Arc::default() }
     }
 
     /// The files behind it.
@@ -45,6 +43,11 @@ impl RecordedRun {
     /// Lanes, turns and steps.
     pub fn shared_outline(&self) -> Arc<Outline> {
         self.outline.clone()
+    }
+
+    /// The number of a step (from 1).
+    pub fn number_of(&self, kind: StepKind) -> Option<u32> {
+        self.numbers.get_or_init(|| self.outline.numbers()).get(&kind).copied()
     }
 
     /// The exchange that counts of a turn.

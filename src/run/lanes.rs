@@ -12,6 +12,7 @@ mod quotes;
 #[cfg(test)]
 mod tests;
 
+use super::likeness::{self, Key};
 use super::outline::Outline;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
@@ -31,6 +32,8 @@ pub struct ModelCall<'a> {
     pub ended_us: u64,
     /// Path of the request, without query.
     pub path: &'a str,
+    /// Key of its bytes; none when they are not known as the agent sent them.
+    pub body_key: Option<Key>,
     /// What its headers say.
     pub context: &'a SpanContext,
     /// The request in normal form.
@@ -63,6 +66,11 @@ impl LaneBuilder {
             started_us: request.started_us,
             ended_us: request.started_us.saturating_add(lasted),
             path: request.head.path(),
+            // A live request has today's secret where the recorded one has a stand-in.
+            body_key: request
+                .stand_ins
+                .is_empty()
+                .then(|| likeness::body_key(request.head.path(), &request.body)),
             context: &SpanContext::from_headers(&request.head.headers),
             request: &read,
             answer: answer.as_ref(),

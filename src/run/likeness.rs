@@ -95,6 +95,43 @@ pub fn hex(key: &Key) -> String {
     key.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// The key of a request's path (without query) and the bytes of its body: equal keys need no comparison.
+pub fn body_key(path: &str, body: &[u8]) -> Key {
+    let mut digest = Digest::new("body");
+    digest.text(path);
+    digest.0.update(body);
+    digest.key()
+}
+
+/// Keys in JSON: hex digits, or nothing.
+pub mod hex_key {
+    use super::Key;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// Writes a key as 32 hex digits.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(key: &Option<Key>, to: S) -> Result<S::Ok, S::Error> {
+        match key {
+            Some(key) => to.serialize_str(&super::hex(key)),
+            None => to.serialize_none(),
+        }
+    }
+
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// When it is not 32 hex digits.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Key>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
+        let number = u128::from_str_radix(&text, 16).ok().filter(|_| text.len() == 32);
+        let number = number.ok_or_else(|| D::Error::custom("a key is 32 hex digits"))?;
+        Ok(Some(number.to_be_bytes()))
+    }
+}
+
 /// The key of one reading.
 pub fn reading_key(reading: &Reading<'_>) -> Key {
     let mut digest = Digest::new("reading");

@@ -2,10 +2,12 @@
 //!
 //! The outline is derived ([`super::lanes`]), kept with the sealed run, and derived again when it is missing.
 
+use super::likeness::Key;
 use crate::dialect::conversation::Usage;
 use crate::exchange::ExchangeId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::HashMap;
 
 /// Why a lane exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +68,9 @@ pub struct Turn {
     pub messages: u32,
     /// Hash of the whole request in normal form, 32 hex digits (see [`crate::dialect`]).
     pub request_key: String,
+    /// Key of the bytes of its first attempt ([`super::likeness::body_key`]); none when redaction changed them.
+    #[serde(default, with = "super::likeness::hex_key", skip_serializing_if = "Option::is_none")]
+    pub body_key: Option<Key>,
     /// Hash of the answer in normal form (reasoning left out), 32 hex digits; none when there is no usable answer.
     pub answer_key: Option<String>,
     /// When the request began and when its answer was whole, in microseconds since the Unix epoch.
@@ -119,7 +124,7 @@ pub struct ToolResultRef {
 }
 
 /// What a person counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum StepKind {
     /// A model call.
@@ -171,9 +176,14 @@ impl Outline {
         self.turn(site.lane, site.turn)?.calls.get(site.call as usize)
     }
 
-    /// The number of a step (from 1).
+    /// The number of a step (from 1). Walks over the steps: for many, see [`Outline::numbers`].
     pub fn number_of(&self, kind: StepKind) -> Option<u32> {
         self.steps.iter().position(|s| s.kind == kind).map(|i| i as u32 + 1)
+    }
+
+    /// The numbers of all steps, for many look-ups.
+    pub fn numbers(&self) -> HashMap<StepKind, u32> {
+        self.steps.iter().zip(1..).map(|(step, number)| (step.kind, number)).collect()
     }
 
     /// Tokens of all model calls.

@@ -146,6 +146,7 @@ impl Draft {
             model: body["model"].as_str().unwrap_or_default().to_string(),
             messages: said.messages,
             request_key: key(&last.request.body),
+            body_key: None,
             answer_key: last.response.as_ref().filter(|_| whole).map(|r| key(&r.body)),
             started_us: first.request.started_us,
             ended_us,

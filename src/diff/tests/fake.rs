@@ -233,6 +233,7 @@ impl Fake {
             model: request.model.clone(),
             messages: request.messages.len() as u32,
             request_key: format!("{request:?}"),
+            body_key: None,
             answer_key: (!blocks.is_empty()).then(|| format!("{blocks:?}")),
             started_us,
             ended_us: self.now,

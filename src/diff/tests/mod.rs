@@ -258,6 +258,7 @@ fn long_run(id: &str, turns: u64, every: u64) -> Fake {
             model: "gpt-small".into(),
             messages: turn,
             request_key: format!("{id}{n}"),
+            body_key: None,
             answer_key: Some(format!("{id}{n}")),
             started_us: 0,
             ended_us: 0,

@@ -4,12 +4,12 @@ use super::decision::Decision;
 use super::explain;
 use super::later::Fit;
 use super::thread::Thread;
+use super::transcript::Transcript;
 use super::unify::Unifier;
 use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::run::likeness::{self, Key};
 use crate::run::reading::readings;
 use crate::run::{CallSite, Lane};
-use std::sync::Arc;
 
 impl<R: Recording> Matcher<R> {
     /// Serves a retry: of an answer that did not arrive, or of an attempt that failed in the recording. False when the
@@ -50,7 +50,7 @@ impl<R: Recording> Matcher<R> {
             self.counters.retries += 1;
         }
         if is_live {
-            self.ask_model(at, live, out);
+            self.ask_model(at, &live.readings, out);
         } else {
             self.reply(at, Vec::new(), out);
         }
@@ -105,7 +105,7 @@ impl<R: Recording> Matcher<R> {
             return self.miss(live, miss, out);
         }
         if fits.len() == 1 {
-            return self.begin(live, fits, out);
+            return self.begin(live.arrival(), &live.readings, fits, out);
         }
         let shapes: Vec<Option<Key>> = fits.iter().map(|f| self.shape(f.lane, 0)).collect();
         if shapes.iter().any(|s| Some(s) != shapes.first()) {
@@ -119,7 +119,7 @@ impl<R: Recording> Matcher<R> {
             fits.retain(|_| chosen.next() == shapes.first());
             self.counters.symmetric += 1;
         }
-        self.begin(live, fits, out);
+        self.begin(live.arrival(), &live.readings, fits, out);
     }
 
     /// Free lanes that begin with this request.
@@ -149,7 +149,10 @@ impl<R: Recording> Matcher<R> {
             recorded,
         };
         if !exact.is_empty() || self.stand_ins.is_empty() {
-            return exact.into_iter().map(|l| fit(l, Bindings::default(), Arc::clone(&live.keys))).collect();
+            return exact
+                .into_iter()
+                .map(|l| fit(l, Bindings::default(), Transcript::of_turn(l, 0)))
+                .collect();
         }
         let mut fits = Vec::new();
         for lane in self.secretive_lanes() {
@@ -165,7 +168,7 @@ impl<R: Recording> Matcher<R> {
                     unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok()
                 });
             if equal {
-                fits.push(fit(lane, unifier.bound, likeness::reading_keys(&there).into()));
+                fits.push(fit(lane, unifier.bound, Transcript::new(likeness::reading_keys(&there))));
             }
         }
         let least = fits.iter().map(|f| f.cost).min();

@@ -3,14 +3,14 @@
 use super::decision::{Decision, Near, Pin};
 use super::explain;
 use super::thread::Carried;
+use super::transcript::Transcript;
 use super::unify::{Difference, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::dialect::conversation::Block;
 use crate::run::CallSite;
-use crate::run::likeness::{self, Key};
+use crate::run::likeness;
 use crate::run::reading::{Piece, Reading, readings};
 use serde_json::Value;
-use std::sync::Arc;
 
 /// What a pin costs when places are compared; a renamed value costs one.
 const PIN_COST: usize = 10;
@@ -21,7 +21,7 @@ pub(super) struct Fit {
     pub cost: usize,
     pub bound: Bindings,
     pub pins: Vec<Carried>,
-    pub recorded: Arc<[Key]>,
+    pub recorded: Transcript,
 }
 
 impl<R: Recording> Matcher<R> {
@@ -76,18 +76,23 @@ impl<R: Recording> Matcher<R> {
             (Some(a), Some(b)) => a == b,
             _ => true,
         };
+        // The answer stands where it was given.
+        let in_place = |t: &super::Thread| t.answered.keys(&self.recording).len() == last;
         let all = self.by_echo.get(echo).into_iter().flatten().copied();
         let mut found: Vec<(usize, &super::Thread)> = all
             .filter_map(|at| self.threads.get(at).map(|t| (at, t)))
             .filter(|(_, t)| t.waiting.is_none() && named(t))
-            .filter(|(_, t)| t.echo_at == last || t.answer_calls)
+            .filter(|(_, t)| t.answer_calls || in_place(t))
             .collect();
-        narrow(&mut found, |t| t.echo_at == last);
+        narrow(&mut found, in_place);
         if context.agent_id.is_some() {
             narrow(&mut found, |t| t.context.agent_id == context.agent_id);
         }
         narrow(&mut found, |t| t.delivered);
-        let like = |t: &super::Thread| t.seen.iter().zip(live.keys.iter()).filter(|(a, b)| a == b).count();
+        let like = |t: &super::Thread| {
+            let seen = t.seen.keys(&self.recording);
+            seen.iter().zip(&live.keys).filter(|(a, b)| a == b).count()
+        };
         found.sort_by_key(|(at, t)| (std::cmp::Reverse(like(t)), *at));
         found.into_iter().map(|(at, _)| at).collect()
     }
@@ -123,12 +128,19 @@ impl<R: Recording> Matcher<R> {
         }
         if turn.request_key == live.request_key {
             let bound = hypothesis.bound.clone();
-            return Ok(Fit { lane, cost: 0, bound, pins: Vec::new(), recorded: Arc::clone(&live.keys) });
+            return Ok(Fit {
+                lane,
+                cost: 0,
+                bound,
+                pins: Vec::new(),
+                recorded: Transcript::of_turn(lane, next),
+            });
         }
         let recorded =
             self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         let there = readings(&recorded.messages);
-        let keys: Arc<[Key]> = likeness::reading_keys(&there).into();
+        let keys = likeness::reading_keys(&there);
+        let (seen, before) = (thread.seen.keys(&self.recording), hypothesis.recorded.keys(&self.recording));
         let mut unifier = Unifier::new(&self.stand_ins, &self.bound, hypothesis.bound.clone());
         let known = hypothesis.bound.pairs().len();
         unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
@@ -145,12 +157,9 @@ impl<R: Recording> Matcher<R> {
         let mut refusal: Option<&str> = None;
         for (i, (a, b)) in there.iter().zip(&live.readings).enumerate() {
             let mine = live.keys.get(i);
-            let same_as_before = mine == thread.seen.get(i) && keys.get(i) == hypothesis.recorded.get(i);
+            let same_as_before = mine == seen.get(i) && keys.get(i) == before.get(i);
             // The answer that was served is known by its echo.
-            if mine == keys.get(i)
-                || (same_as_before && i < thread.seen.len())
-                || (i == last && a.role == b.role)
-            {
+            if mine == keys.get(i) || (same_as_before && i < seen.len()) || (i == last && a.role == b.role) {
                 continue;
             }
             let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
@@ -179,7 +188,7 @@ impl<R: Recording> Matcher<R> {
         }
         let renamed = unifier.bound.pairs().len().saturating_sub(known);
         let cost = pins.len() * PIN_COST + unifier.swapped + renamed;
-        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: keys })
+        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: Transcript::new(keys) })
     }
 
     /// Whether a result that came out differently may stand for the recorded one.

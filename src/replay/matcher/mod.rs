@@ -5,6 +5,7 @@
 //! all have the same answer; what stays ambiguous is refused. See [`Matcher`].
 
 mod bindings;
+mod by_bytes;
 mod decision;
 mod explain;
 mod first;
@@ -14,6 +15,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod transcript;
 mod unify;
 
 pub use bindings::Bindings;
@@ -27,6 +29,7 @@ use crate::run::{CallSite, Outline};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use thread::Thread;
+use transcript::Transcript;
 use unify::StandIns;
 
 /// What the matcher reads of a recording.
@@ -41,11 +44,19 @@ pub trait Recording {
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String>;
 }
 
+/// A live request, as far as its conversation remembers it.
+struct Arrival {
+    id: ExchangeId,
+    context: SpanContext,
+    request_key: String,
+    seen: Transcript,
+}
+
 /// A live request, read.
 struct Live<'a> {
     ask: &'a Ask,
     readings: Vec<Reading<'a>>,
-    keys: Arc<[Key]>,
+    keys: Vec<Key>,
     request_key: String,
     /// Index of the last assistant reading, and the key by which its answer is known again.
     last: Option<usize>,
@@ -59,7 +70,16 @@ impl<'a> Live<'a> {
         let request_key = likeness::request_key_of(&ask.request, &keys);
         let last = last_assistant(&readings);
         let echo = last.and_then(|at| readings.get(at)).map(|r| likeness::hex(&likeness::reading_echo(r)));
-        Live { ask, readings, keys: keys.into(), request_key, last, echo }
+        Live { ask, readings, keys, request_key, last, echo }
+    }
+
+    fn arrival(&self) -> Arrival {
+        Arrival {
+            id: self.ask.id,
+            context: self.ask.context.clone(),
+            request_key: self.request_key.clone(),
+            seen: Transcript::new(self.keys.clone()),
+        }
     }
 }
 
@@ -74,6 +94,8 @@ pub struct Matcher<R> {
     recording: R,
     options: Options,
     stand_ins: StandIns,
+    /// Turns that can be told by the bytes of their request.
+    by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
     by_first: HashMap<String, Vec<u32>>,
     /// Lanes whose first requests are equal have one class; a continuation has that of the lane it continues.
@@ -94,6 +116,8 @@ pub struct Matcher<R> {
     by_echo: HashMap<String, Vec<usize>>,
     by_request: HashMap<String, Vec<usize>>,
     by_id: HashMap<ExchangeId, usize>,
+    /// The conversation that is a lane for certain.
+    on_lane: HashMap<u32, usize>,
     held: Vec<usize>,
     bound: Bindings,
     new_lanes: u32,
@@ -111,6 +135,7 @@ impl<R: Recording> Matcher<R> {
         let mut matcher = Matcher {
             stand_ins,
             options,
+            by_bytes: by_bytes::unmistakable(recording.outline()),
             by_first: HashMap::new(),
             class: Vec::new(),
             members: HashMap::new(),
@@ -124,6 +149,7 @@ impl<R: Recording> Matcher<R> {
             by_echo: HashMap::new(),
             by_request: HashMap::new(),
             by_id: HashMap::new(),
+            on_lane: HashMap::new(),
             held: Vec::new(),
             bound: Bindings::default(),
             new_lanes: 0,

@@ -4,9 +4,10 @@ use super::decision::{Decision, MatchClass, Miss, Pin};
 use super::explain;
 use super::later::Fit;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
-use super::{Live, Matcher, Recording};
+use super::{Arrival, Live, Matcher, Recording};
 use crate::dialect::conversation::ModelAnswer;
 use crate::run::likeness;
+use crate::run::reading::Reading;
 use std::collections::BTreeSet;
 
 impl<R: Recording> Matcher<R> {
@@ -38,27 +39,34 @@ impl<R: Recording> Matcher<R> {
             }
         }
         let fits = fits.into_iter().filter(|(t, _)| *t == at).map(|(_, f)| f).collect();
-        self.advance(at, live, fits, out);
+        self.advance(at, live.arrival(), &live.readings, fits, out);
     }
 
     /// Begins a conversation.
-    pub(super) fn begin(&mut self, live: &Live<'_>, fits: Vec<Fit>, out: &mut Vec<Decision>) {
+    pub(super) fn begin(
+        &mut self,
+        arrival: Arrival,
+        readings: &[Reading<'_>],
+        fits: Vec<Fit>,
+        out: &mut Vec<Decision>,
+    ) {
         let at = self.threads.len();
         let lane = fits.first().map_or(0, |f| f.lane);
-        self.threads.push(new_thread(live, lane));
-        self.advance(at, live, fits, out);
+        self.threads.push(new_thread(&arrival, lane));
+        self.advance(at, arrival, readings, fits, out);
     }
 
     /// Begins a conversation that the recording does not have.
     pub(super) fn begin_live(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) {
         let known = self.recording.outline().lanes.len() as u32;
-        let mut thread = new_thread(live, known.saturating_add(self.new_lanes));
+        let arrival = live.arrival();
+        let mut thread = new_thread(&arrival, known.saturating_add(self.new_lanes));
         self.new_lanes += 1;
         thread.live = true;
         let at = self.threads.len();
         self.threads.push(thread);
-        self.enter(at, live);
-        self.ask_model(at, live, out);
+        self.enter(at, arrival);
+        self.ask_model(at, &live.readings, out);
     }
 
     /// Goes on with a conversation that has left the recording.
@@ -72,31 +80,38 @@ impl<R: Recording> Matcher<R> {
         thread.pins.extend(pins);
         // What the agent sends from here on is known by its echo alone.
         let first = thread.turn;
-        self.enter(at, live);
+        self.enter(at, live.arrival());
         if (lane as usize) < self.recording.outline().lanes.len() {
             self.mark_dirty(lane, first);
         }
         self.resolve(at);
-        self.ask_model(at, live, out);
+        self.ask_model(at, &live.readings, out);
     }
 
-    /// Asks for a live answer.
-    pub(super) fn ask_model(&mut self, at: usize, live: &Live<'_>, out: &mut Vec<Decision>) {
+    /// Asks for a live answer. `readings`: those of the request, in which the pins of the conversation are found again.
+    pub(super) fn ask_model(&mut self, at: usize, readings: &[Reading<'_>], out: &mut Vec<Decision>) {
         let Some(thread) = self.threads.get_mut(at) else { return };
         thread.failed = false;
         self.counters.live += 1;
         self.gone_live = true;
         let placed = |carried: &Carried| {
-            let reading = live.readings.get(carried.reading)?;
+            let reading = readings.get(carried.reading)?;
             let piece = reading.pieces.iter().find(|p| p.answers == Some(carried.pin.site.call as usize))?;
             Some(Pin { message: piece.message, block: piece.index, ..carried.pin.clone() })
         };
         let pins = thread.pins.iter().filter_map(placed).collect();
-        out.push(Decision::Live { id: live.ask.id, lane: thread.lane, turn: thread.turn, pins });
+        out.push(Decision::Live { id: thread.id, lane: thread.lane, turn: thread.turn, pins });
     }
 
     /// Takes in a request whose place is known, and answers it unless a gate is shut.
-    fn advance(&mut self, at: usize, live: &Live<'_>, fits: Vec<Fit>, out: &mut Vec<Decision>) {
+    pub(super) fn advance(
+        &mut self,
+        at: usize,
+        arrival: Arrival,
+        readings: &[Reading<'_>],
+        fits: Vec<Fit>,
+        out: &mut Vec<Decision>,
+    ) {
         let Some(thread) = self.threads.get_mut(at) else { return };
         if thread.hypotheses.is_empty() {
             thread.turn = 0;
@@ -109,7 +124,7 @@ impl<R: Recording> Matcher<R> {
             pins_of.push((fit.lane, fit.pins));
             thread.hypotheses.push(Hypothesis { lane: fit.lane, bound: fit.bound, recorded: fit.recorded });
         }
-        self.enter(at, live);
+        self.enter(at, arrival);
         self.resolve(at);
         self.represent(at);
         let Some(thread) = self.threads.get_mut(at) else { return };
@@ -121,7 +136,7 @@ impl<R: Recording> Matcher<R> {
         let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
         thread.pins.extend(new);
         let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key.as_str());
-        thread.class = if recorded == Some(live.request_key.as_str()) {
+        thread.class = if recorded == Some(thread.request_key.as_str()) {
             MatchClass::Exact
         } else if thread.pins.is_empty() {
             MatchClass::Renamed
@@ -130,7 +145,7 @@ impl<R: Recording> Matcher<R> {
         };
         self.counters.pins += pins.len() as u32;
         if self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn)) {
-            return self.ask_model(at, live, out);
+            return self.ask_model(at, readings, out);
         }
         if self.is_gated(at) {
             if let Some(thread) = self.threads.get_mut(at) {
@@ -144,7 +159,7 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// Makes a request the present one of its conversation.
-    fn enter(&mut self, at: usize, live: &Live<'_>) {
+    fn enter(&mut self, at: usize, arrival: Arrival) {
         let Some(thread) = self.threads.get_mut(at) else { return };
         self.by_id.remove(&thread.id);
         if let Some(list) = self.by_request.get_mut(&thread.request_key) {
@@ -153,15 +168,15 @@ impl<R: Recording> Matcher<R> {
                 self.by_request.remove(&thread.request_key);
             }
         }
-        thread.id = live.ask.id;
-        thread.request_key.clone_from(&live.request_key);
-        thread.seen = live.keys.clone();
-        thread.context = live.ask.context.clone();
+        thread.id = arrival.id;
+        thread.request_key.clone_from(&arrival.request_key);
+        thread.seen = arrival.seen;
+        thread.context = arrival.context;
         thread.delivered = false;
         thread.failed = false;
         thread.attempt = 0;
-        self.by_id.insert(live.ask.id, at);
-        self.by_request.entry(live.request_key.clone()).or_default().push(at);
+        self.by_id.insert(arrival.id, at);
+        self.by_request.entry(arrival.request_key).or_default().push(at);
     }
 
     /// Settles lanes: one that only one conversation can be is no other's; a set that is used up is nobody else's.
@@ -178,6 +193,7 @@ impl<R: Recording> Matcher<R> {
             let (lane, bound) = (only.lane, only.bound.clone());
             self.undecided.remove(&at);
             self.take(lane);
+            self.on_lane.insert(lane, at);
             self.bound.merge(&bound);
             for &other in &self.undecided {
                 let Some(thread) = self.threads.get_mut(other) else { continue };
@@ -284,7 +300,7 @@ impl<R: Recording> Matcher<R> {
             self.by_echo.entry(echo.clone()).or_default().push(at);
         }
         thread.echoes = echoes;
-        thread.echo_at = thread.seen.len();
+        thread.answered = thread.seen.clone();
         thread.answered_turn = thread.turn;
         thread.answer_calls = calls;
     }
@@ -318,17 +334,17 @@ impl<R: Recording> Matcher<R> {
     }
 }
 
-fn new_thread(live: &Live<'_>, lane: u32) -> Thread {
+fn new_thread(arrival: &Arrival, lane: u32) -> Thread {
     Thread {
         hypotheses: Vec::new(),
         lane,
         turn: 0,
-        id: live.ask.id,
-        request_key: live.request_key.clone(),
-        seen: live.keys.clone(),
-        context: live.ask.context.clone(),
+        id: arrival.id,
+        request_key: arrival.request_key.clone(),
+        seen: arrival.seen.clone(),
+        context: arrival.context.clone(),
         echoes: Vec::new(),
-        echo_at: 0,
+        answered: arrival.seen.clone(),
         answered_turn: 0,
         answer_calls: false,
         delivered: false,

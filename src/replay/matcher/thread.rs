@@ -1,10 +1,9 @@
 //! A live conversation, and which recorded lanes it may be.
 
 use super::bindings::Bindings;
+use super::transcript::Transcript;
 use super::{MatchClass, Pin};
 use crate::exchange::{ExchangeId, SpanContext};
-use crate::run::likeness::Key;
-use std::sync::Arc;
 
 /// A recorded lane that a live conversation may be.
 #[derive(Debug, Clone)]
@@ -14,7 +13,7 @@ pub(super) struct Hypothesis {
     /// What is bound if this is the lane.
     pub bound: Bindings,
     /// Keys of the recorded request of the present turn.
-    pub recorded: Arc<[Key]>,
+    pub recorded: Transcript,
 }
 
 /// A pin that a conversation carries along.
@@ -42,13 +41,13 @@ pub(super) struct Thread {
     /// The request that was placed last.
     pub id: ExchangeId,
     pub request_key: String,
-    /// Keys of its readings: the transcript.
-    pub seen: Arc<[Key]>,
+    /// Keys of its readings.
+    pub seen: Transcript,
     pub context: SpanContext,
     /// Hex keys by which its last answer is known again.
     pub echoes: Vec<String>,
-    /// How many readings the request had that this answer was for, and its turn.
-    pub echo_at: usize,
+    /// The request that this answer was for, and its turn.
+    pub answered: Transcript,
     pub answered_turn: u32,
     pub answer_calls: bool,
     /// The agent has the whole answer to the last request.

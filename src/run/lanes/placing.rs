@@ -320,6 +320,7 @@ fn new_turn(call: &ModelCall<'_>, seen: &Seen<'_>) -> Turn {
         model: model.clone(),
         messages: messages.len() as u32,
         request_key: seen.request_key.clone(),
+        body_key: call.body_key,
         answer_key: None,
         started_us: call.started_us,
         ended_us: call.ended_us,

@@ -58,6 +58,7 @@ impl Tape {
             started_us,
             ended_us: started_us + self.lasting,
             path: "/v1/messages",
+            body_key: None,
             context: &self.context.clone(),
             request: &request,
             answer: error.is_none().then_some(&answer),

@@ -159,6 +159,7 @@ fn the_outline_comes_back() {
         model: "gpt-4o".into(),
         messages: 2,
         request_key: "00".repeat(16),
+        body_key: Some([0xa7; 16]),
         answer_key: None,
         started_us: 1,
         ended_us: 2,

@@ -5,9 +5,15 @@ use crate::exchange::{ExchangeId, SpanContext};
 use crate::replay::matcher::{Ask, Decision, Matcher, Options, Recording};
 use crate::run::Outline;
 use crate::run::lanes::{LaneBuilder, ModelCall};
+use crate::run::likeness::{self, Key};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+/// Stands for the key of a request's bytes.
+pub fn body_key(path: &str, request: &ModelRequest) -> Key {
+    likeness::body_key(path, format!("{request:?}").as_bytes())
+}
 
 #[derive(Clone)]
 pub struct Taped {
@@ -35,6 +41,7 @@ impl Tape {
                 started_us: call.started,
                 ended_us: call.ended,
                 path: &call.path,
+                body_key: Some(body_key(&call.path, &call.request)),
                 context: &call.context,
                 request: &call.request,
                 answer: Some(&call.answer),

@@ -1,7 +1,7 @@
 //! Runs a synthetic agent under a schedule, against whatever answers it, and judges what it got.
 
 use super::program::{Job, Program, Rng, Say};
-use super::tape::{Tape, Taped, failure, request, result, text, user};
+use super::tape::{Tape, Taped, body_key, failure, request, result, text, user};
 use crate::dialect::conversation::{Block, Message, ModelAnswer, Role};
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::replay::matcher::{Ask, Counters, Decision, Matcher, Options, Recording};
@@ -320,7 +320,10 @@ impl Matched {
 
 impl Answerer for Matched {
     fn ask(&mut self, ask: Ask, _: (&str, u32, u32), _: u64) -> Out {
-        let decisions = self.0.on_request(ask);
+        // Every other request is first looked for by its bytes, so that both ways are taken in turn.
+        let by_bytes = ask.id.0.is_multiple_of(2).then(|| body_key(&ask.path, &ask.request));
+        let placed = by_bytes.and_then(|key| self.0.on_bytes(ask.id, &key, &ask.context));
+        let decisions = placed.unwrap_or_else(|| self.0.on_request(ask));
         self.give(decisions)
     }
     fn delivered(&mut self, rid: u32, _: u64) -> Out {

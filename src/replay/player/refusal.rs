@@ -1,0 +1,76 @@
+//! Requests that get no answer: misses, fences, limits. The first stops the agent.
+
+use super::{Player, Stop, serve};
+use crate::dialect::{self, Dialect};
+use crate::exchange::Source;
+use crate::proxy::{Answer, Asked, Canned};
+use crate::replay::matcher::Miss;
+use crate::replay::tally::Fenced;
+use bytes::Bytes;
+
+impl Player {
+    pub(super) fn fenced(
+        &self,
+        dialect: &'static dyn Dialect,
+        asks_for: &[String],
+        step: impl Fn() -> Option<u32>,
+    ) -> Option<Answer> {
+        let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
+        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step() });
+        Some(Answer::Serve(self.halt(Some(dialect), Stop::Fence, &fence_message(tool))))
+    }
+
+    pub(super) fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
+        let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
+        if let Some(near) = miss.nearest.first() {
+            text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
+            if !near.path.is_empty() {
+                text.push_str(&format!(" ({}: recorded {}, now {})", near.path, near.recorded, near.live));
+            }
+        }
+        self.state().tally.misses.push(miss);
+        let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
+        Answer::Serve(self.halt(dialect, Stop::Miss, &text))
+    }
+
+    /// Refuses a request and lets the agent be stopped.
+    pub(super) fn halt(&self, dialect: Option<&'static dyn Dialect>, why: Stop, message: &str) -> Canned {
+        self.state().tally.refused += 1;
+        self.stop.send_if_modified(|stop| {
+            let first = *stop == Stop::No;
+            if first {
+                *stop = why;
+            }
+            first
+        });
+        let body = match dialect {
+            Some(dialect) => dialect.render_error(422, message),
+            None => Bytes::from(serde_json::json!({ "error": { "message": message } }).to_string()),
+        };
+        serve::own(422, body, Source::Refused)
+    }
+
+    pub(super) fn refuse_after_stop(&self, asked: &Asked) -> Answer {
+        let why = match *self.stop.borrow() {
+            Stop::No | Stop::Miss => "retake: the replay has stopped at an earlier request",
+            Stop::Fence => "retake: the replay has stopped at a fence",
+            Stop::LiveLimit => "retake: the limit of live calls is reached",
+            Stop::Reached => "retake: the replay has reached its last step",
+        };
+        let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
+        Answer::Serve(self.halt(dialect, Stop::Miss, why))
+    }
+}
+
+pub(super) fn fence_message(tool: &str) -> String {
+    format!("retake: stopped before {tool} would run (--fence {tool})")
+}
+
+pub(super) fn lost_decision() -> Miss {
+    Miss {
+        asked: "a model call".into(),
+        reason: "the recording no longer fits itself; `retake show` says what is damaged".into(),
+        nearest: Vec::new(),
+        hints: Vec::new(),
+    }
+}

@@ -1,0 +1,61 @@
+//! Calls that are no model calls: token counts, model lists, bodies that no dialect knows.
+
+use super::refusal::lost_decision;
+use super::{Player, serve};
+use crate::exchange::StandIn;
+use crate::proxy::{Answer, Asked};
+use crate::replay::matcher::{Miss, Near};
+
+impl Player {
+    /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
+    pub(super) fn side_call(&self, asked: &Asked) -> Answer {
+        let reader = self.run.reader();
+        let mut same = Vec::new();
+        for id in &self.run.shared_outline().others {
+            let Ok(record) = reader.request(*id) else { continue };
+            if record.head.method != asked.head.method || record.head.target != asked.head.target {
+                continue;
+            }
+            if reader.body(record.body).is_ok_and(|body| self.same_side_body(&body, &asked.body)) {
+                same.push(*id);
+            }
+        }
+        let mut state = self.state();
+        let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
+        let Some(id) = fresh.or(same.last()).copied() else {
+            if self.options.plan.is_some() {
+                state.tally.live += 1;
+                return Answer::Forward { body: None, upstream: None, hold: false };
+            }
+            drop(state);
+            let miss = Miss {
+                asked: format!("{} {}", asked.head.method, asked.head.target),
+                reason: "the recording holds no such request".into(),
+                nearest: Vec::<Near>::new(),
+                hints: vec!["record again if the agent has changed".into()],
+            };
+            return self.miss(asked, None, miss);
+        };
+        *state.side_served.entry(id).or_default() += 1;
+        match reader.answer(id) {
+            Ok(response) => {
+                let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
+                let (answer, rewritten) =
+                    serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
+                state.tally.recorded += 1;
+                state.tally.rewritten(rewritten);
+                answer
+            }
+            Err(error) => {
+                drop(state);
+                let mut miss = lost_decision();
+                miss.reason = format!("the recorded answer cannot be read: {error}");
+                self.miss(asked, None, miss)
+            }
+        }
+    }
+
+    fn same_side_body(&self, recorded: &[u8], live: &[u8]) -> bool {
+        recorded == live || *recorded == *self.options.redactor.bytes(live).bytes
+    }
+}
