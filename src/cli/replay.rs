@@ -56,6 +56,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();
             own.environment = manifest.environment.clone();
+            own.own_stand_ins.extend(manifest.own_stand_ins.iter().cloned());
             own.parent = Some(Parent {
                 run: manifest.id.clone(),
                 uuid: manifest.uuid.clone(),
@@ -95,6 +96,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
     let outcome = compared(&manifest, &landed, &tally);
+    let ran = tally.tools_run(outline);
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = again.warnings;
     if manifest.outcome.is_none() {
@@ -111,8 +113,8 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         took_us: landed.took_us,
         outcome,
         pinned: pinned(&tally),
-        ran: tools_run(&tally, outline),
-        risky: risky(&tally, outline, &args.fences),
+        risky: risky(&ran, &args.fences),
+        ran,
         unasked,
         backoff: (tally.back_offs, 0),
         secrets: (tally.revealed, tally.stand_ins),
@@ -127,7 +129,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     tell_miss(context, &tally);
     eprint!("{}", results::replay(&done, context.err_style));
     if let Some(kept) = kept {
-        eprintln!("          kept as {kept}");
+        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
     }
     Ok(code)
 }
@@ -228,6 +230,7 @@ fn moved_on(manifest: &Manifest, directory: &Path) -> Option<String> {
 /// A redactor that knows the stand-ins of a recording.
 pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
     let reader = &opened.reader;
+    redactor.learn_stand_ins(&reader.manifest().own_stand_ins);
     if reader.manifest().stand_ins > 0 || reader.manifest().outcome.is_none() {
         let mut known: Vec<StandIn> = Vec::new();
         for id in reader.ids() {
@@ -242,8 +245,9 @@ pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
 pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {
     if opened.outline.lanes.is_empty() {
         let id = &opened.reader.manifest().id;
-        return Err(CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
-            .hint("an empty recording proves nothing, so this is not a success"));
+        let error = CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
+            .hint("an empty recording proves nothing, so this is not a success");
+        return Err(error.hint(format!("what it holds: retake show {id}")));
     }
     Ok(())
 }
@@ -266,18 +270,9 @@ pub(super) fn pinned(tally: &Tally) -> Vec<Pinned> {
     .collect()
 }
 
-/// Tools that ran in the agent's own process, with how often.
-pub(super) fn tools_run(tally: &Tally, outline: &Outline) -> Vec<(String, u32)> {
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for name in tally.tools_run(outline) {
-        *counts.entry(name).or_default() += 1;
-    }
-    counts.into_iter().collect()
-}
-
-fn risky(tally: &Tally, outline: &Outline, fences: &[String]) -> Vec<String> {
-    let ran = tools_run(tally, outline).into_iter().map(|(name, _)| name);
-    ran.filter(|name| sounds_irreversible(name) && !fences.contains(name)).collect()
+/// Of the tools that ran: those that sound as if that did something, and that no fence stops.
+pub(super) fn risky(ran: &BTreeMap<String, u32>, fences: &[String]) -> Vec<String> {
+    ran.keys().filter(|name| sounds_irreversible(name) && !fences.contains(name)).cloned().collect()
 }
 
 /// Why the agent was stopped, if it was.

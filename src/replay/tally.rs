@@ -108,14 +108,16 @@ impl Tally {
         played.count() as u32
     }
 
-    /// Tools that ran again in the agent's own process, each name once.
-    pub fn tools_run(&self, outline: &Outline) -> Vec<String> {
-        let mut names = BTreeSet::new();
+    /// Tools that ran again in the agent's own process, with how often.
+    pub fn tools_run(&self, outline: &Outline) -> BTreeMap<String, u32> {
+        let mut ran = BTreeMap::new();
         for (lane, turn) in self.served.keys() {
             let Some(turn) = outline.turn(*lane, *turn) else { continue };
-            names.extend(turn.calls.iter().filter(|c| c.result.is_some()).map(|c| c.name.clone()));
+            for call in turn.calls.iter().filter(|c| c.result.is_some()) {
+                *ran.entry(call.name.clone()).or_default() += 1;
+            }
         }
-        names.into_iter().collect()
+        ran
     }
 
     /// How many requests fell into each class.

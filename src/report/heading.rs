@@ -1,6 +1,7 @@
 //! What stands above and below the steps of a run: who it is, and what is odd about it.
 
 use super::outcome::ended;
+use super::secrets;
 use super::style::{Ink, Style};
 use super::words::{self, clip, line};
 use crate::diff::{RunView, Totals};
@@ -108,9 +109,7 @@ pub(super) fn footing(run: &RunView, style: Style) -> String {
             "{n} recorded that are no model calls (token counts, model lists, unknown bodies)"
         ));
     }
-    if run.manifest.stand_ins > 0 {
-        lines.push(format!("{} replaced by stand-ins", words::many(run.manifest.stand_ins.into(), "secret")));
-    }
+    lines.extend(secrets::replaced(run.manifest));
     if lines.is_empty() {
         return String::new();
     }

@@ -12,6 +12,7 @@ pub mod miss;
 pub mod outcome;
 pub mod results;
 pub mod runs;
+mod secrets;
 pub mod step;
 pub mod steps;
 pub mod style;

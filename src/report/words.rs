@@ -79,6 +79,23 @@ pub fn clip(text: &str, columns: usize) -> String {
     out
 }
 
+/// Breaks a line at spaces into lines of at most this many columns. A word that is longer stays whole: it may be a path
+/// or a command that somebody wants to copy.
+pub fn fold(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let lead: String = text.chars().take_while(|c| *c == ' ').collect();
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        match lines.last_mut() {
+            Some(last) if width(last) + 1 + width(word) <= columns => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(format!("{lead}{word}")),
+        }
+    }
+    lines
+}
+
 /// Fills up with spaces at the end.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
@@ -210,6 +227,15 @@ mod tests {
         );
         assert_eq!(ago(now + 1, now), "2026-11-21");
         assert_eq!(ago(u64::MAX, now), "unknown");
+    }
+
+    #[test]
+    fn folds_at_spaces() {
+        assert_eq!(fold("one two three", 7), ["one two", "three"]);
+        assert_eq!(fold("  a b", 4), ["  a", "  b"]);
+        assert_eq!(fold("a-very-long-word b", 5), ["a-very-long-word", "b"]);
+        assert_eq!(fold("猫 犬 鳥", 5), ["猫 犬", "鳥"]);
+        assert_eq!(fold("", 5), [""; 0]);
     }
 
     proptest! {
