@@ -104,10 +104,11 @@ pub(super) fn footing(run: &RunView, style: Style) -> String {
         RunState::Complete => {}
     }
     if !run.outline.others.is_empty() {
-        let n = words::many(run.outline.others.len() as u64, "other request");
-        lines.push(format!(
-            "{n} recorded that are no model calls (token counts, model lists, unknown bodies)"
-        ));
+        let what = match run.outline.others.len() {
+            1 => "1 other request was recorded that is no model call".to_string(),
+            n => format!("{} other requests were recorded that are no model calls", words::count(n as u64)),
+        };
+        lines.push(format!("{what} (token counts, model lists, unknown bodies)"));
     }
     lines.extend(secrets::replaced(run.manifest));
     if lines.is_empty() {

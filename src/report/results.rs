@@ -261,6 +261,9 @@ fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
 
 /// `10 steps (5 model, 5 tool)`.
 fn steps(model: u32, tool: u32) -> String {
+    if model + tool == 0 {
+        return "0 steps".into();
+    }
     format!("{} ({model} model, {tool} tool)", many((model + tool).into(), "step"))
 }
 
@@ -333,6 +336,9 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
 
 /// The lines of `retake fork`.
 pub fn fork(done: &Fork, style: Style) -> String {
+    let (model, tool) = done.steps;
+    let refused = done.answers.refused;
+    let asked = Answers { refused: 0, ..done.answers };
     let spent = match done.tokens {
         (0, 0) if done.answers.live > 0 => "tokens n/a".to_string(),
         (0, 0) => "no tokens spent".to_string(),
@@ -340,8 +346,18 @@ pub fn fork(done: &Fork, style: Style) -> String {
     };
     let facts = [
         (Ink::Strong, done.run.clone()),
-        (Ink::Plain, steps(done.steps.0, done.steps.1)),
-        (Ink::Plain, format!("model answers: {}", sources(done.answers))),
+        (
+            Ink::Plain,
+            format!(
+                "{} ({model} model: {}; {tool} tool)",
+                many((model + tool).into(), "step"),
+                sources(asked)
+            ),
+        ),
+        (
+            Ink::Plain,
+            if refused == 0 { String::new() } else { format!("{} refused", many(refused.into(), "request")) },
+        ),
         (Ink::Plain, spent),
         (Ink::Plain, words::seconds(done.took_us)),
     ];
@@ -417,7 +433,7 @@ fn unasked(lines: &mut Lines, steps: &[(u32, String)]) {
 fn ran(lines: &mut Lines, ran: &BTreeMap<String, u32>, risky: &[String]) {
     if !risky.is_empty() {
         let names: Vec<String> = risky.iter().map(|t| line(t)).collect();
-        let fences: Vec<String> = names.iter().map(|t| format!("--fence {t}")).collect();
+        let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
         let (names, fences) = (names.join(", "), fences.join(" "));
         let before = if risky.len() == 1 { "it" } else { "them" };
         lines.say(
