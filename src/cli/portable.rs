@@ -115,6 +115,13 @@ fn secrets_left(redactor: &Redactor, opened: &Opened, file: &[u8]) -> Vec<String
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |e: std::io::Error| CliError::broken(format!("cannot write {}: {e}", path.display()));
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(CliError::broken(format!(
+            "cannot write {}: there is no directory {}",
+            path.display(),
+            directory.display()
+        )));
+    }
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
     let mut out = BufWriter::new(&mut file);
     out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)?;

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod context;
 pub mod difference;
 pub mod heading;
+mod lines;
 pub mod miss;
 pub mod outcome;
 pub mod results;

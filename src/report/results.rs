@@ -1,6 +1,7 @@
 //! What a command did, in two or three lines: `recorded`, `replayed`, `forked`.
 
 use super::action;
+use super::lines::Lines;
 use super::secrets;
 use super::style::{Ink, Style};
 use super::words::{self, line, many};
@@ -145,58 +146,6 @@ pub struct Fork {
     pub warnings: Vec<String>,
 }
 
-/// The first line under a verb and the ones that follow, aligned. Lines that are too long are folded.
-struct Lines {
-    style: Style,
-    out: String,
-}
-
-/// Where the lines under a verb begin.
-const INDENT: usize = 10;
-
-impl Lines {
-    fn new(style: Style, verb: &str, ink: Ink, facts: &[(Ink, String)]) -> Lines {
-        let mut lines = Lines { style, out: style.paint(ink, &words::pad(verb, INDENT - 1)) };
-        lines.out.push(' ');
-        lines.join(facts, "   ");
-        lines
-    }
-
-    /// Pieces on one line, or on more where they do not fit; a piece is never broken.
-    fn join(&mut self, pieces: &[(Ink, String)], between: &str) {
-        let mut used = INDENT;
-        for (ink, piece) in pieces.iter().filter(|(_, piece)| !piece.is_empty()) {
-            let wide = words::width(piece);
-            if used > INDENT && used + between.len() + wide > self.style.columns() {
-                self.out.push_str(&format!("\n{}", " ".repeat(INDENT)));
-                used = INDENT;
-            } else if used > INDENT {
-                self.out.push_str(between);
-                used += words::width(between);
-            }
-            self.out.push_str(&self.style.paint(*ink, piece));
-            used += wide;
-        }
-        self.out.push('\n');
-    }
-
-    fn say(&mut self, ink: Ink, text: &str) {
-        for part in words::fold(text, self.style.columns() - INDENT) {
-            self.out.push_str(&format!("{}{}\n", " ".repeat(INDENT), self.style.paint(ink, &part)));
-        }
-    }
-
-    /// Commands to go on with, whole.
-    fn next(&mut self, commands: &[String]) {
-        self.out.push_str(&" ".repeat(INDENT));
-        let mut pieces: Vec<(Ink, String)> = commands.iter().map(|c| (Ink::Plain, c.clone())).collect();
-        if let Some((_, first)) = pieces.first_mut() {
-            *first = format!("next: {first}");
-        }
-        self.join(&pieces, " · ");
-    }
-}
-
 /// The lines of `retake run`.
 pub fn recording(done: &Recording, style: Style) -> String {
     let (run, totals) = (&done.run, Totals::of(&done.run));
@@ -239,7 +188,7 @@ pub fn recording(done: &Recording, style: Style) -> String {
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }
-    lines.out
+    lines.out()
 }
 
 /// What to say of a recording that cannot be replayed.
@@ -304,7 +253,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
     }
     ran(&mut lines, &done.ran, &done.risky);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
-    lines.out
+    lines.out()
 }
 
 /// The line before a fork: what it will do.
@@ -327,10 +276,14 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
         (a, b) if a == b => format!("then live: about {}{tokens}", many(a.into(), "call")),
         (a, b) => format!("then live: about {a}-{b} calls{tokens}"),
     });
-    let mut out = format!("{}\n", style.paint(Ink::Dim, &parts.join(" · ")));
-    if let Some(moved) = &plan.moved {
-        out.push_str(&format!("{}\n", style.paint(Ink::Note, &line(moved))));
-    }
+    let mut out = String::new();
+    let mut say = |ink: Ink, text: &str| {
+        for part in words::fold(text, style.columns()) {
+            out.push_str(&format!("{}\n", style.paint(ink, &part)));
+        }
+    };
+    say(Ink::Dim, &parts.join(" · "));
+    plan.moved.iter().for_each(|moved| say(Ink::Note, &line(moved)));
     out
 }
 
@@ -375,7 +328,7 @@ pub fn fork(done: &Fork, style: Style) -> String {
     ran(&mut lines, &done.ran, &done.risky);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
     lines.next(&[format!("retake diff {} {}", done.parent, done.run)]);
-    lines.out
+    lines.out()
 }
 
 /// `3 recorded, 1 edited, 2 live`; what did not occur is left out.
@@ -424,9 +377,10 @@ fn unasked(lines: &mut Lines, steps: &[(u32, String)]) {
     let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
     let what = format!("never asked for: step {} of the recording", words::ranges(&numbers));
     lines.say(Ink::Bad, &if numbers.len() > 1 { what.replace(": step ", ": steps ") } else { what });
+    let wide = numbers.iter().take(3).map(|n| n.to_string().len()).max().unwrap_or(0);
     for (number, text) in steps.iter().take(3) {
-        let room = lines.style.columns().saturating_sub(18);
-        lines.say(Ink::Plain, &format!("  {number}  {}", words::clip(&line(text), room)));
+        let room = lines.columns().saturating_sub(14 + wide);
+        lines.say(Ink::Plain, &format!("  {number:>wide$}  {}", words::clip(&line(text), room)));
     }
 }
 
