@@ -14,10 +14,10 @@ The agent's output and exit code pass through. What retake says goes to standard
 
 const SHOW_EXAMPLES: &str = "\
 Examples:
-  retake show refund.1                    every step
-  retake show refund.1 7                  one step in full
-  retake show refund.1 8 --context --vs 6 what the model saw at step 8 that it had not seen at step 6
-  retake show refund.1 7 --checkpoint     the state after step 7";
+  retake show refund.1                      every step
+  retake show refund.1 7                    one step in full
+  retake show refund.1 8 --context --vs 6   what the model saw that it had not seen at step 6
+  retake show refund.1 7 --checkpoint       the state after step 7";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
@@ -30,7 +30,7 @@ recording has no right answer for, 5 stopped at a fence. Tools of the agent run 
 
 const FORK_EXAMPLES: &str = "\
 Edits: SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).
-  7:result.risk=\"high\"                   a field of a tool's result
+  7:result.risk=\"high\"                    a field of a tool's result
   7:result~=/low/high/                    a part of it
   8:answer=\"Refused.\"                     what the model answers
   6..:system+=\"Amounts are in cents.\"     the system prompt

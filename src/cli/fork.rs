@@ -3,7 +3,9 @@
 use super::args::ForkArgs;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
+use super::replay::{
+    Again, knowing, name_the_run, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss,
+};
 use super::session::Session;
 use super::view::Opened;
 use super::{Context, warn};
@@ -116,7 +118,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
             return Err(error);
         }
     };
-    let tally = player.tally();
+    let mut tally = player.tally();
+    name_the_run(&mut tally.misses, &manifest.id);
     if sealed.exchanges == 0 {
         store.remove_run(&id)?;
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));

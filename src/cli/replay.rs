@@ -13,13 +13,14 @@ use crate::diff::field;
 use crate::exchange::StandIn;
 use crate::record::Recorder;
 use crate::redact::Redactor;
+use crate::replay::matcher::Miss;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::{action, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
+use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -92,7 +93,8 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         Some(recorder) => Some(recorder.finish(|m| m.outcome = Some(outcome_of(&landed)))?.manifest.id),
         None => None,
     };
-    let tally = player.tally();
+    let mut tally = player.tally();
+    name_the_run(&mut tally.misses, &manifest.id);
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
     let outcome = compared(&manifest, &landed, &tally);
@@ -338,6 +340,17 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
         exit::DIFFERS
     } else {
         exit::OK
+    }
+}
+
+/// Puts the run and the step into the hints of misses, so that they can be pasted. A fork goes on live from the step
+/// before the one that the request came nearest to.
+pub(super) fn name_the_run(misses: &mut [Miss], run: &RunId) {
+    for miss in misses {
+        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
+        for hint in &mut miss.hints {
+            *hint = hint.replace("fork RUN --at STEP", &format!("fork {run} --at {step}"));
+        }
     }
 }
 
