@@ -21,9 +21,9 @@ Examples:
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:
-  retake replay refund.1                             the recorded command, directory, input and environment
-  retake replay refund.1 --fence issue_refund        stop before the agent issues a refund again
-  retake replay refund.1 -- python agent.py \"refund\" another command: does the new code ask for the same?
+  retake replay refund.1                               the recorded command, input, environment
+  retake replay refund.1 --fence issue_refund          stop before it issues a refund again
+  retake replay refund.1 -- python agent.py \"refund\"   does the new code ask for the same?
 
 Exit codes: 0 the same, 1 another outcome or steps that were never asked for, 4 a request that the
 recording has no right answer for, 5 stopped at a fence. Tools of the agent run for real.";

@@ -106,6 +106,7 @@ fn stand_ins_of_a_command_travel() {
     let token = "ghp_Rb6Tz1Yk8Wm3Xp5Qc9Lv2Nd7Jh4Fg0SaUeIo";
     let mut words = asked(&env);
     words.push(token);
+    words.push("postgres://ada:pw12@db/x");
     let ran = env.retake(words).expect(0);
     assert!(ran.err.contains("github-token"), "{}", ran.err);
     assert!(ran.err.contains("secrets replaced: ") || ran.err.contains("secret replaced: "), "{}", ran.err);
@@ -115,7 +116,7 @@ fn stand_ins_of_a_command_travel() {
     std::fs::copy(env.work().join("a.retake"), other.work().join("a.retake")).expect("copy");
     other.retake(["import", "a.retake"]).expect(0);
     other.retake(["export", "a.1", "b.retake"]).expect(0);
-    assert!(!holds(&bytes_below(&other.work()), token));
+    assert!(!holds(&bytes_below(&other.work()), token) && !holds(&bytes_below(&other.work()), "pw12"));
 }
 
 #[test]
