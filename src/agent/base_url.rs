@@ -14,7 +14,17 @@ pub struct BaseUrl {
 /// A text that is no base URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no http:// or https:// address, such as http://localhost:8000/v1")]
-pub struct BadBaseUrl(pub String);
+pub struct BadBaseUrl(
+    /// The text, without what may be a user and a password.
+    pub String,
+);
+
+/// A text that was meant to be an address, with dots for what stands before the last `@`.
+fn without_userinfo(text: &str) -> String {
+    let Some((user, host)) = text.rsplit_once('@') else { return text.to_string() };
+    let scheme = user.split_once("://").map(|(scheme, _)| format!("{scheme}://")).unwrap_or_default();
+    format!("{scheme}…@{host}")
+}
 
 impl BaseUrl {
     /// Reads one.
@@ -22,7 +32,7 @@ impl BaseUrl {
     /// # Errors
     /// [`BadBaseUrl`] without an `http` or `https` scheme and a host.
     pub fn parse(text: &str) -> Result<BaseUrl, BadBaseUrl> {
-        let bad = || BadBaseUrl(text.to_string());
+        let bad = || BadBaseUrl(without_userinfo(text));
         let (scheme, rest) = text.trim().split_once("://").ok_or_else(bad)?;
         let scheme = scheme.to_ascii_lowercase();
         if scheme != "http" && scheme != "https" {
@@ -128,6 +138,16 @@ mod tests {
         ] {
             assert_eq!(BaseUrl::parse(text), Err(BadBaseUrl(text.to_string())));
         }
+    }
+
+    #[test]
+    fn a_complaint_keeps_the_password() {
+        for text in ["ftp://me:s3cr3t@h/v1", "me:s3cr3t@h", "http://me:s3cr3t@", "http://me:s3cr3t@a b@h h"] {
+            let said = BaseUrl::parse(text).unwrap_err().to_string();
+            assert!(!said.contains("s3cr3t") && !said.contains("me"), "{said}");
+        }
+        let url = BaseUrl::parse("http://me:s3cr3t@h/v1").unwrap();
+        assert_eq!(url.bare(), "http://h/v1");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 mod kept;
 
-pub use kept::kept;
+pub use kept::{Machine, is_for_the_agent, kept};
 
 use super::base_url::{BaseUrl, UpstreamOverride};
 use super::providers::{PROVIDERS, Provider, is_base_url_variable};

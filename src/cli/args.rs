@@ -3,6 +3,47 @@
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  retake run -- python agent.py \"refund order A123\"
+  retake run --name refund --label model=small -- node agent.js
+  retake run --upstream http://localhost:8000/v1 -- python agent.py   a model server of your own
+  retake run --verify --fence issue_refund -- python agent.py         and is it reproducible?
+
+The agent's output and exit code pass through. What retake says goes to standard error.";
+
+const SHOW_EXAMPLES: &str = "\
+Examples:
+  retake show refund.1                      every step
+  retake show refund.1 7                    one step in full
+  retake show refund.1 8 --context --vs 6   what the model saw that it had not seen at step 6
+  retake show refund.1 7 --checkpoint       the state after step 7";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  retake replay refund.1                               the recorded command, input, environment
+  retake replay refund.1 --fence issue_refund          stop before it issues a refund again
+  retake replay refund.1 -- python agent.py \"refund\"   does the new code ask for the same?
+
+Exit codes: 0 the same, 1 another outcome or steps that were never asked for, 4 a request that the
+recording has no right answer for, 5 stopped at a fence. Tools of the agent run for real.";
+
+const FORK_EXAMPLES: &str = "\
+Edits: SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).
+  7:result.risk=\"high\"                    a field of a tool's result
+  7:result~=/low/high/                    a part of it
+  8:answer=\"Refused.\"                     what the model answers
+  6..:system+=\"Amounts are in cents.\"     the system prompt
+  *:model=gpt-x   6..:temperature=0       a parameter
+  *:tools-=issue_refund                   the tools on offer
+  9:fault=429                             or timeout, or cut:3
+
+Examples:
+  retake fork refund.1 --set '7:result.risk=\"high\"' --fence issue_refund
+  retake fork refund.1 --set '1..:system+=\"Amounts are in cents.\"' --note \"the fix\"
+  retake fork refund.1 --at 6 --max-live 5    ask again from there, nothing edited
+  retake fork refund.1 --at 7 --edit          edit step 7 by hand";
+
 /// Record, replay, fork and diff the runs of LLM agents.
 #[derive(Debug, Parser)]
 #[command(
@@ -12,11 +53,18 @@ use std::path::PathBuf;
     after_help = "Start here:\n  retake demo                    a failing agent, recorded, replayed and forked in seconds\n  retake run -- python agent.py  record your own\n\nExit codes: 0 as expected, 1 differs, 2 cannot tell, 3 broken setup or nothing recorded, 4 a request\nthat the recording has no right answer for, 5 stopped at a fence, 64 usage. `run` passes on the agent's own."
 )]
 pub struct Cli {
-    /// Directory of the store [default: .retake here or in the nearest parent]
-    #[arg(long, global = true, value_name = "DIR", env = "RETAKE_STORE")]
+    /// Where the runs are kept [default: .retake, here or in the nearest parent that has one]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "RETAKE_STORE",
+        hide_env_values = true,
+        help_heading = "Options everywhere"
+    )]
     pub store: Option<PathBuf>,
-    /// Print data as JSON
-    #[arg(long, global = true)]
+    /// Print data as JSON, on standard output
+    #[arg(long, global = true, help_heading = "Options everywhere")]
     pub json: bool,
     /// What to do
     #[command(subcommand)]
@@ -26,27 +74,47 @@ pub struct Cli {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Record a command's model calls
+    /// Run a command and record its model calls
+    #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
     /// List the recorded runs
+    #[command(
+        after_help = "Examples:\n  retake ls          every run, the newest last\n  retake ls refund   refund.1, refund.2, …"
+    )]
     Ls(LsArgs),
     /// Show a run, a step, its context or its checkpoint
+    #[command(after_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
     /// Run the agent again with every answer from the recording; never goes live
+    #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
     /// Run the agent again with edited inputs, live from where they matter
+    #[command(after_help = FORK_EXAMPLES)]
     Fork(ForkArgs),
     /// Compare two runs; exit code 1 when they differ in action or outcome
+    #[command(
+        after_help = "Examples:\n  retake diff refund.1 refund.2         where they part, and why\n  retake diff refund.1 refund.2 --all   with every step that is the same"
+    )]
     Diff(DiffArgs),
-    /// Write a run to one readable file
+    /// Write a run to one readable file; what is bound to this machine stays here
+    #[command(
+        after_help = "Examples:\n  retake export refund.1 refund.retake\n  retake export refund.1 - | less"
+    )]
     Export(ExportArgs),
-    /// Read a run from such a file
+    /// Read a run from a file that `export` wrote
+    #[command(
+        after_help = "Examples:\n  retake import refund.retake                 as refund.N, the next free number\n  retake import refund.retake --name theirs   as theirs.1"
+    )]
     Import(ImportArgs),
-    /// Remove runs
+    /// Remove runs; forks keep what they share with them
+    #[command(after_help = "Example:\n  retake rm refund.1 refund.2")]
     Rm(RmArgs),
-    /// Remove old runs and leftovers
+    /// Remove old runs, and what crashes left behind
+    #[command(
+        after_help = "Examples:\n  retake gc --keep 20 --dry-run   what would go\n  retake gc --older-than 30       runs of more than 30 days ago\n  retake gc                       leftovers alone: no run is removed"
+    )]
     Gc(GcArgs),
-    /// The catalogue beside the runs
+    /// Repair the catalogue that makes `ls` quick
     #[command(subcommand)]
     Index(IndexCommand),
     /// A failing agent, recorded, replayed and forked before your eyes; no key, no network
@@ -70,31 +138,31 @@ pub enum Command {
 /// `retake run`
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Name of the run; it gets a number: refund -> refund.1 [default: from the command]
+    /// Name of the run; a number is added: refund is refund.1, then refund.2 [default: from the command]
     #[arg(long)]
     pub name: Option<String>,
-    /// A label, k=v; may be given several times
+    /// A label; may be given several times
     #[arg(long = "label", value_name = "K=V")]
     pub labels: Vec<String>,
-    /// A remark
-    #[arg(long)]
+    /// A remark, shown by `ls` and `show`
+    #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
     /// Replay the recording at once and say whether the agent is reproducible
     #[arg(long)]
     pub verify: bool,
-    /// With --verify: also when a tool that looks irreversible would run again
+    /// With --verify: go on although a tool that sounds irreversible will run again
     #[arg(long)]
     pub yes: bool,
-    /// With --verify: stop before the answer that asks for this tool
+    /// With --verify: stop before the agent runs this tool; may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
-    /// Real base URL of a provider: PROVIDER=URL, or URL for all [default: the variables the SDKs read]
+    /// Where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
     /// Port to listen on [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub port: u16,
-    /// The agent's command
+    /// The agent's command, as you would type it
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -102,24 +170,24 @@ pub struct RunArgs {
 /// `retake ls`
 #[derive(Debug, Args)]
 pub struct LsArgs {
-    /// Only runs of this name
+    /// Only runs of this name: refund, or one: refund.1
     pub name: Option<String>,
 }
 
 /// `retake show`
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The run: refund.1, refund (the newest), last
+    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
-    /// A step: its number
+    /// A step, by its number in `retake show RUN`
     pub step: Option<u32>,
-    /// The messages that the model saw at this step
+    /// The messages that the model saw at this step (a model step)
     #[arg(long, requires = "step")]
     pub context: bool,
-    /// With --context: compared with another step
+    /// With --context: only what is new since this step
     #[arg(long, value_name = "STEP", requires = "context")]
     pub vs: Option<u32>,
-    /// The state after this step
+    /// The state after this step: where each conversation stands
     #[arg(long, requires = "step", conflicts_with = "context")]
     pub checkpoint: bool,
     /// Do not cut long values
@@ -130,24 +198,24 @@ pub struct ShowArgs {
 /// `retake replay`
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// The run: refund.1, refund (the newest), last
+    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
-    /// Stop before the answer that asks for this tool is served
+    /// Stop before the agent runs this tool (exit code 5); may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
-    /// How fast answers come: fast, recorded, or xN
+    /// How fast answers come: fast, recorded, or a factor: x10
     #[arg(long, default_value = "fast")]
     pub timing: String,
-    /// Stop after this step
+    /// Stop when this step is done
     #[arg(long, value_name = "STEP")]
     pub to: Option<u32>,
-    /// Keep the replay as a run of its own
+    /// Keep the replay as a run of its own, to compare it
     #[arg(long)]
     pub record: bool,
     /// Port to listen on [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     pub port: u16,
-    /// Another command than the recorded one
+    /// Another command than the recorded one; it runs here, with today's environment
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -155,33 +223,33 @@ pub struct ReplayArgs {
 /// `retake fork`
 #[derive(Debug, Args)]
 pub struct ForkArgs {
-    /// The run: refund.1, refund (the newest), last
+    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
-    /// Share the steps up to and including this one [default: the first edited step]
+    /// Go on from the state after this step [default: the first edited step]
     #[arg(long, value_name = "STEP")]
     pub at: Option<u32>,
-    /// An edit: 7:result.risk="high", 6..:system+="…", *:model=gpt-x, 8:answer="…"; may be given several times
+    /// An edit, SCOPE:FIELD OP VALUE (see below); may be given several times
     #[arg(long = "set", value_name = "EDIT")]
     pub edits: Vec<String>,
-    /// Open $EDITOR on the step's content (with --at)
+    /// Edit the result or answer of the step given by --at in $EDITOR
     #[arg(long, requires = "at")]
     pub edit: bool,
-    /// A remark
-    #[arg(long)]
+    /// A remark, shown by `ls` and `show`
+    #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// Where live calls go [default: where they went when recorded]
+    /// Base URL for live calls [default: as this environment says: OPENAI_BASE_URL and its like]
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
-    /// Stop before more live calls than this
+    /// Stop before asking the model more often than this
     #[arg(long, value_name = "N")]
     pub max_live: Option<u32>,
-    /// Stop before the answer that asks for this tool is served
+    /// Stop before the agent runs this tool (exit code 5); may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
     /// Name of the new run [default: the parent's]
     #[arg(long)]
     pub name: Option<String>,
-    /// Another command than the recorded one
+    /// Another command than the recorded one; it runs here, with today's environment
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }
@@ -189,9 +257,9 @@ pub struct ForkArgs {
 /// `retake diff`
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The one run
+    /// The run to compare with: refund.1, refund (the newest of that name), last
     pub left: String,
-    /// The other
+    /// The other run
     pub right: String,
     /// Show what is the same too
     #[arg(long)]
@@ -201,7 +269,7 @@ pub struct DiffArgs {
 /// `retake export`
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// The run
+    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
     /// The file to write; - for standard output
     pub file: PathBuf,
@@ -226,7 +294,7 @@ pub struct ImportArgs {
 /// `retake rm`
 #[derive(Debug, Args)]
 pub struct RmArgs {
-    /// The runs
+    /// Which runs: refund.1, refund (the newest of that name), last (the newest of all)
     #[arg(required = true)]
     pub runs: Vec<String>,
 }
@@ -234,10 +302,10 @@ pub struct RmArgs {
 /// `retake gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Keep only the newest N runs
+    /// Remove all but the newest N runs
     #[arg(long, value_name = "N")]
     pub keep: Option<u32>,
-    /// Remove runs older than this many days
+    /// Remove runs that are older than this
     #[arg(long, value_name = "DAYS")]
     pub older_than: Option<u32>,
     /// Only say what would be removed
@@ -248,7 +316,7 @@ pub struct GcArgs {
 /// `retake index`
 #[derive(Debug, Subcommand)]
 pub enum IndexCommand {
-    /// Make the catalogue anew from the runs' files
+    /// Make the catalogue anew from the runs' files; nothing is lost by it
     Rebuild,
 }
 

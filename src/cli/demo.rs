@@ -5,6 +5,7 @@ use super::error::{CliError, exit};
 use super::{Context, print};
 use crate::demo::{ModelServer, scenes, variables};
 use crate::report::Ink;
+use crate::report::words::fold;
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,15 +20,21 @@ pub(super) fn demo(context: &Context, args: &DemoArgs) -> Result<i32, CliError> 
     let first = taken.iter().filter(|r| r.manifest.id.name() == "refund").map(|r| r.manifest.id.number());
     let first = first.max().unwrap_or_default() + 1;
     let model = ModelServer::start(LATENCY)?;
-    print(concat!(
-        "A support agent refunded $4,999.00 for an order of $49.99. Let us see why, without asking it to do so again.\n",
-        "Everything below really runs: an agent, a scripted model on a local port, and retake between them.\n",
-    ))?;
+    let columns = context.style.columns();
+    for paragraph in [
+        "A support agent refunded $4,999.00 for an order of $49.99. Let us see why, without asking it to do so again.",
+        "Everything below really runs: an agent, a scripted model on a local port, and retake between them.",
+    ] {
+        print(&format!("{}\n", fold(paragraph, columns).join("\n")))?;
+    }
     for scene in scenes(&shown, "refund", first) {
         let line = scene.shown();
+        let why = fold(&scene.why, columns - 2);
+        let why: Vec<String> =
+            why.iter().map(|part| context.style.paint(Ink::Dim, &format!("# {part}"))).collect();
         print(&format!(
             "\n{}\n{} {}\n",
-            context.style.paint(Ink::Dim, &format!("# {}", scene.why)),
+            why.join("\n"),
             context.style.paint(Ink::Strong, "$"),
             context.style.paint(Ink::Strong, &line)
         ))?;

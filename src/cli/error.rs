@@ -1,7 +1,9 @@
 //! What goes wrong on the command line: a sentence, hints, an exit code.
 
+use crate::run::RunId;
 use crate::run::edit::EditProblem;
 use crate::store::StoreError;
+use std::path::Path;
 
 /// Exit codes, as documented in `replay-format.md`.
 pub mod exit {
@@ -54,11 +56,14 @@ impl CliError {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         let hint = match &error {
-            StoreError::NoStore(_) => {
-                Some("record something first: retake run -- COMMAND (or try: retake demo)")
-            }
-            StoreError::NoRun { .. } => Some("retake ls shows the runs there are"),
-            StoreError::Damaged { .. } => Some("retake show RUN says what can still be read"),
+            StoreError::NoStore(_) => Some(
+                "record something first: retake run -- python agent.py (or try: retake demo)".to_string(),
+            ),
+            StoreError::NoRun { .. } => Some("retake ls shows the runs there are".to_string()),
+            StoreError::Damaged { path, .. } => Some(match run_of(path) {
+                Some(id) => format!("retake show {id} says what can still be read"),
+                None => "retake ls shows the runs that can still be read".to_string(),
+            }),
             StoreError::Io { .. } | StoreError::Refused(_) => None,
         };
         let error = CliError::broken(error.to_string());
@@ -69,15 +74,42 @@ impl From<StoreError> for CliError {
     }
 }
 
-impl From<EditProblem> for CliError {
-    fn from(problem: EditProblem) -> CliError {
+/// The run in whose directory a file is.
+fn run_of(path: &Path) -> Option<RunId> {
+    path.ancestors().filter_map(|p| p.file_name()?.to_str()).find_map(|name| RunId::parse(name).ok())
+}
+
+impl CliError {
+    /// An edit that cannot apply to a run.
+    pub fn edit(problem: &EditProblem, run: &RunId) -> CliError {
         CliError::broken(format!("the edit cannot apply: {problem}"))
-            .hint("nothing was run; retake show RUN lists the steps")
+            .hint(format!("nothing was run; retake show {run} lists the steps"))
     }
 }
 
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> CliError {
         CliError::broken(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hints_can_be_pasted() {
+        let hint_for = |path: &str| {
+            let error = StoreError::Damaged { path: path.into(), what: "short".into() };
+            CliError::from(error).hints.concat()
+        };
+        assert_eq!(
+            hint_for("/x/.retake/runs/refund.1/segment.0001"),
+            "retake show refund.1 says what can still be read"
+        );
+        assert_eq!(hint_for("/x/.retake/format"), "retake ls shows the runs that can still be read");
+        let problem = EditProblem { edit: "7:answer=1".into(), why: "step 7 is a tool call".into() };
+        let error = CliError::edit(&problem, &RunId::parse("refund.1").unwrap());
+        assert_eq!(error.hints, ["nothing was run; retake show refund.1 lists the steps"]);
     }
 }

@@ -2,26 +2,25 @@
 
 use super::args::ForkArgs;
 use super::error::{CliError, exit};
-use super::record::{manifest_of, parse_upstreams, redactor, run_name};
+use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
 use super::replay::{
-    Again, answers, knowing, outcome_of, pinned, refuse_empty, stopped_by, tell_miss, tools_run,
+    Again, knowing, name_the_run, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss,
 };
 use super::session::Session;
 use super::view::Opened;
 use super::{Context, warn};
 use crate::dialect::conversation::Usage;
-use crate::diff::Conversations;
+use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
 use crate::record::Recorder;
 use crate::replay::plan::{Plan, recorded_result};
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
-use crate::replay::tally::{Tally, sounds_irreversible};
-use crate::report::results;
+use crate::report::results::{self, Answers};
 use crate::run::checkpoint::snap;
-use crate::run::edit::Edit;
-use crate::run::{Outline, Parent, StepKind};
+use crate::run::edit::{Edit, EditProblem};
+use crate::run::{Outline, Parent, RunId, StepKind};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -33,9 +32,11 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     refuse_empty(&opened)?;
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let outline = opened.outline.clone();
-    let mut edits = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let no_edit = |problem: EditProblem| CliError::edit(&problem, &manifest.id);
+    let parsed = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>();
+    let mut edits = parsed.map_err(no_edit)?;
     if args.edit {
-        edits.push(edit_by_hand(&run, &outline, args.at.unwrap_or_default())?);
+        edits.push(edit_by_hand(&run, &outline, args.at.unwrap_or_default(), &manifest.id)?);
     }
     if edits.is_empty() && args.at.is_none() {
         return Err(CliError::usage(
@@ -44,7 +45,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
     }
     let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
-    let plan = Plan::new(&run, &edits, at)?;
+    let plan = Plan::new(&run, &edits, at).map_err(no_edit)?;
     let again = Again::of(&manifest, &args.command)?;
     let overrides = parse_upstreams(args.upstream.as_slice())?;
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
@@ -52,7 +53,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let planned = plan_told(&plan, &outline, moved);
     eprint!("{}", results::fork_plan(&planned, context.err_style));
     let edited_steps = plan.edited_steps(&outline).len() as u32;
-    let at_step = plan.at_step;
+    let at_step = plan.at_step.min(untouched(&plan, &outline));
     let options = PlayerOptions {
         timing: Timing::Fast,
         fences: args.fences.clone(),
@@ -89,19 +90,18 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
-        own.note = args.note.as_ref().map(|note| redactor.text(note).0);
+        let found = &mut own.own_stand_ins;
+        found.extend(manifest.own_stand_ins.iter().cloned());
+        own.note = args.note.as_ref().map(|note| redacted(&redactor, note, found));
         own.labels = manifest.labels.clone();
         for (variable, url) in told.base_urls {
-            own.environment.insert(variable, redactor.text(&url).0);
+            let url = redacted(&redactor, &url, found);
+            own.environment.insert(variable, url);
         }
+        let edits = edits.iter().map(|e| redacted(&redactor, &e.text, found)).collect();
         own.upstreams = told.upstreams;
         own.stdin = manifest.stdin.clone();
-        own.parent = Some(Parent {
-            run: manifest.id.clone(),
-            uuid: manifest.uuid.clone(),
-            at_step,
-            edits: edits.iter().map(|e| redactor.text(&e.text).0).collect(),
-        });
+        own.parent = Some(Parent { run: manifest.id.clone(), uuid: manifest.uuid.clone(), at_step, edits });
         own
     })?;
     writer.share_with(&opened.reader)?;
@@ -118,29 +118,29 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
             return Err(error);
         }
     };
-    let tally = player.tally();
+    let mut tally = player.tally();
+    name_the_run(&mut tally.misses, &manifest.id);
     if sealed.exchanges == 0 {
         store.remove_run(&id)?;
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));
     }
     let new = Opened::by_id(&store, &id)?;
     warnings.extend(tally.live_errors.iter().map(|e| format!("a live call failed: {e}")));
-    let ran = ran(&tally, &outline, &new.outline);
-    let risky = ran.iter().map(|(name, _)| name.clone());
-    let risky = risky.filter(|name| sounds_irreversible(name) && !args.fences.contains(name)).collect();
+    let ran = ran(&new.outline);
+    let totals = Totals::of(&new.view());
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),
-        steps: new.outline.steps.len() as u32,
-        answers: answers(&tally),
+        steps: (totals.model_steps, totals.tool_steps),
+        answers: Answers { refused: tally.refused, ..answered(&new) },
         edited_steps,
         tokens: live_tokens(&new),
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         stopped: stopped_by(&tally),
         pinned: pinned(&tally),
+        risky: risky(&ran, &args.fences),
         ran,
-        risky,
         repaired: tally.dropped.clone(),
         warnings,
     };
@@ -198,7 +198,11 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         }
     }
     results::ForkPlan {
-        shared: plan.at_step.saturating_sub(u32::from(!plan.edited_steps(outline).is_empty())),
+        shared: plan
+            .edited_steps(outline)
+            .first()
+            .map_or(plan.at_step, |first| first.saturating_sub(1))
+            .min(untouched(plan, outline)),
         edited: plan.edited_steps(outline),
         live_calls: (again.min(1), again),
         tokens: tokens.input + tokens.output,
@@ -206,15 +210,35 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
     }
 }
 
-/// Tools that ran in the agent's own process: those that recorded answers asked for, and those that live ones did.
-fn ran(tally: &Tally, parent: &Outline, new: &Outline) -> Vec<(String, u32)> {
-    let mut ran: BTreeMap<String, u32> = tools_run(tally, parent).into_iter().collect();
+/// The last step before the first model call that an edit makes go live.
+fn untouched(plan: &Plan, outline: &Outline) -> u32 {
+    let live = plan.dirty().filter_map(|(lane, turn)| outline.number_of(StepKind::Model { lane, turn }));
+    live.min().map_or(outline.steps.len() as u32, |first| first.saturating_sub(1))
+}
+
+/// Tools that ran in the agent's own process, with how often: those whose results came back.
+fn ran(new: &Outline) -> BTreeMap<String, u32> {
+    let mut ran = BTreeMap::new();
     for call in new.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
         if call.result.is_some() {
-            ran.entry(call.name.clone()).or_insert(1);
+            *ran.entry(call.name.clone()).or_default() += 1;
         }
     }
-    ran.into_iter().collect()
+    ran
+}
+
+/// Where the answers of the model steps came from; of a call with retries the last one counts.
+fn answered(new: &Opened) -> Answers {
+    let mut answers = Answers::default();
+    for turn in new.outline.lanes.iter().flat_map(|l| &l.turns) {
+        match turn.attempts.last().map(|id| new.source(*id)) {
+            Some(Source::Live) => answers.live += 1,
+            Some(Source::Edited { .. }) => answers.edited += 1,
+            Some(Source::Recorded { .. }) => answers.recorded += 1,
+            Some(Source::Refused) | None => {}
+        }
+    }
+    answers
 }
 
 fn live_tokens(new: &Opened) -> (u64, u64) {
@@ -238,7 +262,7 @@ fn last_answer(outline: &Outline) -> Option<(u32, String)> {
 }
 
 /// Opens $EDITOR on what a step said, and makes an edit of what comes back.
-fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32) -> Result<Edit, CliError> {
+fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32, id: &RunId) -> Result<Edit, CliError> {
     let (field, text) = match outline.step(step) {
         Some(StepKind::Tool { site }) => ("result", recorded_result(run, site).map_err(CliError::broken)?),
         Some(StepKind::Model { lane, turn }) => {
@@ -268,5 +292,6 @@ fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32) -> Result<Edit,
     if new == text {
         return Err(CliError::broken("nothing was changed in the editor; nothing was run"));
     }
-    Ok(Edit::parse(&format!("{step}:{field}={}", serde_json::Value::String(new)))?)
+    let edit = Edit::parse(&format!("{step}:{field}={}", serde_json::Value::String(new)));
+    edit.map_err(|problem| CliError::edit(&problem, id))
 }

@@ -6,9 +6,12 @@ use super::record::redactor;
 use super::replay::knowing;
 use super::view::Opened;
 use super::{Context, print, warn};
+use crate::agent::environment::{self, Machine};
+use crate::agent::providers::is_base_url_variable;
 use crate::exchange::Exchange;
 use crate::exchange::parts;
 use crate::redact::Redactor;
+use crate::report::words;
 use crate::run::{Manifest, Outline};
 use crate::store::bundle::{self, ExportSource, ImportOptions};
 use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, StoreError};
@@ -16,22 +19,45 @@ use bytes::Bytes;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
 
-impl ExportSource for Opened {
+/// A run as it leaves this machine.
+struct Leaving<'a> {
+    run: &'a Opened,
+    manifest: Manifest,
+}
+
+impl ExportSource for Leaving<'_> {
     fn manifest(&self) -> &Manifest {
-        self.reader.manifest()
+        &self.manifest
     }
 
     fn outline(&self) -> Option<&Outline> {
-        Some(&self.outline)
+        Some(&self.run.outline)
     }
 
     fn exchanges(&self) -> Box<dyn Iterator<Item = Result<Exchange, StoreError>> + '_> {
-        Box::new(self.reader.ids().into_iter().map(|id| self.reader.exchange(id)))
+        let reader = &self.run.reader;
+        Box::new(reader.ids().into_iter().map(|id| reader.exchange(id)))
     }
 
     fn checkpoints(&self) -> Vec<serde_json::Value> {
-        bundle::checkpoints(&self.outline)
+        bundle::checkpoints(&self.run.outline)
     }
+}
+
+/// This machine, for what is bound to it.
+fn machine() -> Machine {
+    let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
+    Machine { home: std::env::var("HOME").unwrap_or_default(), host: host.unwrap_or_default() }
+}
+
+/// The manifest without what is bound to this machine, or belongs to its surroundings (older recordings kept more).
+fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
+    let mut manifest = manifest.clone();
+    manifest.environment.retain(|name, value| {
+        is_base_url_variable(name) || (environment::is_for_the_agent(name) && !machine.binds(value))
+    });
+    manifest.directory = machine.homeless(&manifest.directory);
+    manifest
 }
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
@@ -39,8 +65,9 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     let opened = Opened::open(&store, &args.run)?;
     let redactor = knowing(redactor(&store)?, &opened);
     let mut text = Vec::new();
-    bundle::export(&opened, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
-    let found = secrets_left(&redactor, &opened);
+    let run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
+    bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    let found = secrets_left(&redactor, &opened, &text);
     if !found.is_empty() {
         let what = format!("{} still holds what looks like a secret: {}", args.run, found.join(", "));
         if !args.allow_secrets {
@@ -65,9 +92,13 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     Ok(exit::OK)
 }
 
-/// Labels of what still looks like a secret in the decoded bodies.
-fn secrets_left(redactor: &Redactor, opened: &Opened) -> Vec<String> {
+/// Labels of what still looks like a secret: in every line of the file as it stands, and in whole bodies, which are
+/// in parts there.
+fn secrets_left(redactor: &Redactor, opened: &Opened, file: &[u8]) -> Vec<String> {
     let mut found = Vec::new();
+    for line in file.split(|byte| *byte == b'\n') {
+        found.extend(redactor.scan_residual(line));
+    }
     for id in opened.reader.ids() {
         let Ok(exchange) = opened.reader.exchange(id) else { continue };
         found.extend(redactor.scan_residual(&exchange.request.body));
@@ -84,6 +115,13 @@ fn secrets_left(redactor: &Redactor, opened: &Opened) -> Vec<String> {
 fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |e: std::io::Error| CliError::broken(format!("cannot write {}: {e}", path.display()));
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !directory.is_dir() {
+        return Err(CliError::broken(format!(
+            "cannot write {}: there is no directory {}",
+            path.display(),
+            directory.display()
+        )));
+    }
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
     let mut out = BufWriter::new(&mut file);
     out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)?;
@@ -108,6 +146,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     })?;
     let store = context.store_or_new()?;
     let redactor = redactor(&store)?;
+    redactor.learn_stand_ins(&run.manifest.own_stand_ins);
     for exchange in &run.exchanges {
         redactor.learn_stand_ins(&exchange.request.stand_ins);
         if let Some(response) = &exchange.response {
@@ -116,7 +155,8 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     }
     let wanted = args.name.as_deref().unwrap_or(run.manifest.id.name());
     let wanted = super::record::run_name(Some(wanted), &[])?;
-    let source = run.manifest.clone();
+    let mut source = run.manifest.clone();
+    source.directory = machine().at_home(&source.directory);
     let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
     for exchange in &run.exchanges {
         write_exchange(&mut writer, exchange)?;
@@ -135,9 +175,9 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
         print(&format!(
-            "imported  {}   {} steps\n          next: retake show {}\n",
+            "imported  {}   {}\n          next: retake show {}\n",
             manifest.id,
-            outline.steps.len(),
+            words::many(outline.steps.len() as u64, "step"),
             manifest.id
         ))?;
     }

@@ -8,6 +8,7 @@ use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
+use crate::exchange::StandIn;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::tally::sounds_irreversible;
@@ -43,10 +44,12 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
         let mut manifest = manifest_of(id, &redactor, &args.command, &directory);
-        manifest.labels = labels.into_iter().map(|label| redacted_label(&redactor, label)).collect();
-        manifest.note = args.note.as_ref().map(|note| redactor.text(note).0);
+        let found = &mut manifest.own_stand_ins;
+        manifest.labels = labels.into_iter().map(|label| redacted_label(&redactor, label, found)).collect();
+        manifest.note = args.note.as_ref().map(|note| redacted(&redactor, note, found));
         for (variable, url) in planned.base_urls {
-            manifest.environment.insert(variable, redactor.text(&url).0);
+            let url = redacted(&redactor, &url, found);
+            manifest.environment.insert(variable, url);
         }
         manifest.upstreams = planned.upstreams;
         manifest
@@ -91,14 +94,18 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
     let told = results::recording(
-        &results::Recording { run: opened.view(), untouched: recorded.untouched },
+        &results::Recording {
+            run: opened.view(),
+            untouched: recorded.untouched,
+            others: other_requests(&opened),
+        },
         context.err_style,
     );
     eprint!("{told}");
     if context.json {
         context.print_json(&serde_json::json!({
             "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-            "secrets_replaced": recorded.stand_ins, "usage": recorded.outline.usage(),
+            "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
             "exit_code": agent_code, "incomplete": recorded.incomplete,
         }))?;
     }
@@ -139,6 +146,25 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, Cli
     Ok(if code == exit::FENCE { exit::OK } else { code })
 }
 
+/// The requests that are no model calls, one line a kind, in order of the first of each.
+fn other_requests(opened: &Opened) -> Vec<String> {
+    let mut kinds: Vec<(String, u32)> = Vec::new();
+    for id in &opened.outline.others {
+        let Ok(exchange) = opened.reader.exchange(*id) else { continue };
+        let head = &exchange.request.head;
+        let path = head.target.split('?').next().unwrap_or_default();
+        let status = exchange.response.as_ref().and_then(|r| r.head.as_ref()).map(|head| head.status);
+        let status = status.map_or("no answer".to_string(), |status| status.to_string());
+        let kind = format!("{} {path} ({}), {status}", head.method, exchange.request.upstream.provider);
+        match kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((kind, 1)),
+        }
+    }
+    let line = |(kind, count): (String, u32)| if count > 1 { format!("{count}x {kind}") } else { kind };
+    kinds.into_iter().map(line).collect()
+}
+
 fn nothing_seen(command: &[String]) -> CliError {
     let what = command.first().map_or("the agent", String::as_str);
     CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
@@ -160,7 +186,11 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         secrets.iter().any(|s| s.label == name) || !redactor.text(value).1.is_empty()
     };
     let (kept, secret_variables) = environment::kept(&vars, is_secret);
-    let redacted: Vec<_> = command.iter().map(|word| redactor.text(word)).collect();
+    let mut found = Vec::new();
+    let command: Vec<String> = command.iter().map(|word| redacted(redactor, word, &mut found)).collect();
+    let command_redacted = !found.is_empty();
+    let directory_text = redacted(redactor, &directory.display().to_string(), &mut found);
+    let environment = kept.into_iter().map(|(k, v)| (k, redacted(redactor, &v, &mut found))).collect();
     Manifest {
         id,
         uuid: uuid::Uuid::now_v7().to_string(),
@@ -168,10 +198,10 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         started_us: now_us(),
         labels: BTreeMap::new(),
         note: None,
-        command_redacted: redacted.iter().any(|(_, found)| !found.is_empty()),
-        command: redacted.into_iter().map(|(word, _)| word).collect(),
-        directory: redactor.text(&directory.display().to_string()).0,
-        environment: kept.into_iter().map(|(k, v)| (k, redactor.text(&v).0)).collect(),
+        command_redacted,
+        command,
+        directory: directory_text,
+        environment,
         secret_variables,
         stdin: None,
         git: git::state(directory),
@@ -180,7 +210,20 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         outcome: None,
         incomplete: None,
         stand_ins: 0,
+        replaced: BTreeMap::new(),
+        own_stand_ins: found,
     }
+}
+
+/// A text of the manifest without its secrets; what stands for them is noted.
+pub(super) fn redacted(redactor: &Redactor, text: &str, found: &mut Vec<StandIn>) -> String {
+    let (text, stand_ins) = redactor.text(text);
+    for stand_in in stand_ins {
+        if !found.contains(&stand_in) {
+            found.push(stand_in);
+        }
+    }
+    text
 }
 
 /// The name of a run: as given, else from the command (`python agent.py` is `agent`).
@@ -216,8 +259,12 @@ fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, CliError>
 }
 
 /// The name of a label helps to tell whether its value is a secret.
-fn redacted_label(redactor: &Redactor, (name, value): (String, String)) -> (String, String) {
-    let (text, _) = redactor.text(&format!("{name}={value}"));
+fn redacted_label(
+    redactor: &Redactor,
+    (name, value): (String, String),
+    found: &mut Vec<StandIn>,
+) -> (String, String) {
+    let text = redacted(redactor, &format!("{name}={value}"), found);
     let pair = text.split_once('=').map(|(name, value)| (name.to_string(), value.to_string()));
     pair.unwrap_or((text, String::new()))
 }

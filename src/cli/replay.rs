@@ -13,13 +13,14 @@ use crate::diff::field;
 use crate::exchange::StandIn;
 use crate::record::Recorder;
 use crate::redact::Redactor;
+use crate::replay::matcher::Miss;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::{action, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
+use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -56,6 +57,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();
             own.environment = manifest.environment.clone();
+            own.own_stand_ins.extend(manifest.own_stand_ins.iter().cloned());
             own.parent = Some(Parent {
                 run: manifest.id.clone(),
                 uuid: manifest.uuid.clone(),
@@ -91,10 +93,12 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         Some(recorder) => Some(recorder.finish(|m| m.outcome = Some(outcome_of(&landed)))?.manifest.id),
         None => None,
     };
-    let tally = player.tally();
+    let mut tally = player.tally();
+    name_the_run(&mut tally.misses, &manifest.id);
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
     let outcome = compared(&manifest, &landed, &tally);
+    let ran = tally.tools_run(outline);
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = again.warnings;
     if manifest.outcome.is_none() {
@@ -111,8 +115,8 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         took_us: landed.took_us,
         outcome,
         pinned: pinned(&tally),
-        ran: tools_run(&tally, outline),
-        risky: risky(&tally, outline, &args.fences),
+        risky: risky(&ran, &args.fences),
+        ran,
         unasked,
         backoff: (tally.back_offs, 0),
         secrets: (tally.revealed, tally.stand_ins),
@@ -127,7 +131,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     tell_miss(context, &tally);
     eprint!("{}", results::replay(&done, context.err_style));
     if let Some(kept) = kept {
-        eprintln!("          kept as {kept}");
+        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
     }
     Ok(code)
 }
@@ -228,6 +232,7 @@ fn moved_on(manifest: &Manifest, directory: &Path) -> Option<String> {
 /// A redactor that knows the stand-ins of a recording.
 pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
     let reader = &opened.reader;
+    redactor.learn_stand_ins(&reader.manifest().own_stand_ins);
     if reader.manifest().stand_ins > 0 || reader.manifest().outcome.is_none() {
         let mut known: Vec<StandIn> = Vec::new();
         for id in reader.ids() {
@@ -242,8 +247,9 @@ pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
 pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {
     if opened.outline.lanes.is_empty() {
         let id = &opened.reader.manifest().id;
-        return Err(CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
-            .hint("an empty recording proves nothing, so this is not a success"));
+        let error = CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
+            .hint("an empty recording proves nothing, so this is not a success");
+        return Err(error.hint(format!("what it holds: retake show {id}")));
     }
     Ok(())
 }
@@ -266,18 +272,9 @@ pub(super) fn pinned(tally: &Tally) -> Vec<Pinned> {
     .collect()
 }
 
-/// Tools that ran in the agent's own process, with how often.
-pub(super) fn tools_run(tally: &Tally, outline: &Outline) -> Vec<(String, u32)> {
-    let mut counts: BTreeMap<String, u32> = BTreeMap::new();
-    for name in tally.tools_run(outline) {
-        *counts.entry(name).or_default() += 1;
-    }
-    counts.into_iter().collect()
-}
-
-fn risky(tally: &Tally, outline: &Outline, fences: &[String]) -> Vec<String> {
-    let ran = tools_run(tally, outline).into_iter().map(|(name, _)| name);
-    ran.filter(|name| sounds_irreversible(name) && !fences.contains(name)).collect()
+/// Of the tools that ran: those that sound as if that did something, and that no fence stops.
+pub(super) fn risky(ran: &BTreeMap<String, u32>, fences: &[String]) -> Vec<String> {
+    ran.keys().filter(|name| sounds_irreversible(name) && !fences.contains(name)).cloned().collect()
 }
 
 /// Why the agent was stopped, if it was.
@@ -344,6 +341,17 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
         exit::DIFFERS
     } else {
         exit::OK
+    }
+}
+
+/// Puts the run and the step into the hints of misses, so that they can be pasted. A fork goes on live from the step
+/// before the one that the request came nearest to.
+pub(super) fn name_the_run(misses: &mut [Miss], run: &RunId) {
+    for miss in misses {
+        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
+        for hint in &mut miss.hints {
+            *hint = hint.replace("fork RUN --at STEP", &format!("fork {run} --at {step}"));
+        }
     }
 }
 

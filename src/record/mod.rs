@@ -34,8 +34,6 @@ pub struct Recorded {
     pub outline: Outline,
     /// Number of exchanges.
     pub exchanges: u32,
-    /// Different secrets that were replaced.
-    pub stand_ins: u32,
     /// Secrets left in fields that must round-trip.
     pub untouched: u32,
     /// Why not everything could be written.

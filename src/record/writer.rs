@@ -8,7 +8,7 @@ use crate::redact::Redactor;
 use crate::run::Manifest;
 use crate::store::{RequestRecord, ResponseRecord, RunReader, RunWriter, StoreError};
 use bytes::{Bytes, BytesMut};
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(super) struct Writer {
     warn: Box<dyn Fn(&str) + Send>,
     bodies: Bodies,
     exchanges: u32,
-    stand_ins: HashSet<String>,
+    stand_ins: HashMap<String, String>,
     untouched: u32,
     broken: Option<String>,
     unsynced_since: Option<Instant>,
@@ -41,7 +41,7 @@ impl Writer {
             warn,
             bodies: Bodies::default(),
             exchanges: 0,
-            stand_ins: HashSet::new(),
+            stand_ins: HashMap::new(),
             untouched: 0,
             broken: None,
             unsynced_since: None,
@@ -175,8 +175,8 @@ impl Writer {
 
     fn count(&mut self, found: &[StandIn]) {
         for stand_in in found {
-            if !self.stand_ins.contains(&stand_in.text) {
-                self.stand_ins.insert(stand_in.text.clone());
+            if !self.stand_ins.contains_key(&stand_in.text) {
+                self.stand_ins.insert(stand_in.text.clone(), stand_in.label.clone());
             }
         }
     }
@@ -212,18 +212,23 @@ impl Finished {
     pub(super) fn seal(self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
         let Finished(mut writer) = self;
         let incomplete = writer.broken.take();
-        let stand_ins = writer.stand_ins.len() as u32;
+        let mut found = std::mem::take(&mut writer.stand_ins);
         let outline = RunReader::open(writer.run.directory().to_path_buf())?.derive_outline();
         let manifest = writer.run.seal(Some(&outline), |manifest| {
             manifest.incomplete = incomplete.clone();
-            manifest.stand_ins = stand_ins;
             end(manifest);
+            for own in &manifest.own_stand_ins {
+                found.entry(own.text.clone()).or_insert_with(|| own.label.clone());
+            }
+            manifest.stand_ins = found.len() as u32;
+            for label in found.into_values() {
+                *manifest.replaced.entry(label).or_default() += 1;
+            }
         })?;
         Ok(Recorded {
             manifest,
             outline,
             exchanges: writer.exchanges,
-            stand_ins,
             untouched: writer.untouched,
             incomplete,
         })

@@ -40,6 +40,11 @@ const PARAMETERS: [&str; 16] = [
     "subscription-key",
 ];
 
+/// True for a field that holds nothing but a credential, or cookies; `name` in lower case.
+pub(super) fn is_credential(name: &str) -> bool {
+    CREDENTIALS.contains(&name) || matches!(name, "cookie" | "set-cookie")
+}
+
 /// Redacts header values. Names, order and lengths stay.
 pub(super) fn redact(redactor: &Redactor, headers: &HeaderList) -> (HeaderList, Vec<StandIn>) {
     let mut scan = Scan::new(redactor);

@@ -168,6 +168,11 @@ impl Redactor {
     }
 }
 
+/// True for a header field that holds nothing but a credential, or cookies.
+pub fn is_credential_header(name: &str) -> bool {
+    headers::is_credential(name)
+}
+
 fn is_json(bytes: &[u8]) -> bool {
     matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }

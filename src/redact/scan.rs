@@ -176,7 +176,7 @@ impl<'r> Scan<'r> {
             if find.rank != Rank::Known {
                 let inside = text.get(find.range.clone()).unwrap_or_default();
                 let decoded = Coding::Escapes.decode_levels(inside, find.escapes);
-                if find.escapes > 0 && self.is_stand_in(&decoded) {
+                if (find.escapes > 0 && self.is_stand_in(&decoded)) || self.redactor.memory.knows(inside) {
                     continue;
                 }
                 let start = find.range.start;

@@ -124,6 +124,12 @@ impl Memory {
         text.len() >= RECOGNISABLE && std::str::from_utf8(text).is_ok_and(|t| secrets.contains_key(t))
     }
 
+    /// True when the text, found where a secret would be, is a stand-in: a short one too.
+    pub(super) fn knows(&self, text: &[u8]) -> bool {
+        let secrets = self.secrets.read().unwrap_or_else(PoisonError::into_inner);
+        !text.is_empty() && std::str::from_utf8(text).is_ok_and(|t| secrets.contains_key(t))
+    }
+
     /// Where stand-ins lie in a text: sorted, disjoint byte ranges.
     pub(super) fn places(&self, text: &[u8]) -> Vec<std::ops::Range<usize>> {
         if self.is_stand_in(text) {
@@ -192,6 +198,8 @@ mod tests {
         let memory = Memory::default();
         memory.learn(&[StandIn { label: "x".into(), text: "abcdefghij".into() }]);
         assert!(memory.is_stand_in(b"abcdefghij"));
+        memory.learn(&[StandIn { label: "x".into(), text: "kq37".into() }]);
+        assert!(memory.knows(b"kq37") && !memory.is_stand_in(b"kq37") && !memory.knows(b"kq38"));
         assert_eq!(memory.secret("abcdefghij"), None);
         memory.remember("abcdefghij", "0123456789");
         assert_eq!(memory.secret("abcdefghij").as_deref(), Some("0123456789"));

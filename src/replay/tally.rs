@@ -101,21 +101,32 @@ impl Tally {
             StepKind::Tool { site } => {
                 let asked = served((site.lane, site.turn));
                 let back = outline.call(site).is_none_or(|c| c.result.is_none())
-                    || served((site.lane, site.turn + 1));
+                    || served((site.lane, site.turn + 1))
+                    || self.came_back_before_the_stop(outline, site);
                 asked && back
             }
         });
         played.count() as u32
     }
 
-    /// Tools that ran again in the agent's own process, each name once.
-    pub fn tools_run(&self, outline: &Outline) -> Vec<String> {
-        let mut names = BTreeSet::new();
+    /// True for a tool step whose result was in the request that was stopped.
+    fn came_back_before_the_stop(&self, outline: &Outline, site: CallSite) -> bool {
+        let fence = self.fenced.as_ref().and_then(|fenced| outline.step(fenced.step?));
+        let asked = StepKind::Model { lane: site.lane, turn: site.turn + 1 };
+        let to = self.stopped_at.zip(outline.number_of(StepKind::Tool { site }));
+        fence == Some(asked) || to.is_some_and(|(to, step)| step <= to)
+    }
+
+    /// Tools that ran again in the agent's own process, with how often.
+    pub fn tools_run(&self, outline: &Outline) -> BTreeMap<String, u32> {
+        let mut ran = BTreeMap::new();
         for (lane, turn) in self.served.keys() {
             let Some(turn) = outline.turn(*lane, *turn) else { continue };
-            names.extend(turn.calls.iter().filter(|c| c.result.is_some()).map(|c| c.name.clone()));
+            for call in turn.calls.iter().filter(|c| c.result.is_some()) {
+                *ran.entry(call.name.clone()).or_default() += 1;
+            }
         }
-        names.into_iter().collect()
+        ran
     }
 
     /// How many requests fell into each class.

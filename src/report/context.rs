@@ -10,7 +10,7 @@ use crate::diff::{ContextDiff, FieldChange, excerpt};
 /// Every difference of two contexts, one or two lines each; `full` does not cut the texts.
 pub fn context(diff: &ContextDiff, full: bool, style: Style) -> String {
     let mut out = Vec::new();
-    let room = if full { usize::MAX } else { style.columns().saturating_sub(20).max(24) };
+    let room = if full { usize::MAX } else { style.columns().saturating_sub(21).max(24) };
     if let Some((left, right)) = &diff.model {
         out.push(format!("~ model       {} -> {}", line(left), line(right)));
     }

@@ -46,13 +46,13 @@ impl Page<'_> {
         let kin = match &c.kin {
             Kin::Strangers => String::new(),
             Kin::RightIsFork { at_step, .. } => {
-                format!("   {} is a fork of {} after step {at_step}", c.right, c.left)
+                format!("   {} is a fork of {} {}", c.right, c.left, after(*at_step))
             }
             Kin::LeftIsFork { at_step, .. } => {
-                format!("   {} is a fork of {} after step {at_step}", c.left, c.right)
+                format!("   {} is a fork of {} {}", c.left, c.right, after(*at_step))
             }
             Kin::Siblings { parent, at_step, .. } => {
-                format!("   both are forks of {parent} after step {at_step}")
+                format!("   both are forks of {parent} {}", after(*at_step))
             }
         };
         let title = format!("{} -> {}", c.left, c.right);
@@ -402,4 +402,9 @@ fn totals(left: &Totals, right: &Totals) -> String {
         "cost n/a".to_string(),
     ]
     .join("   ")
+}
+
+/// Where a fork begins.
+fn after(step: u32) -> String {
+    if step == 0 { "from the start".into() } else { format!("after step {step}") }
 }

@@ -1,6 +1,7 @@
 //! What stands above and below the steps of a run: who it is, and what is odd about it.
 
 use super::outcome::ended;
+use super::secrets;
 use super::style::{Ink, Style};
 use super::words::{self, clip, line};
 use crate::diff::{RunView, Totals};
@@ -103,14 +104,13 @@ pub(super) fn footing(run: &RunView, style: Style) -> String {
         RunState::Complete => {}
     }
     if !run.outline.others.is_empty() {
-        let n = words::many(run.outline.others.len() as u64, "other request");
-        lines.push(format!(
-            "{n} recorded that are no model calls (token counts, model lists, unknown bodies)"
-        ));
+        let what = match run.outline.others.len() {
+            1 => "1 other request was recorded that is no model call".to_string(),
+            n => format!("{} other requests were recorded that are no model calls", words::count(n as u64)),
+        };
+        lines.push(format!("{what} (token counts, model lists, unknown bodies)"));
     }
-    if run.manifest.stand_ins > 0 {
-        lines.push(format!("{} replaced by stand-ins", words::many(run.manifest.stand_ins.into(), "secret")));
-    }
+    lines.extend(secrets::replaced(run.manifest));
     if lines.is_empty() {
         return String::new();
     }

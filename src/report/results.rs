@@ -1,10 +1,13 @@
 //! What a command did, in two or three lines: `recorded`, `replayed`, `forked`.
 
 use super::action;
+use super::lines::Lines;
+use super::secrets;
 use super::style::{Ink, Style};
 use super::words::{self, line, many};
 use crate::diff::{FieldChange, RunView, Totals};
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// What `retake run` did.
 pub struct Recording<'a> {
@@ -12,6 +15,8 @@ pub struct Recording<'a> {
     pub run: RunView<'a>,
     /// Secrets left in fields that must round-trip: they block the export.
     pub untouched: u32,
+    /// Requests that are no model calls, one line a kind: `2x GET /v1/models (openai), 404`.
+    pub others: Vec<String>,
 }
 
 /// A tool result that was pinned.
@@ -25,7 +30,7 @@ pub struct Pinned {
     pub fields: Vec<FieldChange>,
 }
 
-/// How often each answer came from where.
+/// How often answers came from where: requests in a replay, model steps in a fork.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Answers {
     /// From the recording.
@@ -74,7 +79,7 @@ pub struct Replay {
     /// Tool results that were pinned.
     pub pinned: Vec<Pinned>,
     /// Tools that the agent ran for real, with how often.
-    pub ran: Vec<(String, u32)>,
+    pub ran: BTreeMap<String, u32>,
     /// Of those: tools that are known to change something, or may.
     pub risky: Vec<String>,
     /// Recorded steps that were never asked for, with what they did.
@@ -102,6 +107,11 @@ pub struct ForkPlan {
     pub moved: Option<String>,
 }
 
+fn in_words<S: serde::Serializer>(steps: &(u32, u32), to: S) -> Result<S::Ok, S::Error> {
+    let (model, tool) = *steps;
+    BTreeMap::from([("all", model + tool), ("model", model), ("tool", tool)]).serialize(to)
+}
+
 /// What a fork did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fork {
@@ -109,11 +119,12 @@ pub struct Fork {
     pub run: String,
     /// The run it was forked from.
     pub parent: String,
-    /// Steps of the new run.
-    pub steps: u32,
-    /// Where the answers came from, and the edits.
+    /// Steps of the new run: model calls, tool calls.
+    #[serde(serialize_with = "in_words")]
+    pub steps: (u32, u32),
+    /// Where the answers of its model steps came from; what was refused is counted in requests.
     pub answers: Answers,
-    /// How many steps were edited.
+    /// How many steps of the parent an edit names.
     pub edited_steps: u32,
     /// Tokens of the live calls: in and out.
     pub tokens: (u64, u64),
@@ -126,7 +137,7 @@ pub struct Fork {
     /// Tool results that were pinned.
     pub pinned: Vec<Pinned>,
     /// Tools that the agent ran for real, with how often.
-    pub ran: Vec<(String, u32)>,
+    pub ran: BTreeMap<String, u32>,
     /// Of those: tools that are known to change something, or may.
     pub risky: Vec<String>,
     /// What was dropped or repaired so that the provider takes the edited history, one line each.
@@ -135,58 +146,33 @@ pub struct Fork {
     pub warnings: Vec<String>,
 }
 
-/// The first line under a verb and the ones that follow, aligned.
-struct Lines {
-    style: Style,
-    out: String,
-}
-
-impl Lines {
-    fn new(style: Style, verb: &str, ink: Ink, facts: &[String]) -> Lines {
-        let verb = style.paint(ink, &words::pad(verb, 9));
-        let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|f| !f.is_empty()).collect();
-        Lines { style, out: format!("{verb} {}\n", facts.join("   ")) }
-    }
-
-    fn say(&mut self, ink: Ink, text: &str) {
-        self.out.push_str(&format!("          {}\n", self.style.paint(ink, text)));
-    }
-}
-
 /// The lines of `retake run`.
 pub fn recording(done: &Recording, style: Style) -> String {
     let (run, totals) = (&done.run, Totals::of(&done.run));
     let id = run.manifest.id.to_string();
-    let mut models: Vec<&str> =
-        run.outline.lanes.iter().flat_map(|l| &l.turns).map(|t| t.model.as_str()).collect();
-    models.sort_unstable();
-    models.dedup();
-    let cost = match models.as_slice() {
-        [] => "no model call".to_string(),
-        [one] => format!("cost n/a (no price for {})", line(one)),
-        more => format!("cost n/a (no price for {} models)", more.len()),
-    };
-    let steps = many(totals.steps.into(), "step");
+    let asked = totals.model_steps > 0;
+    let others = many(run.outline.others.len() as u64, "other request");
+    let plain = |text: String| (Ink::Plain, text);
     let facts = [
-        style.paint(Ink::Strong, &id),
-        format!("{steps} ({} model, {} tool)", totals.model_steps, totals.tool_steps),
-        words::spent(totals.tokens_in, totals.tokens_out, totals.model_steps),
-        totals.duration_us.map(words::seconds).unwrap_or_default(),
-        cost,
+        (Ink::Strong, id.clone()),
+        plain(steps(totals.model_steps, totals.tool_steps)),
+        plain(if asked {
+            words::spent(totals.tokens_in, totals.tokens_out, totals.model_steps)
+        } else {
+            others
+        }),
+        plain(totals.duration_us.map(words::seconds).unwrap_or_default()),
+        plain(if asked { "cost n/a".into() } else { String::new() }),
     ];
-    let mut lines = Lines::new(style, "recorded", Ink::Good, &facts);
+    let mut lines = Lines::new(style, "recorded", if asked { Ink::Good } else { Ink::Bad }, &facts);
     if let Some(why) = &run.manifest.incomplete {
         lines.say(Ink::Bad, &format!("INCOMPLETE: not everything could be written: {}", line(why)));
     }
-    let mut notes = Vec::new();
-    if run.manifest.stand_ins > 0 {
-        notes.push(format!("{} replaced", many(run.manifest.stand_ins.into(), "secret")));
+    if let Some(secrets) = secrets::replaced(run.manifest) {
+        lines.say(Ink::Dim, &secrets);
     }
     if totals.tool_steps > 0 {
-        notes.push("tools seen through messages: results exact, side effects not visible to retake".into());
-    }
-    if !notes.is_empty() {
-        lines.say(Ink::Dim, &notes.join(" · "));
+        lines.say(Ink::Dim, "tools seen through messages: results exact, side effects not visible to retake");
     }
     if done.untouched > 0 {
         let what = many(done.untouched.into(), "secret");
@@ -197,8 +183,37 @@ pub fn recording(done: &Recording, style: Style) -> String {
             ),
         );
     }
-    lines.say(Ink::Plain, &format!("next: retake show {id} · retake replay {id}"));
-    lines.out
+    if asked {
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}")]);
+    } else {
+        no_model_call(&mut lines, &done.others, &id);
+    }
+    lines.out()
+}
+
+/// What to say of a recording that cannot be replayed.
+fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
+    lines.say(Ink::Bad, "no model call was seen: there is nothing to replay or to fork");
+    for request in seen.iter().take(5) {
+        lines.say(Ink::Plain, &format!("seen: {}", line(request)));
+    }
+    if seen.len() > 5 {
+        lines.say(Ink::Plain, &format!("and {} more kinds of requests", seen.len() - 5));
+    }
+    lines.say(
+        Ink::Note,
+        "check that the agent got as far as asking its model, and that it asks by OpenAI Chat Completions or \
+         Anthropic Messages: other requests are kept as bytes, not as steps",
+    );
+    lines.next(&[format!("retake show {id}")]);
+}
+
+/// `10 steps (5 model, 5 tool)`.
+fn steps(model: u32, tool: u32) -> String {
+    if model + tool == 0 {
+        return "0 steps".into();
+    }
+    format!("{} ({model} model, {tool} tool)", many((model + tool).into(), "step"))
 }
 
 /// The lines of `retake replay`.
@@ -210,14 +225,14 @@ pub fn replay(done: &Replay, style: Style) -> String {
     };
     let whole = done.replayed == done.steps && done.unasked.is_empty() && done.answers.refused == 0;
     let facts = [
-        format!("{}/{} steps", done.replayed, done.steps),
-        many(done.answers.live.into(), "live call"),
-        words::seconds(done.took_us),
-        style.paint(if same { Ink::Good } else { Ink::Bad }, &outcome),
+        (Ink::Plain, format!("{}/{} steps", done.replayed, done.steps)),
+        (Ink::Plain, many(done.answers.live.into(), "live call")),
+        (Ink::Plain, words::seconds(done.took_us)),
+        (if same { Ink::Good } else { Ink::Bad }, outcome),
     ];
     let mut lines = Lines::new(style, "replayed", if same && whole { Ink::Good } else { Ink::Bad }, &facts);
     if done.answers.edited + done.answers.refused > 0 {
-        lines.say(Ink::Note, &sources(done.answers));
+        lines.say(Ink::Note, &format!("requests: {}", sources(done.answers)));
     }
     pinned(&mut lines, &done.pinned);
     unasked(&mut lines, &done.unasked);
@@ -238,13 +253,13 @@ pub fn replay(done: &Replay, style: Style) -> String {
     }
     ran(&mut lines, &done.ran, &done.risky);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
-    lines.out
+    lines.out()
 }
 
 /// The line before a fork: what it will do.
 pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
     let shared = match plan.shared {
-        0 => "from the start".to_string(),
+        0 => "nothing from the recording".to_string(),
         1 => "step 1 from the recording".into(),
         n => format!("steps 1-{n} from the recording"),
     };
@@ -261,35 +276,46 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
         (a, b) if a == b => format!("then live: about {}{tokens}", many(a.into(), "call")),
         (a, b) => format!("then live: about {a}-{b} calls{tokens}"),
     });
-    let mut out = format!("{}\n", style.paint(Ink::Dim, &parts.join(" · ")));
-    if let Some(moved) = &plan.moved {
-        out.push_str(&format!("{}\n", style.paint(Ink::Note, &line(moved))));
-    }
+    let mut out = String::new();
+    let mut say = |ink: Ink, text: &str| {
+        for part in words::fold(text, style.columns()) {
+            out.push_str(&format!("{}\n", style.paint(ink, &part)));
+        }
+    };
+    say(Ink::Dim, &parts.join(" · "));
+    plan.moved.iter().for_each(|moved| say(Ink::Note, &line(moved)));
     out
 }
 
 /// The lines of `retake fork`.
 pub fn fork(done: &Fork, style: Style) -> String {
-    let mut counts = vec![format!("{} replayed", done.answers.recorded)];
-    counts.push(format!("{} edited", done.edited_steps.max(done.answers.edited)));
-    counts.push(format!("{} live", done.answers.live));
-    if done.answers.refused > 0 {
-        counts.push(format!("{} refused", done.answers.refused));
-    }
+    let (model, tool) = done.steps;
+    let refused = done.answers.refused;
+    let asked = Answers { refused: 0, ..done.answers };
     let spent = match done.tokens {
         (0, 0) if done.answers.live > 0 => "tokens n/a".to_string(),
         (0, 0) => "no tokens spent".to_string(),
         (i, o) => format!("{} > {} tokens spent", words::count(i), words::count(o)),
     };
     let facts = [
-        style.paint(Ink::Strong, &done.run),
-        many(done.steps.into(), "step"),
-        counts.join(", "),
-        spent,
-        words::seconds(done.took_us),
+        (Ink::Strong, done.run.clone()),
+        (
+            Ink::Plain,
+            format!(
+                "{} ({model} model: {}; {tool} tool)",
+                many((model + tool).into(), "step"),
+                sources(asked)
+            ),
+        ),
+        (
+            Ink::Plain,
+            if refused == 0 { String::new() } else { format!("{} refused", many(refused.into(), "request")) },
+        ),
+        (Ink::Plain, spent),
+        (Ink::Plain, words::seconds(done.took_us)),
     ];
-    let mut lines =
-        Lines::new(style, "forked", if done.stopped.is_some() { Ink::Note } else { Ink::Good }, &facts);
+    let ink = if done.stopped.is_some() { Ink::Note } else { Ink::Good };
+    let mut lines = Lines::new(style, "forked", ink, &facts);
     if let Some(by) = &done.stopped {
         lines.say(Ink::Note, &format!("stopped {}", line(by)));
     }
@@ -301,21 +327,21 @@ pub fn fork(done: &Fork, style: Style) -> String {
     pinned(&mut lines, &done.pinned);
     ran(&mut lines, &done.ran, &done.risky);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
-    lines.say(Ink::Plain, &format!("next: retake diff {} {}", done.parent, done.run));
-    lines.out
+    lines.next(&[format!("retake diff {} {}", done.parent, done.run)]);
+    lines.out()
 }
 
+/// `3 recorded, 1 edited, 2 live`; what did not occur is left out.
 fn sources(answers: Answers) -> String {
-    let mut parts = vec![format!("answers: {} recorded", answers.recorded)];
-    let mut add = |n: u32, word: &str| {
-        if n > 0 {
-            parts.push(format!("{n} {word}"));
-        }
-    };
-    add(answers.edited, "edited");
-    add(answers.live, "live");
-    add(answers.refused, "refused");
-    parts.join(", ")
+    let counts = [
+        (answers.recorded, "recorded"),
+        (answers.edited, "edited"),
+        (answers.live, "live"),
+        (answers.refused, "refused"),
+    ];
+    let said: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if said.is_empty() { "none".into() } else { said.join(", ") }
 }
 
 /// `pinned 2 tool results: step 7 check_fraud (checked_at, trace differ)`.
@@ -351,16 +377,17 @@ fn unasked(lines: &mut Lines, steps: &[(u32, String)]) {
     let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
     let what = format!("never asked for: step {} of the recording", words::ranges(&numbers));
     lines.say(Ink::Bad, &if numbers.len() > 1 { what.replace(": step ", ": steps ") } else { what });
+    let wide = numbers.iter().take(3).map(|n| n.to_string().len()).max().unwrap_or(0);
     for (number, text) in steps.iter().take(3) {
-        let room = lines.style.columns().saturating_sub(18);
-        lines.say(Ink::Plain, &format!("  {number}  {}", words::clip(&line(text), room)));
+        let room = lines.columns().saturating_sub(14 + wide);
+        lines.say(Ink::Plain, &format!("  {number:>wide$}  {}", words::clip(&line(text), room)));
     }
 }
 
-fn ran(lines: &mut Lines, ran: &[(String, u32)], risky: &[String]) {
+fn ran(lines: &mut Lines, ran: &BTreeMap<String, u32>, risky: &[String]) {
     if !risky.is_empty() {
         let names: Vec<String> = risky.iter().map(|t| line(t)).collect();
-        let fences: Vec<String> = names.iter().map(|t| format!("--fence {t}")).collect();
+        let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
         let (names, fences) = (names.join(", "), fences.join(" "));
         let before = if risky.len() == 1 { "it" } else { "them" };
         lines.say(
@@ -370,14 +397,10 @@ fn ran(lines: &mut Lines, ran: &[(String, u32)], risky: &[String]) {
     }
     let harmless: Vec<String> = ran
         .iter()
-        .filter(|(tool, _)| !risky.contains(tool))
+        .filter(|(tool, _)| !risky.contains(*tool))
         .map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) })
         .collect();
     if !harmless.is_empty() {
-        let room = lines.style.columns().saturating_sub(10);
-        lines.say(
-            Ink::Dim,
-            &words::clip(&format!("ran for real in your process: {}", harmless.join(", ")), room),
-        );
+        lines.say(Ink::Dim, &format!("ran for real in your process: {}", harmless.join(", ")));
     }
 }

@@ -39,7 +39,8 @@ fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
     if let Some(parent) = &manifest.parent {
         let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
         let edits = if edits.is_empty() { String::new() } else { format!(": {edits}") };
-        what.push(format!("fork of {}@{}{edits}", parent.run, parent.at_step));
+        let at = if parent.at_step == 0 { String::new() } else { format!("@{}", parent.at_step) };
+        what.push(format!("fork of {}{at}{edits}", parent.run));
     }
     what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));

@@ -79,6 +79,37 @@ pub fn clip(text: &str, columns: usize) -> String {
     out
 }
 
+/// Keeps two words together where [`fold`] would break the line.
+pub const GLUE: char = '\u{a0}';
+
+/// Breaks a line at spaces into lines of at most this many columns, which begin where it begins. A word that is longer
+/// stays whole: it may be a path or a command that somebody wants to copy.
+pub fn fold(text: &str, columns: usize) -> Vec<String> {
+    let lead = text.len() - text.trim_start_matches(' ').len();
+    let mut lines: Vec<String> = Vec::new();
+    let mut used = lead;
+    let mut gap = lead;
+    for word in text.split(' ').skip(lead) {
+        if word.is_empty() {
+            gap += 1;
+            continue;
+        }
+        match lines.last_mut() {
+            Some(last) if used + gap + width(word) <= columns => {
+                last.push_str(&" ".repeat(gap));
+                last.push_str(word);
+                used += gap + width(word);
+            }
+            _ => {
+                lines.push(format!("{}{word}", " ".repeat(lead)));
+                used = lead + width(word);
+            }
+        }
+        gap = 1;
+    }
+    lines.iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
 /// Fills up with spaces at the end.
 pub fn pad(text: &str, columns: usize) -> String {
     format!("{text}{}", " ".repeat(columns.saturating_sub(width(text))))
@@ -210,6 +241,17 @@ mod tests {
         );
         assert_eq!(ago(now + 1, now), "2026-11-21");
         assert_eq!(ago(u64::MAX, now), "unknown");
+    }
+
+    #[test]
+    fn folds_at_spaces() {
+        assert_eq!(fold("one two three", 7), ["one two", "three"]);
+        assert_eq!(fold("  a b", 4), ["  a", "  b"]);
+        assert_eq!(fold("a-very-long-word b", 5), ["a-very-long-word", "b"]);
+        assert_eq!(fold("7  one  two", 20), ["7  one  two"]);
+        assert_eq!(fold("use --fence\u{a0}pay", 12), ["use", "--fence pay"]);
+        assert_eq!(fold("猫 犬 鳥", 5), ["猫 犬", "鳥"]);
+        assert_eq!(fold("", 5), [""; 0]);
     }
 
     proptest! {

@@ -1,13 +1,27 @@
 //! Who a run is: its id, command, surroundings, parent and outcome.
 
-use crate::exchange::Upstream;
+use crate::exchange::{StandIn, Upstream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A run's name in its store: `refund.1`, a name and a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct RunId(String);
+
+impl TryFrom<String> for RunId {
+    type Error = BadRunId;
+
+    fn try_from(text: String) -> Result<RunId, BadRunId> {
+        RunId::parse(&text)
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> String {
+        id.0
+    }
+}
 
 /// A text that is no run id.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +140,7 @@ pub struct Manifest {
     /// Working directory of the agent.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub directory: String,
-    /// Environment variables that differ from what any shell sets, without secrets.
+    /// Environment variables that were set for the agent rather than by its surroundings, without secrets.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
     /// Names of variables that held secrets; their values are nowhere.
@@ -150,9 +164,15 @@ pub struct Manifest {
     /// Why not everything could be written, when the state is `incomplete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incomplete: Option<String>,
-    /// How many secrets were replaced (places).
+    /// How many different secrets were replaced.
     #[serde(default)]
     pub stand_ins: u32,
+    /// What they were: label (a header, a variable, a shape) and how many. Empty where it was not noted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub replaced: BTreeMap<String, u32>,
+    /// The stand-ins in this manifest itself: command, environment, labels, note, edits. Those of an exchange are with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_stand_ins: Vec<StandIn>,
 }
 
 /// State of a git checkout.
@@ -162,4 +182,27 @@ pub struct GitState {
     pub commit: String,
     /// True when tracked files differ from it.
     pub dirty: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_read_is_checked() {
+        assert_eq!(serde_json::from_str::<RunId>("\"refund.1\"").unwrap().as_str(), "refund.1");
+        assert_eq!(serde_json::to_string(&RunId::parse("refund.1").unwrap()).unwrap(), "\"refund.1\"");
+        for bad in ["", "refund", "../../etc.1", "a/b.1", "refund.0", "refund.01", "refund.x"] {
+            let read = serde_json::from_value::<RunId>(bad.into());
+            assert!(read.is_err_and(|e| e.to_string().contains("is not a run name")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_of_before_is_read() {
+        let old = r#"{"id":"a.1","uuid":"u","recorder":"0.1.0","started_us":1,"stand_ins":2,
+            "environment":{"SSL_CERT_FILE":"/x","CI":"1"}}"#;
+        let manifest: Manifest = serde_json::from_str(old).unwrap();
+        assert_eq!((manifest.stand_ins, manifest.replaced.len(), manifest.environment.len()), (2, 0, 2));
+    }
 }

@@ -144,5 +144,7 @@ fn nameless(id: &RunId) -> Manifest {
         outcome: None,
         incomplete: None,
         stand_ins: 0,
+        replaced: Default::default(),
+        own_stand_ins: Vec::new(),
     }
 }

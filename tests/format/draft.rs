@@ -63,6 +63,8 @@ impl Draft {
             outcome: Some(Outcome { exit_code: Some(0), signal: None, ended_us: START + 2_000_000 }),
             incomplete: None,
             stand_ins: 1,
+            replaced: Default::default(),
+            own_stand_ins: Vec::new(),
         };
         Draft {
             run: ImportedRun {

@@ -14,3 +14,4 @@ mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod words;

@@ -25,7 +25,7 @@ fn the_demo_runs_and_shows_what_the_readme_shows() {
         "why: the edit 7:result.risk=\"high\"",
         "10/10 steps   0 live calls",
         "pinned 1 tool result: step 7 check_fraud (checked_at, trace differ)",
-        "3 replayed, 1 edited, 1 live",
+        "8 steps (4 model: 3 recorded, 1 live; 4 tool)",
         "Done. I refunded $49.99 for order A123.",
     ] {
         assert!(all.contains(line), "the demo does not print {line:?}:\n{all}");

@@ -66,6 +66,8 @@ impl Fake {
                 outcome: None,
                 incomplete: None,
                 stand_ins: 0,
+                replaced: Default::default(),
+                own_stand_ins: Vec::new(),
             },
             state: RunState::Recording,
             outline: Outline::default(),

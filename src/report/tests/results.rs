@@ -19,7 +19,7 @@ fn replayed() -> Replay {
         took_us: 80_000,
         outcome: Compared::Same,
         pinned: Vec::new(),
-        ran: Vec::new(),
+        ran: Default::default(),
         risky: Vec::new(),
         unasked: Vec::new(),
         backoff: (0, 0),
@@ -36,11 +36,17 @@ fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
 fn recordings() {
     let mut run = refund("refund.1");
     run.manifest.stand_ins = 1;
-    let plain = recording(&Recording { run: run.view(), untouched: 0 }, Style::default());
+    let plain = recording(&Recording { run: run.view(), untouched: 0, others: Vec::new() }, Style::default());
     run.manifest.stand_ins = 2;
     run.manifest.incomplete = Some("/home/ada/.retake/refund.1: no space left on device".into());
-    let bad = recording(&Recording { run: run.view(), untouched: 1 }, Style::default());
-    let empty = recording(&Recording { run: Fake::new("e.1").view(), untouched: 0 }, Style::default());
+    let bad = recording(&Recording { run: run.view(), untouched: 1, others: Vec::new() }, Style::default());
+    let fake = Fake::new("e.1");
+    let side = Recording {
+        run: fake.view(),
+        untouched: 0,
+        others: vec!["2x GET /v1/models (openai), 404".into(), "POST /v1/responses (openai), 200".into()],
+    };
+    let empty = recording(&side, Style::plain(80));
     assert_snapshot!(format!("{plain}\n{bad}\n{empty}"));
 }
 
@@ -58,7 +64,8 @@ fn replays() {
         pin(2, "lookup_order", r#"{"amount":4999}"#, r#"{"amount":49.99}"#),
         pin(9, "note", "left", "right"),
     ];
-    pinned.ran = vec![("lookup_order".into(), 1), ("get_policy".into(), 3), ("issue_refund".into(), 1)];
+    pinned.ran =
+        [("lookup_order", 1), ("get_policy", 3), ("issue_refund", 1)].map(|(t, n)| (t.into(), n)).into();
     pinned.risky = vec!["issue_refund".into()];
     pinned.backoff = (2, 4_500_000);
     pinned.secrets = (1, 1);
@@ -92,7 +99,7 @@ fn forks() {
     let done = Fork {
         run: "refund.2".into(),
         parent: "refund.1".into(),
-        steps: 8,
+        steps: (4, 4),
         answers: Answers { recorded: 3, live: 1, ..Answers::default() },
         edited_steps: 1,
         tokens: (220, 10),
@@ -100,7 +107,7 @@ fn forks() {
         answer: Some((8, "I cannot refund order A123 automatically; it has been escalated to a human reviewer, who will look at it.".into())),
         stopped: None,
         pinned: Vec::new(),
-        ran: vec![("check_fraud".into(), 1)],
+        ran: [("check_fraud".into(), 1)].into(),
         risky: Vec::new(),
         repaired: Vec::new(),
         warnings: Vec::new(),

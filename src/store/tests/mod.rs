@@ -86,6 +86,8 @@ pub fn manifest(id: RunId) -> Manifest {
         outcome: None,
         incomplete: None,
         stand_ins: 0,
+        replaced: Default::default(),
+        own_stand_ins: Vec::new(),
     }
 }
 
