@@ -214,6 +214,12 @@ impl Plan {
         steps
     }
 
+    /// The first step that is not as recorded, be it edited or asked again; none when there is no such step.
+    pub fn first_new_step(&self, outline: &Outline) -> Option<u32> {
+        let again = self.dirty.iter().filter_map(|(lane, turn)| self.steps.get(&(*lane, *turn)).copied());
+        again.chain(self.edited_steps(outline)).min()
+    }
+
     /// Model steps of the parent that will be asked again, at least.
     pub fn asked_again(&self) -> usize {
         self.steps
@@ -260,57 +266,97 @@ impl Plan {
         }
         let mut dropped = Vec::new();
         for edit in self.requests.iter().filter(|e| e.scope.covers(step)) {
-            self.request_edit(edit, request, &mut edits, &mut dropped)?;
+            request_edit(edit, request, &mut edits)?;
+        }
+        let foreign = self.foreign_until(outline, place, request);
+        if foreign.is_some() || self.answers.keys().any(|(l, t)| *l == lane && *t < turn) {
+            let before = foreign.unwrap_or_default();
+            edits.push(RequestEdit::DropReasoning { before });
+            let signed = signed_blocks(request, before);
+            if signed > 0 {
+                let model = self.model_at(outline, place, request);
+                dropped.push(format!(
+                    "{} of another model left out: {model} would refuse what it has not signed",
+                    reasoning_blocks(signed)
+                ));
+            }
         }
         if edits.is_empty() {
             return Ok(Outgoing { body: None, dropped });
         }
-        let body = dialect.edit_request(body, &edits)?;
-        Ok(Outgoing { body: Some(body), dropped })
+        let edited = dialect.edit_request(body, &edits)?;
+        let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
+        let asked_to =
+            self.requests.iter().any(|e| matches!(&e.field, Field::Param(name) if name == "thinking"));
+        if thinks(request) && !asked_to && !dialect.read_request(&edited).is_ok_and(|r| thinks(&r)) {
+            dropped.push(
+                "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
+            );
+        }
+        Ok(Outgoing { body: Some(edited), dropped })
     }
 
-    fn request_edit(
-        &self,
-        edit: &Edit,
-        request: &ModelRequest,
-        edits: &mut Vec<RequestEdit>,
-        dropped: &mut Vec<String>,
-    ) -> Result<(), EditError> {
-        match (&edit.field, &edit.change) {
-            (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
-            (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
-            (Field::System, _) => {
-                let current = system_text(request);
-                let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
-                edits.push(RequestEdit::SetSystem(text));
-            }
-            (Field::Tools, Change::Remove(value)) => {
-                let name = plain(value);
-                if request.tools.iter().any(|tool| tool_name(tool) == name) {
-                    edits.push(RequestEdit::RemoveTool(name));
-                }
-            }
-            (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
-            (Field::Param(name), Change::Set(value)) => {
-                edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
-                let signed = signed_blocks(request);
-                if name == "model" && plain(value) != request.model && signed > 0 {
-                    let before = request.messages.len();
-                    edits.push(RequestEdit::DropReasoning { before });
-                    if request.params.contains_key("thinking") {
-                        edits.push(RequestEdit::SetField { name: "thinking".into(), value: Value::Null });
-                    }
-                    dropped.push(format!(
-                        "{signed} signed reasoning block{} of {} left out: {} would refuse them",
-                        if signed == 1 { "" } else { "s" },
-                        request.model,
-                        plain(value)
-                    ));
-                }
-            }
-            _ => {}
+    /// The model that a turn is asked of, edits included.
+    fn model_at(&self, outline: &Outline, place: (u32, u32), request: &ModelRequest) -> String {
+        let step = self.steps.get(&place).copied();
+        let edited = self.requests.iter().rev().filter(|e| e.scope.covers(step)).find_map(model_of_edit);
+        edited.unwrap_or_else(|| match outline.turn(place.0, place.1) {
+            Some(turn) => turn.model.clone(),
+            None => request.model.clone(),
+        })
+    }
+
+    /// Index of the message up to which reasoning is by another model than the one that is asked now, because of an
+    /// edit. The last messages of the assistant are the answers of the last turns.
+    fn foreign_until(&self, outline: &Outline, place: (u32, u32), request: &ModelRequest) -> Option<usize> {
+        if !self.requests.iter().any(|e| model_of_edit(e).is_some()) {
+            return None;
         }
-        Ok(())
+        let (lane, turn) = place;
+        let now = self.model_at(outline, place, request);
+        let own = (0..turn).rev().take_while(|t| self.model_at(outline, (lane, *t), request) == now).count();
+        if own == turn as usize {
+            return None;
+        }
+        let mut answers =
+            request.messages.iter().enumerate().rev().filter(|(_, m)| m.role == Role::Assistant);
+        match own {
+            0 => Some(request.messages.len()),
+            own => answers.nth(own - 1).map(|(at, _)| at),
+        }
+    }
+}
+
+/// Adds what an edit of the request itself does to a body.
+fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit>) -> Result<(), EditError> {
+    match (&edit.field, &edit.change) {
+        (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
+        (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
+        (Field::System, _) => {
+            let current = system_text(request);
+            let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
+            edits.push(RequestEdit::SetSystem(text));
+        }
+        (Field::Tools, Change::Remove(value)) => {
+            let name = plain(value);
+            if request.tools.iter().any(|tool| tool_name(tool) == name) {
+                edits.push(RequestEdit::RemoveTool(name));
+            }
+        }
+        (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
+        (Field::Param(name), Change::Set(value)) => {
+            edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The model that an edit puts in the place of another.
+fn model_of_edit(edit: &Edit) -> Option<String> {
+    match (&edit.field, &edit.change) {
+        (Field::Param(name), Change::Set(value)) if name == "model" => Some(plain(value)),
+        _ => None,
     }
 }
 
@@ -408,7 +454,7 @@ fn edited_answer(edit: &Edit, answer: &ModelAnswer, step: u32) -> Result<Vec<Blo
         && let Some(Value::Array(calls)) = map.get("calls")
     {
         let mut blocks = Vec::new();
-        if let Some(text) = map.get("text").and_then(Value::as_str) {
+        if let Some(text) = map.get("text").and_then(Value::as_str).filter(|t| !t.is_empty()) {
             blocks.push(Block::Text { text: text.to_string() });
         }
         for (index, call) in calls.iter().enumerate() {
@@ -440,9 +486,15 @@ fn system_text(request: &ModelRequest) -> String {
     texts.join("\n")
 }
 
-fn signed_blocks(request: &ModelRequest) -> usize {
-    let blocks = request.messages.iter().flat_map(|m| &m.blocks);
+/// Signed reasoning in the messages before this index.
+fn signed_blocks(request: &ModelRequest, before: usize) -> usize {
+    let blocks = request.messages.iter().take(before).flat_map(|m| &m.blocks);
     blocks.filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
+}
+
+/// `2 signed reasoning blocks`
+pub(super) fn reasoning_blocks(count: usize) -> String {
+    format!("{count} signed reasoning block{}", if count == 1 { "" } else { "s" })
 }
 
 fn tool_name(tool: &Value) -> String {

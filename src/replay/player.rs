@@ -3,7 +3,7 @@
 use super::matcher::{
     Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
 };
-use super::plan::Plan;
+use super::plan::{Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
@@ -68,7 +68,7 @@ struct State {
     matcher: Matcher<RecordedRun>,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
-    asked_live: HashMap<ExchangeId, &'static dyn Dialect>,
+    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, (u32, u32))>,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
     tally: Tally,
@@ -245,7 +245,8 @@ impl Player {
             let dropped = self.run.signed_reasoning(id);
             if dropped > 0 {
                 state.tally.dropped.push(format!(
-                    "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
+                    "{} of step {} left out: nobody signed the edited answer",
+                    reasoning_blocks(dropped),
                     step().unwrap_or_default()
                 ));
             }
@@ -292,12 +293,9 @@ impl Player {
             return self.miss(asked, Some(dialect), lost_decision());
         };
         let mut state = self.state();
-        if self.options.max_live.is_some_and(|max| state.tally.live >= max) {
-            state.tally.live_limit = true;
-            let live = state.tally.live;
+        if self.is_spent(&mut state) {
             drop(state);
-            let why = format!("retake: the limit of live calls is reached (--max-live {live})");
-            return Answer::Serve(self.halt(Some(dialect), Stop::LiveLimit, &why));
+            return self.refuse_to_spend(Some(dialect));
         }
         let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
             Ok(outgoing) => outgoing,
@@ -317,13 +315,26 @@ impl Player {
             }
         }
         state.tally.live += 1;
-        state.asked_live.insert(asked.id, dialect);
+        state.asked_live.insert(asked.id, (dialect, place));
         let upstream = self
             .options
             .upstream
             .as_ref()
             .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
         Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
+    }
+
+    /// True, and noted, when no live call is left (`--max-live`).
+    fn is_spent(&self, state: &mut State) -> bool {
+        let spent = self.options.max_live.is_some_and(|max| state.tally.live >= max);
+        state.tally.live_limit |= spent;
+        spent
+    }
+
+    fn refuse_to_spend(&self, dialect: Option<&'static dyn Dialect>) -> Answer {
+        let max = self.options.max_live.unwrap_or_default();
+        let why = format!("retake: the limit of live calls is reached (--max-live {max})");
+        Answer::Serve(self.halt(dialect, Stop::LiveLimit, &why))
     }
 
     /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
@@ -343,6 +354,10 @@ impl Player {
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
         let Some(id) = fresh.or(same.last()).copied() else {
             if self.options.plan.is_some() {
+                if self.is_spent(&mut state) {
+                    drop(state);
+                    return self.refuse_to_spend(None);
+                }
                 state.tally.live += 1;
                 return Answer::Forward { body: None, upstream: None, hold: false };
             }
@@ -454,7 +469,7 @@ impl Answerer for Player {
     }
 
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
-        let dialect = self.state().asked_live.get(&seen.id).copied()?;
+        let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
         let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
         let why = fence_message(&tool);
@@ -464,19 +479,14 @@ impl Answerer for Player {
 
     fn answered(&self, seen: &SeenResponse) {
         let mut state = self.state();
-        let Some(dialect) = state.asked_live.remove(&seen.id) else { return };
+        let Some((dialect, place)) = state.asked_live.remove(&seen.id) else { return };
         let answer = live_answer(dialect, seen);
-        if let Some(error) = &answer.error {
-            state.tally.live_errors.push(error.clone());
-        }
         let lost = match &seen.fault {
             Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),
             Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
             Some(Fault::Abandoned | Fault::Interrupted) | None => None,
         };
-        if let Some(error) = lost.filter(|e| !state.tally.live_errors.contains(e)) {
-            state.tally.live_errors.push(error);
-        }
+        state.tally.live_attempt(place, answer.error.clone().or(lost));
         state.matcher.answered_live(seen.id, &answer);
     }
 }
