@@ -1,6 +1,5 @@
 //! What goes wrong on the command line: a sentence, hints, an exit code.
 
-use crate::run::edit::EditProblem;
 use crate::store::StoreError;
 
 /// Exit codes, as documented in `replay-format.md`.
@@ -66,13 +65,6 @@ impl From<StoreError> for CliError {
             Some(hint) => error.hint(hint),
             None => error,
         }
-    }
-}
-
-impl From<EditProblem> for CliError {
-    fn from(problem: EditProblem) -> CliError {
-        CliError::broken(format!("the edit cannot apply: {problem}"))
-            .hint("nothing was run; retake show RUN lists the steps")
     }
 }
 

@@ -37,15 +37,12 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     // An edit may hold a secret, and what is told of it is kept in terminals and logs.
     let refused = |problem: EditProblem| {
         let [edit, why] = [problem.edit, problem.why].map(|text| redactor.text(&text).0);
-        CliError::from(EditProblem { edit, why })
+        CliError::broken(format!("the edit {edit} cannot apply: {why}"))
+            .hint(format!("nothing was run; retake show {} lists the steps", manifest.id))
     };
     let parsed = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>();
     let mut edits = parsed.map_err(refused)?;
-    if args.edit {
-        let Some(step) = args.at else {
-            return Err(CliError::usage("--edit needs the step to edit: --at STEP")
-                .hint(format!("retake show {} lists the steps", manifest.id)));
-        };
+    if let (true, Some(step)) = (args.edit, args.at) {
         edits.push(Edit::parse(&edit_by_hand(&run, &outline, step)?).map_err(refused)?);
     }
     if edits.is_empty() && args.at.is_none() {

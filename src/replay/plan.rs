@@ -3,6 +3,7 @@
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
 use crate::dialect::{Dialect, EditError, RequestEdit};
 use crate::replay::matcher::{Pin, Recording};
+use crate::replay::recording::RecordedRun;
 use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
 use crate::run::{CallSite, Outline, StepKind};
 use bytes::Bytes;
@@ -44,7 +45,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`EditProblem`] for the first edit that cannot apply.
-    pub fn new(recording: &dyn Recording, edits: &[Edit], at: Option<u32>) -> Result<Plan, EditProblem> {
+    pub fn new(recording: &RecordedRun, edits: &[Edit], at: Option<u32>) -> Result<Plan, EditProblem> {
         let outline = recording.outline();
         let mut plan = Plan { steps: step_numbers(outline), ..Plan::default() };
         for edit in edits {
@@ -75,7 +76,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+    fn add(&mut self, recording: &RecordedRun, edit: &Edit) -> Result<(), EditProblem> {
         let outline = recording.outline();
         let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
         match &edit.field {
@@ -136,7 +137,7 @@ impl Plan {
         }
     }
 
-    fn add_results(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+    fn add_results(&mut self, recording: &RecordedRun, edit: &Edit) -> Result<(), EditProblem> {
         let outline = recording.outline();
         let mut refused = None;
         let mut applied = false;
@@ -228,7 +229,7 @@ impl Plan {
             .count()
     }
 
-    /// Builds what goes upstream for a live turn.
+    /// Builds what goes upstream for a live turn. `inherited` are the edits of the parent, where that is a fork itself.
     ///
     /// # Errors
     /// [`EditError`] when the request does not have what an edit or a pin is for.
@@ -240,6 +241,7 @@ impl Plan {
         request: &ModelRequest,
         body: &[u8],
         pins: &[Pin],
+        inherited: Vec<RequestEdit>,
     ) -> Result<Outgoing, EditError> {
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
@@ -252,6 +254,7 @@ impl Plan {
                 text: pin.recorded.clone(),
             });
         }
+        edits.extend(inherited);
         for (site, text) in self.results.iter().filter(|(site, _)| site.lane == lane && site.turn < turn) {
             let (message, block) = find_result(outline, request, *site).ok_or_else(|| {
                 let name = outline.call(*site).map_or("the tool", |c| c.name.as_str());
@@ -333,7 +336,7 @@ fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit
         (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
         (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
         (Field::System, _) => {
-            let current = system_text(request);
+            let current = request.system_text();
             let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
             edits.push(RequestEdit::SetSystem(text));
         }
@@ -381,14 +384,21 @@ fn model_at(outline: &Outline, scope: Scope) -> Option<(u32, u32)> {
 ///
 /// # Errors
 /// Why it cannot be had, in words.
-pub fn recorded_result(recording: &dyn Recording, site: CallSite) -> Result<String, String> {
+pub fn recorded_result(recording: &RecordedRun, site: CallSite) -> Result<String, String> {
     let outline = recording.outline();
     let call = outline.call(site).ok_or("there is no such call")?;
     let seen = call.result.as_ref().ok_or_else(|| {
         format!("the run ended before the result of {} came back: there is nothing to edit", call.name)
     })?;
-    let request = recording.request(site.lane, site.turn + 1)?;
-    let block = request.messages.get(seen.message as usize).and_then(|m| m.blocks.get(seen.block as usize));
+    let id = recording.exchange_of(site.lane, site.turn + 1)?;
+    let asked = recording.model_request(id)?;
+    // In a fork of a fork the model has seen what the first edit made of it.
+    let sent = recording.sent(id, &|_| None)?.map(|(_, sent)| sent);
+    let request = sent.as_ref().unwrap_or(&asked);
+    // A system message may have been put in front.
+    let moved = request.messages.len().saturating_sub(asked.messages.len());
+    let message = request.messages.get(moved + seen.message as usize);
+    let block = message.and_then(|m| m.blocks.get(seen.block as usize));
     match block {
         Some(Block::ToolResult { text, .. }) => Ok(text.clone()),
         _ => Ok(seen.text.clone()),
@@ -471,19 +481,6 @@ fn edited_answer(edit: &Edit, answer: &ModelAnswer, step: u32) -> Result<Vec<Blo
         return Ok(blocks);
     }
     Ok(vec![Block::Text { text: edit.apply(&answer.text())? }])
-}
-
-fn system_text(request: &ModelRequest) -> String {
-    let outside = request.system.iter();
-    let inside = request.messages.iter().filter(|m| m.role == Role::System).flat_map(|m| m.blocks.iter());
-    let texts: Vec<&str> = outside
-        .chain(inside)
-        .filter_map(|b| match b {
-            Block::Text { text } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
 }
 
 /// Signed reasoning in the messages before this index.

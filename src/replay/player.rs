@@ -3,6 +3,7 @@
 use super::matcher::{
     Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
 };
+use super::inherited::inherited;
 use super::plan::{Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
@@ -297,11 +298,17 @@ impl Player {
             drop(state);
             return self.refuse_to_spend(Some(dialect));
         }
-        let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
+        let bindings = state.matcher.bindings();
+        let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
+        let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
+            let made = plan.outgoing(&outline, place, dialect, request, &body, pins, inherited);
+            made.map_err(|error| format!("the edits cannot be applied to this request: {error}"))
+        });
+        let outgoing = match outgoing {
             Ok(outgoing) => outgoing,
-            Err(error) => {
+            Err(why) => {
                 let mut miss = lost_decision();
-                miss.reason = format!("the edits cannot be applied to this request: {error}");
+                miss.reason = why;
                 drop(state);
                 return self.miss(asked, Some(dialect), miss);
             }

@@ -97,7 +97,8 @@ fn an_editor_that_fails_or_changes_nothing_stops_before_anything_runs() {
     editor(&mut lamp, "exit 3");
     told.push_str(&refused(&lamp, &["--edit", "--at", "2"], 3));
     lamp.env.set("EDITOR", "/nowhere/to/be/found");
-    told.push_str(&refused(&lamp, &["--edit", "--at", "2"], 3));
+    let nowhere = refused(&lamp, &["--edit", "--at", "2"], 3);
+    assert!(nowhere.contains("the editor /nowhere/to/be/found gave up"), "{nowhere}");
     editor(&mut lamp, "true");
     told.push_str(&refused(&lamp, &["--edit", "--at", "2"], 3));
     told.push_str(&refused(&lamp, &["--edit", "--at", "9"], 3));
@@ -121,7 +122,7 @@ fn a_secret_in_an_edit_is_neither_told_nor_kept() {
     assert!(!ran.err.contains(secret), "{}", ran.err);
     let told = lamp.env.retake(["fork", "lamp.1", "--set", &format!("1:result.key=\"{secret}\"")]).expect(3);
     assert!(!told.all().contains(secret), "{}", told.err);
-    let told = lamp.env.retake(["fork", "lamp.1", "--set", &format!("nonsense{secret}")]).expect(3);
+    let told = lamp.env.retake(["fork", "lamp.1", "--set", &format!("key={secret}")]).expect(3);
     assert!(!told.all().contains(secret), "{}", told.err);
     for args in [
         &["show", "lamp.2"][..],

@@ -138,7 +138,7 @@ fn an_edited_answer_steers_the_agent() {
         let (ran, live) = lamp.fork(&["--set", calls], 0);
         assert_eq!(live.len(), 1, "{}", ran.err);
         assert_eq!(results(&live[0])[1], r#"{"ordered": "wall"}"#);
-        assert!(ran.err.contains("order ran for real"), "{}", ran.err);
+        assert!(ran.err.contains("ran for real in your process: look, order"), "{}", ran.err);
         // Other arguments for the same call.
         let (ran, live) = lamp.fork(&["--set", "1:answer~=/desk/floor/"], 0);
         assert_eq!(ran.out, ANSWER.replace("desk", "floor"));
