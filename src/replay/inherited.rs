@@ -69,5 +69,7 @@ fn same_place(was: &Message, now: &Message) -> bool {
         (Block::ToolResult { call_id: a, .. }, Block::ToolResult { call_id: b, .. }) => a == b,
         (a, b) => a == b,
     };
-    was.role == now.role && was.blocks.len() == now.blocks.len() && was.blocks.iter().zip(&now.blocks).all(same)
+    was.role == now.role
+        && was.blocks.len() == now.blocks.len()
+        && was.blocks.iter().zip(&now.blocks).all(same)
 }

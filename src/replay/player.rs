@@ -1,9 +1,9 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
+use super::inherited::inherited;
 use super::matcher::{
     Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
 };
-use super::inherited::inherited;
 use super::plan::{Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
@@ -274,6 +274,8 @@ impl Player {
             }
             Some(kind) => {
                 state.tally.edited += 1;
+                // The agent may try again: that is the same turn, with its recorded answer.
+                state.matcher.served_as(asked.id, &ModelAnswer::default());
                 let source = Source::Edited { run: self.name.clone(), exchange: id };
                 serve::injected(kind, answer, source, (&self.name, id), dialect)
             }

@@ -4,8 +4,6 @@ use crate::support::lamp_model::{LampModel, Recorded, record};
 use crate::support::upstream::{Act, Script};
 use serde_json::{Value, json};
 
-const ANSWER: &str = "3 of desk for 20 (small; You sell lamps.)\n";
-
 /// The lamp agent: look (1, 2), price (3, 4), answer (5).
 fn lamp(vars: &[(&str, &str)]) -> Recorded {
     let recorded = record(LampModel::start(), "Look for: desk", vars);
@@ -141,7 +139,7 @@ fn an_edited_answer_steers_the_agent() {
         assert!(ran.err.contains("ran for real in your process: look, order"), "{}", ran.err);
         // Other arguments for the same call.
         let (ran, live) = lamp.fork(&["--set", "1:answer~=/desk/floor/"], 0);
-        assert_eq!(ran.out, ANSWER.replace("desk", "floor"));
+        assert!(ran.out.starts_with("3 of floor for 20 ("), "{}", ran.all());
         assert_eq!(live.len(), 2);
         for run in ["lamp.2", "lamp.3", "lamp.4"] {
             let before = lamp.model.connections();
@@ -158,9 +156,8 @@ fn lanes_that_an_edit_does_not_touch_keep_their_answers() {
         assert_eq!(lamp.asked, 10);
         let shown = lamp.env.retake(["show", "lamp.1", "--json"]).expect(0).json();
         let steps = shown["steps"].as_array().expect("steps");
-        let about = |s: &&Value| s.to_string().contains("look") && s.to_string().contains("floor");
-        let tool = |s: &&Value| s["kind"] == "tool";
-        let step = steps.iter().filter(tool).find(about).expect("the floor lane looks")["step"].clone();
+        let looks = |s: &&Value| s["tool"] == "look" && s["act"].to_string().contains("floor");
+        let step = &steps.iter().find(looks).expect("the floor lane looks")["step"];
         for other in ["3", "4", "7"] {
             lamp.env.set("SEED", other);
             let edit = format!("{step}:result.stock=9");
@@ -223,5 +220,15 @@ fn a_call_whose_last_attempt_failed_is_a_failure() {
         let (ran, live) = lamp.fork(&["--set", "2:result.stock=7"], 2);
         assert_eq!(live.len(), 2, "{}", ran.err);
         assert!(ran.err.contains("a live call failed"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn an_injected_fault_is_met_by_the_retry_of_the_agent() {
+    for fault in ["429", "timeout", "cut:0"] {
+        let lamp = record(LampModel::start(), "Look for: desk", &[("TRIES", "2")]);
+        let (ran, live) = lamp.fork(&["--set", &format!("3:fault={fault}")], 0);
+        assert_eq!((ran.out.as_str(), live.len()), (lamp.ran.out.as_str(), 0), "{fault}: {}", ran.err);
+        assert!(ran.err.contains("3 replayed, 1 edited, 0 live"), "{fault}: {}", ran.err);
     }
 }

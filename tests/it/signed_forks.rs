@@ -107,3 +107,15 @@ fn an_edited_answer_without_its_reasoning_is_not_refused() {
         assert_eq!(live[0]["thinking"]["type"], "enabled");
     }
 }
+
+#[test]
+fn a_fork_of_a_fork_is_repaired_in_the_same_way() {
+    let lamp = lamp("0");
+    lamp.fork(&["--set", "3..:model=claude-big"], 0);
+    let before = lamp.model.bodies().len();
+    let ran = lamp.env.retake(["fork", "lamp.2", "--set", "4:result.eur=1"]).expect(0);
+    let live = lamp.model.since(before);
+    assert_eq!(live.len(), 1, "{}", ran.err);
+    assert_eq!(live[0]["model"], "claude-big");
+    assert!(reasoning(&live[0]).is_empty() && !would_be_refused(&live[0]), "{:#}", live[0]);
+}

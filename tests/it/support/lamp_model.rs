@@ -143,7 +143,7 @@ fn decide(request: &ModelRequest) -> Vec<Block> {
         vec![
             Block::Text { text: format!("Let me {name}.") },
             Block::ToolCall {
-                id: format!("call_{name}_{}_{item}", results.len()),
+                id: format!("call_{name}_{}", results.len()),
                 name: name.to_string(),
                 args: json!({"item": item}),
             },
