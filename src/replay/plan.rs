@@ -1,14 +1,21 @@
 //! What comes from where in a fork: which turns an edit touches, and what goes upstream in place of what the agent sent.
 
-use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
+mod answer;
+mod signed;
+
+use crate::dialect::conversation::{Block, ModelRequest, Role};
 use crate::dialect::{Dialect, EditError, RequestEdit};
 use crate::replay::matcher::{Pin, Recording};
 use crate::replay::recording::RecordedRun;
 use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
 use crate::run::{CallSite, Outline, StepKind};
+use answer::edited_answer;
 use bytes::Bytes;
 use serde_json::Value;
+use signed::signed_blocks;
 use std::collections::{BTreeMap, HashMap};
+
+pub(super) use signed::reasoning_blocks;
 
 /// The edits of a fork, worked out against its parent.
 #[derive(Debug, Default)]
@@ -29,6 +36,20 @@ pub struct Plan {
     pub at_step: u32,
     /// Step numbers of turns.
     steps: HashMap<(u32, u32), u32>,
+}
+
+/// A request that is to go upstream.
+pub struct LiveTurn<'a> {
+    /// Lane and turn.
+    pub place: (u32, u32),
+    /// As the agent sent it, in normal form.
+    pub request: &'a ModelRequest,
+    /// The same, as (decoded) bytes.
+    pub body: &'a [u8],
+    /// Tool results of recorded calls that came out differently.
+    pub pins: &'a [Pin],
+    /// The edits of the parent, where that is a fork itself.
+    pub inherited: Vec<RequestEdit>,
 }
 
 /// A request as it goes upstream.
@@ -229,20 +250,17 @@ impl Plan {
             .count()
     }
 
-    /// Builds what goes upstream for a live turn. `inherited` are the edits of the parent, where that is a fork itself.
+    /// Builds what goes upstream for a live turn.
     ///
     /// # Errors
     /// [`EditError`] when the request does not have what an edit or a pin is for.
     pub fn outgoing(
         &self,
         outline: &Outline,
-        place: (u32, u32),
         dialect: &dyn Dialect,
-        request: &ModelRequest,
-        body: &[u8],
-        pins: &[Pin],
-        inherited: Vec<RequestEdit>,
+        live: LiveTurn<'_>,
     ) -> Result<Outgoing, EditError> {
+        let LiveTurn { place, request, body, pins, inherited } = live;
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
@@ -298,36 +316,6 @@ impl Plan {
         }
         Ok(Outgoing { body: Some(edited), dropped })
     }
-
-    /// The model that a turn is asked of, edits included.
-    fn model_at(&self, outline: &Outline, place: (u32, u32), request: &ModelRequest) -> String {
-        let step = self.steps.get(&place).copied();
-        let edited = self.requests.iter().rev().filter(|e| e.scope.covers(step)).find_map(model_of_edit);
-        edited.unwrap_or_else(|| match outline.turn(place.0, place.1) {
-            Some(turn) => turn.model.clone(),
-            None => request.model.clone(),
-        })
-    }
-
-    /// Index of the message up to which reasoning is by another model than the one that is asked now, because of an
-    /// edit. The last messages of the assistant are the answers of the last turns.
-    fn foreign_until(&self, outline: &Outline, place: (u32, u32), request: &ModelRequest) -> Option<usize> {
-        if !self.requests.iter().any(|e| model_of_edit(e).is_some()) {
-            return None;
-        }
-        let (lane, turn) = place;
-        let now = self.model_at(outline, place, request);
-        let own = (0..turn).rev().take_while(|t| self.model_at(outline, (lane, *t), request) == now).count();
-        if own == turn as usize {
-            return None;
-        }
-        let mut answers =
-            request.messages.iter().enumerate().rev().filter(|(_, m)| m.role == Role::Assistant);
-        match own {
-            0 => Some(request.messages.len()),
-            own => answers.nth(own - 1).map(|(at, _)| at),
-        }
-    }
 }
 
 /// Adds what an edit of the request itself does to a body.
@@ -353,14 +341,6 @@ fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit
         _ => {}
     }
     Ok(())
-}
-
-/// The model that an edit puts in the place of another.
-fn model_of_edit(edit: &Edit) -> Option<String> {
-    match (&edit.field, &edit.change) {
-        (Field::Param(name), Change::Set(value)) if name == "model" => Some(plain(value)),
-        _ => None,
-    }
 }
 
 fn step_numbers(outline: &Outline) -> HashMap<(u32, u32), u32> {
@@ -426,72 +406,6 @@ fn find_result(outline: &Outline, request: &ModelRequest, site: CallSite) -> Opt
         _ => results.get(site.call as usize),
     };
     found.map(|(m, b, _)| (*m, *b))
-}
-
-fn edited_answer(edit: &Edit, answer: &ModelAnswer, step: u32) -> Result<Vec<Block>, EditProblem> {
-    let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
-    if let Change::Substitute { .. } = edit.change {
-        let mut matched = false;
-        let mut blocks: Vec<Block> = Vec::new();
-        for block in &answer.blocks {
-            match block {
-                Block::Text { text } => {
-                    let new = edit.apply(text).ok();
-                    matched |= new.is_some();
-                    blocks.push(Block::Text { text: new.unwrap_or_else(|| text.clone()) });
-                }
-                Block::ToolCall { id, name, args } => {
-                    let new = edit.apply(&args.to_string()).ok();
-                    matched |= new.is_some();
-                    let args = match new {
-                        Some(json) => serde_json::from_str(&json).map_err(|e| {
-                            problem(format!("the arguments of {name} would no longer be JSON: {e}"))
-                        })?,
-                        None => args.clone(),
-                    };
-                    blocks.push(Block::ToolCall { id: id.clone(), name: name.clone(), args });
-                }
-                Block::Reasoning { .. } => {}
-                other => blocks.push(other.clone()),
-            }
-        }
-        if matched {
-            return Ok(blocks);
-        }
-        return Err(problem(format!("the pattern matches nothing in the answer of step {step}")));
-    }
-    if let Change::Set(Value::Object(map)) = &edit.change
-        && let Some(Value::Array(calls)) = map.get("calls")
-    {
-        let mut blocks = Vec::new();
-        if let Some(text) = map.get("text").and_then(Value::as_str).filter(|t| !t.is_empty()) {
-            blocks.push(Block::Text { text: text.to_string() });
-        }
-        for (index, call) in calls.iter().enumerate() {
-            let name = call
-                .get("name")
-                .and_then(Value::as_str)
-                .ok_or_else(|| problem("each of calls needs a name: {\"name\":…,\"args\":{…}}".into()))?;
-            blocks.push(Block::ToolCall {
-                id: format!("call_edited_{step}_{index}"),
-                name: name.to_string(),
-                args: call.get("args").cloned().unwrap_or_else(|| Value::Object(Default::default())),
-            });
-        }
-        return Ok(blocks);
-    }
-    Ok(vec![Block::Text { text: edit.apply(&answer.text())? }])
-}
-
-/// Signed reasoning in the messages before this index.
-fn signed_blocks(request: &ModelRequest, before: usize) -> usize {
-    let blocks = request.messages.iter().take(before).flat_map(|m| &m.blocks);
-    blocks.filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
-}
-
-/// `2 signed reasoning blocks`
-pub(super) fn reasoning_blocks(count: usize) -> String {
-    format!("{count} signed reasoning block{}", if count == 1 { "" } else { "s" })
 }
 
 fn tool_name(tool: &Value) -> String {

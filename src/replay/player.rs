@@ -4,7 +4,7 @@ use super::inherited::inherited;
 use super::matcher::{
     Ask, Decision, MatchClass, Matcher, Miss, Near, Options as MatcherOptions, Pin, Recording,
 };
-use super::plan::{Plan, reasoning_blocks};
+use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
@@ -303,8 +303,9 @@ impl Player {
         let bindings = state.matcher.bindings();
         let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
         let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
-            let made = plan.outgoing(&outline, place, dialect, request, &body, pins, inherited);
-            made.map_err(|error| format!("the edits cannot be applied to this request: {error}"))
+            let live = LiveTurn { place, request, body: &body, pins, inherited };
+            plan.outgoing(&outline, dialect, live)
+                .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
         });
         let outgoing = match outgoing {
             Ok(outgoing) => outgoing,
