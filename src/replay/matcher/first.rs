@@ -62,15 +62,14 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// True when a conversation's last attempt failed, its client does not number retries, and the attempt was live, or
-    /// the recording has another one, or recorded none that failed (an edit made it fail).
+    /// the recording has another one, or an edit made it fail.
     fn retries_silently(&self, thread: &Thread, live: &Live<'_>) -> bool {
         let turn = self.recording.outline().turn(thread.lane, thread.turn);
         let more = turn.is_some_and(|t| t.attempts.len() > thread.attempt as usize + 1);
-        let whole = turn.is_some_and(|t| t.error.is_none());
         let unnumbered =
             || self.recording.context(thread.lane, thread.turn).is_ok_and(|c| c.retry_count == 0);
         thread.failed
-            && (thread.live || ((more || whole) && unnumbered()))
+            && (thread.live || ((more || thread.spoilt) && unnumbered()))
             && thread.context.agent_id == live.ask.context.agent_id
     }
 

@@ -159,6 +159,7 @@ impl<R: Recording> Matcher<R> {
         thread.context = live.ask.context.clone();
         thread.delivered = false;
         thread.failed = false;
+        thread.spoilt = false;
         thread.attempt = 0;
         self.by_id.insert(live.ask.id, at);
         self.by_request.entry(live.request_key.clone()).or_default().push(at);
@@ -296,6 +297,7 @@ impl<R: Recording> Matcher<R> {
         let kept = if changed { Vec::new() } else { thread.echoes.clone() };
         let Some(echo) = likeness::answer_key(answer) else {
             thread.failed = true;
+            thread.spoilt = !changed;
             return;
         };
         let mut echoes: Vec<String> = kept.into_iter().filter(|e| *e != echo).collect();
@@ -334,6 +336,7 @@ fn new_thread(live: &Live<'_>, lane: u32) -> Thread {
         delivered: false,
         attempt: 0,
         failed: false,
+        spoilt: false,
         live: false,
         class: MatchClass::Exact,
         pins: Vec::new(),
