@@ -1,7 +1,6 @@
 //! What goes wrong on the command line: a sentence, hints, an exit code.
 
 use crate::run::RunId;
-use crate::run::edit::EditProblem;
 use crate::store::StoreError;
 use std::path::Path;
 
@@ -79,14 +78,6 @@ fn run_of(path: &Path) -> Option<RunId> {
     path.ancestors().filter_map(|p| p.file_name()?.to_str()).find_map(|name| RunId::parse(name).ok())
 }
 
-impl CliError {
-    /// An edit that cannot apply to a run.
-    pub fn edit(problem: &EditProblem, run: &RunId) -> CliError {
-        CliError::broken(format!("the edit cannot apply: {problem}"))
-            .hint(format!("nothing was run; retake show {run} lists the steps"))
-    }
-}
-
 impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> CliError {
         CliError::broken(error.to_string())
@@ -108,8 +99,5 @@ mod tests {
             "retake show refund.1 says what can still be read"
         );
         assert_eq!(hint_for("/x/.retake/format"), "retake ls shows the runs that can still be read");
-        let problem = EditProblem { edit: "7:answer=1".into(), why: "step 7 is a tool call".into() };
-        let error = CliError::edit(&problem, &RunId::parse("refund.1").unwrap());
-        assert_eq!(error.hints, ["nothing was run; retake show refund.1 lists the steps"]);
     }
 }

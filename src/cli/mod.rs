@@ -3,6 +3,7 @@
 mod args;
 mod demo;
 mod diff;
+mod editor;
 mod error;
 mod fork;
 mod portable;

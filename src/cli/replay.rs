@@ -19,6 +19,7 @@ use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::report::words::many;
 use crate::report::{action, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
 use bytes::Bytes;
@@ -284,7 +285,7 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
         return Some(format!("at the fence before {}{step}", fenced.tool));
     }
     if tally.live_limit {
-        return Some(format!("at the limit of {} live calls (--max-live)", tally.live));
+        return Some(format!("at the limit of {} (--max-live)", many(tally.live.into(), "live call")));
     }
     if let Some(step) = tally.stopped_at {
         return Some(format!("after step {step}, as asked"));

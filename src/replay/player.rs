@@ -3,8 +3,9 @@
 mod refusal;
 mod side;
 
+use super::inherited::inherited;
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
-use super::plan::Plan;
+use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
@@ -72,7 +73,7 @@ struct State {
     matcher: Matcher<RecordedRun>,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
-    asked_live: HashMap<ExchangeId, &'static dyn Dialect>,
+    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, (u32, u32))>,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
     tally: Tally,
@@ -290,7 +291,8 @@ impl Player {
             let dropped = self.run.signed_reasoning(id);
             if dropped > 0 {
                 state.tally.dropped.push(format!(
-                    "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
+                    "{} of step {} left out: nobody signed the edited answer",
+                    reasoning_blocks(dropped),
                     step().unwrap_or_default()
                 ));
             }
@@ -318,6 +320,8 @@ impl Player {
             }
             Some(kind) => {
                 state.tally.edited += 1;
+                // The agent may try again: that is the same turn, with its recorded answer.
+                state.matcher.served_as(asked.id, &ModelAnswer::default());
                 let source = Source::Edited { run: self.name.clone(), exchange: id };
                 serve::injected(kind, answer, source, (&self.name, id), dialect)
             }
@@ -338,18 +342,22 @@ impl Player {
             return self.miss(asked, Some(dialect), lost_decision());
         };
         let mut state = self.state();
-        if self.options.max_live.is_some_and(|max| state.tally.live >= max) {
-            state.tally.live_limit = true;
-            let live = state.tally.live;
+        if self.is_spent(&mut state) {
             drop(state);
-            let why = format!("retake: the limit of live calls is reached (--max-live {live})");
-            return Answer::Serve(self.halt(Some(dialect), Stop::LiveLimit, &why));
+            return self.refuse_to_spend(Some(dialect));
         }
-        let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
+        let bindings = state.matcher.bindings();
+        let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
+        let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
+            let live = LiveTurn { place, request, body: &body, pins, inherited };
+            plan.outgoing(&outline, dialect, live)
+                .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
+        });
+        let outgoing = match outgoing {
             Ok(outgoing) => outgoing,
-            Err(error) => {
+            Err(why) => {
                 let mut miss = lost_decision();
-                miss.reason = format!("the edits cannot be applied to this request: {error}");
+                miss.reason = why;
                 drop(state);
                 return self.miss(asked, Some(dialect), miss);
             }
@@ -363,7 +371,7 @@ impl Player {
             }
         }
         state.tally.live += 1;
-        state.asked_live.insert(asked.id, dialect);
+        state.asked_live.insert(asked.id, (dialect, place));
         let upstream = self
             .options
             .upstream
@@ -396,7 +404,7 @@ impl Answerer for Player {
     }
 
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
-        let dialect = self.state().asked_live.get(&seen.id).copied()?;
+        let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
         let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
         let why = fence_message(&tool);
@@ -406,19 +414,14 @@ impl Answerer for Player {
 
     fn answered(&self, seen: &SeenResponse) {
         let mut state = self.state();
-        let Some(dialect) = state.asked_live.remove(&seen.id) else { return };
+        let Some((dialect, place)) = state.asked_live.remove(&seen.id) else { return };
         let answer = live_answer(dialect, seen);
-        if let Some(error) = &answer.error {
-            state.tally.live_errors.push(error.clone());
-        }
         let lost = match &seen.fault {
             Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),
             Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
             Some(Fault::Abandoned | Fault::Interrupted) | None => None,
         };
-        if let Some(error) = lost.filter(|e| !state.tally.live_errors.contains(e)) {
-            state.tally.live_errors.push(error);
-        }
+        state.tally.live_attempt(place, answer.error.clone().or(lost));
         state.matcher.answered_live(seen.id, &answer);
     }
 }

@@ -229,7 +229,10 @@ impl Edit {
             Scope::From(n) => (n, last.max(n)),
             Scope::All => (1, last.max(1)),
         };
-        if first == 0 || first > last || end < first {
+        if end < first {
+            return Err(problem(format!("the range {first}..{end} ends before it begins")));
+        }
+        if first == 0 || first > last {
             return Err(problem(format!("there is no step {first}: the run has steps 1 to {last}")));
         }
         let wants_tool = matches!(self.field, Field::Result(_));
