@@ -14,3 +14,5 @@ mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod signals;
+mod verbs;

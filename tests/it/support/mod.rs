@@ -17,3 +17,4 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub mod env;
 pub mod raw;
 pub mod refund_model;
+pub mod worker;
