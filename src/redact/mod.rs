@@ -143,15 +143,11 @@ impl Redactor {
         self.memory.secret(stand_in)
     }
 
-    /// Today's value of the environment variable with this name, when it is a known secret. For the stand-ins of a
-    /// recording made elsewhere, under another key.
-    pub fn reveal_label(&self, label: &str) -> Option<String> {
-        self.known.iter().find(|k| k.label == label).map(|k| k.value.clone())
-    }
-
-    /// Takes note of the stand-ins of a recording, so that they are not taken for secrets.
+    /// Takes note of the stand-ins of a recording, so that they are not taken for secrets. One made elsewhere, under
+    /// another key, or of an earlier value, stands for today's value of the variable it is named after, if there is one.
     pub fn learn_stand_ins(&self, stand_ins: &[StandIn]) {
-        self.memory.learn(stand_ins);
+        let today = |label: &str| self.known.iter().find(|k| k.label == label).map(|k| k.value.clone());
+        self.memory.learn(stand_ins, today);
     }
 
     /// What still looks like a secret in bytes that are about to leave, in fields that must round-trip as well: labels,
