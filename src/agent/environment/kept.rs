@@ -7,12 +7,16 @@ use std::collections::BTreeMap;
 /// Longest value that is kept, in bytes.
 const LONGEST: usize = 8 * 1024;
 
-/// Set by shells, terminals, desktops, session managers, tool chains: noise in a manifest.
+/// Set by shells, terminals, desktops, session managers, tool chains, containers: noise in a manifest. So are paths of
+/// this machine's certificates: the client of another would fail at them.
 const BOILERPLATE: &[&str] = &[
     "_",
+    "AWS_CA_BUNDLE",
     "COLORFGBG",
     "COLORTERM",
     "COMP_WORDBREAKS",
+    "CONTAINER",
+    "CURL_CA_BUNDLE",
     "DISPLAY",
     "EDITOR",
     "HISTCONTROL",
@@ -24,6 +28,7 @@ const BOILERPLATE: &[&str] = &[
     "INFOPATH",
     "INVOCATION_ID",
     "JOURNAL_STREAM",
+    "KUBECONFIG",
     "LESS",
     "LESSCLOSE",
     "LESSOPEN",
@@ -36,6 +41,7 @@ const BOILERPLATE: &[&str] = &[
     "MAIL",
     "MANPATH",
     "MOTD_SHOWN",
+    "NODE_EXTRA_CA_CERTS",
     "OLDPWD",
     "OSTYPE",
     "PAGER",
@@ -46,19 +52,25 @@ const BOILERPLATE: &[&str] = &[
     "PS2",
     "PS4",
     "PWD",
+    "REMOTE_CONTAINERS",
+    "REQUESTS_CA_BUNDLE",
     "SHELL",
     "SHELLOPTS",
     "SHLVL",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
     "STY",
     "SUDO_COMMAND",
     "SUDO_GID",
     "SUDO_UID",
     "SUDO_USER",
+    "TEMP",
     "TERM",
     "TERMCAP",
+    "TMP",
+    "TMPDIR",
     "TMUX",
     "TMUX_PANE",
-    "TMPDIR",
     "USER",
     "USERNAME",
     "VISUAL",
@@ -74,10 +86,12 @@ const BOILERPLATE_FAMILIES: &[&str] = &[
     "APPLE_",
     "BASH_FUNC_",
     "CARGO",
+    "CODESPACE",
     "COMMAND_MODE",
     "DBUS_",
     "DEBUGINFOD_",
     "DESKTOP_",
+    "DOCKER_",
     "GDM",
     "GHOSTTY_",
     "GITHUB_",
@@ -89,6 +103,7 @@ const BOILERPLATE_FAMILIES: &[&str] = &[
     "KDE_",
     "KITTY_",
     "KONSOLE_",
+    "KUBERNETES_",
     "LAUNCHINSTANCE",
     "LC_TERMINAL",
     "LD_",
@@ -146,8 +161,16 @@ fn is_noise(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     BOILERPLATE.contains(&upper.as_str())
         || BOILERPLATE_FAMILIES.iter().any(|family| upper.starts_with(family))
+        || is_service_link(&upper)
         || is_proxy_variable(name)
         || is_base_url_variable(name)
+}
+
+/// Addresses of its neighbours that a container is told, like `SHOP_PORT_443_TCP_ADDR`.
+fn is_service_link(upper: &str) -> bool {
+    let Some((_, port)) = upper.split_once("_PORT_") else { return false };
+    let protocol = port.trim_start_matches(|c: char| c.is_ascii_digit());
+    protocol.len() < port.len() && (protocol.starts_with("_TCP") || protocol.starts_with("_UDP"))
 }
 
 #[cfg(test)]
@@ -169,6 +192,10 @@ mod tests {
             ("PYTHONHASHSEED", "0"),
             ("AGENT_MODE", "cautious"),
             ("EMPTY", ""),
+            ("SSL_CERT_FILE", "/ca.pem"),
+            ("container", "podman"),
+            ("SHOP_PORT_443_TCP_ADDR", "10.0.0.1"),
+            ("SHOP_PORT_NUMBER", "443"),
         ]
         .iter()
         .map(|(k, v)| (k.to_string(), v.to_string()))
@@ -176,7 +203,9 @@ mod tests {
         .collect();
         let (plain, secret) = kept(&vars, |name, _| name.ends_with("_KEY"));
         let names: Vec<&str> = plain.keys().map(String::as_str).collect();
-        assert_eq!(names, ["AGENT_MODE", "EMPTY", "LANG", "PYTHONHASHSEED", "TZ", "VIRTUAL_ENV"]);
+        let expected =
+            ["AGENT_MODE", "EMPTY", "LANG", "PYTHONHASHSEED", "SHOP_PORT_NUMBER", "TZ", "VIRTUAL_ENV"];
+        assert_eq!(names, expected);
         assert_eq!(secret, ["OPENAI_API_KEY"]);
     }
 }
