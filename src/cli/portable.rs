@@ -118,6 +118,9 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let wanted = super::record::run_name(Some(wanted), &[])?;
     let source = run.manifest.clone();
     let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
+    if run.manifest.outcome.is_none() {
+        writer.copies_interrupted();
+    }
     for exchange in &run.exchanges {
         write_exchange(&mut writer, exchange)?;
     }
