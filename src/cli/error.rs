@@ -55,10 +55,13 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> CliError {
         let hint = match &error {
             StoreError::NoStore(_) => {
-                Some("record something first: retake run -- COMMAND (or try: retake demo)")
+                Some("record something first: retake run -- COMMAND (or try: retake demo)".to_string())
             }
-            StoreError::NoRun { .. } => Some("retake ls shows the runs there are"),
-            StoreError::Damaged { .. } => Some("retake show RUN says what can still be read"),
+            StoreError::NoRun { near: Some(near), .. } => {
+                Some(format!("did you mean {near}? retake ls shows the runs there are"))
+            }
+            StoreError::NoRun { .. } => Some("retake ls shows the runs there are".to_string()),
+            StoreError::Damaged { .. } => Some("retake show RUN says what can still be read".to_string()),
             StoreError::Io { .. } | StoreError::Refused(_) => None,
         };
         let error = CliError::broken(error.to_string());
