@@ -9,6 +9,7 @@ mod faults;
 mod heads;
 mod invisible;
 mod layers;
+mod moving;
 mod proxy_answers;
 mod proxy_faults;
 mod readme;

@@ -76,7 +76,8 @@ mod verify {
     fn what_it_read_is_read_again() {
         let mut worker = Worker::new();
         worker.env.set("TASK", "");
-        let mut command = worker.env.command(Worker::command(&["run", "--name", "w", "--verify", "--yes"], &[]));
+        let mut command =
+            worker.env.command(Worker::command(&["run", "--name", "w", "--verify", "--yes"], &[]));
         let task = worker.env.file("task.txt", "refund A123");
         command.stdin(std::fs::File::open(task).unwrap());
         let ran = crate::support::env::ran(command.output().unwrap()).expect(0);
@@ -149,7 +150,9 @@ mod nothing_recorded {
         child.wait().unwrap();
         let listed = env.retake(["ls", "--json"]).expect(0).json();
         assert_eq!(listed[0]["state"], "interrupted");
-        for replay in [&["replay", "n.1"][..], &["replay", "n.1", "--", "true"], &["fork", "n.1", "--at", "0"]] {
+        for replay in
+            [&["replay", "n.1"][..], &["replay", "n.1", "--", "true"], &["fork", "n.1", "--at", "0"]]
+        {
             let ran = env.retake(replay).expect(3);
             says(&ran, &["n.1", "nothing to replay"]);
         }
@@ -176,7 +179,11 @@ mod as_recorded {
         std::fs::create_dir(&elsewhere).unwrap();
         let asked = worker.model.connections();
         let mut command = worker.env.command(["replay", "w.1"]);
-        command.current_dir(&elsewhere).env_remove("COLOUR").env_remove("OPENAI_API_KEY").env_remove("MY_API_KEY");
+        command
+            .current_dir(&elsewhere)
+            .env_remove("COLOUR")
+            .env_remove("OPENAI_API_KEY")
+            .env_remove("MY_API_KEY");
         let replayed = crate::support::env::ran(command.output().unwrap()).expect(0);
         assert_eq!(replayed.out, recorded.out);
         assert_eq!(worker.model.connections(), asked);
@@ -187,7 +194,10 @@ mod as_recorded {
         assert_eq!(manifest["environment"]["COLOUR"], "blue");
         assert_eq!(manifest["environment"].get("MY_API_KEY"), None);
         let secret = manifest["secret_variables"].as_array().unwrap();
-        assert!(secret.contains(&"MY_API_KEY".into()) && secret.contains(&"OPENAI_API_KEY".into()), "{manifest}");
+        assert!(
+            secret.contains(&"MY_API_KEY".into()) && secret.contains(&"OPENAI_API_KEY".into()),
+            "{manifest}"
+        );
     }
 
     #[test]
@@ -221,7 +231,14 @@ mod as_recorded {
         let worker = Worker::new();
         let git = |args: &[&str]| {
             let mut command = Command::new("git");
-            command.args(["-c", "user.name=t", "-c", "user.email=t@example.com", "-c", "commit.gpgsign=false"]);
+            command.args([
+                "-c",
+                "user.name=t",
+                "-c",
+                "user.email=t@example.com",
+                "-c",
+                "commit.gpgsign=false",
+            ]);
             let done = command.current_dir(worker.env.work()).args(args).output().unwrap();
             assert!(done.status.success(), "{done:?}");
         };
