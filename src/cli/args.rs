@@ -15,7 +15,7 @@ pub struct Cli {
     /// Directory of the store [default: .retake here or in the nearest parent]
     #[arg(long, global = true, value_name = "DIR", env = "RETAKE_STORE")]
     pub store: Option<PathBuf>,
-    /// Print data as JSON
+    /// Print data as JSON; what an agent prints goes to standard error then
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do

@@ -2,6 +2,7 @@
 
 use crate::run::edit::EditProblem;
 use crate::store::StoreError;
+use std::io::Write;
 
 /// Exit codes, as documented in `replay-format.md`.
 pub mod exit {
@@ -41,6 +42,20 @@ impl CliError {
     /// The command line asks for something that cannot be.
     pub fn usage(message: impl Into<String>) -> CliError {
         CliError { message: message.into(), hints: Vec::new(), code: exit::USAGE }
+    }
+
+    /// For programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self.message, "hints": self.hints, "exit": self.code })
+    }
+
+    /// Tells a person, on standard error.
+    pub fn tell(&self) {
+        let mut text = format!("retake: {}\n", self.message);
+        for hint in &self.hints {
+            text.push_str(&format!("        hint: {hint}\n"));
+        }
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
     /// Adds what to do next.

@@ -78,6 +78,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answerer: Some(player.clone()),
         may_dial: true,
         stop: Some(player.stopped()),
+        json: context.json,
     };
     let told = session.plan("");
     let mut warnings = again.warnings;

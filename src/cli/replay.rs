@@ -21,11 +21,21 @@ use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::{action, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
 use bytes::Bytes;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliError> {
+    let (code, data) = played(context, args)?;
+    if context.json {
+        context.print_json(&data)?;
+    }
+    Ok(code)
+}
+
+/// Replays and tells a person; the exit code, and what to tell a program.
+pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value), CliError> {
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
@@ -85,6 +95,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         answerer: Some(player.clone()),
         may_dial: false,
         stop: Some(player.stopped()),
+        json: context.json,
     };
     let landed = session.run()?;
     let kept = match recorder {
@@ -118,18 +129,16 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         secrets: (tally.revealed, tally.stand_ins),
         warnings,
     };
-    if context.json {
-        context.print_json(&serde_json::json!({
-            "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
-            "kept": kept, "exit": code,
-        }))?;
-    }
     tell_miss(context, &tally);
     eprint!("{}", results::replay(&done, context.err_style));
-    if let Some(kept) = kept {
+    if let Some(kept) = &kept {
         eprintln!("          kept as {kept}");
     }
-    Ok(code)
+    let data = serde_json::json!({
+        "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
+        "kept": kept, "exit": code,
+    });
+    Ok((code, data))
 }
 
 /// How the agent is started again.

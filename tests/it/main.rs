@@ -15,5 +15,6 @@ mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod shapes;
 mod signals;
 mod verbs;
