@@ -10,6 +10,7 @@ mod heads;
 mod invisible;
 mod layers;
 mod moving;
+mod no_room;
 mod proxy_answers;
 mod proxy_faults;
 mod readme;
