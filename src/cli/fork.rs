@@ -149,6 +149,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         exit::FENCE
     } else if !tally.misses.is_empty() {
         exit::MISS
+    } else if sealed.incomplete.is_some() {
+        exit::BROKEN
     } else if tally.live_limit || !tally.live_errors.is_empty() {
         exit::INCONCLUSIVE
     } else {

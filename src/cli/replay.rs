@@ -97,11 +97,19 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         stop: Some(player.stopped()),
         json: context.json,
     };
-    let landed = session.run()?;
+    let landed = session.run();
     let kept = match recorder {
-        Some(recorder) => Some(recorder.finish(|m| m.outcome = Some(outcome_of(&landed)))?.manifest.id),
+        Some(recorder) => Some(recorder.finish(|m| m.outcome = landed.as_ref().ok().map(outcome_of))?),
         None => None,
     };
+    let landed = match (landed, &kept) {
+        (Err(error), Some(kept)) => {
+            store.remove_run(&kept.manifest.id)?;
+            return Err(error);
+        }
+        (landed, _) => landed?,
+    };
+    let kept = kept.map(|kept| kept.manifest.id);
     let tally = player.tally();
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;

@@ -137,6 +137,40 @@ fn a_disk_that_was_full_before() {
 }
 
 #[test]
+fn a_disk_too_small_for_an_import() {
+    let Some(around) = mounting() else { return };
+    let (env, _upstream) = noisy();
+    env.retake(["run", "--name", "f", "--", "python3", "agent.py"]).expect(0);
+    env.retake(["export", "f.1", "f.retake"]).expect(0);
+    for size in ["300k", "80k"] {
+        let text = format!(
+            "mkdir -p room; mount -t tmpfs -o size={size} none room; \
+             save import retake --store room/store import f.retake; save ls retake --store room/store ls --json"
+        );
+        script(&env, &around, &text).expect(0);
+        says(&saved(&env, "import").expect(3), &["room/store/runs/f.1", "No space left"]);
+        assert_eq!(saved(&env, "ls").expect(0).json(), json!([]), "half an import is none");
+    }
+}
+
+#[test]
+fn a_fork_that_does_not_fit() {
+    let Some(around) = mounting() else { return };
+    let (mut env, _upstream) = noisy();
+    env.set("RETAKE_STORE", "room/store");
+    // The first request of a fork is noise of its own: it goes live from the start.
+    let text = "mkdir room; mount -t tmpfs -o size=450k none room; \
+         TURNS=1 retake run --name f -- python3 agent.py; \
+         save fork retake fork f.1 --at 0 -- python3 agent.py; save ls retake ls --json";
+    script(&env, &around, text).expect(0);
+    let forked = saved(&env, "fork");
+    println!("{}", forked.all());
+    assert_eq!(forked.code, 3, "{}", forked.err);
+    says(&forked, &["incomplete"]);
+    assert_eq!(saved(&env, "ls").expect(0).json()[1]["state"], "incomplete");
+}
+
+#[test]
 fn a_file_that_may_not_grow() {
     let (mut env, _upstream) = noisy();
     env.set("RETAKE_STORE", "store");

@@ -344,6 +344,21 @@ mod playing {
     }
 
     #[test]
+    fn a_replay_is_kept_when_asked() {
+        let worker = Worker::recorded();
+        let failed = worker.env.retake(["replay", "w.1", "--record", "--", "no-such-program"]).expect(3);
+        says(&failed, &["no-such-program"]);
+        let listed = || worker.env.retake(["ls", "--json"]).expect(0).json().as_array().map(Vec::len);
+        assert_eq!(listed(), Some(1), "nothing is left of it");
+        let kept = worker.env.retake(["replay", "w.1", "--record"]).expect(0);
+        says(&kept, &["kept as w.2"]);
+        assert_eq!(listed(), Some(2));
+        let same = worker.env.retake(["diff", "w.1", "w.2"]).expect(0);
+        assert!(!same.out.contains("PARTS") && !same.out.contains("changed"), "{}", same.out);
+        worker.env.retake(["replay", "w.2"]).expect(0);
+    }
+
+    #[test]
     fn another_exit_code_differs() {
         let mut worker = Worker::recorded();
         worker.env.set("LEAVE", "3");
