@@ -4,7 +4,7 @@
 //! base64 ([`base64_run`]); the deltas of an event stream are scanned as the text that they spell ([`stream`]). Secrets
 //! are those of the environment ([`known`], found by [`needles`]), those of a known shape ([`rules`], [`fields`]) and
 //! those the user has patterns for. A stand-in ([`standin`]) is as long as its secret in every coding, so that redaction
-//! never changes a length: frames, chunks and content-length stay right.
+//! never changes a length: frames, chunks and content-length stay right. [`reveal`] is the way back.
 
 mod base64_run;
 mod coding;
@@ -13,6 +13,7 @@ mod headers;
 mod known;
 mod leaves;
 mod needles;
+mod reveal;
 mod roundtrip;
 mod rules;
 mod scan;
@@ -23,6 +24,7 @@ mod tests;
 mod trigger;
 
 use crate::exchange::{HeaderList, StandIn};
+pub use reveal::reveal;
 use scan::{Layer, Scan};
 use std::borrow::Cow;
 

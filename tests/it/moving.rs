@@ -388,6 +388,49 @@ for _ in range(2):
     }
 
     #[test]
+    fn todays_secret_is_served_in_a_stream() {
+        let script = |token: &str| {
+            let mut events: Vec<String> = Vec::new();
+            for piece in ["I use <", &token[..7], &token[7..12], &token[12..], "> now"] {
+                let choice = json!({"index": 0, "delta": {"content": piece}, "finish_reason": null});
+                let event = json!({"id": "c", "object": "chat.completion.chunk", "choices": [choice]});
+                events.push(format!("data: {event}\n\n"));
+            }
+            events.push("data: [DONE]\n\n".into());
+            Script::events(&events.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let upstream = FakeUpstream::always(script(THEN));
+        let mut env = TestEnv::new();
+        env.upstream(&upstream.origin());
+        env.set("SHOP_TOKEN", THEN);
+        env.file("agent.py", STREAMER);
+        let recorded = env.retake(["run", "--name", "t", "--", "python3", "agent.py"]).expect(0);
+        assert_eq!(recorded.out, uses(THEN));
+        for value in [THEN, TODAY, LONGER] {
+            env.set("SHOP_TOKEN", value);
+            let today = replayed(&env).expect(0);
+            assert_eq!(today.out, uses(value), "{}", today.err);
+        }
+    }
+
+    /// The talker, for answers in pieces.
+    const STREAMER: &str = r#"
+import json, os, urllib.request
+messages = [{"role": "user", "content": "hello"}]
+for _ in range(2):
+    request = urllib.request.Request(
+        os.environ["OPENAI_BASE_URL"] + "/chat/completions",
+        json.dumps({"model": "m", "stream": True, "messages": messages}).encode(),
+        {"content-type": "application/json"})
+    said = ""
+    for line in urllib.request.urlopen(request):
+        if line.startswith(b"data: {"):
+            said += json.loads(line[6:])["choices"][0]["delta"]["content"]
+    print(said)
+    messages += [{"role": "assistant", "content": said}, {"role": "user", "content": "go on"}]
+"#;
+
+    #[test]
     fn what_belongs_to_the_machine_stays_there() {
         let mut worker = Worker::new();
         let machine = [

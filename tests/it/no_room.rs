@@ -127,7 +127,14 @@ fn a_disk_that_was_full_before() {
     assert_eq!((refused.code, refused.out.as_str()), (3, ""), "nothing ran: {}", refused.err);
     says(&saved(&env, "import").expect(3), &["room/store/runs/g.1"]);
     let ids = |name: &str| -> Vec<Value> {
-        saved(&env, name).expect(0).json().as_array().unwrap().iter().map(|r| r["manifest"]["id"].clone()).collect()
+        saved(&env, name)
+            .expect(0)
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["manifest"]["id"].clone())
+            .collect()
     };
     assert_eq!(ids("ls"), ["f.1"], "no half runs");
     saved(&env, "show").expect(0);
@@ -226,7 +233,9 @@ fn a_store_that_is_no_directory() {
     worker.env.file("plain", "no store");
     for path in ["plain", "plain/below"] {
         worker.env.set("RETAKE_STORE", path);
-        for verb in [&["run", "--", "python3", "agent.py"][..], &["ls"], &["replay", "w.1"], &["import", "agent.py"]] {
+        for verb in
+            [&["run", "--", "python3", "agent.py"][..], &["ls"], &["replay", "w.1"], &["import", "agent.py"]]
+        {
             let refused = worker.env.retake(verb).expect(3);
             assert_eq!(refused.out, "", "{verb:?}");
             if verb[0] != "import" {
@@ -250,7 +259,9 @@ fn a_store_or_a_run_of_a_newer_retake() {
     let newer = text.replacen("\"format\": 1", "\"format\": 2", 1);
     assert_ne!(newer, text);
     std::fs::write(&manifest, &newer).unwrap();
-    for verb in [&["show", "w.1"][..], &["replay", "w.1"], &["fork", "w.1", "--at", "0"], &["export", "w.1", "-"]] {
+    for verb in
+        [&["show", "w.1"][..], &["replay", "w.1"], &["fork", "w.1", "--at", "0"], &["export", "w.1", "-"]]
+    {
         let refused = env.retake(verb).expect(3);
         says(&refused, &["runs/w.1", "format 2", "update retake"]);
         assert_eq!(refused.out, "");
