@@ -40,7 +40,10 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     let opened = Opened::open(&store, &args.run)?;
     let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
     let manifest = opened.reader.manifest().clone();
-    refuse_empty(&opened)?;
+    // Bodies of no known dialect are replayed as bytes.
+    if opened.outline.others.is_empty() {
+        refuse_empty(&opened)?;
+    }
     if let Some(to) = args.to
         && opened.outline.step(to).is_none()
     {
@@ -111,6 +114,10 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     };
     let kept = kept.map(|kept| kept.manifest.id);
     let tally = player.tally();
+    if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
+        let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
+        return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
+    }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
     let outcome = compared(&manifest, &landed, &tally);

@@ -6,13 +6,6 @@ use crate::support::worker::Worker;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-#[track_caller]
-fn says(ran: &Ran, words: &[&str]) {
-    for word in words {
-        assert!(ran.err.contains(word), "no {word:?} in\n{}\n--- stdout\n{}", ran.err, ran.out);
-    }
-}
-
 /// The last lines of a run with `--verify`.
 fn verdict(ran: &Ran) -> &str {
     ran.err.lines().rfind(|line| line.starts_with("verified")).unwrap_or_default()
@@ -40,7 +33,7 @@ mod verify {
         worker.env.set("CLOCK", "1");
         let ran = worker.record(&["--verify", "--yes"]).expect(4);
         assert!(verdict(&ran).starts_with("verified  not reproducible"), "{}", ran.err);
-        says(&ran, &["messages[1].text", "It is "]);
+        ran.says(&["messages[1].text", "It is "]);
     }
 
     #[test]
@@ -49,14 +42,14 @@ mod verify {
         worker.env.set("TRACE", "1");
         let ran = worker.record(&["--verify", "--yes"]).expect(0);
         assert!(verdict(&ran).starts_with("verified  reproducible: "), "{}", ran.err);
-        says(&ran, &["pinned 1 tool result", "check_fraud", "trace"]);
+        ran.says(&["pinned 1 tool result", "check_fraud", "trace"]);
     }
 
     #[test]
     fn a_tool_that_cannot_be_taken_back_is_not_run_again_unasked() {
         let mut worker = Worker::new();
         let ran = worker.record(&["--verify"]).expect(3);
-        says(&ran, &["not verified", "issue_refund", "--fence issue_refund", "--yes", "recorded  w.1"]);
+        ran.says(&["not verified", "issue_refund", "--fence issue_refund", "--yes", "recorded  w.1"]);
         assert_eq!(worker.tools_run().len(), 5, "nothing ran a second time");
         // The recording itself is as good as any.
         worker.env.retake(["show", "w.1"]).expect(0);
@@ -101,7 +94,7 @@ mod nothing_recorded {
     fn is_an_error_with_a_hint() {
         let env = TestEnv::new();
         let ran = env.retake(["run", "--name", "n", "--", "true"]).expect(3);
-        says(&ran, &["nothing was recorded", "true", "hint: ", "OPENAI_BASE_URL", "RETAKE_PROXY"]);
+        ran.says(&["nothing was recorded", "true", "hint: ", "OPENAI_BASE_URL", "RETAKE_PROXY"]);
         is_gone(&env, "n.1");
     }
 
@@ -109,11 +102,11 @@ mod nothing_recorded {
     fn keeps_the_exit_code_of_an_agent_that_failed() {
         let env = TestEnv::new();
         let ran = env.retake(["run", "--name", "n", "--", "sh", "-c", "exit 9"]).expect(9);
-        says(&ran, &["nothing was recorded"]);
+        ran.says(&["nothing was recorded"]);
         let ran = env.retake(["run", "--name", "n", "--", "sh", "-c", "kill -9 $$"]).expect(137);
-        says(&ran, &["nothing was recorded"]);
+        ran.says(&["nothing was recorded"]);
         let ran = env.retake(["run", "--name", "n", "--verify", "--", "true"]).expect(3);
-        says(&ran, &["nothing was recorded"]);
+        ran.says(&["nothing was recorded"]);
         is_gone(&env, "n.1");
     }
 
@@ -124,7 +117,7 @@ mod nothing_recorded {
         let stubborn = ["run", "--name", "n", "--", "env", &base, "python3", "agent.py"];
         let ran = worker.env.retake(stubborn).expect(3);
         assert!(ran.out.contains("Done. "), "it did its work: {}", ran.out);
-        says(&ran, &["nothing was recorded", "hint: "]);
+        ran.says(&["nothing was recorded", "hint: "]);
         is_gone(&worker.env, "n.1");
         worker.env.set("LEAVE", "4");
         worker.env.retake(stubborn).expect(4);
@@ -134,7 +127,7 @@ mod nothing_recorded {
     fn a_command_that_cannot_start_leaves_nothing() {
         let env = TestEnv::new();
         let ran = env.retake(["run", "--name", "n", "--", "no-such-program"]).expect(3);
-        says(&ran, &["no-such-program", "no such program"]);
+        ran.says(&["no-such-program", "no such program"]);
         is_gone(&env, "n.1");
     }
 
@@ -154,7 +147,7 @@ mod nothing_recorded {
             [&["replay", "n.1"][..], &["replay", "n.1", "--", "true"], &["fork", "n.1", "--at", "0"]]
         {
             let ran = env.retake(replay).expect(3);
-            says(&ran, &["n.1", "nothing to replay"]);
+            ran.says(&["n.1", "nothing to replay"]);
         }
     }
 }
@@ -207,7 +200,7 @@ mod as_recorded {
         worker.record(&[]).expect(0);
         worker.env.set("COLOUR", "red");
         let replayed = worker.env.retake(["replay", "w.1"]).expect(0);
-        says(&replayed, &["warning", "COLOUR", "as recorded"]);
+        replayed.says(&["warning", "COLOUR", "as recorded"]);
         // With the command given, today's environment counts.
         worker.env.retake(Worker::command(&["replay", "w.1"], &[])).expect(4);
     }
@@ -219,10 +212,10 @@ mod as_recorded {
         worker.env.retake(["run", "--name", "w", "--", "python3", "agent.py", "--token", token]).expect(0);
         worker.tools_run();
         let refused = worker.env.retake(["replay", "w.1"]).expect(3);
-        says(&refused, &["held a secret", "hint: ", "retake replay w.1 -- "]);
+        refused.says(&["held a secret", "hint: ", "retake replay w.1 -- "]);
         assert_eq!((refused.out.as_str(), worker.tools_run()), ("", vec![]), "nothing ran");
         let refused = worker.env.retake(["fork", "w.1", "--set", "*:model=other"]).expect(3);
-        says(&refused, &["held a secret"]);
+        refused.says(&["held a secret"]);
         worker.env.retake(["replay", "w.1", "--", "python3", "agent.py", "--token", token]).expect(0);
     }
 
@@ -252,14 +245,14 @@ mod as_recorded {
 
         worker.env.file("notes.txt", "two");
         let replayed = worker.env.retake(["replay", "w.1"]).expect(0);
-        says(&replayed, &["warning", "uncommitted changes that it had not"]);
+        replayed.says(&["warning", "uncommitted changes that it had not"]);
         worker.record(&[]).expect(0);
         let replayed = worker.env.retake(["replay", "w.2"]).expect(0);
-        says(&replayed, &["warning", "had uncommitted changes when it was recorded"]);
+        replayed.says(&["warning", "had uncommitted changes when it was recorded"]);
 
         git(&["commit", "-qam", "two"]);
         let replayed = worker.env.retake(["replay", "w.1"]).expect(0);
-        says(&replayed, &["warning", "the code is at commit", "it was recorded at"]);
+        replayed.says(&["warning", "the code is at commit", "it was recorded at"]);
     }
 
     #[test]
@@ -276,7 +269,7 @@ mod as_recorded {
         assert!(recorded.out.starts_with("in there\n"), "{}", recorded.out);
         std::fs::remove_dir_all(&there).unwrap();
         let refused = worker.env.retake(["replay", "w.1"]).expect(3);
-        says(&refused, &[&there.display().to_string(), "not there", "hint: ", "retake replay w.1 -- "]);
+        refused.says(&[&there.display().to_string(), "not there", "hint: ", "retake replay w.1 -- "]);
         let replayed = worker.env.retake(Worker::command(&["replay", "w.1"], &[])).expect(0);
         assert!(replayed.out.starts_with("in work\n"), "{}", replayed.out);
     }
@@ -324,12 +317,12 @@ mod playing {
         let worker = Worker::recorded();
         worker.tools_run();
         let stopped = worker.env.retake(["replay", "w.1", "--to", "3"]).expect(0);
-        says(&stopped, &["stopped after step 3, as asked"]);
+        stopped.says(&["stopped after step 3, as asked"]);
         assert!(!stopped.out.contains("Done."), "{}", stopped.out);
         let ran = worker.tools_run();
         assert!(ran.contains(&"lookup_order".into()) && !ran.contains(&"check_fraud".into()), "{ran:?}");
         let refused = worker.env.retake(["replay", "w.1", "--to", "11"]).expect(64);
-        says(&refused, &["--to 11", "steps 1 to 10"]);
+        refused.says(&["--to 11", "steps 1 to 10"]);
         assert_eq!(worker.tools_run(), Vec::<String>::new());
     }
 
@@ -338,20 +331,43 @@ mod playing {
         let mut worker = Worker::recorded();
         worker.env.set("ROUNDS", "2");
         let short = worker.env.retake(Worker::command(&["replay", "w.1"], &[])).expect(1);
-        says(&short, &["never asked", "issue_refund", "Done. I refunded"]);
+        short.says(&["never asked", "issue_refund", "Done. I refunded"]);
         let shape = worker.env.retake(Worker::command(&["replay", "w.1", "--json"], &[])).expect(1);
         assert!(shape.out.contains("\"unasked\""), "{}", shape.out);
+    }
+
+    #[test]
+    fn bodies_of_no_known_dialect() {
+        let upstream = FakeUpstream::always(Script::json(r#"{"data":[1]}"#));
+        let mut env = TestEnv::new();
+        env.upstream(&upstream.origin());
+        let agent = r#"
+import os, urllib.request
+request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/embeddings", os.environ["INPUT"].encode())
+print(urllib.request.urlopen(request).read().decode())
+"#;
+        env.file("agent.py", agent);
+        env.set("INPUT", "an input");
+        let recorded = env.retake(["run", "--name", "e", "--", "python3", "agent.py"]).expect(0);
+        let connections = upstream.connections();
+        let replayed = env.retake(["replay", "e.1"]).expect(0);
+        assert_eq!(replayed.out, recorded.out);
+        env.set("INPUT", "another");
+        env.retake(["replay", "e.1", "--", "python3", "agent.py"]).expect(4);
+        // Nothing asked is no success.
+        env.retake(["replay", "e.1", "--", "true"]).expect(1).says(&["e.1", "asked for nothing"]);
+        assert_eq!(upstream.connections(), connections);
     }
 
     #[test]
     fn a_replay_is_kept_when_asked() {
         let worker = Worker::recorded();
         let failed = worker.env.retake(["replay", "w.1", "--record", "--", "no-such-program"]).expect(3);
-        says(&failed, &["no-such-program"]);
+        failed.says(&["no-such-program"]);
         let listed = || worker.env.retake(["ls", "--json"]).expect(0).json().as_array().map(Vec::len);
         assert_eq!(listed(), Some(1), "nothing is left of it");
         let kept = worker.env.retake(["replay", "w.1", "--record"]).expect(0);
-        says(&kept, &["kept as w.2"]);
+        kept.says(&["kept as w.2"]);
         assert_eq!(listed(), Some(2));
         let same = worker.env.retake(["diff", "w.1", "w.2"]).expect(0);
         assert!(!same.out.contains("PARTS") && !same.out.contains("changed"), "{}", same.out);
@@ -363,7 +379,7 @@ mod playing {
         let mut worker = Worker::recorded();
         worker.env.set("LEAVE", "3");
         let other = worker.env.retake(Worker::command(&["replay", "w.1"], &[])).expect(1);
-        says(&other, &["exit 3 instead of exit 0"]);
+        other.says(&["exit 3 instead of exit 0"]);
     }
 
     #[test]
@@ -371,11 +387,11 @@ mod playing {
         let worker = Worker::recorded();
         worker.tools_run();
         let stopped = worker.env.retake(["replay", "w.1", "--fence", "issue_refund"]).expect(5);
-        says(&stopped, &["fence", "issue_refund", "step 8"]);
+        stopped.says(&["fence", "issue_refund", "step 8"]);
         let ran = worker.tools_run();
         assert!(ran.contains(&"check_fraud".into()) && !ran.contains(&"issue_refund".into()), "{ran:?}");
         let forked = worker.env.retake(["fork", "w.1", "--set", "*:model=other", "--fence", "get_policy"]);
-        says(&forked.expect(5), &["fence", "get_policy"]);
+        forked.expect(5).says(&["fence", "get_policy"]);
         assert_eq!(worker.tools_run(), ["lookup_order"]);
     }
 }
