@@ -2,6 +2,7 @@
 
 mod support;
 
+mod carrying;
 mod drift;
 mod durable;
 mod examples;

@@ -6,13 +6,6 @@ use crate::support::worker::Worker;
 use serde_json::{Value, json};
 use std::process::Command;
 
-#[track_caller]
-fn says(ran: &Ran, words: &[&str]) {
-    for word in words {
-        assert!(ran.err.contains(word), "no {word:?} in\n{}\n--- stdout\n{}", ran.err, ran.out);
-    }
-}
-
 /// Asks TURNS times for a page of noise, with a page of noise, and says whether each answer came whole.
 const AGENT: &str = r#"
 import json, os, sys, urllib.request
@@ -75,7 +68,7 @@ fn mounting() -> Option<[&'static str; 2]> {
 fn is_incomplete(env: &TestEnv, code: i32) {
     let recorded = saved(env, "run").expect(code);
     assert_eq!(recorded.out, "whole\n".repeat(12));
-    says(&recorded, &["f.1 is incomplete: ", "the agent goes on without being recorded"]);
+    recorded.says(&["f.1 is incomplete: ", "the agent goes on without being recorded"]);
     assert_eq!(recorded.err.matches("is incomplete: ").count(), 1, "once: {}", recorded.err);
     let shown: Value = saved(env, "show").expect(0).json();
     assert_eq!(shown["state"], "incomplete");
@@ -123,9 +116,9 @@ fn a_disk_that_was_full_before() {
     script(&env, &around, text).expect(0);
     saved(&env, "first").expect(0);
     let refused = saved(&env, "run");
-    says(&refused, &["room/store/runs/g.1"]);
+    refused.says(&["room/store/runs/g.1"]);
     assert_eq!((refused.code, refused.out.as_str()), (3, ""), "nothing ran: {}", refused.err);
-    says(&saved(&env, "import").expect(3), &["room/store/runs/g.1"]);
+    saved(&env, "import").expect(3).says(&["room/store/runs/g.1"]);
     let ids = |name: &str| -> Vec<Value> {
         saved(&env, name)
             .expect(0)
@@ -155,7 +148,7 @@ fn a_disk_too_small_for_an_import() {
              save import retake --store room/store import f.retake; save ls retake --store room/store ls --json"
         );
         script(&env, &around, &text).expect(0);
-        says(&saved(&env, "import").expect(3), &["room/store/runs/f.1", "No space left"]);
+        saved(&env, "import").expect(3).says(&["room/store/runs/f.1", "No space left"]);
         assert_eq!(saved(&env, "ls").expect(0).json(), json!([]), "half an import is none");
     }
 }
@@ -173,7 +166,7 @@ fn a_fork_that_does_not_fit() {
     let forked = saved(&env, "fork");
     println!("{}", forked.all());
     assert_eq!(forked.code, 3, "{}", forked.err);
-    says(&forked, &["incomplete"]);
+    forked.says(&["incomplete"]);
     assert_eq!(saved(&env, "ls").expect(0).json()[1]["state"], "incomplete");
 }
 
@@ -210,7 +203,7 @@ fn a_read_only_store() {
     script(env, &around, text).expect(0);
     for verb in ["run", "kept", "fork", "import", "rm", "rebuild"] {
         let refused = saved(env, verb).expect(3);
-        says(&refused, &[".retake/", "Read-only file system"]);
+        refused.says(&[".retake/", "Read-only file system"]);
         assert_eq!(refused.out, "", "{verb}");
     }
     assert_eq!((worker.tools_run(), worker.model.asked()), (vec![], asked), "no agent was started");
@@ -220,7 +213,7 @@ fn a_read_only_store() {
     saved(env, "step").expect(0);
     assert!(saved(env, "diff").expect(1).out.contains("check_fraud.risk"));
     assert!(saved(env, "export").expect(0).out.ends_with("}\n"));
-    says(&saved(env, "gc"), &["w.1 stays: ", "Read-only"]);
+    saved(env, "gc").says(&["w.1 stays: ", "Read-only"]);
     // It writes nothing, so it need not.
     saved(env, "replay").expect(5);
     let runs = env.retake(["ls", "--json"]).expect(0).json();
@@ -239,7 +232,7 @@ fn a_store_that_is_no_directory() {
             let refused = worker.env.retake(verb).expect(3);
             assert_eq!(refused.out, "", "{verb:?}");
             if verb[0] != "import" {
-                says(&refused, &[path]);
+                refused.says(&[path]);
             }
         }
     }
@@ -263,7 +256,7 @@ fn a_store_or_a_run_of_a_newer_retake() {
         [&["show", "w.1"][..], &["replay", "w.1"], &["fork", "w.1", "--at", "0"], &["export", "w.1", "-"]]
     {
         let refused = env.retake(verb).expect(3);
-        says(&refused, &["runs/w.1", "format 2", "update retake"]);
+        refused.says(&["runs/w.1", "format 2", "update retake"]);
         assert_eq!(refused.out, "");
     }
     assert!(env.retake(["ls"]).expect(0).out.contains("w.2"));
@@ -284,7 +277,7 @@ fn a_store_or_a_run_of_a_newer_retake() {
         &["index", "rebuild"],
     ] {
         let refused = env.retake(verb).expect(3);
-        says(&refused, &[".retake: this store has format 2", "update retake"]);
+        refused.says(&[".retake: this store has format 2", "update retake"]);
         assert_eq!(refused.out, "", "{verb:?}");
     }
     assert_eq!(worker.tools_run(), Vec::<String>::new());

@@ -28,6 +28,15 @@ impl Worker {
         worker
     }
 
+    /// One with a recording `w.1`, and `w.2` forked from it.
+    #[track_caller]
+    pub fn forked() -> Worker {
+        let worker = Worker::recorded();
+        let fork = ["fork", "w.1", "--set", "7:result.risk=\"high\"", "--note", "high"];
+        worker.env.retake(fork).expect(0);
+        worker
+    }
+
     /// Records it as `w.N`.
     #[track_caller]
     pub fn record(&self, flags: &[&str]) -> Ran {
