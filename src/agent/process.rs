@@ -34,6 +34,8 @@ pub struct Launch {
     pub stdin: StdinFrom,
     /// Keep this many bytes of its standard output, while passing it on; none: the output is inherited.
     pub keep_stdout: Option<usize>,
+    /// Its standard output goes where standard error goes: retake's own output is for a program to read.
+    pub stdout_aside: bool,
 }
 
 /// Why there is no agent.
@@ -151,6 +153,9 @@ impl Agent {
         let (stdio, seen, pump) = Feed::open(launch.stdin).map_err(failed)?.split();
         command.stdin(stdio);
         let mut output = None;
+        if launch.stdout_aside {
+            command.stdout(io::stderr());
+        }
         if launch.keep_stdout.is_some() {
             let (ours, theirs) = io::pipe().map_err(failed)?;
             command.stdout(theirs);

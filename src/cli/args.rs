@@ -63,7 +63,7 @@ pub struct Cli {
         help_heading = "Options everywhere"
     )]
     pub store: Option<PathBuf>,
-    /// Print data as JSON, on standard output
+    /// Print data as JSON, on standard output; what an agent prints goes to standard error then
     #[arg(long, global = true, help_heading = "Options everywhere")]
     pub json: bool,
     /// What to do

@@ -2,6 +2,7 @@
 
 use crate::run::RunId;
 use crate::store::StoreError;
+use std::io::Write;
 use std::path::Path;
 
 /// Exit codes, as documented in `replay-format.md`.
@@ -44,6 +45,20 @@ impl CliError {
         CliError { message: message.into(), hints: Vec::new(), code: exit::USAGE }
     }
 
+    /// For programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self.message, "hints": self.hints, "exit": self.code })
+    }
+
+    /// Tells a person, on standard error.
+    pub fn tell(&self) {
+        let mut text = format!("retake: {}\n", self.message);
+        for hint in &self.hints {
+            text.push_str(&format!("        hint: {hint}\n"));
+        }
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> CliError {
@@ -58,6 +73,9 @@ impl From<StoreError> for CliError {
             StoreError::NoStore(_) => Some(
                 "record something first: retake run -- python agent.py (or try: retake demo)".to_string(),
             ),
+            StoreError::NoRun { near: Some(near), .. } => {
+                Some(format!("did you mean {near}? retake ls shows the runs there are"))
+            }
             StoreError::NoRun { .. } => Some("retake ls shows the runs there are".to_string()),
             StoreError::Damaged { path, .. } => Some(match run_of(path) {
                 Some(id) => format!("retake show {id} says what can still be read"),

@@ -85,6 +85,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answerer: Some(player.clone()),
         may_dial: true,
         stop: Some(player.stopped()),
+        json: context.json,
     };
     let told = session.plan("");
     let mut warnings = again.warnings;
@@ -154,6 +155,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         exit::FENCE
     } else if !tally.misses.is_empty() {
         exit::MISS
+    } else if sealed.incomplete.is_some() {
+        exit::BROKEN
     } else if tally.live_limit || tally.live_failures().next().is_some() {
         exit::INCONCLUSIVE
     } else {

@@ -13,7 +13,7 @@ use crate::exchange::parts;
 use crate::redact::Redactor;
 use crate::report::words;
 use crate::run::{Manifest, Outline};
-use crate::store::bundle::{self, ExportSource, ImportOptions};
+use crate::store::bundle::{self, ExportSource, ImportOptions, ImportedRun};
 use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, StoreError};
 use bytes::Bytes;
 use std::io::{BufReader, BufWriter, Write};
@@ -157,14 +157,16 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let wanted = super::record::run_name(Some(wanted), &[])?;
     let mut source = run.manifest.clone();
     source.directory = machine().at_home(&source.directory);
-    let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
-    for exchange in &run.exchanges {
-        write_exchange(&mut writer, exchange)?;
-    }
-    writer.sync()?;
+    let writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
+    let id = writer.manifest().id.clone();
     let outline = crate::run::lanes::outline(&run.exchanges);
-    let outcome = run.manifest.outcome.clone();
-    let manifest = writer.seal(Some(&outline), |m| m.outcome = outcome)?;
+    let manifest = match written(writer, &run, &outline) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            store.remove_run(&id)?;
+            return Err(error);
+        }
+    };
     if !run.edited.is_empty() {
         warn(&format!(
             "{name} was edited by hand ({} lines); its checksums were made anew",
@@ -182,6 +184,22 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         ))?;
     }
     Ok(exit::OK)
+}
+
+/// Everything of an imported run, sealed. Half of it would be no import: an error then.
+fn written(mut writer: RunWriter, run: &ImportedRun, outline: &Outline) -> Result<Manifest, CliError> {
+    if run.manifest.outcome.is_none() {
+        writer.copies_interrupted();
+    }
+    for exchange in &run.exchanges {
+        write_exchange(&mut writer, exchange)?;
+    }
+    writer.sync()?;
+    let manifest = writer.seal(Some(outline), |_| ())?;
+    match &manifest.incomplete {
+        Some(why) if run.manifest.incomplete.is_none() => Err(CliError::broken(why.clone())),
+        _ => Ok(manifest),
+    }
 }
 
 fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), StoreError> {

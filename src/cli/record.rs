@@ -15,6 +15,7 @@ use crate::replay::tally::sounds_irreversible;
 use crate::report::results;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         answerer: None,
         may_dial: true,
         stop: None,
+        json: context.json,
     };
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
@@ -102,22 +104,35 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         context.err_style,
     );
     eprint!("{told}");
+    let verified = args.verify.then(|| verify(context, &opened, &args));
     if context.json {
-        context.print_json(&serde_json::json!({
+        let mut data = serde_json::json!({
             "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
             "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
             "exit_code": agent_code, "incomplete": recorded.incomplete,
-        }))?;
+        });
+        if let Some(verified) = &verified {
+            data["verify"] = match verified {
+                Ok((_, data)) => data.clone(),
+                Err(error) => error.json(),
+            };
+        }
+        context.print_json(&data)?;
     }
-    if args.verify {
-        let verified = verify(context, &opened, &args).map_err(own_failure)?;
-        return Ok(if agent_code == 0 { verified } else { agent_code });
-    }
-    Ok(if agent_code == 0 && recorded.incomplete.is_some() { exit::BROKEN } else { agent_code })
+    let own_code = match verified {
+        Some(Ok((code, _))) => code,
+        Some(Err(error)) => {
+            error.tell();
+            error.code
+        }
+        None if recorded.incomplete.is_some() => exit::BROKEN,
+        None => exit::OK,
+    };
+    Ok(if agent_code == 0 { own_code } else { agent_code })
 }
 
-/// Replays a fresh recording, unless that would do harm.
-fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, CliError> {
+/// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
+fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
     let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
     let harmful = calls
         .map(|c| c.name.as_str())
@@ -136,14 +151,15 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, Cli
         port: 0,
         command: args.command.clone(),
     };
-    let code = super::replay::replay(context, replay)?;
+    let (code, mut data) = super::replay::played(context, replay)?;
     let verdict = match code {
         exit::OK => "reproducible: the agent asked for the same and ended the same",
         exit::FENCE => "reproducible up to the fence",
         _ => "not reproducible: see above",
     };
     eprintln!("verified  {verdict}");
-    Ok(if code == exit::FENCE { exit::OK } else { code })
+    data["verdict"] = verdict.into();
+    Ok((if code == exit::FENCE { exit::OK } else { code }, data))
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.

@@ -25,7 +25,13 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
 pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
     let store = context.store()?;
     // All names are looked up before anything is removed.
-    let ids = args.runs.iter().map(|run| store.resolve(run)).collect::<Result<Vec<_>, _>>()?;
+    let mut ids = Vec::new();
+    for run in &args.runs {
+        let id = store.resolve(run)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     let mut removed = Vec::new();
     for id in ids {
         let done = store.remove_run(&id)?;
@@ -53,9 +59,14 @@ pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
     let policy = GcPolicy { keep_last: args.keep.map(|n| n as usize), older_than_us, dry_run: args.dry_run };
     let report = store.gc(&policy)?;
     pass_on_notes(&store);
+    for (id, why) in &report.kept {
+        warn(&format!("{id} stays: {why}"));
+    }
     if context.json {
+        let kept = report.kept.iter().map(|(id, why)| serde_json::json!({ "run": id, "why": why }));
         context.print_json(&serde_json::json!({
-            "removed": report.removed, "bytes": report.bytes, "dry_run": args.dry_run,
+            "removed": report.removed, "kept": kept.collect::<Vec<_>>(), "bytes": report.bytes,
+            "dry_run": args.dry_run,
         }))?;
         return Ok(exit::OK);
     }

@@ -49,6 +49,8 @@ pub struct Session<'a> {
     pub may_dial: bool,
     /// Tells when to stop the agent.
     pub stop: Option<watch::Receiver<Stop>>,
+    /// With `--json`: standard output is retake's alone, what the agent prints goes to standard error.
+    pub json: bool,
 }
 
 /// How it went.
@@ -120,6 +122,7 @@ impl Session<'_> {
             unset: told.unset,
             stdin: self.stdin.clone(),
             keep_stdout: None,
+            stdout_aside: self.json,
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
         let ended = match self.stop.clone() {

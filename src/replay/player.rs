@@ -314,6 +314,11 @@ impl Player {
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
         match fault {
             None => {
+                if rewritten.revealed > 0
+                    && let Some(served) = served_answer(dialect, &answer)
+                {
+                    state.matcher.served_as(asked.id, &served);
+                }
                 state.tally.recorded += 1;
                 state.tally.rewritten(rewritten);
                 answer
@@ -430,6 +435,13 @@ fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
     let Some(head) = &seen.head else { return ModelAnswer::default() };
     let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
     read_answer_body(dialect, head, &bytes)
+}
+
+/// What the agent reads in an answer that is not the recorded one to the byte.
+fn served_answer(dialect: &dyn Dialect, answer: &Answer) -> Option<ModelAnswer> {
+    let Answer::Serve(canned) = answer else { return None };
+    let bytes: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
+    Some(read_answer_body(dialect, &canned.head, &bytes))
 }
 
 fn calls(blocks: &[Block]) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod carrying;
 mod drift;
 mod durable;
 mod examples;
@@ -11,10 +12,15 @@ mod forks;
 mod heads;
 mod invisible;
 mod layers;
+mod moving;
+mod no_room;
 mod proxy_answers;
 mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod shapes;
+mod signals;
 mod signed_forks;
+mod verbs;
 mod words;

@@ -18,3 +18,4 @@ pub mod env;
 pub mod lamp_model;
 pub mod raw;
 pub mod refund_model;
+pub mod worker;
