@@ -101,6 +101,9 @@ impl Player {
             for (lane, turn) in plan.dirty() {
                 matcher.mark_dirty(lane, turn);
             }
+            for (lane, turn) in plan.alone() {
+                matcher.mark_alone(lane, turn);
+            }
         }
         let name = run.reader().manifest().id.to_string();
         let state = State {
