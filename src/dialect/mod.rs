@@ -1,7 +1,6 @@
 //! Bytes to meaning: one provider's protocol a file, behind one trait. Pure and synchronous.
 
 pub mod conversation;
-pub mod keys;
 pub mod sse;
 pub mod summary;
 

@@ -1,10 +1,10 @@
 //! Tests on real traffic (`fixtures/wire`; another folder of that layout can be named in `RETAKE_WIRE`).
 
 use super::conversation::{ModelAnswer, ModelRequest, Role};
-use super::keys::{answer_key, message_key, request_key, same_assistant};
 use super::{Dialect, by_name};
 use crate::exchange::canon::canonical;
 use crate::exchange::{HeaderList, ResponseHead, parts};
+use crate::run::likeness::echo_key;
 use std::path::{Path, PathBuf};
 
 struct Exchange {
@@ -86,7 +86,6 @@ fn a_stream_says_what_the_vendors_sdk_puts_together() {
         let Some(plain) = &exchange.plain else { continue };
         let plain = exchange.dialect.read_answer(&head(200, "application/json"), plain);
         assert_eq!(exchange.answer(), plain, "{}", exchange.name);
-        assert_eq!(answer_key(&exchange.answer()), answer_key(&plain));
         assert!(plain.whole && plain.usage.is_some() && !plain.blocks.is_empty(), "{}", exchange.name);
         seen += 1;
     }
@@ -137,7 +136,7 @@ fn the_next_request_repeats_the_answer() {
                 continue;
             }
             seen += 1;
-            let repeats = same_assistant(&answer, last);
+            let repeats = echo_key(answer.blocks.iter()) == echo_key(last.blocks.iter());
             strangers += usize::from(!repeats);
             if std::env::var_os("RETAKE_WIRE").is_none() {
                 assert!(repeats, "{}\n{answer:?}\n{last:?}", pair[1].name);
@@ -169,17 +168,11 @@ fn a_request_is_read_where_it_stands() {
 }
 
 #[test]
-fn keys_do_not_depend_on_the_writing() {
+fn the_normal_form_does_not_depend_on_the_writing() {
     for exchange in exchanges() {
-        let request = exchange.request();
-        let key = request_key(&request);
-        assert!(key.len() == 32 && key.bytes().all(|b| b.is_ascii_hexdigit()));
-        let sorted = exchange.dialect.read_request(&canonical(&exchange.request).unwrap()).unwrap();
-        assert_eq!(request_key(&sorted), key, "{}", exchange.name);
-        let mut changed = request.clone();
-        changed.messages.pop();
-        assert_ne!(request_key(&changed), key, "{}", exchange.name);
-        let other: Vec<_> = request.messages.iter().map(message_key).collect();
-        assert_eq!(sorted.messages.iter().map(message_key).collect::<Vec<_>>(), other);
+        let mut request = exchange.request();
+        let mut sorted = exchange.dialect.read_request(&canonical(&exchange.request).unwrap()).unwrap();
+        (request.spans, sorted.spans) = (Vec::new(), Vec::new());
+        assert_eq!(sorted, request, "{}", exchange.name);
     }
 }

@@ -208,7 +208,7 @@ impl Builder<'_, '_> {
             }
             difference
         } else {
-            let key = |p: Place, run: &RunView| p.turn(run).map(|t| t.request_key.clone());
+            let key = |p: Place, run: &RunView| p.turn(run).map(|t| t.request_key);
             row.asked_differently = key(l, self.left) != key(r, self.right);
             let difference = rows::compare_answers(left, right);
             if difference.0 != Status::Same {

@@ -3,6 +3,7 @@
 
 use super::tree::Tree;
 use super::view::cut_text;
+use crate::run::likeness::hex;
 use crate::run::{Lane, ToolCallRef, Turn};
 use std::collections::HashSet;
 
@@ -28,7 +29,7 @@ fn strong(turn: &Turn) -> String {
     if turn.calls.is_empty() {
         return match (&turn.error, &turn.answer_key) {
             (Some(error), _) => format!("!{error}\n{}", turn.text),
-            (None, Some(key)) if cut_text(&turn.text) => format!("\"{}\n{key}", turn.text),
+            (None, Some(key)) if cut_text(&turn.text) => format!("\"{}\n{}", turn.text, hex(key)),
             _ => format!("\"{}", turn.text),
         };
     }

@@ -4,6 +4,7 @@ use super::align::{Pair, align_loosely};
 use super::keys::{LaneKeys, alike, call_key};
 use super::view::RunView;
 use crate::dialect::conversation::Role;
+use crate::run::likeness::hex;
 use crate::run::{CallSite, Lane, LaneKind, Turn};
 use std::collections::{HashMap, VecDeque};
 
@@ -76,7 +77,7 @@ impl Pairing<'_, '_> {
     }
 
     fn by_content(&mut self, kind: Option<LaneKind>) {
-        let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| t.request_key.clone());
+        let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| hex(&t.request_key));
         self.by(kind, |_, lane| Some(format!("{}\n{}", lane.key, first(lane)?)));
         self.by(kind, |_, lane| first(lane));
         let few = |side: &Side| side.free(kind).nth(CONTENT_LIMIT).is_none();

@@ -1,27 +1,39 @@
 //! Hashes of what a conversation says: equal when two requests, answers or messages say the same.
 
 use super::reading::{Piece, Reading, readings};
-use crate::dialect::conversation::{Block, Message, ModelAnswer, ModelRequest};
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::exchange::json::kept_number;
 use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
 
 /// 128 bits of a BLAKE3 hash.
 pub type Key = [u8; 16];
 
 /// Feeds values into a hash, each framed, so that no two different sequences look alike.
-struct Digest(blake3::Hasher);
+struct Digest {
+    hasher: blake3::Hasher,
+    /// Numbers count by value, as floats: a program in JavaScript that reads 1.0 writes 1.
+    by_value: bool,
+}
 
 impl Digest {
     fn new(kind: &str) -> Digest {
-        let mut digest = Digest(blake3::Hasher::new());
+        let mut digest = Digest { hasher: blake3::Hasher::new(), by_value: false };
         digest.text(kind);
         digest
     }
     fn number(&mut self, n: usize) {
-        self.0.update(&(n as u64).to_le_bytes());
+        self.hasher.update(&(n as u64).to_le_bytes());
     }
     fn text(&mut self, text: &str) {
         self.number(text.len());
-        self.0.update(text.as_bytes());
+        self.hasher.update(text.as_bytes());
+    }
+    fn float(&mut self, float: f64) {
+        // Both zeros are one.
+        self.hasher.update(&(float + 0.0).to_le_bytes());
     }
     fn value(&mut self, value: &Value) {
         match value {
@@ -29,7 +41,10 @@ impl Digest {
             Value::Bool(b) => self.text(if *b { "true" } else { "false" }),
             Value::Number(n) => {
                 self.text("number");
-                self.text(&n.to_string());
+                match n.as_f64().filter(|_| self.by_value) {
+                    Some(float) => self.float(float),
+                    None => self.text(&n.to_string()),
+                }
             }
             Value::String(s) => {
                 self.text("string");
@@ -39,6 +54,10 @@ impl Digest {
                 self.text("array");
                 self.number(items.len());
                 items.iter().for_each(|v| self.value(v));
+            }
+            Value::Object(kept) if self.by_value && kept_float(kept).is_some() => {
+                self.text("number");
+                self.float(kept_float(kept).unwrap_or_default());
             }
             Value::Object(fields) => {
                 self.text("object");
@@ -85,9 +104,14 @@ impl Digest {
     }
     fn key(self) -> Key {
         let mut key = [0; 16];
-        self.0.finalize_xof().fill(&mut key);
+        self.hasher.finalize_xof().fill(&mut key);
         key
     }
+}
+
+/// The value of a number that is kept as it was written.
+fn kept_float(fields: &serde_json::Map<String, Value>) -> Option<f64> {
+    kept_number(fields)?.parse().ok()
 }
 
 /// 32 hex digits.
@@ -99,37 +123,63 @@ pub fn hex(key: &Key) -> String {
 pub fn body_key(path: &str, body: &[u8]) -> Key {
     let mut digest = Digest::new("body");
     digest.text(path);
-    digest.0.update(body);
+    digest.hasher.update(body);
     digest.key()
 }
 
-/// Keys in JSON: hex digits, or nothing.
+/// Keys in JSON: 32 hex digits.
 pub mod hex_key {
     use super::Key;
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serializer};
+    use std::borrow::Cow;
 
-    /// Writes a key as 32 hex digits.
+    /// Writes a key.
     ///
     /// # Errors
     /// Those of the serializer.
-    pub fn serialize<S: Serializer>(key: &Option<Key>, to: S) -> Result<S::Ok, S::Error> {
-        match key {
-            Some(key) => to.serialize_str(&super::hex(key)),
-            None => to.serialize_none(),
-        }
+    pub fn serialize<S: Serializer>(key: &Key, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::hex(key))
     }
 
     /// Reads a key.
     ///
     /// # Errors
     /// When it is not 32 hex digits.
-    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Key>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(from)? else { return Ok(None) };
-        let number = u128::from_str_radix(&text, 16).ok().filter(|_| text.len() == 32);
-        let number = number.ok_or_else(|| D::Error::custom("a key is 32 hex digits"))?;
-        Ok(Some(number.to_be_bytes()))
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Key, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        super::unhex(&text).ok_or_else(|| D::Error::custom("a key is 32 hex digits"))
     }
+
+    /// The same for a key that may be missing.
+    pub mod optional {
+        use super::{Cow, Deserialize, Deserializer, Error, Key, Serializer};
+
+        /// Writes a key, or null.
+        ///
+        /// # Errors
+        /// Those of the serializer.
+        pub fn serialize<S: Serializer>(key: &Option<Key>, to: S) -> Result<S::Ok, S::Error> {
+            match key {
+                Some(key) => super::serialize(key, to),
+                None => to.serialize_none(),
+            }
+        }
+
+        /// Reads a key, or null.
+        ///
+        /// # Errors
+        /// When it is neither.
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Key>, D::Error> {
+            let Some(text) = Option::<Cow<str>>::deserialize(from)? else { return Ok(None) };
+            let key = crate::run::likeness::unhex(&text);
+            key.map(Some).ok_or_else(|| D::Error::custom("a key is 32 hex digits"))
+        }
+    }
+}
+
+fn unhex(text: &str) -> Option<Key> {
+    u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32).map(u128::to_be_bytes)
 }
 
 /// The key of one reading.
@@ -144,11 +194,6 @@ pub fn reading_key(reading: &Reading<'_>) -> Key {
 /// The key of each reading.
 pub fn reading_keys(readings: &[Reading<'_>]) -> Vec<Key> {
     readings.iter().map(reading_key).collect()
-}
-
-/// The key of a message by itself (results are not paired with calls).
-pub fn message_key(message: &Message) -> Key {
-    readings(std::slice::from_ref(message)).first().map(reading_key).unwrap_or_default()
 }
 
 /// The key of everything in a request but its messages: system blocks, tools.
@@ -168,12 +213,12 @@ fn head(digest: &mut Digest, request: &ModelRequest) {
 }
 
 /// The key of a whole request: model, stream or not, parameters, system, tools, messages.
-pub fn request_key(request: &ModelRequest) -> String {
+pub fn request_key(request: &ModelRequest) -> Key {
     request_key_of(request, &reading_keys(&readings(&request.messages)))
 }
 
 /// The same, where the readings' keys are known already.
-pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> String {
+pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> Key {
     let mut digest = Digest::new("request");
     digest.text(&request.model);
     digest.number(usize::from(request.stream));
@@ -187,37 +232,68 @@ pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> String {
     }
     digest.number(keys.len());
     keys.iter().for_each(|k| {
-        digest.0.update(k);
+        digest.hasher.update(k);
     });
-    hex(&digest.key())
+    digest.key()
 }
 
-/// The key by which an answer is known again when the agent sends it back as history. Reasoning does not count, nor
-/// does white space: agents strip it, and join text blocks as they like.
+/// The key by which an answer is known again when the agent sends it back as history, in the ways agents do: reasoning
+/// does not count (tagged in the text or not), nor do white space, quotes and backslashes (a call in plain text, read as
+/// JSON and written as Python), the division into blocks, or how a number is written. Blocks of other kinds count only
+/// where there is neither text nor call.
 pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
-    let mut digest = Digest::new("echo");
+    let mut digest = Digest { by_value: true, ..Digest::new("echo") };
+    let said = essence(blocks.clone());
+    digest.text(&said);
+    let mut calls = 0;
     for block in blocks.clone() {
-        if let Block::Text { text } = block {
-            text.split_whitespace().for_each(|word| {
-                digest.0.update(word.as_bytes());
-            });
+        if let Block::ToolCall { id, name, args } = block {
+            calls += 1;
+            digest.text(id);
+            digest.text(name);
+            digest.value(args);
         }
     }
-    digest.0.update(&[0xff]);
-    for block in blocks {
-        match block {
-            Block::ToolCall { id, name, args } => {
-                digest.text(id);
-                digest.text(name);
-                digest.value(args);
+    if said.is_empty() && calls == 0 {
+        for block in blocks {
+            if let Block::Other { value } = block
+                && value.get("choice").is_none()
+            {
+                digest.value(value);
             }
-            Block::Other { value } => {
-                digest.text(value.get("type").and_then(Value::as_str).unwrap_or("other"))
-            }
-            _ => {}
         }
     }
     digest.key()
+}
+
+/// All text without white space, quotes, backslashes and tagged reasoning.
+fn essence<'a>(blocks: impl Iterator<Item = &'a Block>) -> String {
+    let mut text = String::new();
+    for block in blocks {
+        if let Block::Text { text: more } = block {
+            text.push_str(more);
+        }
+    }
+    for (open, close) in [("<think>", "</think>"), ("<thinking>", "</thinking>")] {
+        if text.contains(open) {
+            text = without_tagged(&text, open, close);
+        }
+    }
+    text.retain(|c| !c.is_whitespace() && !matches!(c, '"' | '\'' | '\\'));
+    text
+}
+
+/// A text without what stands between two tags. A tag that is not closed stays.
+fn without_tagged(text: &str, open: &str, close: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, tagged)) = rest.split_once(open) {
+        let Some((_, after)) = tagged.split_once(close) else { break };
+        out.push_str(before);
+        rest = after;
+    }
+    out.push_str(rest);
+    out
 }
 
 /// The echo key of a reading.
@@ -225,9 +301,9 @@ pub fn reading_echo(reading: &Reading<'_>) -> Key {
     echo_key(reading.pieces.iter().map(|p| p.block))
 }
 
-/// The echo key of an answer as 32 hex digits; none when there is nothing in it.
-pub fn answer_key(answer: &ModelAnswer) -> Option<String> {
-    (!answer.blocks.is_empty()).then(|| hex(&echo_key(answer.blocks.iter())))
+/// The echo key of an answer; none when there is nothing in it.
+pub fn answer_key(answer: &ModelAnswer) -> Option<Key> {
+    (!answer.blocks.is_empty()).then(|| echo_key(answer.blocks.iter()))
 }
 
 /// The key of what an answer says and asks for, whatever its calls are named.
@@ -246,54 +322,4 @@ pub fn shape_key(answer: &ModelAnswer) -> Key {
         }
     }
     digest.key()
-}
-
-/// True when a message of a request is this answer, sent back.
-pub fn same_assistant(answer: &ModelAnswer, message: &Message) -> bool {
-    echo_key(answer.blocks.iter()) == echo_key(message.blocks.iter())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dialect::conversation::Role;
-    use serde_json::json;
-
-    fn answer(blocks: Vec<Block>) -> ModelAnswer {
-        ModelAnswer { blocks, whole: true, ..ModelAnswer::default() }
-    }
-    fn text(text: &str) -> Block {
-        Block::Text { text: text.into() }
-    }
-    fn call(id: &str, args: Value) -> Block {
-        Block::ToolCall { id: id.into(), name: "t".into(), args }
-    }
-
-    #[test]
-    fn an_echo_survives_stripping_and_key_order_but_no_change() {
-        let given = answer(vec![text("Well.\n"), text("Look:"), call("c1", json!({"a": 1, "b": [2]}))]);
-        let echo =
-            |t: &str, args: Value| Message { role: Role::Assistant, blocks: vec![text(t), call("c1", args)] };
-        assert!(same_assistant(&given, &echo("Well. Look:", json!({"b": [2], "a": 1}))));
-        assert!(!same_assistant(&given, &echo("Well. Look!", json!({"b": [2], "a": 1}))));
-        assert!(!same_assistant(&given, &echo("Well. Look:", json!({"b": [2], "a": 2}))));
-    }
-
-    #[test]
-    fn the_shape_knows_no_ids() {
-        let one = answer(vec![call("c1", json!({"a": 1}))]);
-        let two = answer(vec![call("c2", json!({"a": 1}))]);
-        assert_eq!(shape_key(&one), shape_key(&two));
-        assert_ne!(answer_key(&one), answer_key(&two));
-        assert_ne!(shape_key(&one), shape_key(&answer(vec![call("c1", json!({"a": 1.5}))])));
-    }
-
-    #[test]
-    fn neighbouring_values_do_not_run_together() {
-        let message = |blocks| Message { role: Role::User, blocks };
-        assert_ne!(
-            message_key(&message(vec![text("ab"), text("c")])),
-            message_key(&message(vec![text("a"), text("bc")]))
-        );
-    }
 }

@@ -67,13 +67,15 @@ pub struct Turn {
     /// Number of messages in the request (system messages of OpenAI included).
     pub messages: u32,
     /// Hash of the whole request in normal form, 32 hex digits (see [`crate::dialect`]).
-    pub request_key: String,
+    #[serde(with = "super::likeness::hex_key")]
+    pub request_key: Key,
     /// Key of the bytes of its first attempt ([`super::likeness::body_key`]); none when they are not known. Where redaction changed them no live
     /// request has this key.
-    #[serde(default, with = "super::likeness::hex_key", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "super::likeness::hex_key::optional", skip_serializing_if = "Option::is_none")]
     pub body_key: Option<Key>,
     /// Hash of the answer in normal form (reasoning left out), 32 hex digits; none when there is no usable answer.
-    pub answer_key: Option<String>,
+    #[serde(default, with = "super::likeness::hex_key::optional")]
+    pub answer_key: Option<Key>,
     /// When the request began and when its answer was whole, in microseconds since the Unix epoch.
     pub started_us: u64,
     /// See `started_us`.

@@ -290,7 +290,7 @@ pub fn check_counts(rows: &dyn Rows) -> Result<usize, Unusable> {
 /// The request keys of all attempts of all model calls.
 fn requests(outline: &Outline) -> impl Iterator<Item = (String, ExchangeId)> + '_ {
     let turns = outline.lanes.iter().flat_map(|lane| &lane.turns);
-    turns.flat_map(|turn| turn.attempts.iter().map(|&x| (turn.request_key.clone(), x)))
+    turns.flat_map(|turn| turn.attempts.iter().map(|&x| (crate::run::likeness::hex(&turn.request_key), x)))
 }
 
 fn key(first: &[u8], id: &RunId) -> Vec<u8> {

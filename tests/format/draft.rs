@@ -6,6 +6,7 @@ use retake::exchange::{
     BodyEnd, Exchange, ExchangeId, Fault, FrameMark, HeaderList, RecordedRequest, RecordedResponse,
     RequestHead, ResponseHead, Source, StandIn, Upstream,
 };
+use retake::run::likeness::hex;
 use retake::run::outline::ToolResultRef;
 use retake::run::{
     CallSite, Lane, LaneKind, Manifest, Outcome, Outline, RunId, Step, StepKind, ToolCallRef, Turn,
@@ -46,7 +47,7 @@ impl Draft {
         let upstream = Upstream { provider: provider.into(), origin: origin.into() };
         let manifest = Manifest {
             id: RunId::parse(id).unwrap(),
-            uuid: format!("019bc0de-0000-7000-8000-{}", &key(id.as_bytes())[..12]),
+            uuid: format!("019bc0de-0000-7000-8000-{}", &hex(&key(id.as_bytes()))[..12]),
             recorder: "0.1.0".into(),
             started_us: START,
             labels: BTreeMap::new(),
@@ -178,8 +179,8 @@ impl Draft {
 }
 
 /// 32 hex digits that depend on the bytes.
-fn key(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(16).map(|b| format!("{b:02x}")).collect()
+fn key(bytes: &[u8]) -> [u8; 16] {
+    std::array::from_fn(|i| Sha256::digest(bytes)[i])
 }
 
 /// A response in one read.

@@ -3,6 +3,7 @@
 use crate::dialect::conversation::{Block, Message, ModelAnswer, ModelRequest, Role, Usage};
 use crate::diff::{Conversations, RunView};
 use crate::exchange::{ExchangeId, Source};
+use crate::run::likeness::body_key;
 use crate::run::manifest::Manifest;
 use crate::run::outline::ToolResultRef;
 use crate::run::{
@@ -234,9 +235,9 @@ impl Fake {
             attempts: vec![id],
             model: request.model.clone(),
             messages: request.messages.len() as u32,
-            request_key: format!("{request:?}"),
+            request_key: body_key("", format!("{request:?}").as_bytes()),
             body_key: None,
-            answer_key: (!blocks.is_empty()).then(|| format!("{blocks:?}")),
+            answer_key: (!blocks.is_empty()).then(|| body_key("", format!("{blocks:?}").as_bytes())),
             started_us,
             ended_us: self.now,
             usage: error.is_none().then_some(usage),

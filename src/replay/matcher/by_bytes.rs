@@ -12,7 +12,7 @@ use std::collections::HashMap;
 
 /// The turns that can be told by their bytes: no other turn of the recording says the same.
 pub(super) fn unmistakable(outline: &Outline) -> HashMap<Key, (u32, u32)> {
-    let mut said: HashMap<&str, u32> = HashMap::new();
+    let mut said: HashMap<Key, u32> = HashMap::new();
     let all = || {
         outline
             .lanes
@@ -21,9 +21,9 @@ pub(super) fn unmistakable(outline: &Outline) -> HashMap<Key, (u32, u32)> {
             .flat_map(|(l, lane)| l.turns.iter().zip(0..).map(move |(t, turn)| (t, (lane, turn))))
     };
     for (turn, _) in all() {
-        *said.entry(&turn.request_key).or_default() += 1;
+        *said.entry(turn.request_key).or_default() += 1;
     }
-    let only = all().filter(|(turn, _)| said.get(turn.request_key.as_str()) == Some(&1));
+    let only = all().filter(|(turn, _)| said.get(&turn.request_key) == Some(&1));
     only.filter_map(|(turn, place)| Some((turn.body_key?, place))).collect()
 }
 
@@ -47,7 +47,7 @@ impl<R: Recording> Matcher<R> {
         let arrival = Arrival {
             id,
             context: context.clone(),
-            request_key: recorded.request_key.clone(),
+            request_key: recorded.request_key,
             seen: Transcript::of_turn(lane, turn),
         };
         let fit =

@@ -48,7 +48,7 @@ pub trait Recording {
 struct Arrival {
     id: ExchangeId,
     context: SpanContext,
-    request_key: String,
+    request_key: Key,
     seen: Transcript,
 }
 
@@ -57,10 +57,10 @@ struct Live<'a> {
     ask: &'a Ask,
     readings: Vec<Reading<'a>>,
     keys: Vec<Key>,
-    request_key: String,
+    request_key: Key,
     /// Index of the last assistant reading, and the key by which its answer is known again.
     last: Option<usize>,
-    echo: Option<String>,
+    echo: Option<Key>,
 }
 
 impl<'a> Live<'a> {
@@ -69,7 +69,7 @@ impl<'a> Live<'a> {
         let keys = likeness::reading_keys(&readings);
         let request_key = likeness::request_key_of(&ask.request, &keys);
         let last = last_assistant(&readings);
-        let echo = last.and_then(|at| readings.get(at)).map(|r| likeness::hex(&likeness::reading_echo(r)));
+        let echo = last.and_then(|at| readings.get(at)).map(likeness::reading_echo);
         Live { ask, readings, keys, request_key, last, echo }
     }
 
@@ -77,7 +77,7 @@ impl<'a> Live<'a> {
         Arrival {
             id: self.ask.id,
             context: self.ask.context.clone(),
-            request_key: self.request_key.clone(),
+            request_key: self.request_key,
             seen: Transcript::new(self.keys.clone()),
         }
     }
@@ -97,7 +97,7 @@ pub struct Matcher<R> {
     /// Turns that can be told by the bytes of their request.
     by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
-    by_first: HashMap<String, Vec<u32>>,
+    by_first: HashMap<Key, Vec<u32>>,
     /// Lanes whose first requests are equal have one class; a continuation has that of the lane it continues.
     class: Vec<u32>,
     members: HashMap<u32, Vec<u32>>,
@@ -115,8 +115,8 @@ pub struct Matcher<R> {
     threads: Vec<Thread>,
     /// Conversations that may still be several lanes.
     undecided: BTreeSet<usize>,
-    by_echo: HashMap<String, Vec<usize>>,
-    by_request: HashMap<String, Vec<usize>>,
+    by_echo: HashMap<Key, Vec<usize>>,
+    by_request: HashMap<Key, Vec<usize>>,
     by_id: HashMap<ExchangeId, usize>,
     /// The conversation that is a lane for certain.
     on_lane: HashMap<u32, usize>,
@@ -169,7 +169,7 @@ impl<R: Recording> Matcher<R> {
         self.free = vec![true; outline.lanes.len()];
         for (at, lane) in outline.lanes.iter().enumerate() {
             let at = at as u32;
-            let key = lane.turns.first().map(|t| t.request_key.clone()).unwrap_or_default();
+            let key = lane.turns.first().map(|t| t.request_key).unwrap_or_default();
             let twins = self.by_first.entry(key).or_default();
             twins.push(at);
             let own = twins.first().copied().unwrap_or(at);

@@ -6,7 +6,7 @@ use super::later::Fit;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
 use super::{Arrival, Live, Matcher, Recording};
 use crate::dialect::conversation::ModelAnswer;
-use crate::run::likeness;
+use crate::run::likeness::{self, Key};
 use crate::run::reading::Reading;
 use std::collections::BTreeSet;
 
@@ -136,8 +136,8 @@ impl<R: Recording> Matcher<R> {
         let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
         let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
         thread.pins.extend(new);
-        let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key.as_str());
-        thread.class = if recorded == Some(thread.request_key.as_str()) {
+        let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key);
+        thread.class = if recorded == Some(thread.request_key) {
             MatchClass::Exact
         } else if thread.pins.is_empty() {
             MatchClass::Renamed
@@ -170,7 +170,7 @@ impl<R: Recording> Matcher<R> {
             }
         }
         thread.id = arrival.id;
-        thread.request_key.clone_from(&arrival.request_key);
+        thread.request_key = arrival.request_key;
         thread.seen = arrival.seen;
         thread.context = arrival.context;
         thread.delivered = false;
@@ -261,7 +261,7 @@ impl<R: Recording> Matcher<R> {
         let last = thread.attempt + 1 == attempts;
         thread.failed = !last || recorded.is_some_and(|t| t.error.is_some());
         let calls = recorded.is_some_and(|t| !t.calls.is_empty());
-        let echo = recorded.and_then(|t| t.answer_key.clone()).filter(|_| last);
+        let echo = recorded.and_then(|t| t.answer_key).filter(|_| last);
         let class = thread.class;
         let count = match class {
             MatchClass::Exact => &mut self.counters.exact,
@@ -288,7 +288,7 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// By which answer a conversation is found again.
-    fn known_by(&mut self, at: usize, echoes: Vec<String>, calls: bool) {
+    fn known_by(&mut self, at: usize, echoes: Vec<Key>, calls: bool) {
         let Some(thread) = self.threads.get_mut(at) else { return };
         for old in std::mem::take(&mut thread.echoes) {
             if let Some(list) = self.by_echo.get_mut(&old) {
@@ -299,7 +299,7 @@ impl<R: Recording> Matcher<R> {
             }
         }
         for echo in &echoes {
-            self.by_echo.entry(echo.clone()).or_default().push(at);
+            self.by_echo.entry(*echo).or_default().push(at);
         }
         thread.echoes = echoes;
         thread.answered = thread.seen.clone();
@@ -311,17 +311,16 @@ impl<R: Recording> Matcher<R> {
     pub(super) fn answered(&mut self, at: usize, answer: &ModelAnswer, changed: bool) {
         let Some(thread) = self.threads.get_mut(at) else { return };
         let echo = likeness::answer_key(answer);
-        let recorded =
-            self.recording.outline().turn(thread.lane, thread.turn).and_then(|t| t.answer_key.as_ref());
+        let recorded = self.recording.outline().turn(thread.lane, thread.turn).and_then(|t| t.answer_key);
         // Nothing depends on an answer that is the recorded one.
-        thread.live |= changed && (echo.is_none() || echo.as_ref() != recorded);
+        thread.live |= changed && (echo.is_none() || echo != recorded);
         let kept = if changed { Vec::new() } else { thread.echoes.clone() };
         let Some(echo) = echo else {
             thread.failed = true;
             thread.spoilt = !changed;
             return;
         };
-        let mut echoes: Vec<String> = kept.into_iter().filter(|e| *e != echo).collect();
+        let mut echoes: Vec<Key> = kept.into_iter().filter(|e| *e != echo).collect();
         echoes.push(echo);
         let calls = answer.tool_calls().next().is_some();
         self.known_by(at, echoes, calls);
@@ -347,7 +346,7 @@ fn new_thread(arrival: &Arrival, lane: u32) -> Thread {
         lane,
         turn: 0,
         id: arrival.id,
-        request_key: arrival.request_key.clone(),
+        request_key: arrival.request_key,
         seen: arrival.seen.clone(),
         context: arrival.context.clone(),
         echoes: Vec::new(),

@@ -4,6 +4,7 @@ use super::bindings::Bindings;
 use super::transcript::Transcript;
 use super::{MatchClass, Pin};
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::run::likeness::Key;
 
 /// A recorded lane that a live conversation may be.
 #[derive(Debug, Clone)]
@@ -40,12 +41,12 @@ pub(super) struct Thread {
     pub turn: u32,
     /// The request that was placed last.
     pub id: ExchangeId,
-    pub request_key: String,
+    pub request_key: Key,
     /// Keys of its readings.
     pub seen: Transcript,
     pub context: SpanContext,
-    /// Hex keys by which its last answer is known again.
-    pub echoes: Vec<String>,
+    /// Keys by which its last answer is known again.
+    pub echoes: Vec<Key>,
     /// The request that this answer was for, and its turn.
     pub answered: Transcript,
     pub answered_turn: u32,

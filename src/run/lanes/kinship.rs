@@ -3,6 +3,7 @@
 use super::ModelCall;
 use super::placing::{LaneBuilder, OpenLane};
 use crate::dialect::conversation::ModelAnswer;
+use crate::run::likeness::Key;
 use crate::run::outline::{CallSite, LaneKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -166,16 +167,16 @@ pub(super) fn merge_undeclared_retries(builder: &mut LaneBuilder) {
     }
     let mut gone: HashMap<u32, u32> = HashMap::new();
     let mut heirs: HashSet<u32> = HashSet::new();
-    let mut later: HashMap<&str, Vec<u32>> = HashMap::new();
+    let mut later: HashMap<Key, Vec<u32>> = HashMap::new();
     for (index, open) in builder.lanes.iter().enumerate() {
-        later.entry(&open.first_key).or_default().push(index as u32);
+        later.entry(open.first_key).or_default().push(index as u32);
     }
     for (index, open) in builder.lanes.iter().enumerate() {
         let [turn] = open.lane.turns.as_slice() else { continue };
         if turn.error.is_none() {
             continue;
         }
-        let next = later.get(open.first_key.as_str()).into_iter().flatten().copied().find(|&other| {
+        let next = later.get(&open.first_key).into_iter().flatten().copied().find(|&other| {
             other > index as u32
                 && !heirs.contains(&other)
                 && builder.lanes.get(other as usize).is_some_and(|l| {

@@ -41,11 +41,11 @@ pub(super) struct OpenLane {
     /// Lanes whose answers its first request quotes.
     pub quotes: Vec<u32>,
     /// Key of its first request.
-    pub first_key: String,
+    pub first_key: Key,
     /// The lane that goes on after it.
     pub continued_by: Option<u32>,
     /// Key of its last request, when the last attempt failed.
-    failing: Option<String>,
+    failing: Option<Key>,
 }
 
 /// Builds the outline of a run, one exchange after the other.
@@ -57,7 +57,7 @@ pub struct LaneBuilder {
     /// Lanes by the echo of their last answer.
     by_echo: HashMap<Key, Vec<u32>>,
     /// Lanes whose last attempt failed, by that request's key.
-    failing: HashMap<String, Vec<u32>>,
+    failing: HashMap<Key, Vec<u32>>,
     pub(super) claims: Claims,
     quoted: QuoteIndex,
     /// True once a request said that it is a retry: then requests that do not say so are none.
@@ -68,7 +68,7 @@ pub struct LaneBuilder {
 struct Seen<'a> {
     readings: Vec<Reading<'a>>,
     keys: Vec<Key>,
-    request_key: String,
+    request_key: Key,
     system: Key,
 }
 
@@ -259,7 +259,7 @@ impl LaneBuilder {
             agent_id: call.context.agent_id.clone(),
             first_text: texts.first().map(|t| cut(t, TEXT_CHARS)).unwrap_or_default(),
             quotes: Vec::new(),
-            first_key: seen.request_key.clone(),
+            first_key: seen.request_key,
             continued_by: None,
             failing: None,
         };
@@ -291,8 +291,8 @@ impl LaneBuilder {
             take_answer(turn, answer);
         }
         if turn.error.is_some() {
-            lane.failing = Some(seen.request_key.clone());
-            self.failing.entry(seen.request_key.clone()).or_default().push(index);
+            lane.failing = Some(seen.request_key);
+            self.failing.entry(seen.request_key).or_default().push(index);
         }
         let Some(answer) = call.answer.filter(|a| !a.blocks.is_empty()) else { return };
         if let Some(old) = lane.echo.take()
@@ -321,7 +321,7 @@ fn new_turn(call: &ModelCall<'_>, seen: &Seen<'_>) -> Turn {
         attempts: vec![call.id],
         model: model.clone(),
         messages: messages.len() as u32,
-        request_key: seen.request_key.clone(),
+        request_key: seen.request_key,
         body_key: call.body_key,
         answer_key: None,
         started_us: call.started_us,

@@ -158,7 +158,7 @@ fn the_outline_comes_back() {
         attempts: vec![ExchangeId(1)],
         model: "gpt-4o".into(),
         messages: 2,
-        request_key: "00".repeat(16),
+        request_key: [0; 16],
         body_key: Some([0xa7; 16]),
         answer_key: None,
         started_us: 1,

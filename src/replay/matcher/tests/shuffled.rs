@@ -150,7 +150,7 @@ fn masked(request: &crate::dialect::conversation::ModelRequest) -> String {
             _ => {}
         }
     }
-    likeness::request_key(&request)
+    likeness::hex(&likeness::request_key(&request))
 }
 
 impl Answerer for Fifo {
