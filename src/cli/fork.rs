@@ -252,12 +252,11 @@ fn live_tokens(new: &Opened) -> (u64, u64) {
     (usage.input, usage.output)
 }
 
-/// The last answer of the main lane, with its step.
+/// The last answer of a run, with its step.
 fn last_answer(outline: &Outline) -> Option<(u32, String)> {
-    let turns = &outline.lanes.first()?.turns;
-    let turn = turns.len().checked_sub(1)? as u32;
-    let text = turns.last()?.text.clone();
-    let number = outline.number_of(StepKind::Model { lane: 0, turn })?;
+    let (lane, turn) = outline.ends().pop()?;
+    let text = outline.turn(lane, turn)?.text.clone();
+    let number = outline.number_of(StepKind::Model { lane, turn })?;
     (!text.is_empty()).then_some((number, text))
 }
 

@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod edit;
+mod ends;
 pub mod lanes;
 pub mod likeness;
 pub mod manifest;
