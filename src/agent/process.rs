@@ -34,6 +34,8 @@ pub struct Launch {
     pub stdin: StdinFrom,
     /// Keep this many bytes of its standard output, while passing it on; none: the output is inherited.
     pub keep_stdout: Option<usize>,
+    /// Send its standard output to retake's standard error, where retake's own is to hold nothing else.
+    pub stdout_to_stderr: bool,
 }
 
 /// Why there is no agent.
@@ -155,6 +157,8 @@ impl Agent {
             let (ours, theirs) = io::pipe().map_err(failed)?;
             command.stdout(theirs);
             output = Some(ours);
+        } else if launch.stdout_to_stderr {
+            command.stdout(io::stderr());
         }
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::NotFound { command: name.clone() },

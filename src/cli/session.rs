@@ -35,6 +35,10 @@ pub struct Session<'a> {
     pub recorded: Option<&'a BTreeMap<String, String>>,
     /// Give the agent the recorded variables too.
     pub restore: bool,
+    /// The recording was made here: where nobody says otherwise, live calls go where they went.
+    pub own_recording: bool,
+    /// Standard output is for JSON alone: the agent's goes to standard error.
+    pub json: bool,
     /// Give the agent keys where it has none.
     pub dummy_keys: bool,
     /// The run, for `RETAKE_RUN`.
@@ -78,6 +82,7 @@ impl Session<'_> {
             overrides: self.overrides,
             recorded: self.recorded,
             restore: self.restore,
+            own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
             run: self.run.as_deref(),
         })
@@ -120,6 +125,7 @@ impl Session<'_> {
             unset: told.unset,
             stdin: self.stdin.clone(),
             keep_stdout: None,
+            stdout_to_stderr: self.json,
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
         let ended = match self.stop.clone() {

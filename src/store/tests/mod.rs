@@ -83,6 +83,7 @@ pub fn manifest(id: RunId) -> Manifest {
         git: None,
         upstreams: vec![upstream()],
         parent: None,
+        imported: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,
