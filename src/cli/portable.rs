@@ -57,6 +57,7 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
         is_base_url_variable(name) || (environment::is_for_the_agent(name) && !machine.binds(value))
     });
     manifest.directory = machine.homeless(&manifest.directory);
+    manifest.imported = false;
     manifest
 }
 
@@ -145,6 +146,17 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         }
     })?;
     let store = context.store_or_new()?;
+    let known = store.run_of_uuid(&run.manifest.uuid, None).map(|known| known.id);
+    if let (Some(known), false) = (&known, args.again) {
+        if context.json {
+            context.print_json(&serde_json::json!({ "run": known, "already_here": true }))?;
+        } else {
+            print(&format!(
+                "already here as {known}: nothing was imported (--again imports it once more)\n"
+            ))?;
+        }
+        return Ok(exit::OK);
+    }
     let redactor = redactor(&store)?;
     redactor.learn_stand_ins(&run.manifest.own_stand_ins);
     for exchange in &run.exchanges {
@@ -157,6 +169,11 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let wanted = super::record::run_name(Some(wanted), &[])?;
     let mut source = run.manifest.clone();
     source.directory = machine().at_home(&source.directory);
+    source.imported = true;
+    if known.is_some() {
+        // Its name everywhere belongs to the first one.
+        source.uuid = uuid::Uuid::now_v7().to_string();
+    }
     let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
     for exchange in &run.exchanges {
         write_exchange(&mut writer, exchange)?;

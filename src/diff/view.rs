@@ -2,7 +2,7 @@
 
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, Source};
-use crate::run::{CallSite, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
+use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct RunView<'a> {
     pub state: RunState,
     /// Its lanes and steps.
     pub outline: &'a Outline,
+    /// What it was forked from, the parent first, as far as the store knows.
+    pub ancestry: &'a [Ancestor],
     /// Its conversations.
     pub source: &'a dyn Conversations,
 }

@@ -4,6 +4,7 @@ use super::removal::REMOVED;
 use super::run_dir::{RESERVE, size};
 use super::{Store, StoreError, atomic, index, lock};
 use crate::run::{RunId, RunState};
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const ABANDONED: Duration = Duration::from_secs(600);
 /// Which runs may go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcPolicy {
-    /// The newest runs stay, this many; none: it does not matter how many there are.
+    /// The newest runs stay, this many, with what they were forked from; none: it does not matter how many there are.
     pub keep_last: Option<usize>,
     /// Runs that began before go (microseconds since the Unix epoch); none: it does not matter when.
     pub older_than_us: Option<u64>,
@@ -70,7 +71,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Runs to which the policy's rules apply, newest first: a fork goes before what it was forked from, and then
+    /// Runs to which the policy's rules apply and that nothing that stays was forked from, newest first: a fork goes before what it was forked from, and then
     /// nothing needs to be moved into it.
     fn given_up(&self, policy: &GcPolicy) -> Result<Vec<(RunId, u64)>, StoreError> {
         if policy.keep_last.is_none() && policy.older_than_us.is_none() {
@@ -83,8 +84,32 @@ impl Store {
         let old = |run: &super::RunSummary| {
             policy.older_than_us.is_none_or(|limit| run.manifest.started_us < limit)
         };
-        let beyond = runs.into_iter().skip(policy.keep_last.unwrap_or_default());
-        Ok(beyond.filter(old).map(|run| (run.manifest.id, run.bytes)).collect())
+        let first = policy.keep_last.unwrap_or_default();
+        let goes: Vec<bool> = runs.iter().enumerate().map(|(at, run)| at >= first && old(run)).collect();
+        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too.
+        let all = self.runs()?;
+        let parents: HashMap<&str, &str> = all
+            .iter()
+            .filter_map(|run| Some((run.manifest.uuid.as_str(), run.manifest.parent.as_ref()?.uuid.as_str())))
+            .collect();
+        let gone: HashSet<&str> = runs
+            .iter()
+            .zip(&goes)
+            .filter(|(_, goes)| **goes)
+            .map(|(run, _)| run.manifest.uuid.as_str())
+            .collect();
+        let mut needed: HashSet<&str> = HashSet::new();
+        for stays in all.iter().map(|run| run.manifest.uuid.as_str()).filter(|uuid| !gone.contains(uuid)) {
+            let mut at = stays;
+            while let Some(parent) = parents.get(at).copied().filter(|parent| needed.insert(parent)) {
+                at = parent;
+            }
+        }
+        let leaves = runs
+            .iter()
+            .zip(&goes)
+            .filter(|(run, goes)| **goes && !needed.contains(run.manifest.uuid.as_str()));
+        Ok(leaves.map(|(run, _)| (run.manifest.id.clone(), run.bytes)).collect())
     }
 
     fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {

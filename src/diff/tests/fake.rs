@@ -6,7 +6,8 @@ use crate::exchange::{ExchangeId, Source};
 use crate::run::manifest::Manifest;
 use crate::run::outline::ToolResultRef;
 use crate::run::{
-    CallSite, Lane, LaneKind, Outcome, Outline, Parent, RunId, RunState, Step, StepKind, ToolCallRef, Turn,
+    Ancestor, CallSite, Lane, LaneKind, Outcome, Outline, Parent, RunId, RunState, Step, StepKind,
+    ToolCallRef, Turn,
 };
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -22,6 +23,7 @@ pub struct Fake {
     pub manifest: Manifest,
     pub state: RunState,
     pub outline: Outline,
+    pub ancestry: Vec<Ancestor>,
     pub requests: HashMap<ExchangeId, Arc<ModelRequest>>,
     pub answers: HashMap<ExchangeId, Arc<ModelAnswer>>,
     pub sources: HashMap<ExchangeId, Source>,
@@ -63,6 +65,7 @@ impl Fake {
                 git: None,
                 upstreams: Vec::new(),
                 parent: None,
+                imported: false,
                 outcome: None,
                 incomplete: None,
                 stand_ins: 0,
@@ -71,6 +74,7 @@ impl Fake {
             },
             state: RunState::Recording,
             outline: Outline::default(),
+            ancestry: Vec::new(),
             requests: HashMap::new(),
             answers: HashMap::new(),
             sources: HashMap::new(),
@@ -139,6 +143,14 @@ impl Fake {
             at_step,
             edits: edits.iter().map(|e| e.to_string()).collect(),
         });
+        self.ancestry =
+            self.manifest.parent.iter().map(|p| Ancestor { parent: p.clone(), is_here: true }).collect();
+        self
+    }
+
+    /// Forked from what another was forked from, and so on.
+    pub fn descends(&mut self, parent: &Fake) -> &mut Fake {
+        self.ancestry.extend(parent.ancestry.iter().cloned());
         self
     }
 
@@ -187,7 +199,13 @@ impl Fake {
     }
 
     pub fn view(&self) -> RunView<'_> {
-        RunView { manifest: &self.manifest, state: self.state, outline: &self.outline, source: self }
+        RunView {
+            manifest: &self.manifest,
+            state: self.state,
+            outline: &self.outline,
+            ancestry: &self.ancestry,
+            source: self,
+        }
     }
 
     fn turn(&mut self, text: &str, calls: &[(&str, Value, &str)], error: Option<&str>) -> &mut Fake {
