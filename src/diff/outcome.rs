@@ -42,7 +42,10 @@ impl End {
             signal: outcome.and_then(|o| o.signal),
             state: run.state,
             answer,
-            error: run.last_turn().and_then(|t| t.error.clone()),
+            // What retake itself said is no error of a model's.
+            error: run.last_turn().and_then(|t| t.error.as_ref()).map(|e| {
+                e.strip_prefix("422 retake: ").unwrap_or(e).to_string()
+            }),
         }
     }
 }
