@@ -289,6 +289,9 @@ pub struct ImportArgs {
     /// Accept a file that was edited by hand: checksums that no longer fit are made anew
     #[arg(long)]
     pub allow_edited: bool,
+    /// Import a run that is here already once more, as a run of its own
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// `retake rm`
@@ -302,7 +305,7 @@ pub struct RmArgs {
 /// `retake gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Remove all but the newest N runs
+    /// Remove all but the newest N runs, and what these were forked from
     #[arg(long, value_name = "N")]
     pub keep: Option<u32>,
     /// Remove runs that are older than this

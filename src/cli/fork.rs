@@ -1,6 +1,7 @@
 //! `retake fork`
 
 use super::args::ForkArgs;
+use super::destination::{Revived, live_calls};
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
 use super::replay::{
@@ -8,11 +9,12 @@ use super::replay::{
 };
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, warn};
+use super::{Context, fences, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
 use crate::record::Recorder;
+use crate::replay::matcher::Near;
 use crate::replay::plan::{Plan, recorded_result};
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
@@ -46,12 +48,18 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
     let plan = Plan::new(&run, &edits, at).map_err(no_edit)?;
+    let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
+    let other = !args.command.is_empty() && args.command != manifest.command;
+    fences::check(&opened, &args.fences, &added, other)?;
     let again = Again::of(&manifest, &args.command)?;
-    let overrides = parse_upstreams(args.upstream.as_slice())?;
+    let revived = Revived::of(&manifest, args.upstream.as_deref())?;
+    let mut overrides = parse_upstreams(args.upstream.as_slice())?;
+    if let Some(revived) = &revived {
+        overrides.push(revived.upstream()?);
+    }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
     let redactor = Arc::new(knowing(redactor(&store)?, &opened));
-    let planned = plan_told(&plan, &outline, moved);
-    eprint!("{}", results::fork_plan(&planned, context.err_style));
+    let mut planned = plan_told(&plan, &outline, moved);
     let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
     let options = PlayerOptions {
@@ -72,6 +80,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         overrides: &overrides,
         recorded: Some(&manifest.environment),
         restore: again.restore,
+        own_recording: !manifest.imported,
+        json: context.json,
         dummy_keys: true,
         run: None,
         port: 0,
@@ -81,13 +91,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         stop: Some(player.stopped()),
     };
     let told = session.plan("");
+    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
+    eprint!("{}", results::fork_plan(&planned, context.err_style));
     let mut warnings = again.warnings;
-    for moved in &told.moved {
-        warnings.push(format!(
-            "live calls of {} go to {}, not to {} as recorded (--upstream says where)",
-            moved.provider, moved.today, moved.recorded
-        ));
-    }
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
         let found = &mut own.own_stand_ins;
@@ -128,13 +134,20 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     warnings.extend(tally.live_errors.iter().map(|e| format!("a live call failed: {e}")));
     let ran = ran(&new.outline);
     let totals = Totals::of(&new.view());
+    let mut answers = Answers { refused: tally.refused, ..answered(&new) };
+    let mut tokens = live_tokens(&new);
+    if let Some(usage) = tally.fenced.as_ref().and_then(|fenced| fenced.asked_live) {
+        // The answer was paid for, though the agent never got it.
+        answers.live += 1;
+        tokens = (tokens.0 + usage.input, tokens.1 + usage.output);
+    }
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),
         steps: (totals.model_steps, totals.tool_steps),
-        answers: Answers { refused: tally.refused, ..answered(&new) },
+        answers,
         edited_steps,
-        tokens: live_tokens(&new),
+        tokens,
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         stopped: stopped_by(&tally),
@@ -142,6 +155,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         risky: risky(&ran, &args.fences),
         ran,
         repaired: tally.dropped.clone(),
+        drifted: tally.drifts.iter().map(drifted).collect(),
         warnings,
     };
     let code = if tally.fenced.is_some() {
@@ -207,7 +221,15 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         live_calls: (again.min(1), again),
         tokens: tokens.input + tokens.output,
         moved,
+        to: Vec::new(),
     }
+}
+
+/// A model call that was to come from the recording and went live, in words.
+fn drifted(near: &Near) -> String {
+    let step = near.step.map_or_else(|| "a model call".to_string(), |step| format!("step {step}"));
+    let at = if near.path.is_empty() { near.why.clone() } else { near.path.clone() };
+    format!("{step} no longer matches the recording ({at}); asked live, and all that follows from it")
 }
 
 /// The last step before the first model call that an edit makes go live.

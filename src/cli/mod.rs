@@ -2,8 +2,10 @@
 
 mod args;
 mod demo;
+mod destination;
 mod diff;
 mod error;
+mod fences;
 mod fork;
 mod portable;
 mod record;

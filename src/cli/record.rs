@@ -15,6 +15,7 @@ use crate::replay::tally::sounds_irreversible;
 use crate::report::results;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         overrides: &overrides,
         recorded: None,
         restore: false,
+        own_recording: false,
+        json: context.json,
         dummy_keys: false,
         run: None,
         port: args.port,
@@ -102,22 +105,27 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         context.err_style,
     );
     eprint!("{told}");
-    if context.json {
-        context.print_json(&serde_json::json!({
-            "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-            "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-            "exit_code": agent_code, "incomplete": recorded.incomplete,
-        }))?;
-    }
+    let mut data = serde_json::json!({
+        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
+        "exit_code": agent_code, "incomplete": recorded.incomplete,
+    });
     if args.verify {
-        let verified = verify(context, &opened, &args).map_err(own_failure)?;
+        let (verified, replayed) = verify(context, &opened, &args).map_err(own_failure)?;
+        if context.json {
+            data["verified"] = replayed;
+            context.print_json(&data)?;
+        }
         return Ok(if agent_code == 0 { verified } else { agent_code });
+    }
+    if context.json {
+        context.print_json(&data)?;
     }
     Ok(if agent_code == 0 && recorded.incomplete.is_some() { exit::BROKEN } else { agent_code })
 }
 
 /// Replays a fresh recording, unless that would do harm.
-fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, CliError> {
+fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
     let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
     let harmful = calls
         .map(|c| c.name.as_str())
@@ -136,14 +144,14 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<i32, Cli
         port: 0,
         command: args.command.clone(),
     };
-    let code = super::replay::replay(context, replay)?;
+    let (code, data) = super::replay::play(context, replay)?;
     let verdict = match code {
         exit::OK => "reproducible: the agent asked for the same and ended the same",
         exit::FENCE => "reproducible up to the fence",
         _ => "not reproducible: see above",
     };
     eprintln!("verified  {verdict}");
-    Ok(if code == exit::FENCE { exit::OK } else { code })
+    Ok((if code == exit::FENCE { exit::OK } else { code }, data))
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.
@@ -207,6 +215,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         git: git::state(directory),
         upstreams: Vec::new(),
         parent: None,
+        imported: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

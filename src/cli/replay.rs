@@ -5,7 +5,7 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, warn};
+use super::{Context, fences, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
@@ -22,11 +22,21 @@ use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::{action, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
 use bytes::Bytes;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliError> {
+    let (code, data) = play(context, args)?;
+    if context.json {
+        context.print_json(&data)?;
+    }
+    Ok(code)
+}
+
+/// Replays and tells what came of it; the exit code, and the same as data.
+pub(super) fn play(context: &Context, args: ReplayArgs) -> Result<(i32, Value), CliError> {
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
@@ -38,6 +48,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         let steps = opened.outline.steps.len();
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
+    fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
     let again = Again::of(&manifest, &args.command)?;
     let redactor = Arc::new(knowing(redactor(&store)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
@@ -57,6 +68,7 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();
             own.environment = manifest.environment.clone();
+            own.imported = manifest.imported;
             own.own_stand_ins.extend(manifest.own_stand_ins.iter().cloned());
             own.parent = Some(Parent {
                 run: manifest.id.clone(),
@@ -80,6 +92,8 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         overrides: &[],
         recorded: Some(&manifest.environment),
         restore: again.restore,
+        own_recording: !manifest.imported,
+        json: context.json,
         dummy_keys: true,
         run: None,
         port: args.port,
@@ -97,10 +111,19 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
     name_the_run(&mut tally.misses, &manifest.id);
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
-    let outcome = compared(&manifest, &landed, &tally);
+    let outcome = match compared(&manifest, &landed, &tally) {
+        Compared::Same if !unasked.is_empty() => Compared::Early,
+        other => other,
+    };
     let ran = tally.tools_run(outline);
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = again.warnings;
+    if tally.recorded + tally.edited + tally.refused == 0 {
+        let id = &manifest.id;
+        warnings.push(format!(
+            "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
+        ));
+    }
     if manifest.outcome.is_none() {
         warnings.push(format!(
             "how {} ended is not known (it was interrupted): only its steps were compared",
@@ -122,18 +145,16 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
         secrets: (tally.revealed, tally.stand_ins),
         warnings,
     };
-    if context.json {
-        context.print_json(&serde_json::json!({
-            "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
-            "kept": kept, "exit": code,
-        }))?;
-    }
+    let data = serde_json::json!({
+        "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
+        "kept": kept, "exit": code,
+    });
     tell_miss(context, &tally);
     eprint!("{}", results::replay(&done, context.err_style));
     if let Some(kept) = kept {
         eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
     }
-    Ok(code)
+    Ok((code, data))
 }
 
 /// How the agent is started again.
@@ -337,7 +358,7 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
         exit::FENCE
     } else if !tally.misses.is_empty() {
         exit::MISS
-    } else if !unasked.is_empty() || matches!(outcome, Compared::Differs { .. }) {
+    } else if !unasked.is_empty() || matches!(outcome, Compared::Differs { .. } | Compared::Early) {
         exit::DIFFERS
     } else {
         exit::OK

@@ -193,6 +193,13 @@ impl Edit {
         .to_string())
     }
 
+    /// The name of the tool that an edit adds to those on offer.
+    pub fn added_tool(&self) -> Option<String> {
+        let (Field::Tools, Change::Append(tool)) = (&self.field, &self.change) else { return None };
+        let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")))?;
+        name.as_str().map(str::to_string)
+    }
+
     /// The fault to inject, for a `fault=` edit.
     ///
     /// # Errors

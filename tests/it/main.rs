@@ -2,13 +2,17 @@
 
 mod support;
 
+mod destinations;
 mod drift;
 mod durable;
 mod examples;
 mod faults;
+mod fences;
 mod heads;
 mod invisible;
+mod kin;
 mod layers;
+mod outcomes;
 mod proxy_answers;
 mod proxy_faults;
 mod readme;

@@ -16,4 +16,5 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 }
 pub mod env;
 pub mod raw;
+pub mod refund;
 pub mod refund_model;
