@@ -34,8 +34,8 @@ pub struct Launch {
     pub stdin: StdinFrom,
     /// Keep this many bytes of its standard output, while passing it on; none: the output is inherited.
     pub keep_stdout: Option<usize>,
-    /// Send its standard output to retake's standard error, where retake's own is to hold nothing else.
-    pub stdout_to_stderr: bool,
+    /// Its standard output goes where standard error goes: retake's own output is for a program to read.
+    pub stdout_aside: bool,
 }
 
 /// Why there is no agent.
@@ -153,12 +153,13 @@ impl Agent {
         let (stdio, seen, pump) = Feed::open(launch.stdin).map_err(failed)?.split();
         command.stdin(stdio);
         let mut output = None;
+        if launch.stdout_aside {
+            command.stdout(io::stderr());
+        }
         if launch.keep_stdout.is_some() {
             let (ours, theirs) = io::pipe().map_err(failed)?;
             command.stdout(theirs);
             output = Some(ours);
-        } else if launch.stdout_to_stderr {
-            command.stdout(io::stderr());
         }
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::NotFound { command: name.clone() },

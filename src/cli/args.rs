@@ -63,7 +63,7 @@ pub struct Cli {
         help_heading = "Options everywhere"
     )]
     pub store: Option<PathBuf>,
-    /// Print data as JSON, on standard output
+    /// Print data as JSON, on standard output; what an agent prints goes to standard error then
     #[arg(long, global = true, help_heading = "Options everywhere")]
     pub json: bool,
     /// What to do
@@ -289,7 +289,7 @@ pub struct ImportArgs {
     /// Accept a file that was edited by hand: checksums that no longer fit are made anew
     #[arg(long)]
     pub allow_edited: bool,
-    /// Import a run that is here already once more, as a run of its own
+    /// Import a run that is here already once more (--name does too)
     #[arg(long)]
     pub again: bool,
 }

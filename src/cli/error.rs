@@ -1,8 +1,8 @@
 //! What goes wrong on the command line: a sentence, hints, an exit code.
 
 use crate::run::RunId;
-use crate::run::edit::EditProblem;
 use crate::store::StoreError;
+use std::io::Write;
 use std::path::Path;
 
 /// Exit codes, as documented in `replay-format.md`.
@@ -45,6 +45,20 @@ impl CliError {
         CliError { message: message.into(), hints: Vec::new(), code: exit::USAGE }
     }
 
+    /// For programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "error": self.message, "hints": self.hints, "exit": self.code })
+    }
+
+    /// Tells a person, on standard error.
+    pub fn tell(&self) {
+        let mut text = format!("retake: {}\n", self.message);
+        for hint in &self.hints {
+            text.push_str(&format!("        hint: {hint}\n"));
+        }
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
     /// Adds what to do next.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> CliError {
@@ -59,6 +73,9 @@ impl From<StoreError> for CliError {
             StoreError::NoStore(_) => Some(
                 "record something first: retake run -- python agent.py (or try: retake demo)".to_string(),
             ),
+            StoreError::NoRun { near: Some(near), .. } => {
+                Some(format!("did you mean {near}? retake ls shows the runs there are"))
+            }
             StoreError::NoRun { .. } => Some("retake ls shows the runs there are".to_string()),
             StoreError::Damaged { path, .. } => Some(match run_of(path) {
                 Some(id) => format!("retake show {id} says what can still be read"),
@@ -77,14 +94,6 @@ impl From<StoreError> for CliError {
 /// The run in whose directory a file is.
 fn run_of(path: &Path) -> Option<RunId> {
     path.ancestors().filter_map(|p| p.file_name()?.to_str()).find_map(|name| RunId::parse(name).ok())
-}
-
-impl CliError {
-    /// An edit that cannot apply to a run.
-    pub fn edit(problem: &EditProblem, run: &RunId) -> CliError {
-        CliError::broken(format!("the edit cannot apply: {problem}"))
-            .hint(format!("nothing was run; retake show {run} lists the steps"))
-    }
 }
 
 impl From<std::io::Error> for CliError {
@@ -108,8 +117,5 @@ mod tests {
             "retake show refund.1 says what can still be read"
         );
         assert_eq!(hint_for("/x/.retake/format"), "retake ls shows the runs that can still be read");
-        let problem = EditProblem { edit: "7:answer=1".into(), why: "step 7 is a tool call".into() };
-        let error = CliError::edit(&problem, &RunId::parse("refund.1").unwrap());
-        assert_eq!(error.hints, ["nothing was run; retake show refund.1 lists the steps"]);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::args::ForkArgs;
 use super::destination::{Revived, live_calls};
+use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
 use super::replay::{
@@ -15,16 +16,16 @@ use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
 use crate::record::Recorder;
 use crate::replay::matcher::Near;
-use crate::replay::plan::{Plan, recorded_result};
+use crate::replay::plan::Plan;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
+use crate::replay::tally::Tally;
 use crate::report::results::{self, Answers};
 use crate::run::checkpoint::snap;
 use crate::run::edit::{Edit, EditProblem};
-use crate::run::{Outline, Parent, RunId, StepKind};
+use crate::run::{Outline, Parent, StepKind};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::sync::Arc;
 
 pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
@@ -34,11 +35,17 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     refuse_empty(&opened)?;
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let outline = opened.outline.clone();
-    let no_edit = |problem: EditProblem| CliError::edit(&problem, &manifest.id);
+    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
+    // An edit may hold a secret, and what is told of it is kept in terminals and logs.
+    let refused = |problem: EditProblem| {
+        let [edit, why] = [problem.edit, problem.why].map(|text| redactor.text(&text).0);
+        CliError::broken(format!("the edit {edit} cannot apply: {why}"))
+            .hint(format!("nothing was run; retake show {} lists the steps", manifest.id))
+    };
     let parsed = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>();
-    let mut edits = parsed.map_err(no_edit)?;
-    if args.edit {
-        edits.push(edit_by_hand(&run, &outline, args.at.unwrap_or_default(), &manifest.id)?);
+    let mut edits = parsed.map_err(refused)?;
+    if let (true, Some(step)) = (args.edit, args.at) {
+        edits.push(Edit::parse(&edit_by_hand(&run, &outline, step)?).map_err(refused)?);
     }
     if edits.is_empty() && args.at.is_none() {
         return Err(CliError::usage(
@@ -47,7 +54,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
     }
     let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
-    let plan = Plan::new(&run, &edits, at).map_err(no_edit)?;
+    let plan = Plan::new(&run, &edits, at).map_err(refused)?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let other = !args.command.is_empty() && args.command != manifest.command;
     fences::check(&opened, &args.fences, &added, other)?;
@@ -58,7 +65,6 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         overrides.push(revived.upstream()?);
     }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
-    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
     let mut planned = plan_told(&plan, &outline, moved);
     let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
@@ -81,7 +87,6 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         recorded: Some(&manifest.environment),
         restore: again.restore,
         own_recording: !manifest.imported,
-        json: context.json,
         dummy_keys: true,
         run: None,
         port: 0,
@@ -89,6 +94,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answerer: Some(player.clone()),
         may_dial: true,
         stop: Some(player.stopped()),
+        json: context.json,
     };
     let told = session.plan("");
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
@@ -131,7 +137,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));
     }
     let new = Opened::by_id(&store, &id)?;
-    warnings.extend(tally.live_errors.iter().map(|e| format!("a live call failed: {e}")));
+    warnings.extend(live_troubles(&tally));
     let ran = ran(&new.outline);
     let totals = Totals::of(&new.view());
     let mut answers = Answers { refused: tally.refused, ..answered(&new) };
@@ -162,7 +168,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         exit::FENCE
     } else if !tally.misses.is_empty() {
         exit::MISS
-    } else if tally.live_limit || !tally.live_errors.is_empty() {
+    } else if sealed.incomplete.is_some() {
+        exit::BROKEN
+    } else if tally.live_limit || tally.live_failures().next().is_some() {
         exit::INCONCLUSIVE
     } else {
         exit::OK
@@ -211,12 +219,9 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
             tokens += turn.usage.unwrap_or_default();
         }
     }
+    let first_new = plan.first_new_step(outline).unwrap_or(outline.steps.len() as u32 + 1);
     results::ForkPlan {
-        shared: plan
-            .edited_steps(outline)
-            .first()
-            .map_or(plan.at_step, |first| first.saturating_sub(1))
-            .min(untouched(plan, outline)),
+        shared: first_new.saturating_sub(1),
         edited: plan.edited_steps(outline),
         live_calls: (again.min(1), again),
         tokens: tokens.input + tokens.output,
@@ -236,6 +241,26 @@ fn drifted(near: &Near) -> String {
 fn untouched(plan: &Plan, outline: &Outline) -> u32 {
     let live = plan.dirty().filter_map(|(lane, turn)| outline.number_of(StepKind::Model { lane, turn }));
     live.min().map_or(outline.steps.len() as u32, |first| first.saturating_sub(1))
+}
+
+/// What went wrong with live calls, one line each.
+fn live_troubles(tally: &Tally) -> Vec<String> {
+    let mut lines: Vec<String> = tally
+        .live_failures()
+        .map(|(why, attempts)| match attempts {
+            1 => format!("a live call failed: {why}"),
+            n => format!("a live call failed in {n} attempts: {why}"),
+        })
+        .collect();
+    let mended: Vec<&str> = tally.live_mended().collect();
+    if let Some(why) = mended.first() {
+        let (attempts, were) = match mended.len() {
+            1 => ("1 attempt".to_string(), "was"),
+            n => (format!("{n} attempts"), "were"),
+        };
+        lines.push(format!("{attempts} of live calls failed and {were} made good by a retry: {why}"));
+    }
+    lines
 }
 
 /// Tools that ran in the agent's own process, with how often: those whose results came back.
@@ -280,39 +305,4 @@ fn last_answer(outline: &Outline) -> Option<(u32, String)> {
     let text = outline.turn(lane, turn)?.text.clone();
     let number = outline.number_of(StepKind::Model { lane, turn })?;
     (!text.is_empty()).then_some((number, text))
-}
-
-/// Opens $EDITOR on what a step said, and makes an edit of what comes back.
-fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32, id: &RunId) -> Result<Edit, CliError> {
-    let (field, text) = match outline.step(step) {
-        Some(StepKind::Tool { site }) => ("result", recorded_result(run, site).map_err(CliError::broken)?),
-        Some(StepKind::Model { lane, turn }) => {
-            let id = run.exchange_of(lane, turn).map_err(CliError::broken)?;
-            ("answer", run.model_answer(id).map_err(CliError::broken)?.text())
-        }
-        None => return Err(CliError::broken(format!("--at {step}: there is no such step"))),
-    };
-    let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".into());
-    let mut file = tempfile::Builder::new().prefix("retake-").suffix(".txt").tempfile()?;
-    file.write_all(text.as_bytes())?;
-    let status = std::process::Command::new("sh")
-        .arg("-c")
-        .arg(format!("{editor} \"$1\""))
-        .arg("sh")
-        .arg(file.path())
-        .status()
-        .map_err(|e| CliError::broken(format!("cannot start the editor {editor}: {e}")))?;
-    if !status.success() {
-        return Err(CliError::broken(format!("the editor {editor} gave up ({status}); nothing was run")));
-    }
-    let mut new = std::fs::read_to_string(file.path())?;
-    // Editors end a file with a line feed that the text had not.
-    if !text.ends_with('\n') && new.ends_with('\n') {
-        new.pop();
-    }
-    if new == text {
-        return Err(CliError::broken("nothing was changed in the editor; nothing was run"));
-    }
-    let edit = Edit::parse(&format!("{step}:{field}={}", serde_json::Value::String(new)));
-    edit.map_err(|problem| CliError::edit(&problem, id))
 }

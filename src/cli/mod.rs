@@ -4,6 +4,7 @@ mod args;
 mod demo;
 mod destination;
 mod diff;
+mod editor;
 mod error;
 mod fences;
 mod fork;
@@ -98,16 +99,9 @@ pub fn main() -> i32 {
         Ok(code) => code,
         Err(error) => {
             if context.json {
-                let value = serde_json::json!({
-                    "error": error.message, "hints": error.hints, "exit": error.code
-                });
-                let _ = print(&format!("{value}\n"));
+                let _ = print(&format!("{}\n", error.json()));
             }
-            let mut text = format!("retake: {}\n", error.message);
-            for hint in &error.hints {
-                text.push_str(&format!("        hint: {hint}\n"));
-            }
-            let _ = std::io::stderr().lock().write_all(text.as_bytes());
+            error.tell();
             error.code
         }
     }

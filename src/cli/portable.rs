@@ -13,7 +13,7 @@ use crate::exchange::parts;
 use crate::redact::Redactor;
 use crate::report::words;
 use crate::run::{Manifest, Outline};
-use crate::store::bundle::{self, ExportSource, ImportOptions};
+use crate::store::bundle::{self, ExportSource, ImportOptions, ImportedRun};
 use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, StoreError};
 use bytes::Bytes;
 use std::io::{BufReader, BufWriter, Write};
@@ -147,7 +147,8 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     })?;
     let store = context.store_or_new()?;
     let known = store.run_of_uuid(&run.manifest.uuid, None).map(|known| known.id);
-    if let (Some(known), false) = (&known, args.again) {
+    // A name of its own says that a copy is wanted.
+    if let (Some(known), false, None) = (&known, args.again, &args.name) {
         if context.json {
             context.print_json(&serde_json::json!({ "run": known, "already_here": true }))?;
         } else {
@@ -170,18 +171,16 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let mut source = run.manifest.clone();
     source.directory = machine().at_home(&source.directory);
     source.imported = true;
-    if known.is_some() {
-        // Its name everywhere belongs to the first one.
-        source.uuid = uuid::Uuid::now_v7().to_string();
-    }
-    let mut writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
-    for exchange in &run.exchanges {
-        write_exchange(&mut writer, exchange)?;
-    }
-    writer.sync()?;
+    let writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
+    let id = writer.manifest().id.clone();
     let outline = crate::run::lanes::outline(&run.exchanges);
-    let outcome = run.manifest.outcome.clone();
-    let manifest = writer.seal(Some(&outline), |m| m.outcome = outcome)?;
+    let manifest = match written(writer, &run, &outline) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            store.remove_run(&id)?;
+            return Err(error);
+        }
+    };
     if !run.edited.is_empty() {
         warn(&format!(
             "{name} was edited by hand ({} lines); its checksums were made anew",
@@ -192,13 +191,30 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
         print(&format!(
-            "imported  {}   {}\n          next: retake show {}\n",
+            "imported  {}   {}{}\n          next: retake show {}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
+            known.map(|known| format!("   the same run as {known}")).unwrap_or_default(),
             manifest.id
         ))?;
     }
     Ok(exit::OK)
+}
+
+/// Everything of an imported run, sealed. Half of it would be no import: an error then.
+fn written(mut writer: RunWriter, run: &ImportedRun, outline: &Outline) -> Result<Manifest, CliError> {
+    if run.manifest.outcome.is_none() {
+        writer.copies_interrupted();
+    }
+    for exchange in &run.exchanges {
+        write_exchange(&mut writer, exchange)?;
+    }
+    writer.sync()?;
+    let manifest = writer.seal(Some(outline), |_| ())?;
+    match &manifest.incomplete {
+        Some(why) if run.manifest.incomplete.is_none() => Err(CliError::broken(why.clone())),
+        _ => Ok(manifest),
+    }
 }
 
 fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), StoreError> {

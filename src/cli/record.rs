@@ -35,7 +35,6 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         recorded: None,
         restore: false,
         own_recording: false,
-        json: context.json,
         dummy_keys: false,
         run: None,
         port: args.port,
@@ -43,6 +42,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         answerer: None,
         may_dial: true,
         stop: None,
+        json: context.json,
     };
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
@@ -105,26 +105,34 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         context.err_style,
     );
     eprint!("{told}");
-    let mut data = serde_json::json!({
-        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-        "exit_code": agent_code, "incomplete": recorded.incomplete,
-    });
-    if args.verify {
-        let (verified, replayed) = verify(context, &opened, &args).map_err(own_failure)?;
-        if context.json {
-            data["verified"] = replayed;
-            context.print_json(&data)?;
-        }
-        return Ok(if agent_code == 0 { verified } else { agent_code });
-    }
+    let verified = args.verify.then(|| verify(context, &opened, &args));
     if context.json {
+        let mut data = serde_json::json!({
+            "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+            "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
+            "exit_code": agent_code, "incomplete": recorded.incomplete,
+        });
+        if let Some(verified) = &verified {
+            data["verify"] = match verified {
+                Ok((_, data)) => data.clone(),
+                Err(error) => error.json(),
+            };
+        }
         context.print_json(&data)?;
     }
-    Ok(if agent_code == 0 && recorded.incomplete.is_some() { exit::BROKEN } else { agent_code })
+    let own_code = match verified {
+        Some(Ok((code, _))) => code,
+        Some(Err(error)) => {
+            error.tell();
+            error.code
+        }
+        None if recorded.incomplete.is_some() => exit::BROKEN,
+        None => exit::OK,
+    };
+    Ok(if agent_code == 0 { own_code } else { agent_code })
 }
 
-/// Replays a fresh recording, unless that would do harm.
+/// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
 fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
     let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
     let harmful = calls
@@ -144,13 +152,14 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
         port: 0,
         command: args.command.clone(),
     };
-    let (code, data) = super::replay::play(context, replay)?;
+    let (code, mut data) = super::replay::played(context, replay)?;
     let verdict = match code {
         exit::OK => "reproducible: the agent asked for the same and ended the same",
         exit::FENCE => "reproducible up to the fence",
         _ => "not reproducible: see above",
     };
     eprintln!("verified  {verdict}");
+    data["verdict"] = verdict.into();
     Ok((if code == exit::FENCE { exit::OK } else { code }, data))
 }
 

@@ -19,6 +19,7 @@ use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::report::words::many;
 use crate::report::{action, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
 use bytes::Bytes;
@@ -28,20 +29,23 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliError> {
-    let (code, data) = play(context, args)?;
+    let (code, data) = played(context, args)?;
     if context.json {
         context.print_json(&data)?;
     }
     Ok(code)
 }
 
-/// Replays and tells what came of it; the exit code, and the same as data.
-pub(super) fn play(context: &Context, args: ReplayArgs) -> Result<(i32, Value), CliError> {
+/// Replays and tells a person; the exit code, and what to tell a program.
+pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value), CliError> {
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
     let manifest = opened.reader.manifest().clone();
-    refuse_empty(&opened)?;
+    // Bodies of no known dialect are replayed as bytes.
+    if opened.outline.others.is_empty() {
+        refuse_empty(&opened)?;
+    }
     if let Some(to) = args.to
         && opened.outline.step(to).is_none()
     {
@@ -93,7 +97,6 @@ pub(super) fn play(context: &Context, args: ReplayArgs) -> Result<(i32, Value), 
         recorded: Some(&manifest.environment),
         restore: again.restore,
         own_recording: !manifest.imported,
-        json: context.json,
         dummy_keys: true,
         run: None,
         port: args.port,
@@ -101,14 +104,27 @@ pub(super) fn play(context: &Context, args: ReplayArgs) -> Result<(i32, Value), 
         answerer: Some(player.clone()),
         may_dial: false,
         stop: Some(player.stopped()),
+        json: context.json,
     };
-    let landed = session.run()?;
+    let landed = session.run();
     let kept = match recorder {
-        Some(recorder) => Some(recorder.finish(|m| m.outcome = Some(outcome_of(&landed)))?.manifest.id),
+        Some(recorder) => Some(recorder.finish(|m| m.outcome = landed.as_ref().ok().map(outcome_of))?),
         None => None,
     };
+    let landed = match (landed, &kept) {
+        (Err(error), Some(kept)) => {
+            store.remove_run(&kept.manifest.id)?;
+            return Err(error);
+        }
+        (landed, _) => landed?,
+    };
+    let kept = kept.map(|kept| kept.manifest.id);
     let mut tally = player.tally();
     name_the_run(&mut tally.misses, &manifest.id);
+    if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
+        let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
+        return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
+    }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
     let outcome = match compared(&manifest, &landed, &tally) {
@@ -145,15 +161,15 @@ pub(super) fn play(context: &Context, args: ReplayArgs) -> Result<(i32, Value), 
         secrets: (tally.revealed, tally.stand_ins),
         warnings,
     };
+    tell_miss(context, &tally);
+    eprint!("{}", results::replay(&done, context.err_style));
+    if let Some(kept) = &kept {
+        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
+    }
     let data = serde_json::json!({
         "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
         "kept": kept, "exit": code,
     });
-    tell_miss(context, &tally);
-    eprint!("{}", results::replay(&done, context.err_style));
-    if let Some(kept) = kept {
-        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
-    }
     Ok((code, data))
 }
 
@@ -305,7 +321,7 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
         return Some(format!("at the fence before {}{step}", fenced.tool));
     }
     if tally.live_limit {
-        return Some(format!("at the limit of {} live calls (--max-live)", tally.live));
+        return Some(format!("at the limit of {} (--max-live)", many(tally.live.into(), "live call")));
     }
     if let Some(step) = tally.stopped_at {
         return Some(format!("after step {step}, as asked"));

@@ -6,7 +6,7 @@ use super::session::now_us;
 use super::{Context, print, warn};
 use crate::report::{runs, words};
 use crate::run::RunId;
-use crate::store::{GcPolicy, Store, StoreError};
+use crate::store::{GcPolicy, Store};
 use std::collections::BTreeMap;
 
 pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
@@ -18,8 +18,7 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
     if let Some(name) = &args.name {
         found.retain(|run| run.manifest.id.name() == name || run.manifest.id.as_str() == name);
         if found.is_empty() && !names.is_empty() {
-            let asked = name.clone();
-            return Err(StoreError::NoRun { asked, store: store.root().to_path_buf() }.into());
+            return Err(store.no_run(name).into());
         }
     }
     if context.json {
@@ -33,7 +32,13 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
 pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
     let store = context.store()?;
     // All names are looked up before anything is removed.
-    let ids = args.runs.iter().map(|run| store.resolve(run)).collect::<Result<Vec<_>, _>>()?;
+    let mut ids = Vec::new();
+    for run in &args.runs {
+        let id = store.resolve(run)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
     let mut removed = Vec::new();
     for id in ids {
         let done = store.remove_run(&id)?;
@@ -67,11 +72,13 @@ pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
     let report = store.gc(&policy)?;
     pass_on_notes(&store);
     for (id, why) in &report.kept {
-        warn(&format!("{id} was not removed: {why}"));
+        warn(&format!("{id} stays: {why}"));
     }
     if context.json {
+        let kept = report.kept.iter().map(|(id, why)| serde_json::json!({ "run": id, "why": why }));
         context.print_json(&serde_json::json!({
-            "removed": report.removed, "bytes": report.bytes, "dry_run": args.dry_run,
+            "removed": report.removed, "kept": kept.collect::<Vec<_>>(), "bytes": report.bytes,
+            "dry_run": args.dry_run,
         }))?;
         return Ok(exit::OK);
     }

@@ -37,8 +37,6 @@ pub struct Session<'a> {
     pub restore: bool,
     /// The recording was made here: where nobody says otherwise, live calls go where they went.
     pub own_recording: bool,
-    /// Standard output is for JSON alone: the agent's goes to standard error.
-    pub json: bool,
     /// Give the agent keys where it has none.
     pub dummy_keys: bool,
     /// The run, for `RETAKE_RUN`.
@@ -53,6 +51,8 @@ pub struct Session<'a> {
     pub may_dial: bool,
     /// Tells when to stop the agent.
     pub stop: Option<watch::Receiver<Stop>>,
+    /// With `--json`: standard output is retake's alone, what the agent prints goes to standard error.
+    pub json: bool,
 }
 
 /// How it went.
@@ -125,7 +125,7 @@ impl Session<'_> {
             unset: told.unset,
             stdin: self.stdin.clone(),
             keep_stdout: None,
-            stdout_to_stderr: self.json,
+            stdout_aside: self.json,
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
         let ended = match self.stop.clone() {

@@ -157,6 +157,16 @@ impl Message {
     }
 }
 
+impl ModelRequest {
+    /// The system prompt, wherever the dialect puts it; pieces are joined by line feeds.
+    pub fn system_text(&self) -> String {
+        let inside = self.messages.iter().filter(|m| m.role == Role::System).map(Message::text);
+        let texts: Vec<String> =
+            std::iter::once(text(&self.system)).chain(inside).filter(|t| !t.is_empty()).collect();
+        texts.join("\n")
+    }
+}
+
 impl ModelAnswer {
     /// The tool calls in it, in order: id, name, arguments.
     pub fn tool_calls(&self) -> impl Iterator<Item = (&str, &str, &Value)> {

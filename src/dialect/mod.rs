@@ -79,8 +79,9 @@ pub enum RequestEdit {
     RemoveTool(String),
     /// Adds a tool definition, in the dialect's own form.
     AddTool(Value),
-    /// Drops reasoning from every message before this index, and where the request would be refused without it
-    /// (Anthropic, a fixed thinking budget while a turn is open) the `thinking` parameter too.
+    /// Drops reasoning from every message before this index. Where the request would be refused without it, or for
+    /// want of reasoning that was lost earlier (Anthropic, a fixed thinking budget while a turn is open), the `thinking`
+    /// parameter goes too.
     DropReasoning {
         /// Index into [`ModelRequest::messages`].
         before: usize,

@@ -43,9 +43,10 @@ impl End {
             state: run.state,
             answer,
             // What retake itself said is no error of a model's.
-            error: run.last_turn().and_then(|t| t.error.as_ref()).map(|e| {
-                e.strip_prefix("422 retake: ").unwrap_or(e).to_string()
-            }),
+            error: run
+                .last_turn()
+                .and_then(|t| t.error.as_ref())
+                .map(|e| e.strip_prefix("422 retake: ").unwrap_or(e).to_string()),
         }
     }
 }

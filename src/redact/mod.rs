@@ -4,7 +4,7 @@
 //! base64 ([`base64_run`]); the deltas of an event stream are scanned as the text that they spell ([`stream`]). Secrets
 //! are those of the environment ([`known`], found by [`needles`]), those of a known shape ([`rules`], [`fields`]) and
 //! those the user has patterns for. A stand-in ([`standin`]) is as long as its secret in every coding, so that redaction
-//! never changes a length: frames, chunks and content-length stay right.
+//! never changes a length: frames, chunks and content-length stay right. [`reveal`] is the way back.
 
 mod base64_run;
 mod coding;
@@ -13,6 +13,7 @@ mod headers;
 mod known;
 mod leaves;
 mod needles;
+mod reveal;
 mod roundtrip;
 mod rules;
 mod scan;
@@ -23,6 +24,7 @@ mod tests;
 mod trigger;
 
 use crate::exchange::{HeaderList, StandIn};
+pub use reveal::reveal;
 use scan::{Layer, Scan};
 use std::borrow::Cow;
 
@@ -143,15 +145,11 @@ impl Redactor {
         self.memory.secret(stand_in)
     }
 
-    /// Today's value of the environment variable with this name, when it is a known secret. For the stand-ins of a
-    /// recording made elsewhere, under another key.
-    pub fn reveal_label(&self, label: &str) -> Option<String> {
-        self.known.iter().find(|k| k.label == label).map(|k| k.value.clone())
-    }
-
-    /// Takes note of the stand-ins of a recording, so that they are not taken for secrets.
+    /// Takes note of the stand-ins of a recording, so that they are not taken for secrets. One made elsewhere, under
+    /// another key, or of an earlier value, stands for today's value of the variable it is named after, if there is one.
     pub fn learn_stand_ins(&self, stand_ins: &[StandIn]) {
-        self.memory.learn(stand_ins);
+        let today = |label: &str| self.known.iter().find(|k| k.label == label).map(|k| k.value.clone());
+        self.memory.learn(stand_ins, today);
     }
 
     /// What still looks like a secret in bytes that are about to leave, in fields that must round-trip as well: labels,

@@ -104,11 +104,11 @@ impl Memory {
         secrets.insert(stand_in.to_string(), Some(secret.to_string()));
     }
 
-    /// Remembers stand-ins of a recording, whose secrets nobody here has seen.
-    pub(super) fn learn(&self, stand_ins: &[StandIn]) {
+    /// Remembers stand-ins of a recording, whose secrets nobody here has seen; `today` knows some by their label.
+    pub(super) fn learn(&self, stand_ins: &[StandIn], today: impl Fn(&str) -> Option<String>) {
         let mut secrets = self.secrets.write().unwrap_or_else(PoisonError::into_inner);
         for stand_in in stand_ins {
-            secrets.entry(stand_in.text.clone()).or_insert(None);
+            secrets.entry(stand_in.text.clone()).or_insert_with(|| today(&stand_in.label));
         }
     }
 
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn memory_recognises_what_it_was_told() {
         let memory = Memory::default();
-        memory.learn(&[StandIn { label: "x".into(), text: "abcdefghij".into() }]);
+        memory.learn(&[StandIn { label: "x".into(), text: "abcdefghij".into() }], |_| None);
         assert!(memory.is_stand_in(b"abcdefghij"));
-        memory.learn(&[StandIn { label: "x".into(), text: "kq37".into() }]);
+        memory.learn(&[StandIn { label: "x".into(), text: "kq37".into() }], |_| None);
         assert!(memory.knows(b"kq37") && !memory.is_stand_in(b"kq37") && !memory.knows(b"kq38"));
         assert_eq!(memory.secret("abcdefghij"), None);
         memory.remember("abcdefghij", "0123456789");

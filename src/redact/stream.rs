@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 /// The key of data that is not JSON; such pieces are one text.
-const PLAIN: u64 = 1;
+pub(super) const PLAIN: u64 = 1;
 
 /// Redacts a stream of server-sent events, or of JSON lines.
 pub(super) fn redact<'a>(redactor: &Redactor, bytes: &'a [u8]) -> Redacted<'a> {
@@ -69,7 +69,7 @@ fn assembled(scan: &mut Scan<'_>, text: &mut Cow<'_, [u8]>, group: &[Leaf]) {
 }
 
 /// The strings of all events, those of one text together, in the order of their first.
-fn groups(bytes: &[u8]) -> Vec<Vec<Leaf>> {
+pub(super) fn groups(bytes: &[u8]) -> Vec<Vec<Leaf>> {
     let mut groups: Vec<Vec<Leaf>> = Vec::new();
     let mut places: HashMap<u64, usize> = HashMap::new();
     for leaf in leaves_of(bytes) {

@@ -254,7 +254,9 @@ fn stand_ins_of_a_recording_are_not_secrets() {
     assert!(here.scan_residual(&recorded.bytes).is_empty());
     assert!(matches!(here.bytes(&recorded.bytes).bytes, Cow::Borrowed(_)));
     assert_eq!(here.reveal(&recorded.stand_ins[0].text), None);
-    assert_eq!(here.reveal_label("MY_SECRET").as_deref(), Some(KNOWN));
+    let named = StandIn { label: "MY_SECRET".into(), text: "made-under-another-key".into() };
+    here.learn_stand_ins(std::slice::from_ref(&named));
+    assert_eq!(here.reveal(&named.text).as_deref(), Some(KNOWN));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
+mod inherited;
 pub mod matcher;
 pub mod plan;
 pub mod player;

@@ -1,13 +1,21 @@
 //! What comes from where in a fork: which turns an edit touches, and what goes upstream in place of what the agent sent.
 
-use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
+mod answer;
+mod signed;
+
+use crate::dialect::conversation::{Block, ModelRequest, Role};
 use crate::dialect::{Dialect, EditError, RequestEdit};
 use crate::replay::matcher::{Pin, Recording};
+use crate::replay::recording::RecordedRun;
 use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
 use crate::run::{CallSite, Outline, StepKind};
+use answer::edited_answer;
 use bytes::Bytes;
 use serde_json::Value;
+use signed::signed_blocks;
 use std::collections::{BTreeMap, HashMap};
+
+pub(super) use signed::reasoning_blocks;
 
 /// The edits of a fork, worked out against its parent.
 #[derive(Debug, Default)]
@@ -30,6 +38,20 @@ pub struct Plan {
     steps: HashMap<(u32, u32), u32>,
 }
 
+/// A request that is to go upstream.
+pub struct LiveTurn<'a> {
+    /// Lane and turn.
+    pub place: (u32, u32),
+    /// As the agent sent it, in normal form.
+    pub request: &'a ModelRequest,
+    /// The same, as (decoded) bytes.
+    pub body: &'a [u8],
+    /// Tool results of recorded calls that came out differently.
+    pub pins: &'a [Pin],
+    /// The edits of the parent, where that is a fork itself.
+    pub inherited: Vec<RequestEdit>,
+}
+
 /// A request as it goes upstream.
 #[derive(Debug)]
 pub struct Outgoing {
@@ -44,7 +66,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`EditProblem`] for the first edit that cannot apply.
-    pub fn new(recording: &dyn Recording, edits: &[Edit], at: Option<u32>) -> Result<Plan, EditProblem> {
+    pub fn new(recording: &RecordedRun, edits: &[Edit], at: Option<u32>) -> Result<Plan, EditProblem> {
         let outline = recording.outline();
         let mut plan = Plan { steps: step_numbers(outline), ..Plan::default() };
         for edit in edits {
@@ -75,7 +97,7 @@ impl Plan {
         Ok(plan)
     }
 
-    fn add(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+    fn add(&mut self, recording: &RecordedRun, edit: &Edit) -> Result<(), EditProblem> {
         let outline = recording.outline();
         let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
         match &edit.field {
@@ -122,6 +144,11 @@ impl Plan {
                     }
                 }
                 let places: Vec<(u32, u32)> = self.covered(edit.scope).collect();
+                edit.check_parameter(|name| {
+                    let mut requests = places.iter().filter_map(|(l, t)| recording.request(*l, *t).ok());
+                    requests.any(|request| request.params.contains_key(name))
+                })
+                .map_err(problem)?;
                 for (lane, turn) in places {
                     self.soil(lane, turn);
                 }
@@ -136,7 +163,7 @@ impl Plan {
         }
     }
 
-    fn add_results(&mut self, recording: &dyn Recording, edit: &Edit) -> Result<(), EditProblem> {
+    fn add_results(&mut self, recording: &RecordedRun, edit: &Edit) -> Result<(), EditProblem> {
         let outline = recording.outline();
         let mut refused = None;
         let mut applied = false;
@@ -214,6 +241,12 @@ impl Plan {
         steps
     }
 
+    /// The first step that is not as recorded, be it edited or asked again; none when there is no such step.
+    pub fn first_new_step(&self, outline: &Outline) -> Option<u32> {
+        let again = self.dirty.iter().filter_map(|(lane, turn)| self.steps.get(&(*lane, *turn)).copied());
+        again.chain(self.edited_steps(outline)).min()
+    }
+
     /// Model steps of the parent that will be asked again, at least.
     pub fn asked_again(&self) -> usize {
         self.steps
@@ -229,12 +262,10 @@ impl Plan {
     pub fn outgoing(
         &self,
         outline: &Outline,
-        place: (u32, u32),
         dialect: &dyn Dialect,
-        request: &ModelRequest,
-        body: &[u8],
-        pins: &[Pin],
+        live: LiveTurn<'_>,
     ) -> Result<Outgoing, EditError> {
+        let LiveTurn { place, request, body, pins, inherited } = live;
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
@@ -246,6 +277,7 @@ impl Plan {
                 text: pin.recorded.clone(),
             });
         }
+        edits.extend(inherited);
         for (site, text) in self.results.iter().filter(|(site, _)| site.lane == lane && site.turn < turn) {
             let (message, block) = find_result(outline, request, *site).ok_or_else(|| {
                 let name = outline.call(*site).map_or("the tool", |c| c.name.as_str());
@@ -260,58 +292,60 @@ impl Plan {
         }
         let mut dropped = Vec::new();
         for edit in self.requests.iter().filter(|e| e.scope.covers(step)) {
-            self.request_edit(edit, request, &mut edits, &mut dropped)?;
+            request_edit(edit, request, &mut edits)?;
+        }
+        let foreign = self.foreign_until(outline, place, request);
+        if foreign.is_some() || self.answers.keys().any(|(l, t)| *l == lane && *t < turn) {
+            let before = foreign.unwrap_or_default();
+            edits.push(RequestEdit::DropReasoning { before });
+            let signed = signed_blocks(request, before);
+            if signed > 0 {
+                let model = self.model_at(outline, place, request);
+                dropped.push(format!(
+                    "{} of another model left out: {model} would refuse what it has not signed",
+                    reasoning_blocks(signed)
+                ));
+            }
         }
         if edits.is_empty() {
             return Ok(Outgoing { body: None, dropped });
         }
-        let body = dialect.edit_request(body, &edits)?;
-        Ok(Outgoing { body: Some(body), dropped })
-    }
-
-    fn request_edit(
-        &self,
-        edit: &Edit,
-        request: &ModelRequest,
-        edits: &mut Vec<RequestEdit>,
-        dropped: &mut Vec<String>,
-    ) -> Result<(), EditError> {
-        match (&edit.field, &edit.change) {
-            (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
-            (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
-            (Field::System, _) => {
-                let current = system_text(request);
-                let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
-                edits.push(RequestEdit::SetSystem(text));
-            }
-            (Field::Tools, Change::Remove(value)) => {
-                let name = plain(value);
-                if request.tools.iter().any(|tool| tool_name(tool) == name) {
-                    edits.push(RequestEdit::RemoveTool(name));
-                }
-            }
-            (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
-            (Field::Param(name), Change::Set(value)) => {
-                edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
-                let signed = signed_blocks(request);
-                if name == "model" && plain(value) != request.model && signed > 0 {
-                    let before = request.messages.len();
-                    edits.push(RequestEdit::DropReasoning { before });
-                    if request.params.contains_key("thinking") {
-                        edits.push(RequestEdit::SetField { name: "thinking".into(), value: Value::Null });
-                    }
-                    dropped.push(format!(
-                        "{signed} signed reasoning block{} of {} left out: {} would refuse them",
-                        if signed == 1 { "" } else { "s" },
-                        request.model,
-                        plain(value)
-                    ));
-                }
-            }
-            _ => {}
+        let edited = dialect.edit_request(body, &edits)?;
+        let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
+        let asked_to =
+            self.requests.iter().any(|e| matches!(&e.field, Field::Param(name) if name == "thinking"));
+        if thinks(request) && !asked_to && !dialect.read_request(&edited).is_ok_and(|r| thinks(&r)) {
+            dropped.push(
+                "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
+            );
         }
-        Ok(())
+        Ok(Outgoing { body: Some(edited), dropped })
     }
+}
+
+/// Adds what an edit of the request itself does to a body.
+fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit>) -> Result<(), EditError> {
+    match (&edit.field, &edit.change) {
+        (Field::System, Change::Set(value)) => edits.push(RequestEdit::SetSystem(plain(value))),
+        (Field::System, Change::Append(value)) => edits.push(RequestEdit::AppendSystem(plain(value))),
+        (Field::System, _) => {
+            let current = request.system_text();
+            let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
+            edits.push(RequestEdit::SetSystem(text));
+        }
+        (Field::Tools, Change::Remove(value)) => {
+            let name = plain(value);
+            if request.tools.iter().any(|tool| tool_name(tool) == name) {
+                edits.push(RequestEdit::RemoveTool(name));
+            }
+        }
+        (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
+        (Field::Param(name), Change::Set(value)) => {
+            edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 fn step_numbers(outline: &Outline) -> HashMap<(u32, u32), u32> {
@@ -335,14 +369,21 @@ fn model_at(outline: &Outline, scope: Scope) -> Option<(u32, u32)> {
 ///
 /// # Errors
 /// Why it cannot be had, in words.
-pub fn recorded_result(recording: &dyn Recording, site: CallSite) -> Result<String, String> {
+pub fn recorded_result(recording: &RecordedRun, site: CallSite) -> Result<String, String> {
     let outline = recording.outline();
     let call = outline.call(site).ok_or("there is no such call")?;
     let seen = call.result.as_ref().ok_or_else(|| {
         format!("the run ended before the result of {} came back: there is nothing to edit", call.name)
     })?;
-    let request = recording.request(site.lane, site.turn + 1)?;
-    let block = request.messages.get(seen.message as usize).and_then(|m| m.blocks.get(seen.block as usize));
+    let id = recording.exchange_of(site.lane, site.turn + 1)?;
+    let asked = recording.model_request(id)?;
+    // In a fork of a fork the model has seen what the first edit made of it.
+    let sent = recording.sent(id, &|_| None)?.map(|(_, sent)| sent);
+    let request = sent.as_ref().unwrap_or(&asked);
+    // A system message may have been put in front.
+    let moved = request.messages.len().saturating_sub(asked.messages.len());
+    let message = request.messages.get(moved + seen.message as usize);
+    let block = message.and_then(|m| m.blocks.get(seen.block as usize));
     match block {
         Some(Block::ToolResult { text, .. }) => Ok(text.clone()),
         _ => Ok(seen.text.clone()),
@@ -370,79 +411,6 @@ fn find_result(outline: &Outline, request: &ModelRequest, site: CallSite) -> Opt
         _ => results.get(site.call as usize),
     };
     found.map(|(m, b, _)| (*m, *b))
-}
-
-fn edited_answer(edit: &Edit, answer: &ModelAnswer, step: u32) -> Result<Vec<Block>, EditProblem> {
-    let problem = |why: String| EditProblem { edit: edit.text.clone(), why };
-    if let Change::Substitute { .. } = edit.change {
-        let mut matched = false;
-        let mut blocks: Vec<Block> = Vec::new();
-        for block in &answer.blocks {
-            match block {
-                Block::Text { text } => {
-                    let new = edit.apply(text).ok();
-                    matched |= new.is_some();
-                    blocks.push(Block::Text { text: new.unwrap_or_else(|| text.clone()) });
-                }
-                Block::ToolCall { id, name, args } => {
-                    let new = edit.apply(&args.to_string()).ok();
-                    matched |= new.is_some();
-                    let args = match new {
-                        Some(json) => serde_json::from_str(&json).map_err(|e| {
-                            problem(format!("the arguments of {name} would no longer be JSON: {e}"))
-                        })?,
-                        None => args.clone(),
-                    };
-                    blocks.push(Block::ToolCall { id: id.clone(), name: name.clone(), args });
-                }
-                Block::Reasoning { .. } => {}
-                other => blocks.push(other.clone()),
-            }
-        }
-        if matched {
-            return Ok(blocks);
-        }
-        return Err(problem(format!("the pattern matches nothing in the answer of step {step}")));
-    }
-    if let Change::Set(Value::Object(map)) = &edit.change
-        && let Some(Value::Array(calls)) = map.get("calls")
-    {
-        let mut blocks = Vec::new();
-        if let Some(text) = map.get("text").and_then(Value::as_str) {
-            blocks.push(Block::Text { text: text.to_string() });
-        }
-        for (index, call) in calls.iter().enumerate() {
-            let name = call
-                .get("name")
-                .and_then(Value::as_str)
-                .ok_or_else(|| problem("each of calls needs a name: {\"name\":…,\"args\":{…}}".into()))?;
-            blocks.push(Block::ToolCall {
-                id: format!("call_edited_{step}_{index}"),
-                name: name.to_string(),
-                args: call.get("args").cloned().unwrap_or_else(|| Value::Object(Default::default())),
-            });
-        }
-        return Ok(blocks);
-    }
-    Ok(vec![Block::Text { text: edit.apply(&answer.text())? }])
-}
-
-fn system_text(request: &ModelRequest) -> String {
-    let outside = request.system.iter();
-    let inside = request.messages.iter().filter(|m| m.role == Role::System).flat_map(|m| m.blocks.iter());
-    let texts: Vec<&str> = outside
-        .chain(inside)
-        .filter_map(|b| match b {
-            Block::Text { text } => Some(text.as_str()),
-            _ => None,
-        })
-        .collect();
-    texts.join("\n")
-}
-
-fn signed_blocks(request: &ModelRequest) -> usize {
-    let blocks = request.messages.iter().flat_map(|m| &m.blocks);
-    blocks.filter(|b| matches!(b, Block::Reasoning { signed: true, .. })).count()
 }
 
 fn tool_name(tool: &Value) -> String {

@@ -4,8 +4,9 @@ mod refusal;
 pub use refusal::held_back;
 mod side;
 
+use super::inherited::inherited;
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
-use super::plan::Plan;
+use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
@@ -73,7 +74,7 @@ struct State {
     matcher: Matcher<RecordedRun>,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
-    asked_live: HashMap<ExchangeId, &'static dyn Dialect>,
+    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, (u32, u32))>,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
     tally: Tally,
@@ -303,7 +304,8 @@ impl Player {
             let dropped = self.run.signed_reasoning(id);
             if dropped > 0 {
                 state.tally.dropped.push(format!(
-                    "{dropped} signed reasoning block(s) of step {} left out: the edited answer has none",
+                    "{} of step {} left out: nobody signed the edited answer",
+                    reasoning_blocks(dropped),
                     step().unwrap_or_default()
                 ));
             }
@@ -325,12 +327,19 @@ impl Player {
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
         match fault {
             None => {
+                if rewritten.revealed > 0
+                    && let Some(served) = served_answer(dialect, &answer)
+                {
+                    state.matcher.served_as(asked.id, &served);
+                }
                 state.tally.recorded += 1;
                 state.tally.rewritten(rewritten);
                 answer
             }
             Some(kind) => {
                 state.tally.edited += 1;
+                // The agent may try again: that is the same turn, with its recorded answer.
+                state.matcher.served_as(asked.id, &ModelAnswer::default());
                 let source = Source::Edited { run: self.name.clone(), exchange: id };
                 serve::injected(kind, answer, source, (&self.name, id), dialect)
             }
@@ -351,18 +360,22 @@ impl Player {
             return self.miss(asked, Some(dialect), lost_decision());
         };
         let mut state = self.state();
-        if self.options.max_live.is_some_and(|max| state.tally.live >= max) {
-            state.tally.live_limit = true;
-            let live = state.tally.live;
+        if self.is_spent(&mut state) {
             drop(state);
-            let why = format!("retake: the limit of live calls is reached (--max-live {live})");
-            return Answer::Serve(self.halt(Some(dialect), Stop::LiveLimit, &why));
+            return self.refuse_to_spend(Some(dialect));
         }
-        let outgoing = match plan.outgoing(&outline, place, dialect, request, &body, pins) {
+        let bindings = state.matcher.bindings();
+        let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
+        let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
+            let live = LiveTurn { place, request, body: &body, pins, inherited };
+            plan.outgoing(&outline, dialect, live)
+                .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
+        });
+        let outgoing = match outgoing {
             Ok(outgoing) => outgoing,
-            Err(error) => {
+            Err(why) => {
                 let mut miss = lost_decision();
-                miss.reason = format!("the edits cannot be applied to this request: {error}");
+                miss.reason = why;
                 drop(state);
                 return self.miss(asked, Some(dialect), miss);
             }
@@ -376,7 +389,7 @@ impl Player {
             }
         }
         state.tally.live += 1;
-        state.asked_live.insert(asked.id, dialect);
+        state.asked_live.insert(asked.id, (dialect, place));
         let upstream = self
             .options
             .upstream
@@ -409,7 +422,7 @@ impl Answerer for Player {
     }
 
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
-        let dialect = self.state().asked_live.get(&seen.id).copied()?;
+        let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
         let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
         let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool));
@@ -420,19 +433,16 @@ impl Answerer for Player {
 
     fn answered(&self, seen: &SeenResponse) {
         let mut state = self.state();
-        let Some(dialect) = state.asked_live.remove(&seen.id) else { return };
+        let Some((dialect, place)) = state.asked_live.remove(&seen.id) else { return };
         let answer = live_answer(dialect, seen);
-        if let Some(error) = answer.error.as_ref().filter(|_| seen.source != Source::Refused) {
-            state.tally.live_errors.push(error.clone());
-        }
         let lost = match &seen.fault {
             Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),
             Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
             Some(Fault::Abandoned | Fault::Interrupted) | None => None,
         };
-        if let Some(error) = lost.filter(|e| !state.tally.live_errors.contains(e)) {
-            state.tally.live_errors.push(error);
-        }
+        // What retake itself says, as at a fence, is no failure of the call.
+        let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
+        state.tally.live_attempt(place, error);
         state.matcher.answered_live(seen.id, &answer);
     }
 }
@@ -441,6 +451,13 @@ fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
     let Some(head) = &seen.head else { return ModelAnswer::default() };
     let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
     read_answer_body(dialect, head, &bytes)
+}
+
+/// What the agent reads in an answer that is not the recorded one to the byte.
+fn served_answer(dialect: &dyn Dialect, answer: &Answer) -> Option<ModelAnswer> {
+    let Answer::Serve(canned) = answer else { return None };
+    let bytes: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
+    Some(read_answer_body(dialect, &canned.head, &bytes))
 }
 
 fn calls(blocks: &[Block]) -> Vec<String> {

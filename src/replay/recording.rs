@@ -6,6 +6,7 @@ use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
 use crate::run::{Outline, StepKind};
 use crate::store::RunReader;
+use bytes::Bytes;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -89,6 +90,31 @@ impl RecordedRun {
         let answer = Arc::new(answer);
         self.kept().keep(id).answers.insert(id, answer.clone());
         Ok(answer)
+    }
+
+    /// What went upstream in place of what the agent sent, as bytes and in normal form; none when nothing did. Stand-ins
+    /// for which `reveal` knows the secret are replaced by it.
+    ///
+    /// # Errors
+    /// In words: unreadable files, or a body of no known dialect.
+    pub fn sent(
+        &self,
+        id: ExchangeId,
+        reveal: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<(Bytes, ModelRequest)>, String> {
+        let record = self.reader.request(id).map_err(|e| e.to_string())?;
+        let Some(sent) = record.sent else { return Ok(None) };
+        let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
+        let mut body = self.reader.body(sent).map_err(|e| e.to_string())?;
+        for stand_in in &record.stand_ins {
+            // A secret that JSON would have to escape stays a stand-in.
+            let known = reveal(&stand_in.text).filter(|s| !s.contains(['"', '\\']));
+            if let (Some(secret), Ok(text)) = (known, std::str::from_utf8(&body)) {
+                body = text.replace(&stand_in.text, &secret).into();
+            }
+        }
+        let request = dialect.read_request(&body).map_err(|e| e.to_string())?;
+        Ok(Some((body, request)))
     }
 
     /// Every stand-in that redaction left in the recording.

@@ -44,8 +44,18 @@ pub struct Tally {
     pub dropped: Vec<String>,
     /// Turns of a fork that no edit reached and that went live, as the agent asked otherwise than recorded.
     pub drifts: Vec<Near>,
-    /// Why the answer of a live call could not be used, one line each.
-    pub live_errors: Vec<String>,
+    /// Attempts of live calls that failed, by lane and turn.
+    #[serde(skip)]
+    pub(super) live_attempts: BTreeMap<(u32, u32), Attempts>,
+}
+
+/// Attempts of one live call that failed.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Attempts {
+    /// Why, in order.
+    failed: Vec<String>,
+    /// True when a later attempt had an answer.
+    mended: bool,
 }
 
 /// A tool that was not run.
@@ -79,6 +89,33 @@ impl Tally {
         self.revealed += what.revealed;
         self.stand_ins += what.stand_ins;
         self.back_offs += u32::from(what.retry_after);
+    }
+
+    /// An attempt of a live call has ended: with an answer, or not, and why.
+    pub(super) fn live_attempt(&mut self, place: (u32, u32), failure: Option<String>) {
+        match failure {
+            Some(why) => {
+                let attempts = self.live_attempts.entry(place).or_default();
+                attempts.failed.push(why);
+                attempts.mended = false;
+            }
+            None => {
+                if let Some(attempts) = self.live_attempts.get_mut(&place) {
+                    attempts.mended = true;
+                }
+            }
+        }
+    }
+
+    /// Live calls whose last attempt failed: why, and how many attempts there were.
+    pub fn live_failures(&self) -> impl Iterator<Item = (&str, usize)> {
+        let lost = self.live_attempts.values().filter(|a| !a.mended);
+        lost.filter_map(|a| Some((a.failed.last()?.as_str(), a.failed.len())))
+    }
+
+    /// Attempts that failed and were made good by a retry of the agent's own: why, one each.
+    pub fn live_mended(&self) -> impl Iterator<Item = &str> {
+        self.live_attempts.values().filter(|a| a.mended).flat_map(|a| &a.failed).map(String::as_str)
     }
 
     pub(super) fn pin(&mut self, outline: &Outline, pin: &Pin) {

@@ -245,9 +245,13 @@ pub fn replay(done: &Replay, style: Style) -> String {
         }
         Compared::Stopped { by } => (false, format!("stopped {}", line(by))),
     };
+    let played = match done.steps {
+        0 => format!("{}, no model call", many(done.answers.recorded.into(), "request")),
+        steps => format!("{}/{steps} steps", done.replayed),
+    };
     let whole = done.replayed == done.steps && done.unasked.is_empty() && done.answers.refused == 0;
     let facts = [
-        (Ink::Plain, format!("{}/{} steps", done.replayed, done.steps)),
+        (Ink::Plain, played),
         (Ink::Plain, many(done.answers.live.into(), "live call")),
         (Ink::Plain, words::seconds(done.took_us)),
         (if same { Ink::Good } else { Ink::Bad }, outcome),

@@ -32,7 +32,7 @@ pub struct ModelCall<'a> {
     pub ended_us: u64,
     /// Path of the request, without query.
     pub path: &'a str,
-    /// Key of its bytes; none when they are not known as the agent sent them.
+    /// Key of its bytes; none when they are not known.
     pub body_key: Option<Key>,
     /// What its headers say.
     pub context: &'a SpanContext,
@@ -66,11 +66,7 @@ impl LaneBuilder {
             started_us: request.started_us,
             ended_us: request.started_us.saturating_add(lasted),
             path: request.head.path(),
-            // A live request has today's secret where the recorded one has a stand-in.
-            body_key: request
-                .stand_ins
-                .is_empty()
-                .then(|| likeness::body_key(request.head.path(), &request.body)),
+            body_key: Some(likeness::body_key(request.head.path(), &request.body)),
             context: &SpanContext::from_headers(&request.head.headers),
             request: &read,
             answer: answer.as_ref(),

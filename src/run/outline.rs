@@ -68,7 +68,8 @@ pub struct Turn {
     pub messages: u32,
     /// Hash of the whole request in normal form, 32 hex digits (see [`crate::dialect`]).
     pub request_key: String,
-    /// Key of the bytes of its first attempt ([`super::likeness::body_key`]); none when redaction changed them.
+    /// Key of the bytes of its first attempt ([`super::likeness::body_key`]); none when they are not known. Where redaction changed them no live
+    /// request has this key.
     #[serde(default, with = "super::likeness::hex_key", skip_serializing_if = "Option::is_none")]
     pub body_key: Option<Key>,
     /// Hash of the answer in normal form (reasoning left out), 32 hex digits; none when there is no usable answer.

@@ -51,7 +51,7 @@ use crate::dialect::conversation::Usage;
 use crate::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, RequestHead, ResponseHead, Source, StandIn, Upstream,
 };
-use crate::run::{Manifest, Outline, RunState, StepKind};
+use crate::run::{Manifest, Outline, RunId, RunState, StepKind};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -178,6 +178,8 @@ pub enum StoreError {
     NoRun {
         /// What was asked for.
         asked: String,
+        /// A run that is called almost so.
+        near: Option<RunId>,
         /// The store.
         store: PathBuf,
     },

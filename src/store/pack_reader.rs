@@ -4,7 +4,7 @@ use super::block::{Block, Entry, PartHash, hash};
 use super::coding::Expander;
 use super::frame::{Found, Frame, Scan, kind};
 use super::pack::{Ancestor, PackFooter};
-use super::segment::{dictionary, frame_at, gap, torn, verify};
+use super::segment::{bad_payload, dictionary, frame_at, gap, torn, verify};
 use super::{StoreError, list, sealed};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
@@ -112,6 +112,11 @@ impl PackReader {
             match found {
                 Found::Frame(frame) => {
                     self.scanned = frame.end();
+                    let is_end = matches!(frame.kind, kind::FOOTER | kind::TRAILER);
+                    if is_end && !frame.holds(&scan.payload(&frame).map_err(&io)?) {
+                        self.damage.push(bad_payload(&self.path, &frame));
+                        continue;
+                    }
                     match frame.kind {
                         kind::BLOCK => self.index.blocks.push((frame.tag, frame.offset)),
                         kind::DICTIONARY | kind::ANCESTOR => others.push(frame.offset),

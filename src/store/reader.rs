@@ -78,7 +78,7 @@ impl Store {
     pub fn open_run(&self, id: &RunId) -> Result<RunReader, StoreError> {
         let directory = self.run_directory(id);
         if !directory.is_dir() {
-            return Err(StoreError::NoRun { asked: id.to_string(), store: self.root().to_path_buf() });
+            return Err(self.no_run(id.as_str()));
         }
         RunReader::open(directory)
     }

@@ -36,7 +36,7 @@ impl Store {
     pub fn remove_run(&self, id: &RunId) -> Result<Removed, StoreError> {
         let directory = self.run_directory(id);
         if !directory.is_dir() {
-            return Err(StoreError::NoRun { asked: id.to_string(), store: self.root().to_path_buf() });
+            return Err(self.no_run(id.as_str()));
         }
         let _alone = RunLock::alone(&directory)?.ok_or_else(|| in_use(id))?;
         let mut removed = Removed::default();

@@ -148,7 +148,14 @@ impl Store {
                 RunId::parse(&format!("{name}.{number}")).map_err(|e| StoreError::Refused(e.to_string()))?;
             let directory = self.run_directory(&id);
             match atomic::make_directory(&directory) {
-                Ok(()) => return RunWriter::begin(directory, &runs, manifest(id)),
+                Ok(()) => {
+                    let begun = RunWriter::begin(directory.clone(), &runs, manifest(id));
+                    if begun.is_err() {
+                        // Half a run would take a number, and be listed as damaged.
+                        let _ = fs::remove_dir_all(&directory);
+                    }
+                    return begun;
+                }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && number < u32::MAX => {}
                 Err(e) => return Err(StoreError::io(&directory)(e)),
             }

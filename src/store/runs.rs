@@ -10,6 +10,8 @@ use std::time::Duration;
 const BEING_MADE: Duration = Duration::from_secs(5);
 /// Shorter beginnings of a uuid are too easily typed by mistake.
 const SHORTEST_PREFIX: usize = 4;
+/// From this likeness on (of 1) a name may have been meant.
+const NEAR: f32 = 0.6;
 
 impl Store {
     /// Finds a run by what a person typed: `refund.1`, `refund` (the newest of that name), `last`, a uuid or a
@@ -19,7 +21,7 @@ impl Store {
     /// [`StoreError::NoRun`], or [`StoreError::Refused`] when several uuids begin like that.
     pub fn resolve(&self, text: &str) -> Result<RunId, StoreError> {
         let text = text.trim();
-        let none = || StoreError::NoRun { asked: text.to_string(), store: self.root().to_path_buf() };
+        let none = || self.no_run(text);
         let ids = self.run_ids()?;
         if let Some(id) = ids.iter().find(|id| id.as_str() == text) {
             return Ok(id.clone());
@@ -78,6 +80,12 @@ impl Store {
             next = here.and_then(|run| run.parent);
         }
         found
+    }
+
+    /// No run is called like that; perhaps one nearly is.
+    pub fn no_run(&self, asked: &str) -> StoreError {
+        let ids = self.run_ids().unwrap_or_default();
+        StoreError::NoRun { asked: asked.into(), near: nearest(asked, ids), store: self.root().to_path_buf() }
     }
 
     /// All runs, oldest first; a damaged one is listed with its problem. Sealed runs come from the index when it can
@@ -141,6 +149,18 @@ impl Store {
             }),
         }
     }
+}
+
+/// The run whose id, or whose name alone, is most like what was asked for; the newest of several.
+fn nearest(asked: &str, ids: Vec<RunId>) -> Option<RunId> {
+    let asked = asked.to_lowercase();
+    let likeness = |text: &str| similar::TextDiff::from_chars(asked.as_str(), text).ratio();
+    let rated = ids.into_iter().map(|id| {
+        let (whole, name) = (id.as_str().to_lowercase(), id.name().to_lowercase());
+        (likeness(&whole).max(likeness(&name)), id)
+    });
+    let near = rated.filter(|(likeness, _)| *likeness >= NEAR);
+    near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, id)| id)
 }
 
 /// True for a directory without a manifest that somebody may be filling.

@@ -27,6 +27,8 @@ pub struct RunWriter {
     segment: SegmentWriter,
     failed: Option<Failure>,
     shared: Vec<RunLock>,
+    /// What it is when it is sealed whole.
+    end: RunState,
     _lock: RunLock,
 }
 
@@ -97,6 +99,7 @@ impl RunWriter {
             segment: SegmentWriter::new(segment, segment_file),
             failed: None,
             shared: Vec::new(),
+            end: RunState::Complete,
             _lock: lock,
             directory,
         })
@@ -110,6 +113,11 @@ impl RunWriter {
     /// The run's directory.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    /// Copies a run whose recorder died: what is sealed is `interrupted` as well.
+    pub fn copies_interrupted(&mut self) {
+        self.end = RunState::Interrupted;
     }
 
     /// From now on parts that `ancestor` has are referred to instead of stored again. Those that it refers to itself
@@ -249,7 +257,7 @@ impl RunWriter {
         if let Some(failure) = &self.failed {
             file.run.incomplete.get_or_insert_with(|| failure.error().to_string());
         }
-        file.state = if file.run.incomplete.is_some() { RunState::Incomplete } else { RunState::Complete };
+        file.state = if file.run.incomplete.is_some() { RunState::Incomplete } else { self.end };
         file.totals = Some(RunTotals::of(self.segment.exchanges() as u32, outline));
         file.write(&self.directory)?;
         Ok(file.run)

@@ -42,7 +42,11 @@ fn a_run_is_imported_once_and_its_parent_is_not_taken_for_another() {
     assert!(second.out.contains("already here as refund.1"), "{}", second.out);
     assert_eq!(env.retake(["ls", "--json"]).expect(0).json().as_array().map(Vec::len), Some(1));
     let again = env.retake(["import", "--again", "fork.retake"]).expect(0);
-    assert!(again.out.contains("imported  refund.2"), "{}", again.out);
+    assert!(
+        again.out.contains("imported  refund.2") && again.out.contains("the same run as refund.1"),
+        "{}",
+        again.out
+    );
     // Where the parent is, it has the name that it has there.
     refund.retake(&["export", "refund.1", "parent.retake"]).expect(0);
     std::fs::copy(refund.env.work().join("parent.retake"), env.work().join("parent.retake")).expect("copy");

@@ -31,7 +31,11 @@ fn the_order_of_branches_is_no_difference() {
     }
     for other in ["b.2", "b.3"] {
         let same = env.retake(["diff", "b.1", other]).expect(0);
-        assert!(same.out.contains("no difference") && same.out.contains("outcome   the same: "), "{}", same.out);
+        assert!(
+            same.out.contains("no difference") && same.out.contains("outcome   the same: "),
+            "{}",
+            same.out
+        );
     }
     let fork = env.retake(["fork", "b.1", "--at", "1", "--json"]).expect(0).json();
     let shown = env.retake(["show", "b.1", "7", "--json"]).expect(0).json();
@@ -79,9 +83,13 @@ fn json_stands_alone_on_standard_output() {
     }
     let verified =
         refund.retake(&["run", "--json", "--verify", "--yes", "--", "python3", "agent.py"]).expect(0);
-    assert_eq!(verified.json()["verified"]["exit"], 0, "one document: {}", verified.out);
+    assert_eq!(verified.json()["verify"]["exit"], 0, "one document: {}", verified.out);
     let refused = refund.retake(&["run", "--json", "--verify", "--", "python3", "agent.py"]).expect(3);
-    assert!(refused.json()["error"].as_str().is_some_and(|e| e.contains("issue_refund")), "{}", refused.out);
+    assert!(
+        refused.json()["verify"]["error"].as_str().is_some_and(|e| e.contains("issue_refund")),
+        "{}",
+        refused.out
+    );
 }
 
 #[test]

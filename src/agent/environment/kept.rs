@@ -35,6 +35,7 @@ const SURROUNDINGS: &[&str] = &[
     "INFOPATH",
     "INVOCATION_ID",
     "JOURNAL_STREAM",
+    "KUBECONFIG",
     "LESS",
     "LESSCLOSE",
     "LESSOPEN",

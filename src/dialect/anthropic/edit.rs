@@ -106,7 +106,10 @@ fn drop_reasoning(root: &Node<'_>, list: &[Node<'_>], until: usize) -> Vec<Splic
     }
     // While the model goes on after tool results, a fixed thinking budget demands that the turn begins with thinking.
     let fixed = root.get("thinking").and_then(|t| t.str_of("type")) == Some("enabled");
-    if fixed && last_dropped.is_some_and(|i| i >= open_turn(list)) {
+    let open = open_turn(list);
+    let first = list.iter().skip(open).find(|m| m.str_of("role") == Some("assistant"));
+    let begins = |m: &Node<'_>| m.get("content").and_then(|c| c.elements().first()).is_some_and(is_reasoning);
+    if fixed && (last_dropped.is_some_and(|i| i >= open) || first.is_some_and(|m| !begins(m))) {
         splices.extend(surgery::remove_members(root, |key| key == "thinking"));
     }
     splices

@@ -158,6 +158,13 @@ fn reasoning_is_dropped_and_the_request_stays_valid() {
     );
     assert_eq!(edited(RequestEdit::DropReasoning { before: 2 }).as_bytes(), BODY);
 
+    let lost = br#"{"thinking":{"type":"enabled"},"messages":[{"role":"user","content":"go"},{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":"1"}]}]}"#;
+    let mended = AnthropicMessages.edit_request(lost, &[RequestEdit::DropReasoning { before: 0 }]).unwrap();
+    assert!(
+        !String::from_utf8_lossy(&mended).contains("thinking"),
+        "the answer was edited: its thinking is gone"
+    );
+
     let closed = br#"{"thinking":{"type":"enabled"},"messages":[{"role":"assistant","content":[{"type":"redacted_thinking","data":"x"}]},{"role":"user","content":"go"}]}"#;
     assert_eq!(
         AnthropicMessages.edit_request(closed, &[RequestEdit::DropReasoning { before: 9 }]).unwrap(),

@@ -61,15 +61,16 @@ impl<R: Recording> Matcher<R> {
         self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn))
     }
 
-    /// True when a conversation's last attempt failed, its client does not number retries, and the recording has
-    /// another attempt.
+    /// True when a conversation's last attempt failed, its client does not number retries, and the attempt was live, or
+    /// the recording has another one, or an edit made it fail.
     fn retries_silently(&self, thread: &Thread, live: &Live<'_>) -> bool {
         let turn = self.recording.outline().turn(thread.lane, thread.turn);
         let more = turn.is_some_and(|t| t.attempts.len() > thread.attempt as usize + 1);
+        let unnumbered =
+            || self.recording.context(thread.lane, thread.turn).is_ok_and(|c| c.retry_count == 0);
         thread.failed
-            && more
+            && (thread.live || ((more || thread.spoilt) && unnumbered()))
             && thread.context.agent_id == live.ask.context.agent_id
-            && self.recording.context(thread.lane, thread.turn).is_ok_and(|c| c.retry_count == 0)
     }
 
     /// True when a lane that nobody has taken begins with exactly this request.

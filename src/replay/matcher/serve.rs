@@ -174,6 +174,7 @@ impl<R: Recording> Matcher<R> {
         thread.context = arrival.context;
         thread.delivered = false;
         thread.failed = false;
+        thread.spoilt = false;
         thread.attempt = 0;
         self.by_id.insert(arrival.id, at);
         self.by_request.entry(arrival.request_key).or_default().push(at);
@@ -312,6 +313,7 @@ impl<R: Recording> Matcher<R> {
         let kept = if changed { Vec::new() } else { thread.echoes.clone() };
         let Some(echo) = likeness::answer_key(answer) else {
             thread.failed = true;
+            thread.spoilt = !changed;
             return;
         };
         let mut echoes: Vec<String> = kept.into_iter().filter(|e| *e != echo).collect();
@@ -350,6 +352,7 @@ fn new_thread(arrival: &Arrival, lane: u32) -> Thread {
         delivered: false,
         attempt: 0,
         failed: false,
+        spoilt: false,
         live: false,
         class: MatchClass::Exact,
         pins: Vec::new(),

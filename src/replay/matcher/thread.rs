@@ -56,6 +56,8 @@ pub(super) struct Thread {
     pub attempt: u32,
     /// That attempt was a failure.
     pub failed: bool,
+    /// It was no recorded failure: an edit put it in the place of the answer.
+    pub spoilt: bool,
     /// An answer of its own was live or edited: nothing recorded follows from it.
     pub live: bool,
     pub class: MatchClass,

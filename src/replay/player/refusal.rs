@@ -1,6 +1,6 @@
 //! Requests that get no answer: misses, fences, limits. The first stops the agent.
 
-use super::{Player, Stop, serve};
+use super::{Player, State, Stop, serve};
 use crate::dialect::conversation::{Block, ModelAnswer};
 use crate::dialect::{self, Dialect};
 use crate::exchange::Source;
@@ -29,6 +29,19 @@ impl Player {
             Some(answer) => with_answer(halted, &answer),
             None => halted,
         }))
+    }
+
+    /// True, and noted, when no live call is left (`--max-live`).
+    pub(super) fn is_spent(&self, state: &mut State) -> bool {
+        let spent = self.options.max_live.is_some_and(|max| state.tally.live >= max);
+        state.tally.live_limit |= spent;
+        spent
+    }
+
+    pub(super) fn refuse_to_spend(&self, dialect: Option<&'static dyn Dialect>) -> Answer {
+        let max = self.options.max_live.unwrap_or_default();
+        let why = format!("retake: the limit of live calls is reached (--max-live {max})");
+        Answer::Serve(self.halt(dialect, Stop::LiveLimit, &why))
     }
 
     pub(super) fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {

@@ -24,6 +24,10 @@ impl Player {
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
         let Some(id) = fresh.or(same.last()).copied() else {
             if self.options.plan.is_some() {
+                if self.is_spent(&mut state) {
+                    drop(state);
+                    return self.refuse_to_spend(None);
+                }
                 state.tally.live += 1;
                 return Answer::Forward { body: None, upstream: None, hold: false };
             }

@@ -21,7 +21,7 @@ pub(super) fn change_text(change: &Change, current: &str) -> Result<String, Stri
         Change::Substitute { pattern, replacement } => {
             let expression = regex::Regex::new(pattern).map_err(|e| e.to_string())?;
             if !expression.is_match(current) {
-                return Err(format!("/{pattern}/ matches nothing in {}", cut(current)));
+                return Err(format!("/{pattern}/ matches nothing in the text: {}", cut(current)));
             }
             Ok(expression.replace_all(current, replacement.as_str()).into_owned())
         }
@@ -94,9 +94,10 @@ pub(super) fn nothing_at(text: &str, path: &[PathStep]) -> String {
 }
 
 pub(super) fn cut(text: &str) -> String {
-    let mut short: String = text.chars().take(120).collect();
-    if short.len() < text.len() {
+    let one_line = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = one_line.take(120).collect();
+    if text.chars().count() > 120 {
         short.push('…');
     }
-    format!("{short:?}")
+    short
 }

@@ -1,8 +1,9 @@
 //! A hermetic place to run the binary in: a directory, a home and an environment of its own.
 
 use std::ffi::OsStr;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A scratch directory with a store in it.
 pub struct TestEnv {
@@ -24,6 +25,14 @@ impl Ran {
     pub fn expect(self, code: i32) -> Ran {
         assert_eq!(self.code, code, "\n--- stdout\n{}\n--- stderr\n{}", self.out, self.err);
         self
+    }
+
+    /// Panics unless standard error holds each of these.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) {
+        for word in words {
+            assert!(self.err.contains(word), "no {word:?} in\n{}\n--- stdout\n{}", self.err, self.out);
+        }
     }
 
     /// Both outputs, one after the other.
@@ -92,6 +101,25 @@ impl TestEnv {
     pub fn retake<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ran {
         let output = self.command(args).output().expect("the binary runs");
         ran(output)
+    }
+
+    /// Names of the runs that `ls` lists, in its order.
+    #[track_caller]
+    pub fn listed(&self) -> Vec<String> {
+        let runs = self.retake(["ls", "--json"]).expect(0).json();
+        let runs = runs.as_array().expect("a list").iter();
+        runs.map(|run| run["manifest"]["id"].as_str().expect("an id").to_string()).collect()
+    }
+
+    /// A recording that is under way, without a request, until it is killed.
+    pub fn recording(&self, name: &str) -> Child {
+        let agent = ["run", "--name", name, "--", "sh", "-c", "echo up; exec sleep 60"];
+        let mut command = self.command(agent);
+        let mut child =
+            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary runs");
+        let mut line = String::new();
+        BufReader::new(child.stdout.as_mut().expect("piped")).read_line(&mut line).expect("the agent runs");
+        child
     }
 
     /// Writes a file into the working directory.

@@ -123,6 +123,8 @@ type Scripts = dyn Fn(usize, &Received) -> Script + Send + Sync;
 
 struct State {
     script: Box<Scripts>,
+    /// The body of a request is read before its script is chosen.
+    body_first: bool,
     asked: AtomicUsize,
     connections: AtomicU32,
     received: Mutex<Vec<Received>>,
@@ -138,11 +140,21 @@ impl FakeUpstream {
     /// Starts one that plays `script(n, head)` for the n-th request, counted from 0. The body of the request is not
     /// read yet when the script is chosen.
     pub fn start(script: impl Fn(usize, &Received) -> Script + Send + Sync + 'static) -> FakeUpstream {
+        FakeUpstream::with(Box::new(script), false)
+    }
+
+    /// The same, but the script is chosen by the whole request, its body included.
+    pub fn reading(script: impl Fn(usize, &Received) -> Script + Send + Sync + 'static) -> FakeUpstream {
+        FakeUpstream::with(Box::new(script), true)
+    }
+
+    fn with(script: Box<Scripts>, body_first: bool) -> FakeUpstream {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
         listener.set_nonblocking(true).expect("sockets can be non-blocking");
         let state = Arc::new(State {
-            script: Box::new(script),
+            script,
+            body_first,
             asked: AtomicUsize::new(0),
             connections: AtomicU32::new(0),
             received: Mutex::new(Vec::new()),
@@ -192,8 +204,14 @@ async fn serve(mut stream: TcpStream, connection: u32, state: Arc<State>) {
     let mut buffer = Vec::new();
     while let Ok(Some(mut request)) = read_head(&mut stream, &mut buffer, connection).await {
         let number = state.asked.fetch_add(1, Ordering::SeqCst);
+        if state.body_first && note_body(&mut stream, &mut buffer, &mut request, &state).await.is_err() {
+            return;
+        }
         let script = (state.script)(number, &request);
-        if !script.reads_body && note_body(&mut stream, &mut buffer, &mut request, &state).await.is_err() {
+        if !state.body_first
+            && !script.reads_body
+            && note_body(&mut stream, &mut buffer, &mut request, &state).await.is_err()
+        {
             return;
         }
         for act in script.acts {
