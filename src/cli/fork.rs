@@ -5,9 +5,7 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{
-    Again, knowing, name_the_run, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss,
-};
+use super::replay::{Again, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
 use super::{Context, fences, warn};
@@ -58,7 +56,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let other = !args.command.is_empty() && args.command != manifest.command;
     fences::check(&opened, &args.fences, &added, other)?;
-    let again = Again::of(&manifest, &args.command)?;
+    let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
     if let Some(revived) = &revived {
@@ -113,12 +111,19 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         let edits = edits.iter().map(|e| redacted(&redactor, &e.text, found)).collect();
         own.upstreams = told.upstreams;
         own.stdin = manifest.stdin.clone();
-        own.parent = Some(Parent { run: manifest.id.clone(), uuid: manifest.uuid.clone(), at_step, edits });
+        own.parent = Some(Parent {
+            run: manifest.id.clone(),
+            uuid: manifest.uuid.clone(),
+            at_step,
+            edits,
+            replay: false,
+        });
         own
     })?;
     writer.share_with(&opened.reader)?;
     let id = writer.manifest().id.clone();
-    let recorder = Recorder::start(writer, redactor, |why| warn(&format!("the fork is incomplete: {why}")))?;
+    let recorder =
+        Recorder::start(writer, redactor.clone(), |why| warn(&format!("the fork is incomplete: {why}")))?;
     session.run = Some(id.to_string());
     session.tape = Some(recorder.clone());
     let landed = session.run();
@@ -130,8 +135,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
             return Err(error);
         }
     };
-    let mut tally = player.tally();
-    name_the_run(&mut tally.misses, &manifest.id);
+    let tally = player.tally();
     if sealed.exchanges == 0 {
         store.remove_run(&id)?;
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));
@@ -157,7 +161,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         stopped: stopped_by(&tally),
-        pinned: pinned(&tally),
+        pinned: pinned(&tally, &redactor),
         risky: risky(&ran, &args.fences),
         ran,
         repaired: tally.dropped.clone(),
@@ -205,7 +209,16 @@ fn snapped(
             .hint("fork at an earlier step"));
     };
     let moved = (cut.after_step != asked).then(|| {
-        format!("--at {asked} moved to {}: the results of parallel calls go out together", cut.after_step)
+        let calls = match outline.step(asked) {
+            Some(StepKind::Tool { site }) => outline.turn(site.lane, site.turn),
+            Some(StepKind::Model { lane, turn }) => outline.turn(lane, turn),
+            None => None,
+        };
+        let why = match calls.map_or(0, |turn| turn.calls.len()) {
+            0 | 1 => "the next request carries the result of the call",
+            _ => "the results of parallel calls go out together",
+        };
+        format!("--at {asked} moved to {}: {why}", cut.after_step)
     });
     Ok((Some(cut.after_step), moved))
 }

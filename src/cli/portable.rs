@@ -62,6 +62,13 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
 }
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
+    if !args.force && args.file.is_file() {
+        return Err(CliError::broken(format!(
+            "{} is there already: nothing was written",
+            args.file.display()
+        ))
+        .hint("--force replaces it"));
+    }
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let redactor = knowing(redactor(&store)?, &opened);

@@ -13,15 +13,14 @@ use crate::diff::field;
 use crate::exchange::StandIn;
 use crate::record::Recorder;
 use crate::redact::Redactor;
-use crate::replay::matcher::Miss;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::words::many;
-use crate::report::{action, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
+use crate::report::{action, heading, miss};
+use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -53,7 +52,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
     fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
-    let again = Again::of(&manifest, &args.command)?;
+    let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let options = PlayerOptions {
@@ -79,6 +78,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
                 uuid: manifest.uuid.clone(),
                 at_step: opened.outline.steps.len() as u32,
                 edits: Vec::new(),
+                replay: true,
             });
             own
         })?;
@@ -119,8 +119,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         (landed, _) => landed?,
     };
     let kept = kept.map(|kept| kept.manifest.id);
-    let mut tally = player.tally();
-    name_the_run(&mut tally.misses, &manifest.id);
+    let tally = player.tally();
     if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
@@ -153,7 +152,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         answers: answers(&tally),
         took_us: landed.took_us,
         outcome,
-        pinned: pinned(&tally),
+        pinned: pinned(&tally, &redactor),
         risky: risky(&ran, &args.fences),
         ran,
         unasked,
@@ -185,7 +184,12 @@ pub(super) struct Again {
 
 impl Again {
     /// The recorded command in its directory with its input, or another command as it is.
-    pub(super) fn of(manifest: &Manifest, other: &[String]) -> Result<Again, CliError> {
+    pub(super) fn of(
+        manifest: &Manifest,
+        other: &[String],
+        verb: &str,
+        yes: bool,
+    ) -> Result<Again, CliError> {
         let id = &manifest.id;
         let mut warnings = Vec::new();
         if !other.is_empty() {
@@ -194,13 +198,21 @@ impl Again {
         }
         if manifest.command.is_empty() {
             return Err(CliError::broken(format!("{id} does not say which command it recorded"))
-                .hint(format!("give it: retake replay {id} -- COMMAND")));
+                .hint(format!("give it: retake {verb} {id} -- COMMAND")));
+        }
+        if manifest.imported && !yes {
+            let command = heading::command(&manifest.command);
+            return Err(CliError::broken(format!(
+                "{id} was imported: its command comes from a file. Nothing was run. It is: {command}   in {}",
+                manifest.directory
+            ))
+            .hint(format!("--yes runs it as it is; your own: retake {verb} {id} -- COMMAND")));
         }
         if manifest.command_redacted {
             return Err(CliError::broken(format!(
                 "{id} cannot be started as recorded: its command held a secret, which was not kept"
             ))
-            .hint(format!("give the command: retake replay {id} -- COMMAND")));
+            .hint(format!("give the command: retake {verb} {id} -- COMMAND")));
         }
         let directory = PathBuf::from(&manifest.directory);
         if !directory.is_dir() {
@@ -208,7 +220,7 @@ impl Again {
                 "{id} was recorded in {}, which is not there",
                 directory.display()
             ))
-            .hint(format!("give the command from where it should run: retake replay {id} -- COMMAND")));
+            .hint(format!("give the command from where it should run: retake {verb} {id} -- COMMAND")));
         }
         warnings.extend(moved_on(manifest, &directory));
         warnings.extend(other_environment(manifest));
@@ -299,14 +311,14 @@ pub(super) fn answers(tally: &Tally) -> Answers {
     Answers { recorded: tally.recorded, edited: tally.edited, live: tally.live, refused: tally.refused }
 }
 
-pub(super) fn pinned(tally: &Tally) -> Vec<Pinned> {
-    let pins = tally.pins.iter();
-    pins.map(|pin| Pinned {
-        step: pin.step,
-        tool: pin.tool.clone(),
-        fields: field::texts(&pin.recorded, &pin.live),
-    })
-    .collect()
+pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> Vec<Pinned> {
+    let pins = tally.pins.iter().filter_map(|pin| {
+        // Today's secrets are no difference: the recorded result has stand-ins in their places.
+        let live = redactor.text(&pin.live).0;
+        let fields = field::texts(&pin.recorded, &live);
+        (pin.recorded != live).then(|| Pinned { step: pin.step, tool: pin.tool.clone(), fields })
+    });
+    pins.collect()
 }
 
 /// Of the tools that ran: those that sound as if that did something, and that no fence stops.
@@ -378,17 +390,6 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
         exit::DIFFERS
     } else {
         exit::OK
-    }
-}
-
-/// Puts the run and the step into the hints of misses, so that they can be pasted. A fork goes on live from the step
-/// before the one that the request came nearest to.
-pub(super) fn name_the_run(misses: &mut [Miss], run: &RunId) {
-    for miss in misses {
-        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
-        for hint in &mut miss.hints {
-            *hint = hint.replace("fork RUN --at STEP", &format!("fork {run} --at {step}"));
-        }
     }
 }
 

@@ -30,7 +30,11 @@ impl Opened {
     /// # Errors
     /// When there is no such run, or it cannot be read.
     pub fn open(store: &Store, run: &str) -> Result<Opened, CliError> {
-        Opened::by_id(store, &store.resolve(run)?)
+        let id = store.resolve(run)?;
+        if run.trim() == "last" {
+            super::warn(&format!("last is {id}"));
+        }
+        Opened::by_id(store, &id)
     }
 
     /// Opens a run by its id.

@@ -63,6 +63,9 @@ pub(super) fn heading(run: &RunView, style: Style) -> String {
 fn lineage(known: Option<&Ancestor>, parent: &Parent) -> String {
     let run = known.map_or(&parent.run, |a| &a.parent.run);
     let here = if known.is_none_or(|a| a.is_here) { "" } else { " (not in this store)" };
+    if parent.replay {
+        return format!("replay of {run}{here}");
+    }
     match parent.at_step {
         0 => format!("fork of {run}{here} from the start"),
         1 => format!("fork of {run}{here} (step 1 shared)"),

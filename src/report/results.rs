@@ -17,6 +17,10 @@ pub struct Recording<'a> {
     pub untouched: u32,
     /// Requests that are no model calls, one line a kind: `2x GET /v1/models (openai), 404`.
     pub others: Vec<String>,
+    /// What went wrong on the way to the models, one line each.
+    pub warnings: Vec<String>,
+    /// Tools that it called and that a replay had better not run.
+    pub fences: Vec<String>,
 }
 
 /// A tool result that was pinned.
@@ -202,8 +206,10 @@ pub fn recording(done: &Recording, style: Style) -> String {
             ),
         );
     }
+    done.warnings.iter().for_each(|w| lines.say(Ink::Bad, &format!("warning: {}", line(w))));
     if asked {
-        lines.next(&[format!("retake show {id}"), format!("retake replay {id}")]);
+        let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }

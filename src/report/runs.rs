@@ -44,11 +44,15 @@ fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Ce
         let at = if parent.at_step == 0 { String::new() } else { format!("@{}", parent.at_step) };
         let here = names.get(&parent.uuid);
         let away = if here.is_some() { "" } else { " (not in this store)" };
-        what.push(format!("fork of {}{at}{away}{edits}", here.unwrap_or(&parent.run)));
+        let run = here.unwrap_or(&parent.run);
+        what.push(match parent.replay {
+            true => format!("replay of {run}{away}"),
+            false => format!("fork of {run}{at}{away}{edits}"),
+        });
     }
     what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
-    if what.is_empty() && !manifest.command.is_empty() {
+    if manifest.parent.is_none() && run.problem.is_none() && !manifest.command.is_empty() {
         what.push(clip(&super::heading::command(&manifest.command), 200));
     }
     vec![

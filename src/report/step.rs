@@ -47,6 +47,7 @@ pub fn show_context(
             let name = |r: &RunView, n: u32| format!("{}@{n}", r.manifest.id);
             (format!("{} against {}", name(run, step), name(other, number)), context(&left, &right))
         }
+        None if full => (format!("{}@{step}, all of it", run.manifest.id), all_new(&right)),
         None => {
             let before = turn
                 .checked_sub(1)

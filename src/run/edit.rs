@@ -258,9 +258,10 @@ impl Edit {
             }
             return Ok(());
         }
-        if let (Field::Param(name), Some(StepKind::Tool { .. })) = (&self.field, outline.step(first)) {
-            let meant = nearest(name, ["result"]).map(|m| format!("; did you mean {m}?")).unwrap_or_default();
-            return Err(problem(format!("no field {name:?} for a tool step{meant}")));
+        if let (Field::Param(name), Some(StepKind::Tool { .. })) = (&self.field, outline.step(first))
+            && let Some(meant) = nearest(name, ["result"])
+        {
+            return Err(problem(format!("no field {name:?} for a tool step; did you mean {meant}?")));
         }
         let here = outline.step(first).map_or_else(String::new, |k| describe(outline, k));
         let near = (1..=last)

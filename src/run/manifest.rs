@@ -86,6 +86,9 @@ pub struct Parent {
     pub at_step: u32,
     /// The edits, in the grammar of the command line.
     pub edits: Vec<String>,
+    /// True for a replay that was kept: every answer came from the parent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
 }
 
 /// What a run is doing.

@@ -4,7 +4,7 @@ use super::removal::REMOVED;
 use super::run_dir::{RESERVE, size};
 use super::{Store, StoreError, atomic, index, lock};
 use crate::run::{RunId, RunState};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -86,30 +86,28 @@ impl Store {
         };
         let first = policy.keep_last.unwrap_or_default();
         let goes: Vec<bool> = runs.iter().enumerate().map(|(at, run)| at >= first && old(run)).collect();
-        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too.
         let all = self.runs()?;
-        let parents: HashMap<&str, &str> = all
-            .iter()
-            .filter_map(|run| Some((run.manifest.uuid.as_str(), run.manifest.parent.as_ref()?.uuid.as_str())))
-            .collect();
-        let gone: HashSet<&str> = runs
-            .iter()
-            .zip(&goes)
-            .filter(|(_, goes)| **goes)
-            .map(|(run, _)| run.manifest.uuid.as_str())
-            .collect();
-        let mut needed: HashSet<&str> = HashSet::new();
-        for stays in all.iter().map(|run| run.manifest.uuid.as_str()).filter(|uuid| !gone.contains(uuid)) {
-            let mut at = stays;
-            while let Some(parent) = parents.get(at).copied().filter(|parent| needed.insert(parent)) {
-                at = parent;
+        let mut stays: HashSet<&RunId> = all.iter().map(|run| &run.manifest.id).collect();
+        for (run, _) in runs.iter().zip(&goes).filter(|(_, goes)| **goes) {
+            stays.remove(&run.manifest.id);
+        }
+        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too. Of several
+        // copies of an ancestor one is enough.
+        let mut left: Vec<&RunId> = stays.iter().copied().collect();
+        while let Some(id) = left.pop() {
+            let run = all.iter().find(|run| run.manifest.id == *id);
+            let Some(parent) = run.and_then(|run| run.manifest.parent.as_ref()) else { continue };
+            let copies = || all.iter().map(|r| &r.manifest).filter(|m| m.uuid == parent.uuid).map(|m| &m.id);
+            if copies().any(|copy| stays.contains(copy)) {
+                continue;
+            }
+            if let Some(kept) = copies().find(|copy| **copy == parent.run).or_else(|| copies().next()) {
+                stays.insert(kept);
+                left.push(kept);
             }
         }
-        let leaves = runs
-            .iter()
-            .zip(&goes)
-            .filter(|(run, goes)| **goes && !needed.contains(run.manifest.uuid.as_str()));
-        Ok(leaves.map(|(run, _)| (run.manifest.id.clone(), run.bytes)).collect())
+        let leaves = runs.iter().filter(|run| !stays.contains(&run.manifest.id));
+        Ok(leaves.map(|run| (run.manifest.id.clone(), run.bytes)).collect())
     }
 
     fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {

@@ -2,7 +2,7 @@
 
 use super::run_dir::{look, size};
 use super::{RunReader, RunSummary, RunTotals, Store, StoreError, lock};
-use crate::run::{Ancestor, Manifest, RunId, RunState};
+use crate::run::{Ancestor, Manifest, RunId, RunState, Step, StepKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -125,6 +125,14 @@ impl Store {
                         Ok(reader) => {
                             summary.exchanges = reader.ids().len() as u32;
                             summary.problem = reader.damage().first().cloned();
+                            if state == RunState::Interrupted {
+                                let outline = reader.derive_outline();
+                                let is_model = |step: &&Step| matches!(step.kind, StepKind::Model { .. });
+                                summary.steps = Some(outline.steps.len() as u32);
+                                summary.model_steps =
+                                    Some(outline.steps.iter().filter(is_model).count() as u32);
+                                summary.usage = outline.usage();
+                            }
                         }
                         Err(error) => summary.problem = Some(error.to_string()),
                     },

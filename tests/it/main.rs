@@ -15,6 +15,7 @@ mod heads;
 mod invisible;
 mod kin;
 mod layers;
+mod messages;
 mod moving;
 mod no_room;
 mod outcomes;

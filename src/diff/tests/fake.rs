@@ -142,6 +142,7 @@ impl Fake {
             uuid: format!("uuid of {parent}"),
             at_step,
             edits: edits.iter().map(|e| e.to_string()).collect(),
+            replay: false,
         });
         self.ancestry =
             self.manifest.parent.iter().map(|p| Ancestor { parent: p.clone(), is_here: true }).collect();

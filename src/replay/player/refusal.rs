@@ -44,7 +44,17 @@ impl Player {
         Answer::Serve(self.halt(dialect, Stop::LiveLimit, &why))
     }
 
-    pub(super) fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
+    pub(super) fn miss(
+        &self,
+        asked: &Asked,
+        dialect: Option<&'static dyn Dialect>,
+        mut miss: Miss,
+    ) -> Answer {
+        // A fork goes on live from the step before the one that the request came nearest to.
+        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
+        for hint in &mut miss.hints {
+            *hint = hint.replace("fork RUN --at STEP", &format!("fork {} --at {step}", self.name));
+        }
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
             text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));

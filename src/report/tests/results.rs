@@ -37,15 +37,35 @@ fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
 fn recordings() {
     let mut run = refund("refund.1");
     run.manifest.stand_ins = 1;
-    let plain = recording(&Recording { run: run.view(), untouched: 0, others: Vec::new() }, Style::default());
+    let plain = recording(
+        &Recording {
+            run: run.view(),
+            untouched: 0,
+            others: Vec::new(),
+            warnings: Vec::new(),
+            fences: Vec::new(),
+        },
+        Style::default(),
+    );
     run.manifest.stand_ins = 2;
     run.manifest.incomplete = Some("/home/ada/.retake/refund.1: no space left on device".into());
-    let bad = recording(&Recording { run: run.view(), untouched: 1, others: Vec::new() }, Style::default());
+    let bad = recording(
+        &Recording {
+            run: run.view(),
+            untouched: 1,
+            others: Vec::new(),
+            warnings: vec!["http://h:1 could not be reached: refused".into()],
+            fences: vec!["issue_refund".into()],
+        },
+        Style::default(),
+    );
     let fake = Fake::new("e.1");
     let side = Recording {
         run: fake.view(),
         untouched: 0,
         others: vec!["2x GET /v1/models (openai), 404".into(), "POST /v1/responses (openai), 200".into()],
+        warnings: Vec::new(),
+        fences: Vec::new(),
     };
     let empty = recording(&side, Style::plain(80));
     assert_snapshot!(format!("{plain}\n{bad}\n{empty}"));
