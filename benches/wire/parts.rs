@@ -325,7 +325,16 @@ fn recording(bodies: Vec<Bytes>, connections: usize) -> Recording {
 pub fn replay(setup: &Setup) {
     head(
         "replay",
-        &["first answer", "p50, 1 connection", "of map's", "requests/s, 16", "of map's", "peak memory"],
+        &[
+            "first answer",
+            "p50, 1 connection",
+            "the map's",
+            "ratio",
+            "requests/s, 16",
+            "the map's",
+            "ratio",
+            "peak memory",
+        ],
     );
     let counts: &[usize] = if setup.quick { &[100, 2000] } else { &[100, 1000, 10_000] };
     for &count in counts {
@@ -386,8 +395,10 @@ fn replayed(setup: &Setup, title: &str, recording: &Recording, lanes: usize, cou
         &[
             show(&first, " ms", 1),
             show(&p50[1], " us", 0),
+            show(&p50[0], " us", 0),
             show(&ratios(&p50[1], &p50[0]), "x", 2),
             show(&rate[1], "", 0),
+            show(&rate[0], "", 0),
             show(&ratios(&rate[1], &rate[0]), "x", 2),
             show(&memory, " MB", 1),
         ],

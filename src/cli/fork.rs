@@ -226,7 +226,7 @@ fn snapped(
 fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::ForkPlan {
     let again = plan.asked_again() as u32;
     let mut tokens = Usage::default();
-    for (lane, first) in plan.dirty() {
+    for (lane, first) in plan.first_asked() {
         let turns = outline.lanes.get(lane as usize).map(|l| l.turns.as_slice()).unwrap_or_default();
         for turn in turns.iter().skip(first as usize) {
             tokens += turn.usage.unwrap_or_default();
@@ -252,7 +252,8 @@ fn drifted(near: &Near) -> String {
 
 /// The last step before the first model call that an edit makes go live.
 fn untouched(plan: &Plan, outline: &Outline) -> u32 {
-    let live = plan.dirty().filter_map(|(lane, turn)| outline.number_of(StepKind::Model { lane, turn }));
+    let first = plan.first_asked().into_iter();
+    let live = first.filter_map(|(lane, turn)| outline.number_of(StepKind::Model { lane, turn }));
     live.min().map_or(outline.steps.len() as u32, |first| first.saturating_sub(1))
 }
 

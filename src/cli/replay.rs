@@ -10,7 +10,6 @@ use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
 use crate::diff::field;
-use crate::exchange::StandIn;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::player::{Player, PlayerOptions};
@@ -282,14 +281,7 @@ fn moved_on(manifest: &Manifest, directory: &Path) -> Option<String> {
 pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
     let reader = &opened.reader;
     redactor.learn_stand_ins(&reader.manifest().own_stand_ins);
-    if reader.manifest().stand_ins > 0 || reader.manifest().outcome.is_none() {
-        let mut known: Vec<StandIn> = Vec::new();
-        for id in reader.ids() {
-            known.extend(reader.request(id).map(|r| r.stand_ins).unwrap_or_default());
-            known.extend(reader.response(id).ok().flatten().map(|r| r.stand_ins).unwrap_or_default());
-        }
-        redactor.learn_stand_ins(&known);
-    }
+    redactor.learn_stand_ins(&opened.outline.stand_ins);
     redactor
 }
 

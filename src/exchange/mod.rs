@@ -155,7 +155,7 @@ pub enum Source {
 }
 
 /// A place where a secret stood: what was put there instead.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StandIn {
     /// Which rule or variable: `OPENAI_API_KEY`, `authorization`, `aws-access-key`.
     pub label: String,

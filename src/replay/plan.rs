@@ -13,7 +13,7 @@ use answer::edited_answer;
 use bytes::Bytes;
 use serde_json::Value;
 use signed::signed_blocks;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 pub(super) use signed::reasoning_blocks;
 
@@ -32,6 +32,8 @@ pub struct Plan {
     requests: Vec<Edit>,
     /// The first turn of each lane that cannot come from the recording.
     dirty: BTreeMap<u32, u32>,
+    /// Turns whose request alone is changed: when the answer is the recorded one all the same, the lane goes on as recorded.
+    alone: BTreeSet<(u32, u32)>,
     /// The last step that is shared with the parent.
     pub at_step: u32,
     /// Step numbers of turns.
@@ -149,10 +151,12 @@ impl Plan {
                     requests.any(|request| request.params.contains_key(name))
                 })
                 .map_err(problem)?;
-                for (lane, turn) in places {
-                    self.soil(lane, turn);
-                }
-                if matches!(edit.scope, Scope::From(_) | Scope::All) {
+                if matches!(edit.scope, Scope::Step(_) | Scope::Range(..)) {
+                    self.alone.extend(places);
+                } else {
+                    for (lane, turn) in places {
+                        self.soil(lane, turn);
+                    }
                     for (index, lane) in outline.lanes.iter().enumerate() {
                         self.dirty.entry(index as u32).or_insert(lane.turns.len() as u32);
                     }
@@ -213,9 +217,24 @@ impl Plan {
         places.into_iter().map(|(place, _)| *place)
     }
 
-    /// The first turn of each lane that cannot come from the recording.
+    /// The first turn of each lane from which on nothing comes from the recording.
     pub fn dirty(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
         self.dirty.iter().map(|(lane, turn)| (*lane, *turn))
+    }
+
+    /// Turns that cannot come from the recording, though what follows may.
+    pub fn alone(&self) -> impl Iterator<Item = (u32, u32)> + '_ {
+        self.alone.iter().copied()
+    }
+
+    /// The first turn of each lane that cannot come from the recording.
+    pub fn first_asked(&self) -> BTreeMap<u32, u32> {
+        let mut first = self.dirty.clone();
+        for (lane, turn) in &self.alone {
+            let known = first.entry(*lane).or_insert(*turn);
+            *known = (*turn).min(*known);
+        }
+        first
     }
 
     /// The edited answer of a turn.
@@ -243,15 +262,17 @@ impl Plan {
 
     /// The first step that is not as recorded, be it edited or asked again; none when there is no such step.
     pub fn first_new_step(&self, outline: &Outline) -> Option<u32> {
-        let again = self.dirty.iter().filter_map(|(lane, turn)| self.steps.get(&(*lane, *turn)).copied());
+        let again = self.first_asked();
+        let again = again.iter().filter_map(|(lane, turn)| self.steps.get(&(*lane, *turn)).copied());
         again.chain(self.edited_steps(outline)).min()
     }
 
-    /// Model steps of the parent that will be asked again, at least.
+    /// Model steps of the parent that will be asked again, at most.
     pub fn asked_again(&self) -> usize {
+        let first_asked = self.first_asked();
         self.steps
             .keys()
-            .filter(|(lane, turn)| self.dirty.get(lane).is_some_and(|first| turn >= first))
+            .filter(|(lane, turn)| first_asked.get(lane).is_some_and(|first| turn >= first))
             .count()
     }
 

@@ -12,7 +12,9 @@ use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, Upstream, encoding};
+use crate::exchange::{
+    ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, Upstream, encoding,
+};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
@@ -101,6 +103,9 @@ impl Player {
         if let Some(plan) = &options.plan {
             for (lane, turn) in plan.dirty() {
                 matcher.mark_dirty(lane, turn);
+            }
+            for (lane, turn) in plan.alone() {
+                matcher.mark_alone(lane, turn);
             }
         }
         let name = run.reader().manifest().id.to_string();
@@ -293,38 +298,22 @@ impl Player {
                 return self.miss(asked, Some(dialect), miss);
             }
         };
-        let mut state = self.state();
-        for pin in &pins {
-            state.tally.pin(&outline, pin);
-        }
-        let first = !state.tally.served.contains_key(&place);
-        state.tally.served.insert(place, class);
         if let Some(blocks) = edited {
-            state.tally.edited += 1;
-            let dropped = self.run.signed_reasoning(id);
-            if dropped > 0 {
-                state.tally.dropped.push(format!(
-                    "{} of step {} left out: nobody signed the edited answer",
-                    reasoning_blocks(dropped),
-                    step().unwrap_or_default()
-                ));
-            }
-            let request = dialect.read_request(&Player::decoded(asked)).ok();
-            let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
-            let rendered = dialect.render_answer(blocks, None, &model, stream);
-            let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
-            state.matcher.answered_live(asked.id, &answer);
-            let head = response.as_ref().and_then(|r| r.head.as_ref());
-            return serve::edited(&self.name, id, head, rendered);
+            self.note_served(place, class, &pins);
+            return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
         }
-        let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
-        let bindings = state.matcher.bindings();
+        // Put together before the books are opened: other requests wait for them.
+        let holds_secrets = response.as_ref().is_some_and(|r| !r.stand_ins.is_empty());
+        let bindings = holds_secrets.then(|| self.state().matcher.bindings().clone()).unwrap_or_default();
         let reveal = |stand_in: &StandIn| {
             let bound = bindings.get(&stand_in.text).cloned();
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
         };
         let (answer, rewritten) =
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
+        let first = self.note_served(place, class, &pins);
+        let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
+        let mut state = self.state();
         match fault {
             None => {
                 if rewritten.revealed > 0
@@ -344,6 +333,40 @@ impl Player {
                 serve::injected(kind, answer, source, (&self.name, id), dialect)
             }
         }
+    }
+
+    /// Notes a turn that is served; true the first time.
+    fn note_served(&self, place: (u32, u32), class: MatchClass, pins: &[Pin]) -> bool {
+        let outline = self.run.shared_outline();
+        let mut state = self.state();
+        pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
+        state.tally.served.insert(place, class).is_none()
+    }
+
+    fn serve_edited(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        (lane, turn): (u32, u32),
+        blocks: &[Block],
+        (id, recorded): (ExchangeId, Option<&RecordedResponse>),
+    ) -> Answer {
+        let dropped = self.run.signed_reasoning(id);
+        let request = dialect.read_request(&Player::decoded(asked)).ok();
+        let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
+        let rendered = dialect.render_answer(blocks, None, &model, stream);
+        let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
+        let mut state = self.state();
+        state.tally.edited += 1;
+        if dropped > 0 {
+            state.tally.dropped.push(format!(
+                "{} of step {} left out: nobody signed the edited answer",
+                reasoning_blocks(dropped),
+                self.run.number_of(StepKind::Model { lane, turn }).unwrap_or_default()
+            ));
+        }
+        state.matcher.answered_live(asked.id, &answer);
+        serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered)
     }
 
     fn go_live(

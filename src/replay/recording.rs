@@ -119,20 +119,7 @@ impl RecordedRun {
 
     /// Every stand-in that redaction left in the recording.
     pub fn stand_ins(&self) -> HashSet<String> {
-        let manifest = self.reader.manifest();
-        if manifest.stand_ins == 0 && manifest.outcome.is_some() {
-            return HashSet::new();
-        }
-        let mut found = HashSet::new();
-        for id in self.reader.ids() {
-            if let Ok(record) = self.reader.request(id) {
-                found.extend(record.stand_ins.into_iter().map(|s| s.text));
-            }
-            if let Ok(Some(record)) = self.reader.response(id) {
-                found.extend(record.stand_ins.into_iter().map(|s| s.text));
-            }
-        }
-        found
+        self.outline.stand_ins.iter().map(|s| s.text.clone()).collect()
     }
 
     /// How many signed or encrypted reasoning blocks the answer of an exchange has.

@@ -49,6 +49,12 @@ impl LaneBuilder {
     /// model call, or cannot be read as one, goes to [`Outline::others`].
     pub fn add(&mut self, exchange: &Exchange) {
         let request = &exchange.request;
+        let answered = exchange.response.iter().flat_map(|r| &r.stand_ins);
+        for stand_in in request.stand_ins.iter().chain(answered) {
+            if !self.stand_ins.contains(stand_in) {
+                self.stand_ins.insert(stand_in.clone());
+            }
+        }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&request.head) else {
             return self.add_other(request.id);
         };

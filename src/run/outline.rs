@@ -4,7 +4,7 @@
 
 use super::likeness::Key;
 use crate::dialect::conversation::Usage;
-use crate::exchange::ExchangeId;
+use crate::exchange::{ExchangeId, StandIn};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -159,6 +159,8 @@ pub struct Outline {
     pub steps: Vec<Step>,
     /// Exchanges that are no model call: side calls of a dialect, unknown bodies.
     pub others: Vec<ExchangeId>,
+    /// What redaction put in the place of secrets, each once, in order.
+    pub stand_ins: Vec<StandIn>,
 }
 
 impl Outline {

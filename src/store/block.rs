@@ -8,6 +8,7 @@ use super::coding::{Expander, Squeezer};
 use super::frame::Frame;
 use super::varint::{Cursor, put};
 use bytes::Bytes;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The first 128 bits of the BLAKE3 of a part.
 pub type PartHash = [u8; 16];
@@ -120,6 +121,8 @@ pub struct Block {
     pub entries: Vec<Entry>,
     hashes: Vec<PartHash>,
     data: Bytes,
+    /// Entries whose bytes were found to be what was written.
+    verified: Vec<AtomicBool>,
 }
 
 impl Block {
@@ -166,6 +169,19 @@ impl Block {
         }
     }
 
+    /// The same, verified by the hash; none when they are not what was written.
+    pub fn verified(&self, index: usize) -> Option<Bytes> {
+        let bytes = self.bytes(index);
+        let verified = self.verified.get(index)?;
+        if !verified.load(Ordering::Relaxed) {
+            if hash(&bytes) != *self.hashes.get(index)? {
+                return None;
+            }
+            verified.store(true, Ordering::Relaxed);
+        }
+        Some(bytes)
+    }
+
     /// Memory that it holds, for a cache to count.
     pub fn weight(&self) -> usize {
         self.data.len() + self.entries.len() * 32 + 128
@@ -192,7 +208,8 @@ fn parse(first: u32, payload: &[u8]) -> Option<(Block, &[u8])> {
     }
     let hashes =
         cursor.take(entries.len() * 16)?.chunks_exact(16).map(|c| c.try_into()).collect::<Result<_, _>>();
-    Some((Block { first, entries, hashes: hashes.ok()?, data: Bytes::new() }, cursor.0))
+    let verified = entries.iter().map(|_| AtomicBool::new(false)).collect();
+    Some((Block { first, entries, hashes: hashes.ok()?, data: Bytes::new(), verified }, cursor.0))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::coding::{self, Expander};
 use super::frame::{self, Frame, HEADER};
 use super::{StoreError, atomic};
-use crate::exchange::ExchangeId;
+use crate::exchange::{ExchangeId, StandIn};
 use crate::run::{CallSite, Lane, Outline, Step, StepKind};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -21,6 +21,7 @@ struct Written<'a> {
     /// Lane, turn, and call + 1 (0 for a model call) of each step.
     steps: Vec<u32>,
     others: &'a [ExchangeId],
+    stand_ins: &'a [StandIn],
 }
 
 #[derive(Deserialize)]
@@ -28,6 +29,7 @@ struct Read {
     lanes: Vec<Lane>,
     steps: Vec<u32>,
     others: Vec<ExchangeId>,
+    stand_ins: Vec<StandIn>,
 }
 
 /// Writes the outline.
@@ -42,7 +44,8 @@ pub fn write(path: &Path, outline: &Outline) -> Result<(), StoreError> {
             StepKind::Tool { site } => steps.extend([site.lane, site.turn, site.call.saturating_add(1)]),
         }
     }
-    let form = Written { lanes: &outline.lanes, steps, others: &outline.others };
+    let form =
+        Written { lanes: &outline.lanes, steps, others: &outline.others, stand_ins: &outline.stand_ins };
     let io = StoreError::io(path);
     let json = serde_json::to_vec(&form).map_err(|e| io(io::Error::other(e)))?;
     let squeezed = zstd::bulk::compress(&json, 3).map_err(&io)?;
@@ -76,5 +79,5 @@ pub fn read(path: &Path) -> Result<Option<Outline>, StoreError> {
         _ => StepKind::Model { lane: u32::MAX, turn: u32::MAX },
     });
     let steps = steps.map(|kind| Step { kind }).collect();
-    Ok(Some(Outline { lanes: form.lanes, steps, others: form.others }))
+    Ok(Some(Outline { lanes: form.lanes, steps, others: form.others, stand_ins: form.stand_ins }))
 }

@@ -1,6 +1,6 @@
 //! The reading side of a pack.
 
-use super::block::{Block, Entry, PartHash, hash};
+use super::block::{Block, Entry, PartHash};
 use super::coding::Expander;
 use super::frame::{Found, Frame, Scan, kind};
 use super::pack::{Ancestor, PackFooter};
@@ -182,12 +182,11 @@ impl PackReader {
         if let Entry::Reference { ancestor, ordinal, .. } = entry {
             return Ok(Part::Elsewhere { ancestor, ordinal, hash: expected });
         }
-        let bytes = block.bytes(index);
-        if hash(&bytes) != expected {
-            return Err(self.damaged(format!(
+        let bytes = block.verified(index).ok_or_else(|| {
+            self.damaged(format!(
                 "body part {ordinal}, in the block at byte {offset}, is not what was written"
-            )));
-        }
+            ))
+        })?;
         Ok(if matches!(entry, Entry::Node { .. }) { Part::Node(bytes) } else { Part::Content(bytes) })
     }
 

@@ -173,7 +173,7 @@ impl Draft {
         };
         let lanes = if lane.turns.is_empty() { Vec::new() } else { vec![lane] };
         let others = others.iter().map(|id| ExchangeId(*id)).collect();
-        let outline = Outline { lanes, steps: self.steps, others };
+        let outline = Outline { lanes, steps: self.steps, others, stand_ins: Vec::new() };
         ImportedRun { checkpoints: checkpoints(&outline), outline: Some(outline), ..self.run }
     }
 }

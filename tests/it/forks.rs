@@ -124,6 +124,17 @@ fn another_model_everywhere_and_from_a_step_on() {
 }
 
 #[test]
+fn after_a_step_that_is_answered_as_recorded_all_is_as_recorded() {
+    kinds(|vars| {
+        let lamp = lamp(vars);
+        // Step 3 asks for a tool whatever the temperature is: nothing depends on the edit.
+        let (ran, live) = lamp.fork(&["--set", "3:temperature=0"], 0);
+        assert_eq!((ran.out.as_str(), live.len()), (lamp.ran.out.as_str(), 1), "{}", ran.err);
+        assert!(ran.err.contains("(3 model: 2 recorded, 1 live; 2 tool)"), "{}", ran.err);
+    });
+}
+
+#[test]
 fn an_edited_answer_steers_the_agent() {
     kinds(|vars| {
         let lamp = lamp(vars);

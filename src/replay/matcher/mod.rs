@@ -110,6 +110,8 @@ pub struct Matcher<R> {
     free: Vec<bool>,
     /// From which turn on a lane has been changed.
     dirty: BTreeMap<u32, u32>,
+    /// Turns that have been changed by themselves.
+    alone: BTreeSet<(u32, u32)>,
     threads: Vec<Thread>,
     /// Conversations that may still be several lanes.
     undecided: BTreeSet<usize>,
@@ -145,6 +147,7 @@ impl<R: Recording> Matcher<R> {
             secretive: None,
             free: Vec::new(),
             dirty: BTreeMap::new(),
+            alone: BTreeSet::new(),
             threads: Vec::new(),
             undecided: BTreeSet::new(),
             by_echo: HashMap::new(),
@@ -211,8 +214,14 @@ impl<R: Recording> Matcher<R> {
         *first = turn.min(*first);
     }
 
+    /// An edit has changed this turn by itself: when its answer turns out to be the recorded one, what follows is as
+    /// recorded too.
+    pub fn mark_alone(&mut self, lane: u32, turn: u32) {
+        self.alone.insert((lane, turn));
+    }
+
     /// What the model answered live, or what an edit made of a recorded answer: the conversation goes on from it, and
-    /// nothing recorded follows.
+    /// nothing recorded follows unless it is the recorded answer.
     pub fn answered_live(&mut self, id: ExchangeId, answer: &ModelAnswer) {
         if let Some(at) = self.by_id.get(&id).copied() {
             self.answered(at, answer, true);
@@ -277,12 +286,12 @@ impl<R: Recording> Matcher<R> {
 
     /// True when a turn of a lane comes after an edit.
     fn is_dirty(&self, lane: u32, turn: u32) -> bool {
-        self.dirty.get(&lane).is_some_and(|first| *first <= turn)
+        self.dirty.get(&lane).is_some_and(|first| *first <= turn) || self.alone.contains(&(lane, turn))
     }
 
     /// True when a fork has anything that differs from the recording.
     fn is_changed(&self) -> bool {
-        self.options.live_on_drift && (self.gone_live || !self.dirty.is_empty())
+        self.options.live_on_drift && (self.gone_live || !self.dirty.is_empty() || !self.alone.is_empty())
     }
 
     /// Lanes of a class other than this one.

@@ -81,7 +81,8 @@ impl<R: Recording> Matcher<R> {
         // What the agent sends from here on is known by its echo alone.
         let first = thread.turn;
         self.enter(at, live.arrival());
-        if (lane as usize) < self.recording.outline().lanes.len() {
+        let known = (lane as usize) < self.recording.outline().lanes.len();
+        if known && !self.alone.contains(&(lane, first)) {
             self.mark_dirty(lane, first);
         }
         self.resolve(at);
@@ -309,9 +310,13 @@ impl<R: Recording> Matcher<R> {
     /// Takes in what was really served.
     pub(super) fn answered(&mut self, at: usize, answer: &ModelAnswer, changed: bool) {
         let Some(thread) = self.threads.get_mut(at) else { return };
-        thread.live |= changed;
+        let echo = likeness::answer_key(answer);
+        let recorded =
+            self.recording.outline().turn(thread.lane, thread.turn).and_then(|t| t.answer_key.as_ref());
+        // Nothing depends on an answer that is the recorded one.
+        thread.live |= changed && (echo.is_none() || echo.as_ref() != recorded);
         let kept = if changed { Vec::new() } else { thread.echoes.clone() };
-        let Some(echo) = likeness::answer_key(answer) else {
+        let Some(echo) = echo else {
             thread.failed = true;
             thread.spoilt = !changed;
             return;

@@ -5,12 +5,12 @@ use super::kinship::{self, Claims};
 use super::numbering;
 use super::quotes::QuoteIndex;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
-use crate::exchange::ExchangeId;
+use crate::exchange::{ExchangeId, StandIn};
 use crate::run::likeness::{self, Key};
 use crate::run::outline::{CallSite, Lane, LaneKind, Outline, ToolCallRef, ToolResultRef, Turn};
 use crate::run::reading::{Reading, last_assistant, readings};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Characters of an answer, of a tool result, bytes of arguments that are kept for one-line views.
 const TEXT_CHARS: usize = 200;
@@ -53,6 +53,7 @@ pub(super) struct OpenLane {
 pub struct LaneBuilder {
     pub(super) lanes: Vec<OpenLane>,
     pub(super) others: Vec<ExchangeId>,
+    pub(super) stand_ins: BTreeSet<StandIn>,
     /// Lanes by the echo of their last answer.
     by_echo: HashMap<Key, Vec<u32>>,
     /// Lanes whose last attempt failed, by that request's key.
@@ -106,7 +107,8 @@ impl LaneBuilder {
         kinship::merge_undeclared_retries(&mut self);
         kinship::settle_parents(&mut self);
         let lanes = self.lanes.into_iter().map(|l| l.lane).collect();
-        let mut outline = Outline { lanes, steps: Vec::new(), others: self.others };
+        let stand_ins = self.stand_ins.into_iter().collect();
+        let mut outline = Outline { lanes, steps: Vec::new(), others: self.others, stand_ins };
         numbering::name(&mut outline);
         numbering::number(&mut outline);
         outline

@@ -184,6 +184,7 @@ fn the_outline_comes_back() {
     let outline = Outline {
         lanes: vec![lane],
         steps: kinds.iter().map(|&kind| Step { kind }).collect(),
+        stand_ins: vec![StandIn { label: "x".into(), text: "y".into() }],
         others: vec![ExchangeId(9)],
     };
     let room = room();

@@ -203,3 +203,21 @@ fn twins_of_different_parents_are_refused_when_nothing_tells_them_apart() {
     assert!(miss.reason.contains("cannot be told apart"), "{miss:?}");
     assert_eq!(matcher.counters().gate_timeouts, 1);
 }
+
+#[test]
+fn a_lane_whose_changed_turn_has_the_recorded_answer_goes_on_as_recorded() {
+    let Family { tape, a, a_asks, main, .. } = family();
+    let other = answer(vec![call("wA", "bash", json!({"cmd": "run A twice"}))]);
+    for (answered, comes_back) in [(a_asks, true), (other, false)] {
+        let mut matcher = tape.matcher(FORK());
+        matcher.mark_alone(1, 0);
+        serve(&mut matcher, 1, &main[0], 0, 0);
+        assert_eq!(live(&mut matcher, 2, &a[0], &answered), (1, 0));
+        let next = grown(&a[0], vec![says(&answered), user(vec![result("wA", "ran A")])]);
+        if comes_back {
+            serve(&mut matcher, 3, &next, 1, 1);
+        } else {
+            assert_eq!(live(&mut matcher, 3, &next, &answer(vec![text("Done.")])), (1, 1));
+        }
+    }
+}
