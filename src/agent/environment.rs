@@ -5,7 +5,7 @@ mod kept;
 pub use kept::{Machine, is_for_the_agent, kept};
 
 use super::base_url::{BaseUrl, UpstreamOverride};
-use super::providers::{PROVIDERS, Provider, is_base_url_variable};
+use super::providers::{BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
 use crate::exchange::Upstream;
 use std::collections::BTreeMap;
 
@@ -25,9 +25,11 @@ pub struct Surroundings<'a> {
     /// `--upstream`, the last one for a provider wins.
     pub overrides: &'a [UpstreamOverride],
     /// The recorded environment (`Manifest::environment`) on a replay or fork: paths and provider names are those of
-    /// the recording, so that requests look as they did; addresses are today's, so that a recording made by somebody
-    /// else never decides where today's key is sent.
+    /// the recording, so that requests look as they did; addresses are today's where today says any.
     pub recorded: Option<&'a BTreeMap<String, String>>,
+    /// The recording was made here, so that its addresses count where today says none. Without it a recording made by
+    /// somebody else never decides where today's key is sent.
+    pub own_recording: bool,
     /// Also give the agent the recorded variables themselves (a replay of the recorded command).
     pub restore: bool,
     /// Give the agent a dummy key for each provider that has none.
@@ -47,28 +49,51 @@ pub struct AgentEnvironment {
     pub upstreams: Vec<Upstream>,
     /// Base URLs that differ from the providers' own, to be kept in the manifest beside [`kept()`]; without userinfo.
     pub base_urls: BTreeMap<String, String>,
-    /// Providers that go elsewhere today than in the recording, for a fork to say so.
-    pub moved: Vec<Moved>,
+    /// Where each of the upstreams comes from, in their order, for a fork to say so.
+    pub destinations: Vec<Destination>,
     /// Variables that were left alone because they hold no address: name and value's fault. Their traffic is not seen.
     pub left_alone: Vec<(String, String)>,
 }
 
-/// A provider whose address today is not the recorded one.
+/// Where the requests of a provider go, and who says so.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
+pub struct Destination {
     /// Prefix on the proxy.
     pub provider: String,
-    /// Origin in the recording.
-    pub recorded: String,
-    /// Origin today.
-    pub today: String,
+    /// Origin today; one that never resolves when nobody says where it is.
+    pub origin: String,
+    /// Origin in the recording, if there is one.
+    pub recorded: Option<String>,
+    /// Who says so.
+    pub said: Said,
+}
+
+/// Who says where a provider is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// `--upstream`.
+    Flag,
+    /// A variable of the caller.
+    Variable(&'static str),
+    /// The recording.
+    Recording,
+    /// Nobody: it is the provider's own address.
+    Provider,
+    /// Nobody, and the provider has no address of its own.
+    Nobody,
 }
 
 /// The base URLs of one provider, one for each of its variables.
 struct Family {
     urls: Vec<BaseUrl>,
+    said: Said,
+}
+
+impl Family {
     /// True where the caller or an override said so, rather than the provider's own address.
-    chosen: bool,
+    fn is_chosen(&self) -> bool {
+        self.said != Said::Provider
+    }
 }
 
 /// Decides what the agent is told.
@@ -113,13 +138,20 @@ fn route(
         told.left_alone.extend(bad);
         return;
     };
-    let chosen = today.as_ref().is_some_and(|f| f.chosen) || then.as_ref().is_some_and(|f| f.chosen);
+    let chosen = [&today, &then].into_iter().flatten().any(Family::is_chosen);
+    let as_then = around.own_recording && then.is_some() && !today.as_ref().is_some_and(Family::is_chosen);
+    let current = if as_then { then.as_ref() } else { today.as_ref() };
+    let said = match current {
+        Some(family) if as_then && family.is_chosen() => Said::Recording,
+        Some(family) => family.said,
+        None => Said::Nobody,
+    };
     let mut prefixes: Vec<(&str, String)> = Vec::new();
     for (i, (variable, url)) in provider.base_urls.iter().zip(&shape.urls).enumerate() {
         if bad.iter().any(|(name, _)| name == variable.name) {
             continue;
         }
-        let now = today.as_ref().and_then(|f| f.urls.get(i));
+        let now = current.and_then(|f| f.urls.get(i));
         let origin = now.map_or(NOWHERE, |u| u.origin.as_str());
         let known = prefixes.iter().find(|(o, _)| *o == url.origin).map(|(_, name)| name.clone());
         let prefix = known.unwrap_or_else(|| {
@@ -129,10 +161,12 @@ fn route(
             };
             prefixes.push((&url.origin, name.clone()));
             told.upstreams.push(Upstream { provider: name.clone(), origin: origin.to_string() });
-            if around.recorded.is_some() && origin != url.origin {
-                let (recorded, today) = (url.origin.clone(), origin.to_string());
-                told.moved.push(Moved { provider: name.clone(), recorded, today });
-            }
+            told.destinations.push(Destination {
+                provider: name.clone(),
+                origin: origin.to_string(),
+                recorded: around.recorded.map(|_| url.origin.clone()),
+                said,
+            });
             name
         });
         let led = BaseUrl { userinfo: now.and_then(|u| u.userinfo.clone()), ..url.clone() };
@@ -170,11 +204,11 @@ fn family<'a>(
         };
         // Where there is no such provider by default, a server for all of them does not create it.
         if wanted.provider.is_some() || provider.origin.is_some() {
-            return Some(Family { urls: all_for(&wanted.base, own), chosen: true });
+            return Some(Family { urls: all_for(&wanted.base, own), said: Said::Flag });
         }
     }
     let mut set: Vec<Option<BaseUrl>> = Vec::new();
-    let mut first: Option<(BaseUrl, &str)> = None;
+    let mut first: Option<(BaseUrl, &BaseUrlVariable)> = None;
     for variable in provider.base_urls {
         let text = value(variable.name).filter(|text| !text.trim().is_empty());
         let url = text.and_then(|text| match BaseUrl::parse(text) {
@@ -185,13 +219,13 @@ fn family<'a>(
             }
         });
         if let (Some(url), None) = (&url, &first) {
-            first = Some((url.clone(), variable.path));
+            first = Some((url.clone(), variable));
         }
         set.push(url);
     }
-    let chosen = first.is_some();
+    let said = first.as_ref().map_or(Said::Provider, |(_, variable)| Said::Variable(variable.name));
     let (base, own) = match (first, provider.origin) {
-        (Some(first), _) => first,
+        (Some((base, variable)), _) => (base, variable.path),
         (None, Some(origin)) => {
             (BaseUrl { origin: origin.to_string(), userinfo: None, path: String::new() }, "")
         }
@@ -199,7 +233,7 @@ fn family<'a>(
     };
     let urls =
         all_for(&base, own).into_iter().zip(set).map(|(inherited, own)| own.unwrap_or(inherited)).collect();
-    Some(Family { urls, chosen })
+    Some(Family { urls, said })
 }
 
 /// Variables that send traffic through somebody else's proxy.

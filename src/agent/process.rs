@@ -99,6 +99,8 @@ pub struct Ended {
     pub stdin: Option<String>,
     /// The beginning of its standard output, when it was kept.
     pub stdout: Option<Bytes>,
+    /// True when somebody asked retake to end (a signal that was passed on), whatever the agent made of it.
+    pub told_to_end: bool,
 }
 
 impl Ended {
@@ -120,6 +122,7 @@ pub struct Agent {
     seen: StdinSeen,
     stdout: Option<KeptOutput>,
     ended: Option<Ended>,
+    told_to_end: bool,
 }
 
 impl Agent {
@@ -175,7 +178,7 @@ impl Agent {
         let pid = Pid::from_raw(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX));
         let reach = if shared { Reach::Shared(pid) } else { Reach::Group(pid) };
         let stdout = output.zip(launch.keep_stdout).map(|(pipe, most)| keep(pipe, most));
-        Ok(Agent { child, reach, signals, seen, stdout, ended: None })
+        Ok(Agent { child, reach, signals, seen, stdout, ended: None, told_to_end: false })
     }
 
     /// Process id; none when it has ended.
@@ -194,7 +197,10 @@ impl Agent {
         let status = loop {
             tokio::select! {
                 status = self.child.wait() => break status?,
-                signal = self.signals.next() => self.reach.send(signal),
+                signal = self.signals.next() => {
+                    self.told_to_end |= !matches!(signal, Signal::SIGUSR1 | Signal::SIGUSR2);
+                    self.reach.send(signal);
+                }
             }
         };
         self.note_end(status).await
@@ -240,8 +246,13 @@ impl Agent {
             }
             None => None,
         };
-        let ended =
-            Ended { exit_code: status.code(), signal: status.signal(), stdin: self.seen.text(), stdout };
+        let ended = Ended {
+            exit_code: status.code(),
+            signal: status.signal(),
+            stdin: self.seen.text(),
+            stdout,
+            told_to_end: self.told_to_end,
+        };
         self.ended = Some(ended.clone());
         Ok(ended)
     }

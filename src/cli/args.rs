@@ -44,6 +44,14 @@ Examples:
   retake fork refund.1 --at 6 --max-live 5    ask again from there, nothing edited
   retake fork refund.1 --at 7 --edit          edit step 7 by hand";
 
+fn step(text: &str) -> Result<u32, String> {
+    text.trim().parse().map_err(|_| "a step is a number, as `retake show RUN` lists them".to_string())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.trim().parse().map_err(|_| "a port is a number from 1 to 65535, or 0 for a free one".to_string())
+}
+
 /// Record, replay, fork and diff the runs of LLM agents.
 #[derive(Debug, Parser)]
 #[command(
@@ -160,7 +168,7 @@ pub struct RunArgs {
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
     /// Port to listen on [default: a free one]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = port)]
     pub port: u16,
     /// The agent's command, as you would type it
     #[arg(last = true, required = true, value_name = "COMMAND")]
@@ -180,17 +188,18 @@ pub struct ShowArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
     /// A step, by its number in `retake show RUN`
+    #[arg(value_parser = step)]
     pub step: Option<u32>,
     /// The messages that the model saw at this step (a model step)
     #[arg(long, requires = "step")]
     pub context: bool,
     /// With --context: only what is new since this step
-    #[arg(long, value_name = "STEP", requires = "context")]
+    #[arg(long, value_name = "STEP", requires = "context", value_parser = step)]
     pub vs: Option<u32>,
     /// The state after this step: where each conversation stands
     #[arg(long, requires = "step", conflicts_with = "context")]
     pub checkpoint: bool,
-    /// Do not cut long values
+    /// Do not cut long values; with --context all messages, not only the new ones
     #[arg(long)]
     pub full: bool,
 }
@@ -207,13 +216,16 @@ pub struct ReplayArgs {
     #[arg(long, default_value = "fast")]
     pub timing: String,
     /// Stop when this step is done
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", value_parser = step)]
     pub to: Option<u32>,
+    /// Run the command of an imported run, which comes from a file
+    #[arg(long)]
+    pub yes: bool,
     /// Keep the replay as a run of its own, to compare it
     #[arg(long)]
     pub record: bool,
     /// Port to listen on [default: a free one]
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = port)]
     pub port: u16,
     /// Another command than the recorded one; it runs here, with today's environment
     #[arg(last = true, value_name = "COMMAND")]
@@ -226,7 +238,7 @@ pub struct ForkArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
     /// Go on from the state after this step [default: the first edited step]
-    #[arg(long, value_name = "STEP")]
+    #[arg(long, value_name = "STEP", value_parser = step)]
     pub at: Option<u32>,
     /// An edit, SCOPE:FIELD OP VALUE (see below); may be given several times
     #[arg(long = "set", value_name = "EDIT")]
@@ -237,7 +249,7 @@ pub struct ForkArgs {
     /// A remark, shown by `ls` and `show`
     #[arg(long, value_name = "TEXT")]
     pub note: Option<String>,
-    /// Base URL for live calls [default: as this environment says: OPENAI_BASE_URL and its like]
+    /// Base URL for live calls [default: as OPENAI_BASE_URL and its like say, else where they went when recorded]
     #[arg(long, value_name = "URL")]
     pub upstream: Option<String>,
     /// Stop before asking the model more often than this
@@ -246,6 +258,9 @@ pub struct ForkArgs {
     /// Stop before the agent runs this tool (exit code 5); may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
+    /// Run the command of an imported run, which comes from a file
+    #[arg(long)]
+    pub yes: bool,
     /// Name of the new run [default: the parent's]
     #[arg(long)]
     pub name: Option<String>,
@@ -273,6 +288,9 @@ pub struct ExportArgs {
     pub run: String,
     /// The file to write; - for standard output
     pub file: PathBuf,
+    /// Replace the file if it is there
+    #[arg(long)]
+    pub force: bool,
     /// Write although something in it still looks like a secret
     #[arg(long)]
     pub allow_secrets: bool,
@@ -289,6 +307,9 @@ pub struct ImportArgs {
     /// Accept a file that was edited by hand: checksums that no longer fit are made anew
     #[arg(long)]
     pub allow_edited: bool,
+    /// Import a run that is here already once more (--name does too)
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// `retake rm`
@@ -302,7 +323,7 @@ pub struct RmArgs {
 /// `retake gc`
 #[derive(Debug, Args)]
 pub struct GcArgs {
-    /// Remove all but the newest N runs
+    /// Remove all but the newest N runs, and what these were forked from
     #[arg(long, value_name = "N")]
     pub keep: Option<u32>,
     /// Remove runs that are older than this

@@ -1,19 +1,19 @@
 //! `retake fork`
 
 use super::args::ForkArgs;
+use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{
-    Again, knowing, name_the_run, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss,
-};
+use super::replay::{Again, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, warn};
+use super::{Context, fences, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
 use crate::record::Recorder;
+use crate::replay::matcher::Near;
 use crate::replay::plan::Plan;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
@@ -53,11 +53,17 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
     let plan = Plan::new(&run, &edits, at).map_err(refused)?;
-    let again = Again::of(&manifest, &args.command)?;
-    let overrides = parse_upstreams(args.upstream.as_slice())?;
+    let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
+    let other = !args.command.is_empty() && args.command != manifest.command;
+    fences::check(&opened, &args.fences, &added, other)?;
+    let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
+    let revived = Revived::of(&manifest, args.upstream.as_deref())?;
+    let mut overrides = parse_upstreams(args.upstream.as_slice())?;
+    if let Some(revived) = &revived {
+        overrides.push(revived.upstream()?);
+    }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
-    let planned = plan_told(&plan, &outline, moved);
-    eprint!("{}", results::fork_plan(&planned, context.err_style));
+    let mut planned = plan_told(&plan, &outline, moved);
     let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
     let options = PlayerOptions {
@@ -78,6 +84,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         overrides: &overrides,
         recorded: Some(&manifest.environment),
         restore: again.restore,
+        own_recording: !manifest.imported,
         dummy_keys: true,
         run: None,
         port: 0,
@@ -88,13 +95,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         json: context.json,
     };
     let told = session.plan("");
+    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
+    eprint!("{}", results::fork_plan(&planned, context.err_style));
     let mut warnings = again.warnings;
-    for moved in &told.moved {
-        warnings.push(format!(
-            "live calls of {} go to {}, not to {} as recorded (--upstream says where)",
-            moved.provider, moved.today, moved.recorded
-        ));
-    }
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
         let found = &mut own.own_stand_ins;
@@ -108,12 +111,19 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         let edits = edits.iter().map(|e| redacted(&redactor, &e.text, found)).collect();
         own.upstreams = told.upstreams;
         own.stdin = manifest.stdin.clone();
-        own.parent = Some(Parent { run: manifest.id.clone(), uuid: manifest.uuid.clone(), at_step, edits });
+        own.parent = Some(Parent {
+            run: manifest.id.clone(),
+            uuid: manifest.uuid.clone(),
+            at_step,
+            edits,
+            replay: false,
+        });
         own
     })?;
     writer.share_with(&opened.reader)?;
     let id = writer.manifest().id.clone();
-    let recorder = Recorder::start(writer, redactor, |why| warn(&format!("the fork is incomplete: {why}")))?;
+    let recorder =
+        Recorder::start(writer, redactor.clone(), |why| warn(&format!("the fork is incomplete: {why}")))?;
     session.run = Some(id.to_string());
     session.tape = Some(recorder.clone());
     let landed = session.run();
@@ -125,8 +135,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
             return Err(error);
         }
     };
-    let mut tally = player.tally();
-    name_the_run(&mut tally.misses, &manifest.id);
+    let tally = player.tally();
     if sealed.exchanges == 0 {
         store.remove_run(&id)?;
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));
@@ -135,20 +144,28 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     warnings.extend(live_troubles(&tally));
     let ran = ran(&new.outline);
     let totals = Totals::of(&new.view());
+    let mut answers = Answers { refused: tally.refused, ..answered(&new) };
+    let mut tokens = live_tokens(&new);
+    if let Some(usage) = tally.fenced.as_ref().and_then(|fenced| fenced.asked_live) {
+        // The answer was paid for, though the agent never got it.
+        answers.live += 1;
+        tokens = (tokens.0 + usage.input, tokens.1 + usage.output);
+    }
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),
         steps: (totals.model_steps, totals.tool_steps),
-        answers: Answers { refused: tally.refused, ..answered(&new) },
+        answers,
         edited_steps,
-        tokens: live_tokens(&new),
+        tokens,
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         stopped: stopped_by(&tally),
-        pinned: pinned(&tally),
+        pinned: pinned(&tally, &redactor),
         risky: risky(&ran, &args.fences),
         ran,
         repaired: tally.dropped.clone(),
+        drifted: tally.drifts.iter().map(drifted).collect(),
         warnings,
     };
     let code = if tally.fenced.is_some() {
@@ -192,7 +209,16 @@ fn snapped(
             .hint("fork at an earlier step"));
     };
     let moved = (cut.after_step != asked).then(|| {
-        format!("--at {asked} moved to {}: the results of parallel calls go out together", cut.after_step)
+        let calls = match outline.step(asked) {
+            Some(StepKind::Tool { site }) => outline.turn(site.lane, site.turn),
+            Some(StepKind::Model { lane, turn }) => outline.turn(lane, turn),
+            None => None,
+        };
+        let why = match calls.map_or(0, |turn| turn.calls.len()) {
+            0 | 1 => "the next request carries the result of the call",
+            _ => "the results of parallel calls go out together",
+        };
+        format!("--at {asked} moved to {}: {why}", cut.after_step)
     });
     Ok((Some(cut.after_step), moved))
 }
@@ -213,7 +239,15 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         live_calls: (again.min(1), again),
         tokens: tokens.input + tokens.output,
         moved,
+        to: Vec::new(),
     }
+}
+
+/// A model call that was to come from the recording and went live, in words.
+fn drifted(near: &Near) -> String {
+    let step = near.step.map_or_else(|| "a model call".to_string(), |step| format!("step {step}"));
+    let at = if near.path.is_empty() { near.why.clone() } else { near.path.clone() };
+    format!("{step} no longer matches the recording ({at}); asked live, and all that follows from it")
 }
 
 /// The last step before the first model call that an edit makes go live.
@@ -279,11 +313,10 @@ fn live_tokens(new: &Opened) -> (u64, u64) {
     (usage.input, usage.output)
 }
 
-/// The last answer of the main lane, with its step.
+/// The last answer of a run, with its step.
 fn last_answer(outline: &Outline) -> Option<(u32, String)> {
-    let turns = &outline.lanes.first()?.turns;
-    let turn = turns.len().checked_sub(1)? as u32;
-    let text = turns.last()?.text.clone();
-    let number = outline.number_of(StepKind::Model { lane: 0, turn })?;
+    let (lane, turn) = outline.ends().pop()?;
+    let text = outline.turn(lane, turn)?.text.clone();
+    let number = outline.number_of(StepKind::Model { lane, turn })?;
     (!text.is_empty()).then_some((number, text))
 }

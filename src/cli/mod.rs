@@ -2,9 +2,11 @@
 
 mod args;
 mod demo;
+mod destination;
 mod diff;
 mod editor;
 mod error;
+mod fences;
 mod fork;
 mod portable;
 mod record;
@@ -78,11 +80,33 @@ fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| usize::from(width.0))
 }
 
+/// The command line with `--` in front of the agent's command, where that was forgotten.
+fn with_dashes(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let Some(ContextValue::String(odd)) = error.get(ContextKind::InvalidArg) else { return None };
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let takes_command = words
+        .iter()
+        .find(|w| !w.starts_with('-'))
+        .is_some_and(|verb| matches!(verb.as_str(), "run" | "replay" | "fork"));
+    let at = words.iter().position(|word| word == odd)?;
+    let before = words.get(..at)?;
+    let fits = error.kind() == ErrorKind::UnknownArgument && takes_command && !odd.starts_with('-');
+    (fits && at > 0 && !before.iter().any(|word| word == "--")).then(|| {
+        let command = crate::report::heading::command(words.get(at..).unwrap_or_default());
+        format!("retake {} -- {command}", before.join(" "))
+    })
+}
+
 /// Runs the command line of this process; its exit code.
 pub fn main() -> i32 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(better) = with_dashes(&error) {
+                let _ = writeln!(std::io::stderr().lock(), "retake: put -- before the command: {better}");
+                return exit::USAGE;
+            }
             let _ = error.print();
             return if error.use_stderr() { exit::USAGE } else { exit::OK };
         }

@@ -57,10 +57,18 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
         is_base_url_variable(name) || (environment::is_for_the_agent(name) && !machine.binds(value))
     });
     manifest.directory = machine.homeless(&manifest.directory);
+    manifest.imported = false;
     manifest
 }
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
+    if !args.force && args.file.is_file() {
+        return Err(CliError::broken(format!(
+            "{} is there already: nothing was written",
+            args.file.display()
+        ))
+        .hint("--force replaces it"));
+    }
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let redactor = knowing(redactor(&store)?, &opened);
@@ -145,6 +153,18 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         }
     })?;
     let store = context.store_or_new()?;
+    let known = store.run_of_uuid(&run.manifest.uuid, None).map(|known| known.id);
+    // A name of its own says that a copy is wanted.
+    if let (Some(known), false, None) = (&known, args.again, &args.name) {
+        if context.json {
+            context.print_json(&serde_json::json!({ "run": known, "already_here": true }))?;
+        } else {
+            print(&format!(
+                "already here as {known}: nothing was imported (--again imports it once more)\n"
+            ))?;
+        }
+        return Ok(exit::OK);
+    }
     let redactor = redactor(&store)?;
     redactor.learn_stand_ins(&run.manifest.own_stand_ins);
     for exchange in &run.exchanges {
@@ -157,6 +177,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let wanted = super::record::run_name(Some(wanted), &[])?;
     let mut source = run.manifest.clone();
     source.directory = machine().at_home(&source.directory);
+    source.imported = true;
     let writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
     let id = writer.manifest().id.clone();
     let outline = crate::run::lanes::outline(&run.exchanges);
@@ -177,9 +198,10 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
         print(&format!(
-            "imported  {}   {}\n          next: retake show {}\n",
+            "imported  {}   {}{}\n          next: retake show {}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
+            known.map(|known| format!("   the same run as {known}")).unwrap_or_default(),
             manifest.id
         ))?;
     }

@@ -8,7 +8,7 @@ use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
-use crate::exchange::StandIn;
+use crate::exchange::{Fault, StandIn};
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::tally::sounds_irreversible;
@@ -34,6 +34,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         overrides: &overrides,
         recorded: None,
         restore: false,
+        own_recording: false,
         dummy_keys: false,
         run: None,
         port: args.port,
@@ -100,11 +101,18 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
             run: opened.view(),
             untouched: recorded.untouched,
             others: other_requests(&opened),
+            warnings: unreachable(&opened),
+            fences: irreversible(&opened),
         },
         context.err_style,
     );
     eprint!("{told}");
-    let verified = args.verify.then(|| verify(context, &opened, &args));
+    // A signal that ends only the agent at a terminal reaches retake too.
+    let stopped = landed.ended.told_to_end || landed.ended.signal.is_some();
+    let verified = args.verify.then(|| match stopped {
+        true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
+        false => verify(context, &opened, &args),
+    });
     if context.json {
         let mut data = serde_json::json!({
             "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
@@ -148,6 +156,7 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
         timing: "fast".into(),
         to: None,
         record: false,
+        yes: true,
         port: 0,
         command: args.command.clone(),
     };
@@ -160,6 +169,34 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
     eprintln!("verified  {verdict}");
     data["verdict"] = verdict.into();
     Ok((if code == exit::FENCE { exit::OK } else { code }, data))
+}
+
+/// Servers that could not be reached by the last attempt of a model call, one line each.
+fn unreachable(opened: &Opened) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let failed = opened.outline.lanes.iter().flat_map(|l| &l.turns).filter(|t| t.answer_key.is_none());
+    for id in failed.filter_map(|turn| turn.attempts.last().copied()) {
+        let Ok(Some(response)) = opened.reader.response(id) else { continue };
+        let (Some(Fault::Connect { what }), Ok(request)) = (response.fault, opened.reader.request(id)) else {
+            continue;
+        };
+        let line = format!("{} could not be reached: {what}", request.upstream.origin);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
+}
+
+/// Tools that were called and sound as if they changed something.
+fn irreversible(opened: &Opened) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
+        if sounds_irreversible(&call.name) && !names.contains(&call.name) {
+            names.push(call.name.clone());
+        }
+    }
+    names
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.
@@ -223,6 +260,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         git: git::state(directory),
         upstreams: Vec::new(),
         parent: None,
+        imported: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

@@ -5,22 +5,21 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, warn};
+use super::{Context, fences, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
 use crate::diff::field;
 use crate::record::Recorder;
 use crate::redact::Redactor;
-use crate::replay::matcher::Miss;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::words::many;
-use crate::report::{action, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, RunId, StepKind};
+use crate::report::{action, heading, miss};
+use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -51,7 +50,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         let steps = opened.outline.steps.len();
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
-    let again = Again::of(&manifest, &args.command)?;
+    fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
+    let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let options = PlayerOptions {
@@ -70,12 +70,14 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();
             own.environment = manifest.environment.clone();
+            own.imported = manifest.imported;
             own.own_stand_ins.extend(manifest.own_stand_ins.iter().cloned());
             own.parent = Some(Parent {
                 run: manifest.id.clone(),
                 uuid: manifest.uuid.clone(),
                 at_step: opened.outline.steps.len() as u32,
                 edits: Vec::new(),
+                replay: true,
             });
             own
         })?;
@@ -93,6 +95,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         overrides: &[],
         recorded: Some(&manifest.environment),
         restore: again.restore,
+        own_recording: !manifest.imported,
         dummy_keys: true,
         run: None,
         port: args.port,
@@ -115,18 +118,26 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         (landed, _) => landed?,
     };
     let kept = kept.map(|kept| kept.manifest.id);
-    let mut tally = player.tally();
-    name_the_run(&mut tally.misses, &manifest.id);
+    let tally = player.tally();
     if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
     }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
-    let outcome = compared(&manifest, &landed, &tally);
+    let outcome = match compared(&manifest, &landed, &tally) {
+        Compared::Same if !unasked.is_empty() => Compared::Early,
+        other => other,
+    };
     let ran = tally.tools_run(outline);
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = again.warnings;
+    if tally.recorded + tally.edited + tally.refused == 0 {
+        let id = &manifest.id;
+        warnings.push(format!(
+            "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
+        ));
+    }
     if manifest.outcome.is_none() {
         warnings.push(format!(
             "how {} ended is not known (it was interrupted): only its steps were compared",
@@ -140,7 +151,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         answers: answers(&tally),
         took_us: landed.took_us,
         outcome,
-        pinned: pinned(&tally),
+        pinned: pinned(&tally, &redactor),
         risky: risky(&ran, &args.fences),
         ran,
         unasked,
@@ -172,7 +183,12 @@ pub(super) struct Again {
 
 impl Again {
     /// The recorded command in its directory with its input, or another command as it is.
-    pub(super) fn of(manifest: &Manifest, other: &[String]) -> Result<Again, CliError> {
+    pub(super) fn of(
+        manifest: &Manifest,
+        other: &[String],
+        verb: &str,
+        yes: bool,
+    ) -> Result<Again, CliError> {
         let id = &manifest.id;
         let mut warnings = Vec::new();
         if !other.is_empty() {
@@ -181,13 +197,21 @@ impl Again {
         }
         if manifest.command.is_empty() {
             return Err(CliError::broken(format!("{id} does not say which command it recorded"))
-                .hint(format!("give it: retake replay {id} -- COMMAND")));
+                .hint(format!("give it: retake {verb} {id} -- COMMAND")));
+        }
+        if manifest.imported && !yes {
+            let command = heading::command(&manifest.command);
+            return Err(CliError::broken(format!(
+                "{id} was imported: its command comes from a file. Nothing was run. It is: {command}   in {}",
+                manifest.directory
+            ))
+            .hint(format!("--yes runs it as it is; your own: retake {verb} {id} -- COMMAND")));
         }
         if manifest.command_redacted {
             return Err(CliError::broken(format!(
                 "{id} cannot be started as recorded: its command held a secret, which was not kept"
             ))
-            .hint(format!("give the command: retake replay {id} -- COMMAND")));
+            .hint(format!("give the command: retake {verb} {id} -- COMMAND")));
         }
         let directory = PathBuf::from(&manifest.directory);
         if !directory.is_dir() {
@@ -195,7 +219,7 @@ impl Again {
                 "{id} was recorded in {}, which is not there",
                 directory.display()
             ))
-            .hint(format!("give the command from where it should run: retake replay {id} -- COMMAND")));
+            .hint(format!("give the command from where it should run: retake {verb} {id} -- COMMAND")));
         }
         warnings.extend(moved_on(manifest, &directory));
         warnings.extend(other_environment(manifest));
@@ -279,14 +303,14 @@ pub(super) fn answers(tally: &Tally) -> Answers {
     Answers { recorded: tally.recorded, edited: tally.edited, live: tally.live, refused: tally.refused }
 }
 
-pub(super) fn pinned(tally: &Tally) -> Vec<Pinned> {
-    let pins = tally.pins.iter();
-    pins.map(|pin| Pinned {
-        step: pin.step,
-        tool: pin.tool.clone(),
-        fields: field::texts(&pin.recorded, &pin.live),
-    })
-    .collect()
+pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> Vec<Pinned> {
+    let pins = tally.pins.iter().filter_map(|pin| {
+        // Today's secrets are no difference: the recorded result has stand-ins in their places.
+        let live = redactor.text(&pin.live).0;
+        let fields = field::texts(&pin.recorded, &live);
+        (pin.recorded != live).then(|| Pinned { step: pin.step, tool: pin.tool.clone(), fields })
+    });
+    pins.collect()
 }
 
 /// Of the tools that ran: those that sound as if that did something, and that no fence stops.
@@ -354,21 +378,10 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
         exit::FENCE
     } else if !tally.misses.is_empty() {
         exit::MISS
-    } else if !unasked.is_empty() || matches!(outcome, Compared::Differs { .. }) {
+    } else if !unasked.is_empty() || matches!(outcome, Compared::Differs { .. } | Compared::Early) {
         exit::DIFFERS
     } else {
         exit::OK
-    }
-}
-
-/// Puts the run and the step into the hints of misses, so that they can be pasted. A fork goes on live from the step
-/// before the one that the request came nearest to.
-pub(super) fn name_the_run(misses: &mut [Miss], run: &RunId) {
-    for miss in misses {
-        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
-        for hint in &mut miss.hints {
-            *hint = hint.replace("fork RUN --at STEP", &format!("fork {run} --at {step}"));
-        }
     }
 }
 

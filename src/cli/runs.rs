@@ -5,19 +5,26 @@ use super::error::{CliError, exit};
 use super::session::now_us;
 use super::{Context, print, warn};
 use crate::report::{runs, words};
+use crate::run::RunId;
 use crate::store::{GcPolicy, Store};
+use std::collections::BTreeMap;
 
 pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
     let store = context.store()?;
     let mut found = store.runs()?;
     pass_on_notes(&store);
+    let names: BTreeMap<String, RunId> =
+        found.iter().map(|run| (run.manifest.uuid.clone(), run.manifest.id.clone())).collect();
     if let Some(name) = &args.name {
         found.retain(|run| run.manifest.id.name() == name || run.manifest.id.as_str() == name);
+        if found.is_empty() && !names.is_empty() {
+            return Err(store.no_run(name).into());
+        }
     }
     if context.json {
         context.print_json(&found)?;
     } else {
-        print(&runs::list(&found, now_us(), context.style))?;
+        print(&runs::list(&found, &names, now_us(), context.style))?;
     }
     Ok(exit::OK)
 }
@@ -57,6 +64,11 @@ pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
     let older_than_us =
         args.older_than.map(|days| now_us().saturating_sub(u64::from(days) * 86_400 * 1_000_000));
     let policy = GcPolicy { keep_last: args.keep.map(|n| n as usize), older_than_us, dry_run: args.dry_run };
+    if !context.json && !args.dry_run {
+        for id in &store.gc(&GcPolicy { dry_run: true, ..policy.clone() })?.removed {
+            print(&format!("removing  {id}\n"))?;
+        }
+    }
     let report = store.gc(&policy)?;
     pass_on_notes(&store);
     for (id, why) in &report.kept {
@@ -71,7 +83,7 @@ pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
         return Ok(exit::OK);
     }
     let would = if args.dry_run { "would remove" } else { "removed" };
-    for id in &report.removed {
+    for id in report.removed.iter().filter(|_| args.dry_run) {
         print(&format!("{would}   {id}\n"))?;
     }
     print(&format!(

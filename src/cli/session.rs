@@ -35,6 +35,8 @@ pub struct Session<'a> {
     pub recorded: Option<&'a BTreeMap<String, String>>,
     /// Give the agent the recorded variables too.
     pub restore: bool,
+    /// The recording was made here: where nobody says otherwise, live calls go where they went.
+    pub own_recording: bool,
     /// Give the agent keys where it has none.
     pub dummy_keys: bool,
     /// The run, for `RETAKE_RUN`.
@@ -80,6 +82,7 @@ impl Session<'_> {
             overrides: self.overrides,
             recorded: self.recorded,
             restore: self.restore,
+            own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
             run: self.run.as_deref(),
         })

@@ -5,8 +5,9 @@ use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::diff::{Conversations, RunView};
 use crate::exchange::{ExchangeId, Source, encoding};
+use crate::replay::player::held_back;
 use crate::replay::recording::read_answer;
-use crate::run::{Outline, RunId};
+use crate::run::{Ancestor, Outline, RunId};
 use crate::store::{RunReader, Store};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 pub struct Opened {
     pub reader: Arc<RunReader>,
     pub outline: Arc<Outline>,
+    ancestry: Vec<Ancestor>,
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
 }
 
@@ -28,7 +30,11 @@ impl Opened {
     /// # Errors
     /// When there is no such run, or it cannot be read.
     pub fn open(store: &Store, run: &str) -> Result<Opened, CliError> {
-        Opened::by_id(store, &store.resolve(run)?)
+        let id = store.resolve(run)?;
+        if run.trim() == "last" {
+            super::warn(&format!("last is {id}"));
+        }
+        Opened::by_id(store, &id)
     }
 
     /// Opens a run by its id.
@@ -38,7 +44,8 @@ impl Opened {
     pub fn by_id(store: &Store, id: &RunId) -> Result<Opened, CliError> {
         let reader = Arc::new(store.open_run(id)?);
         let outline = reader.outline()?;
-        Ok(Opened { reader, outline, requests: RefCell::default() })
+        let ancestry = store.ancestry(reader.manifest());
+        Ok(Opened { reader, outline, ancestry, requests: RefCell::default() })
     }
 
     /// What comparing and telling read.
@@ -47,6 +54,7 @@ impl Opened {
             manifest: self.reader.manifest(),
             state: self.reader.state(),
             outline: &self.outline,
+            ancestry: &self.ancestry,
             source: self,
         }
     }
@@ -74,7 +82,11 @@ impl Conversations for Opened {
 
     fn answer(&self, id: ExchangeId) -> Result<Arc<ModelAnswer>, String> {
         let exchange = self.reader.exchange(id).map_err(|e| e.to_string())?;
-        read_answer(&exchange).map(Arc::new).ok_or_else(|| format!("exchange {id} has no answer"))
+        let mut answer = read_answer(&exchange).ok_or_else(|| format!("exchange {id} has no answer"))?;
+        if let Some(response) = exchange.response.filter(|r| r.source == Source::Refused) {
+            answer.blocks.extend(held_back(&response.body));
+        }
+        Ok(Arc::new(answer))
     }
 
     fn source(&self, id: ExchangeId) -> Source {

@@ -39,20 +39,40 @@ pub enum Kin {
     },
 }
 
+/// What a run was forked from, the parent first.
+struct Descent<'a>(Vec<&'a Parent>);
+
+impl<'a> Descent<'a> {
+    fn of(run: &RunView<'a>) -> Descent<'a> {
+        Descent(run.ancestry.iter().map(|a| &a.parent).collect())
+    }
+
+    /// The last step shared with an ancestor, and all edits since, the oldest first.
+    fn from(&self, uuid: &str) -> Option<(u32, Vec<String>)> {
+        let up_to = self.0.iter().position(|p| p.uuid == uuid)?;
+        let since = || self.0.iter().take(up_to + 1);
+        let edits = since().rev().flat_map(|p| p.edits.iter().cloned()).collect();
+        Some((since().map(|p| p.at_step).min()?, edits))
+    }
+}
+
 impl Kin {
-    /// Reads how two runs are related from their manifests.
+    /// Reads how two runs are related from what they were forked from.
     pub fn of(left: &RunView, right: &RunView) -> Kin {
-        let is = |parent: &Parent, run: &RunView| parent.uuid == run.manifest.uuid;
-        match (&left.manifest.parent, &right.manifest.parent) {
-            (_, Some(p)) if is(p, left) => Kin::RightIsFork { at_step: p.at_step, edits: p.edits.clone() },
-            (Some(p), _) if is(p, right) => Kin::LeftIsFork { at_step: p.at_step, edits: p.edits.clone() },
-            (Some(l), Some(r)) if l.uuid == r.uuid => Kin::Siblings {
-                parent: l.run.to_string(),
-                left: l.edits.clone(),
-                right: r.edits.clone(),
-                at_step: l.at_step.min(r.at_step),
-            },
-            _ => Kin::Strangers,
+        let (of_left, of_right) = (Descent::of(left), Descent::of(right));
+        if let Some((at_step, edits)) = of_right.from(&left.manifest.uuid) {
+            return Kin::RightIsFork { at_step, edits };
+        }
+        if let Some((at_step, edits)) = of_left.from(&right.manifest.uuid) {
+            return Kin::LeftIsFork { at_step, edits };
+        }
+        let common = of_left.0.iter().find(|l| of_right.0.iter().any(|r| r.uuid == l.uuid));
+        let sides = common.and_then(|c| Some((c, of_left.from(&c.uuid)?, of_right.from(&c.uuid)?)));
+        match sides {
+            Some((common, (l_at, left), (r_at, right))) => {
+                Kin::Siblings { parent: common.run.to_string(), left, right, at_step: l_at.min(r_at) }
+            }
+            None => Kin::Strangers,
         }
     }
 

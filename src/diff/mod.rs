@@ -26,7 +26,7 @@ pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
-pub use rows::{Act, Call, PairKind, Status, StepPair};
+pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
 pub use view::{Conversations, RunView};
 
 #[cfg(test)]

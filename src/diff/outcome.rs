@@ -14,9 +14,10 @@ pub struct End {
     pub signal: Option<i32>,
     /// What the run is doing.
     pub state: RunState,
-    /// The last answer of the main lane, in full; none when there is none.
+    /// The last answer ([`Outline::ends`](crate::run::Outline::ends)), in full; none when there is none. Of several, the
+    /// one that the other run has not.
     pub answer: Option<String>,
-    /// Why the last model call of the main lane failed.
+    /// Why the last model call failed.
     pub error: Option<String>,
 }
 
@@ -34,30 +35,58 @@ pub struct Outcomes {
 }
 
 impl End {
-    fn of(run: &RunView) -> End {
-        let last = run.last_turn();
+    fn of(run: &RunView, answer: Option<String>) -> End {
         let outcome = run.manifest.outcome.as_ref();
         End {
             exit_code: outcome.and_then(|o| o.exit_code),
             signal: outcome.and_then(|o| o.signal),
             state: run.state,
-            answer: last.map(|t| run.full_text(t)).filter(|t| !t.is_empty()),
-            error: last.and_then(|t| t.error.clone()),
+            answer,
+            // What retake itself said is no error of a model's.
+            error: run
+                .last_turn()
+                .and_then(|t| t.error.as_ref())
+                .map(|e| e.strip_prefix("422 retake: ").unwrap_or(e).to_string()),
         }
+    }
+}
+
+/// What a run says at its end, and at the end of any of its conversations.
+struct LastWords {
+    ends: Vec<String>,
+    all: Vec<String>,
+}
+
+impl LastWords {
+    fn of(run: &RunView) -> LastWords {
+        let texts = |places: Vec<(u32, u32)>| {
+            let turns = places.into_iter().filter_map(|(lane, turn)| run.outline.turn(lane, turn));
+            let mut texts: Vec<String> = turns.map(|t| run.full_text(t)).filter(|t| !t.is_empty()).collect();
+            texts.sort();
+            texts
+        };
+        LastWords { ends: texts(run.outline.ends()), all: texts(run.outline.root_ends()) }
+    }
+
+    /// The first end that is the end of no conversation of the other run. Whether branches that nothing joins overlap
+    /// is a matter of timing, so that one of them may be an end in one run and not in the other.
+    fn own<'a>(&'a self, other: &LastWords) -> Option<&'a String> {
+        let same = |a: &str, b: &str| a == b || volatile::text_varies(a, b);
+        self.ends.iter().find(|end| !other.all.iter().any(|word| same(end, word)))
     }
 }
 
 impl Outcomes {
     pub(super) fn of(left: &RunView, right: &RunView) -> Outcomes {
-        let (l, r) = (End::of(left), End::of(right));
-        let answer_differs = l.error.is_some() != r.error.is_some()
-            || match (&l.answer, &r.answer) {
-                (Some(a), Some(b)) => a != b && !volatile::text_varies(a, b),
-                (a, b) => a.is_some() != b.is_some(),
-            };
+        let (words, others) = (LastWords::of(left), LastWords::of(right));
+        let (own, other) = (words.own(&others), others.own(&words));
+        let answer_differs =
+            own.is_some() || other.is_some() || words.ends.is_empty() != others.ends.is_empty();
+        let l = End::of(left, own.or(words.ends.first()).cloned());
+        let r = End::of(right, other.or(others.ends.first()).cloned());
         Outcomes {
             exit_differs: (l.exit_code, l.signal) != (r.exit_code, r.signal),
-            answer_differs,
+            answer_differs: answer_differs || l.error.is_some() != r.error.is_some(),
             left: l,
             right: r,
         }
@@ -104,5 +133,81 @@ impl Totals {
             duration_us: run.duration_us(),
             cost_microusd: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diff::tests::fake::Fake;
+    use crate::run::LaneKind;
+
+    /// Three questions at once, in this order of arrival, and a call that joins their answers.
+    fn joined(id: &str, order: [&str; 3], verdict: &str) -> Fake {
+        let mut run = Fake::new(id);
+        for (index, question) in order.into_iter().enumerate() {
+            if index > 0 {
+                run.open(&format!("main.{}", index + 1), LaneKind::Root, None);
+            }
+            run.user(question).says(&format!("answer to {question}"));
+        }
+        run.open("main.4", LaneKind::Root, None).user("summarise").says(verdict).end(0);
+        run.on(0).open("main#1", LaneKind::Side, None).user("a title").says("t");
+        run
+    }
+
+    #[test]
+    fn the_call_after_all_others_ends_a_run() {
+        let a = joined("par.1", ["a", "b", "c"], "both");
+        assert_eq!(a.outline.ends(), [(3, 0)], "a side call is no last word");
+        let b = joined("par.2", ["c", "a", "b"], "both");
+        let same = Outcomes::of(&a.view(), &b.view());
+        assert!(!same.differ(), "{same:?}");
+        assert_eq!(same.left.answer.as_deref(), Some("both"));
+        let c = joined("par.3", ["c", "a", "b"], "neither");
+        let other = Outcomes::of(&a.view(), &c.view());
+        assert!(other.answer_differs);
+        assert_eq!(
+            (other.left.answer.as_deref(), other.right.answer.as_deref()),
+            (Some("both"), Some("neither"))
+        );
+    }
+
+    /// Two branches that nothing joins; overlapping or not.
+    fn apart(id: &str, questions: [&str; 2], overlap: bool) -> Fake {
+        let mut run = Fake::new(id);
+        run.user(questions[0]).says(&format!("answer to {}", questions[0]));
+        run.open("main.2", LaneKind::Root, None)
+            .user(questions[1])
+            .says(&format!("answer to {}", questions[1]));
+        if overlap {
+            let first = run.outline.lanes[0].turns[0].started_us;
+            run.outline.lanes[1].turns[0].started_us = first + 1;
+        }
+        run.end(0);
+        run
+    }
+
+    #[test]
+    fn branches_that_nothing_joins_end_a_run_together() {
+        let a = apart("par.1", ["a", "b"], true);
+        assert_eq!(a.outline.ends(), [(0, 0), (1, 0)]);
+        for (questions, overlap) in [(["b", "a"], true), (["a", "b"], false), (["b", "a"], false)] {
+            let b = apart("par.2", questions, overlap);
+            assert!(!Outcomes::of(&a.view(), &b.view()).differ(), "{questions:?} {overlap}");
+        }
+        let b = apart("par.2", ["b", "x"], true);
+        let other = Outcomes::of(&a.view(), &b.view());
+        assert_eq!(other.left.answer.as_deref(), Some("answer to a"));
+        assert_eq!(other.right.answer.as_deref(), Some("answer to x"));
+    }
+
+    #[test]
+    fn a_continuation_speaks_for_what_it_continues() {
+        let mut run = Fake::new("long.1");
+        run.user("task").says("so far");
+        run.open("main~1", LaneKind::Continuation, None).user("summary").says("done");
+        run.outline.lanes[1].continues = Some(0);
+        assert_eq!(run.outline.ends(), [(1, 0)]);
     }
 }

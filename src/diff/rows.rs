@@ -5,6 +5,7 @@ use super::keys::args_tree;
 use super::levels::Level;
 use super::view::{RunView, cut_args, cut_result, cut_text};
 use super::volatile;
+use crate::exchange::Source;
 use crate::run::{CallSite, ToolCallRef, Turn};
 use serde::Serialize;
 use serde_json::Value;
@@ -62,6 +63,11 @@ pub enum Act {
     Says {
         /// What it said.
         text: String,
+    },
+    /// A model asked for tools, and a fence stopped the agent before it got to know.
+    Fenced {
+        /// The calls, in order.
+        calls: Vec<Call>,
     },
     /// A model call failed.
     Fails {
@@ -151,9 +157,23 @@ pub(super) fn act_of(run: &RunView, place: Place) -> Option<Act> {
         return Some(Act::Calls { calls: calls.collect(), text: run.full_text(turn) });
     }
     Some(match &turn.error {
-        Some(error) => Act::Fails { error: error.clone() },
+        Some(error) => fenced(run, turn).unwrap_or_else(|| Act::Fails { error: error.clone() }),
         None => Act::Says { text: run.full_text(turn) },
     })
+}
+
+/// What the model would have called, where a fence kept its answer from the agent.
+pub fn fenced(run: &RunView, turn: &Turn) -> Option<Act> {
+    let id = *turn.attempts.last()?;
+    if run.source.source(id) != Source::Refused {
+        return None;
+    }
+    let answer = run.source.answer(id).ok()?;
+    let calls: Vec<Call> = answer
+        .tool_calls()
+        .map(|(_, name, args)| Call { tool: name.to_string(), args: args.clone() })
+        .collect();
+    (!calls.is_empty()).then_some(Act::Fenced { calls })
 }
 
 /// A tool's result; read from the conversation where the outline's is cut, or when `as_sent` asks for what the model

@@ -2,7 +2,7 @@
 
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, Source};
-use crate::run::{CallSite, Lane, LaneKind, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
+use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct RunView<'a> {
     pub state: RunState,
     /// Its lanes and steps.
     pub outline: &'a Outline,
+    /// What it was forked from, the parent first, as far as the store knows.
+    pub ancestry: &'a [Ancestor],
     /// Its conversations.
     pub source: &'a dyn Conversations,
 }
@@ -123,26 +125,10 @@ impl<'a> RunView<'a> {
         self.answer_of(turn).map_or_else(|_| turn.text.clone(), |a| a.text())
     }
 
-    /// Index of the main lane: the first root and the continuations of it, in order.
-    pub fn main_lanes(&self) -> Vec<usize> {
-        let lanes = &self.outline.lanes;
-        let Some(first) = lanes.iter().position(|l| l.kind == LaneKind::Root) else { return Vec::new() };
-        let mut chain = vec![first];
-        let goes_on = |from: usize, lane: &Lane| lane.continues == Some(from as u32);
-        while let Some(next) = chain
-            .last()
-            .and_then(|last| lanes.iter().position(|l| goes_on(*last, l)))
-            .filter(|n| !chain.contains(n))
-        {
-            chain.push(next);
-        }
-        chain
-    }
-
-    /// The model call that ends the main lane.
+    /// The model call that ends the run; of several that end it together, the one that began last.
     pub fn last_turn(&self) -> Option<&'a Turn> {
-        let chain = self.main_lanes();
-        chain.iter().rev().find_map(|lane| self.outline.lanes.get(*lane)?.turns.last())
+        let (lane, turn) = self.outline.ends().pop()?;
+        self.outline.turn(lane, turn)
     }
 
     /// From start to end in microseconds; to the last answer when nobody saw the end.

@@ -146,6 +146,11 @@ impl Plan {
                     }
                 }
                 let places: Vec<(u32, u32)> = self.covered(edit.scope).collect();
+                edit.check_parameter(|name| {
+                    let mut requests = places.iter().filter_map(|(l, t)| recording.request(*l, *t).ok());
+                    requests.any(|request| request.params.contains_key(name))
+                })
+                .map_err(problem)?;
                 if matches!(edit.scope, Scope::Step(_) | Scope::Range(..)) {
                     self.alone.extend(places);
                 } else {

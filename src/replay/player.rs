@@ -1,6 +1,7 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod refusal;
+pub use refusal::held_back;
 mod side;
 
 use super::inherited::inherited;
@@ -19,7 +20,7 @@ use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::likeness;
 use bytes::Bytes;
-use refusal::{fence_message, lost_decision};
+use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -126,7 +127,11 @@ impl Player {
     /// Counts so far.
     pub fn tally(&self) -> Tally {
         let state = self.state();
-        Tally { unasked: state.matcher.unasked().into_iter().collect(), ..state.tally.clone() }
+        Tally {
+            unasked: state.matcher.unasked().into_iter().collect(),
+            drifts: state.matcher.drifts().to_vec(),
+            ..state.tally.clone()
+        }
     }
 
     /// Recorded turns that were never asked for, as lane and turn.
@@ -269,7 +274,15 @@ impl Player {
                 Some(blocks) => calls(blocks),
                 None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
             };
-            if let Some(answer) = self.fenced(dialect, &asks_for, step) {
+            let whole = || match edited {
+                Some(blocks) => Some(ModelAnswer { blocks: blocks.to_vec(), ..ModelAnswer::default() }),
+                None => self
+                    .run
+                    .model_answer(self.run.exchange_of(lane, turn).ok()?)
+                    .ok()
+                    .map(|a| a.as_ref().clone()),
+            };
+            if let Some(answer) = self.fenced(dialect, &asks_for, step, whole) {
                 return answer;
             }
         }
@@ -435,9 +448,10 @@ impl Answerer for Player {
         let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
         let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
-        let why = fence_message(&tool);
-        self.state().tally.fenced = Some(Fenced { tool, step: None });
-        Some(self.halt(Some(dialect), Stop::Fence, &why))
+        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool));
+        self.state().tally.fenced =
+            Some(Fenced { tool, step: None, asked_live: Some(answer.usage.unwrap_or_default()) });
+        Some(with_answer(halted, &answer))
     }
 
     fn answered(&self, seen: &SeenResponse) {
@@ -449,7 +463,9 @@ impl Answerer for Player {
             Some(Fault::Reset { what }) => Some(format!("connection lost: {what}")),
             Some(Fault::Abandoned | Fault::Interrupted) | None => None,
         };
-        state.tally.live_attempt(place, answer.error.clone().or(lost));
+        // What retake itself says, as at a fence, is no failure of the call.
+        let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
+        state.tally.live_attempt(place, error);
         state.matcher.answered_live(seen.id, &answer);
     }
 }

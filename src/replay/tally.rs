@@ -1,7 +1,8 @@
 //! What a replay or a fork came to: counts, pins, misses.
 
-use super::matcher::{MatchClass, Miss, Pin};
+use super::matcher::{MatchClass, Miss, Near, Pin};
 use super::serve::Rewritten;
+use crate::dialect::conversation::Usage;
 use crate::run::{CallSite, Outline, StepKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,8 @@ pub struct Tally {
     pub stand_ins: u32,
     /// What was left out of live requests so that the provider takes them.
     pub dropped: Vec<String>,
+    /// Turns of a fork that no edit reached and that went live, as the agent asked otherwise than recorded.
+    pub drifts: Vec<Near>,
     /// Attempts of live calls that failed, by lane and turn.
     #[serde(skip)]
     pub(super) live_attempts: BTreeMap<(u32, u32), Attempts>,
@@ -62,6 +65,8 @@ pub struct Fenced {
     pub tool: String,
     /// The model step that asked for it, when it is a recorded one.
     pub step: Option<u32>,
+    /// Tokens of the answer that asked for it, when it came from a live call; the agent never got it.
+    pub asked_live: Option<Usage>,
 }
 
 /// One pinned tool result.
@@ -128,38 +133,46 @@ impl Tally {
 
     /// Steps of the recording that were played: model steps served, and tool steps whose result came back.
     pub fn steps_played(&self, outline: &Outline) -> u32 {
-        // Identical branches are served as one of them until they differ; what was asked for tells how many there were.
-        let stopped = self.fenced.is_some() || self.stopped_at.is_some() || !self.misses.is_empty();
-        let served = |place: (u32, u32)| {
-            self.served.contains_key(&place) || (!stopped && !self.unasked.contains(&place))
-        };
         let played = outline.steps.iter().filter(|step| match step.kind {
-            StepKind::Model { lane, turn } => served((lane, turn)),
+            StepKind::Model { lane, turn } => self.was_served((lane, turn)),
             StepKind::Tool { site } => {
-                let asked = served((site.lane, site.turn));
-                let back = outline.call(site).is_none_or(|c| c.result.is_none())
-                    || served((site.lane, site.turn + 1))
-                    || self.came_back_before_the_stop(outline, site);
-                asked && back
+                let never_back = outline.call(site).is_none_or(|c| c.result.is_none());
+                self.was_served((site.lane, site.turn)) && (never_back || self.came_back(outline, site))
             }
         });
         played.count() as u32
+    }
+
+    fn was_served(&self, place: (u32, u32)) -> bool {
+        // Identical branches are served as one of them until they differ; what was asked for tells how many there were.
+        let stopped = self.fenced.is_some() || self.stopped_at.is_some() || !self.misses.is_empty();
+        self.served.contains_key(&place) || (!stopped && !self.unasked.contains(&place))
+    }
+
+    /// True when the result of a call that was served is in a request of this replay, answered or stopped.
+    fn came_back(&self, outline: &Outline, site: CallSite) -> bool {
+        self.was_served((site.lane, site.turn + 1)) || self.came_back_before_the_stop(outline, site)
     }
 
     /// True for a tool step whose result was in the request that was stopped.
     fn came_back_before_the_stop(&self, outline: &Outline, site: CallSite) -> bool {
         let fence = self.fenced.as_ref().and_then(|fenced| outline.step(fenced.step?));
         let asked = StepKind::Model { lane: site.lane, turn: site.turn + 1 };
+        let mut missed = self.misses.iter().filter_map(|miss| outline.step(miss.nearest.first()?.step?));
         let to = self.stopped_at.zip(outline.number_of(StepKind::Tool { site }));
-        fence == Some(asked) || to.is_some_and(|(to, step)| step <= to)
+        fence == Some(asked) || missed.any(|step| step == asked) || to.is_some_and(|(to, step)| step <= to)
     }
 
     /// Tools that ran again in the agent's own process, with how often.
     pub fn tools_run(&self, outline: &Outline) -> BTreeMap<String, u32> {
         let mut ran = BTreeMap::new();
-        for (lane, turn) in self.served.keys() {
-            let Some(turn) = outline.turn(*lane, *turn) else { continue };
-            for call in turn.calls.iter().filter(|c| c.result.is_some()) {
+        for step in &outline.steps {
+            let StepKind::Tool { site } = step.kind else { continue };
+            let Some(call) = outline.call(site).filter(|call| call.result.is_some()) else { continue };
+            // What the agent was told to run and did not is not to be warned of. `--to` stops at the request that brings
+            // the results of the last answer, though their steps are beyond it.
+            let back = self.stopped_at.is_some() || self.came_back(outline, site);
+            if self.was_served((site.lane, site.turn)) && back {
                 *ran.entry(call.name.clone()).or_default() += 1;
             }
         }
@@ -192,7 +205,32 @@ pub fn sounds_irreversible(tool: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::sounds_irreversible;
+    use super::*;
+    use crate::diff::tests::fake::refund;
+
+    /// A tally of the refund run: these turns were served, those were never asked for.
+    fn tally(served: u32) -> Tally {
+        let mut tally = Tally::default();
+        tally.served.extend((0..served).map(|turn| ((0, turn), MatchClass::Exact)));
+        tally.unasked.extend((served..5).map(|turn| (0, turn)));
+        tally
+    }
+
+    #[test]
+    fn a_tool_ran_when_its_result_came_back() {
+        let outline = refund("refund.1").outline;
+        let all = tally(5).tools_run(&outline);
+        assert_eq!((all.len(), all.get("issue_refund")), (5, Some(&1)));
+        let early = tally(4);
+        assert_eq!(early.tools_run(&outline).get("issue_refund"), None, "the agent ended before");
+        assert_eq!(early.steps_played(&outline), 8);
+        let to = Tally { stopped_at: Some(8), ..tally(4) };
+        assert_eq!(
+            to.tools_run(&outline).get("issue_refund"),
+            Some(&1),
+            "its result was in the stopped request"
+        );
+    }
 
     #[test]
     fn harmless_names_are_left_alone() {

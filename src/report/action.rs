@@ -80,6 +80,11 @@ pub fn act(act: &Act, columns: usize) -> String {
         Act::Calls { calls: all, text } => {
             calls(all.iter().map(|c| (c.tool.as_str(), &c.args)), text, columns)
         }
+        Act::Fenced { calls: all } => {
+            let mark = "   fenced";
+            let said = calls(all.iter().map(|c| (c.tool.as_str(), &c.args)), "", columns.saturating_sub(15));
+            format!("would {}{mark}", said.replacen("calls ", "call ", 1))
+        }
         Act::Says { text } if text.is_empty() => "an empty answer".into(),
         Act::Says { text } => quoted(text, columns),
         Act::Fails { error } => clip(&format!("failed: {}", line(error)), columns),

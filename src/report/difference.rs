@@ -304,7 +304,9 @@ impl Page<'_> {
             self.out.push_str(&format!("{text}\n"));
         }
         let facts = totals(&c.left_totals, &c.right_totals);
-        self.out.push_str(&format!("{:9} {facts}\n", "totals"));
+        for (n, part) in words::fold(&facts, self.style.columns() - 10).into_iter().enumerate() {
+            self.out.push_str(&format!("{:9} {part}\n", if n == 0 { "totals" } else { "" }));
+        }
         let verdict = match (c.differs(), c.levels.highest()) {
             (true, _) => {
                 let place = c.acts.as_ref().map(|p| match (p.left, p.right) {
@@ -393,7 +395,7 @@ fn totals(left: &Totals, right: &Totals) -> String {
     let time = |t: &Totals| t.duration_us.map_or_else(|| "unknown".into(), words::seconds);
     let tokens = |t: &Totals| match t.tokens_in + t.tokens_out {
         0 if t.model_steps > 0 => "n/a".into(),
-        n => words::count(n),
+        _ => words::tokens(t.tokens_in, t.tokens_out),
     };
     [
         both("steps", left.steps.to_string(), right.steps.to_string()),

@@ -5,7 +5,7 @@ use super::secrets;
 use super::style::{Ink, Style};
 use super::words::{self, clip, line};
 use crate::diff::{RunView, Totals};
-use crate::run::RunState;
+use crate::run::{Ancestor, Parent, RunState};
 
 /// Name, totals, outcome; then lineage, note, labels, command.
 pub(super) fn heading(run: &RunView, style: Style) -> String {
@@ -42,7 +42,7 @@ pub(super) fn heading(run: &RunView, style: Style) -> String {
     if let Some(parent) = &manifest.parent {
         let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
         let edited = if edits.is_empty() { String::new() } else { format!(", edited {edits}") };
-        under(format!("{}{edited}", lineage(parent)));
+        under(format!("{}{edited}", lineage(run.ancestry.first(), parent)));
     }
     if let Some(note) = &manifest.note {
         under(format!("note: {}", line(note)));
@@ -60,11 +60,16 @@ pub(super) fn heading(run: &RunView, style: Style) -> String {
 }
 
 /// `fork of refund.1 (steps 1-6 shared)`.
-pub fn lineage(parent: &crate::run::Parent) -> String {
+fn lineage(known: Option<&Ancestor>, parent: &Parent) -> String {
+    let run = known.map_or(&parent.run, |a| &a.parent.run);
+    let here = if known.is_none_or(|a| a.is_here) { "" } else { " (not in this store)" };
+    if parent.replay {
+        return format!("replay of {run}{here}");
+    }
     match parent.at_step {
-        0 => format!("fork of {} from the start", parent.run),
-        1 => format!("fork of {} (step 1 shared)", parent.run),
-        n => format!("fork of {} (steps 1-{n} shared)", parent.run),
+        0 => format!("fork of {run}{here} from the start"),
+        1 => format!("fork of {run}{here} (step 1 shared)"),
+        n => format!("fork of {run}{here} (steps 1-{n} shared)"),
     }
 }
 

@@ -24,8 +24,8 @@ pub fn miss(miss: &Miss, style: Style) -> String {
         let mut lines = Vec::new();
         let change = FieldChange {
             path: near.path.clone(),
-            left: Some(near.recorded.clone()),
-            right: Some(near.live.clone()),
+            left: Some(some(&near.recorded)),
+            right: Some(some(&near.live)),
             varies: false,
         };
         if !(near.path.is_empty() && near.recorded.is_empty() && near.live.is_empty()) {
@@ -43,6 +43,12 @@ pub fn miss(miss: &Miss, style: Style) -> String {
         labelled(if n == 0 { "next" } else { "" }, &line(hint));
     }
     out
+}
+
+/// A side that has nothing is said to.
+fn some(text: &str) -> String {
+    let text = text.trim_end();
+    if text.is_empty() { "(none)".into() } else { text.into() }
 }
 
 fn place(near: &Near) -> String {

@@ -17,6 +17,10 @@ pub struct Recording<'a> {
     pub untouched: u32,
     /// Requests that are no model calls, one line a kind: `2x GET /v1/models (openai), 404`.
     pub others: Vec<String>,
+    /// What went wrong on the way to the models, one line each.
+    pub warnings: Vec<String>,
+    /// Tools that it called and that a replay had better not run.
+    pub fences: Vec<String>,
 }
 
 /// A tool result that was pinned.
@@ -54,6 +58,8 @@ pub enum Compared {
         /// What differs, in words: `exit 1 instead of 0`.
         what: String,
     },
+    /// The agent ended as recorded, but before it had asked for everything.
+    Early,
     /// The replay was stopped before the end (a fence, `--to`, a miss).
     Stopped {
         /// By what, in words: `at the fence before issue_refund (step 9)`.
@@ -105,6 +111,21 @@ pub struct ForkPlan {
     pub tokens: u64,
     /// Where `--at` was moved to and why, in words.
     pub moved: Option<String>,
+    /// Where live calls go, by provider.
+    pub to: Vec<LiveCalls>,
+}
+
+/// Where the live calls of a provider go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LiveCalls {
+    /// The provider: `openai`.
+    pub provider: String,
+    /// The address.
+    pub origin: String,
+    /// Who says so: `OPENAI_BASE_URL`, `--upstream`, `as recorded`.
+    pub said: String,
+    /// Where they went when recorded, if elsewhere.
+    pub recorded: Option<String>,
 }
 
 fn in_words<S: serde::Serializer>(steps: &(u32, u32), to: S) -> Result<S::Ok, S::Error> {
@@ -142,6 +163,8 @@ pub struct Fork {
     pub risky: Vec<String>,
     /// What was dropped or repaired so that the provider takes the edited history, one line each.
     pub repaired: Vec<String>,
+    /// Model calls that no edit meant to change and that were asked live, in words.
+    pub drifted: Vec<String>,
     /// Other things to be known, one line each.
     pub warnings: Vec<String>,
 }
@@ -183,8 +206,10 @@ pub fn recording(done: &Recording, style: Style) -> String {
             ),
         );
     }
+    done.warnings.iter().for_each(|w| lines.say(Ink::Bad, &format!("warning: {}", line(w))));
     if asked {
-        lines.next(&[format!("retake show {id}"), format!("retake replay {id}")]);
+        let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }
@@ -221,6 +246,9 @@ pub fn replay(done: &Replay, style: Style) -> String {
     let (same, outcome) = match &done.outcome {
         Compared::Same => (true, "same outcome".to_string()),
         Compared::Differs { what } => (false, format!("DIFFERENT outcome: {}", line(what))),
+        Compared::Early => {
+            (false, format!("STOPPED EARLY: {} never asked for", unasked_numbers(&done.unasked)))
+        }
         Compared::Stopped { by } => (false, format!("stopped {}", line(by))),
     };
     let played = match done.steps {
@@ -239,7 +267,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
         lines.say(Ink::Note, &format!("requests: {}", sources(done.answers)));
     }
     pinned(&mut lines, &done.pinned);
-    unasked(&mut lines, &done.unasked);
+    unasked(&mut lines, &done.unasked, done.outcome == Compared::Early);
     if done.backoff.0 > 0 {
         let tries = many(done.backoff.0.into(), "recorded retry").replace("retrys", "retries");
         lines.say(
@@ -286,8 +314,15 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
             out.push_str(&format!("{}\n", style.paint(ink, &part)));
         }
     };
-    say(Ink::Dim, &parts.join(" · "));
+    // What it explains comes after it.
     plan.moved.iter().for_each(|moved| say(Ink::Note, &line(moved)));
+    say(Ink::Dim, &parts.join(" · "));
+    for to in &plan.to {
+        let of = if plan.to.len() > 1 { format!(" of {}", line(&to.provider)) } else { String::new() };
+        let recorded = to.recorded.as_ref().map(|r| format!("; recorded: {}", line(r))).unwrap_or_default();
+        let ink = if recorded.is_empty() { Ink::Dim } else { Ink::Note };
+        say(ink, &format!("live calls{of} go to {} ({}{recorded})", line(&to.origin), line(&to.said)));
+    }
     out
 }
 
@@ -327,6 +362,7 @@ pub fn fork(done: &Fork, style: Style) -> String {
         let room = style.columns().saturating_sub(16);
         lines.say(Ink::Plain, &format!("{step}  {}", action::quoted(text, room)));
     }
+    done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
     pinned(&mut lines, &done.pinned);
     ran(&mut lines, &done.ran, &done.risky);
@@ -374,13 +410,21 @@ fn pinned(lines: &mut Lines, pins: &[Pinned]) {
     }
 }
 
-fn unasked(lines: &mut Lines, steps: &[(u32, String)]) {
+/// `steps 3, 5`.
+fn unasked_numbers(steps: &[(u32, String)]) -> String {
+    let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
+    format!("step{} {}", if numbers.len() > 1 { "s" } else { "" }, words::ranges(&numbers))
+}
+
+/// The steps that were not asked for. `is_said`: their numbers stand above.
+fn unasked(lines: &mut Lines, steps: &[(u32, String)], is_said: bool) {
     if steps.is_empty() {
         return;
     }
+    if !is_said {
+        lines.say(Ink::Bad, &format!("never asked for: {} of the recording", unasked_numbers(steps)));
+    }
     let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
-    let what = format!("never asked for: step {} of the recording", words::ranges(&numbers));
-    lines.say(Ink::Bad, &if numbers.len() > 1 { what.replace(": step ", ": steps ") } else { what });
     let wide = numbers.iter().take(3).map(|n| n.to_string().len()).max().unwrap_or(0);
     for (number, text) in steps.iter().take(3) {
         let room = lines.columns().saturating_sub(14 + wide);

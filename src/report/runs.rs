@@ -4,11 +4,13 @@ use super::outcome::ended;
 use super::style::{Ink, Style};
 use super::table::{Cell, Column, table};
 use super::words::{self, clip, line};
-use crate::run::RunState;
+use crate::run::{RunId, RunState};
 use crate::store::RunSummary;
+use std::collections::BTreeMap;
 
-/// Runs as a table, in the order given. `now_us`: microseconds since the Unix epoch.
-pub fn list(runs: &[RunSummary], now_us: u64, style: Style) -> String {
+/// Runs as a table, in the order given. `names`: the name of every run of the store by its uuid. `now_us`: microseconds
+/// since the Unix epoch.
+pub fn list(runs: &[RunSummary], names: &BTreeMap<String, RunId>, now_us: u64, style: Style) -> String {
     if runs.is_empty() {
         return "no runs yet: `retake run -- COMMAND` records one, `retake demo` shows how it goes\n".into();
     }
@@ -20,11 +22,11 @@ pub fn list(runs: &[RunSummary], now_us: u64, style: Style) -> String {
         Column::right("tokens"),
         Column::flexible("what"),
     ];
-    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, now_us)).collect();
+    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, names, now_us)).collect();
     table(&columns, &rows, style)
 }
 
-fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
+fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Cell> {
     let manifest = &run.manifest;
     let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0));
     let ink = match run.state {
@@ -40,11 +42,17 @@ fn row(run: &RunSummary, now_us: u64) -> Vec<Cell> {
         let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
         let edits = if edits.is_empty() { String::new() } else { format!(": {edits}") };
         let at = if parent.at_step == 0 { String::new() } else { format!("@{}", parent.at_step) };
-        what.push(format!("fork of {}{at}{edits}", parent.run));
+        let here = names.get(&parent.uuid);
+        let away = if here.is_some() { "" } else { " (not in this store)" };
+        let run = here.unwrap_or(&parent.run);
+        what.push(match parent.replay {
+            true => format!("replay of {run}{away}"),
+            false => format!("fork of {run}{at}{away}{edits}"),
+        });
     }
     what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
-    if what.is_empty() && !manifest.command.is_empty() {
+    if manifest.parent.is_none() && run.problem.is_none() && !manifest.command.is_empty() {
         what.push(clip(&super::heading::command(&manifest.command), 200));
     }
     vec![

@@ -47,6 +47,7 @@ pub fn show_context(
             let name = |r: &RunView, n: u32| format!("{}@{n}", r.manifest.id);
             (format!("{} against {}", name(run, step), name(other, number)), context(&left, &right))
         }
+        None if full => (format!("{}@{step}, all of it", run.manifest.id), all_new(&right)),
         None => {
             let before = turn
                 .checked_sub(1)
@@ -233,6 +234,7 @@ fn answered(out: &mut String, run: &RunView, turn: &Turn, full: bool, style: Sty
         Ok(answer) => answer,
         Err(why) => return labelled(out, "answers", &format!("cannot be read: {}", line(&why)), style),
     };
+    let fenced = crate::diff::fenced(run, turn).is_some();
     for part in &answer.blocks {
         match part {
             Block::Text { text } => value(out, "answers", text, full, style),
@@ -244,8 +246,9 @@ fn answered(out: &mut String, run: &RunView, turn: &Turn, full: bool, style: Sty
                 }
             }
             Block::ToolCall { name, args, .. } => {
-                let one = action::call(name, args, style.columns().saturating_sub(11));
-                labelled(out, "calls", &one, style);
+                let one = action::call(name, args, style.columns().saturating_sub(15));
+                let label = if fenced { "would call" } else { "calls" };
+                labelled(out, label, &one, style);
                 if one.contains('…') {
                     value(out, "arguments", &Tree::from(args).to_string(), full, style);
                 }
@@ -259,7 +262,8 @@ fn answered(out: &mut String, run: &RunView, turn: &Turn, full: bool, style: Sty
         }
     }
     if let Some(error) = answer.error.as_ref().or(turn.error.as_ref()) {
-        labelled(out, "failed", &style.paint(Ink::Bad, &line(error)), style);
+        let label = if fenced { "fenced" } else { "failed" };
+        labelled(out, label, &style.paint(Ink::Bad, &line(error)), style);
     } else if !answer.whole {
         labelled(out, "failed", &style.paint(Ink::Bad, "the answer broke off before its end"), style);
     } else if answer.blocks.is_empty() {

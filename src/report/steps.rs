@@ -123,11 +123,13 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
                 .collect(),
             text: at.text.clone(),
         },
-        Some(error) if at.text.is_empty() => Act::Fails { error: error.clone() },
+        Some(error) if at.text.is_empty() => {
+            crate::diff::fenced(run, at).unwrap_or_else(|| Act::Fails { error: error.clone() })
+        }
         _ => Act::Says { text: at.text.clone() },
     };
     let mut notes = Vec::new();
-    if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. })) {
+    if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. } | Act::Fenced { .. })) {
         notes.push(format!("cut off: {}", line(error)));
     }
     notes.extend(tries(run, at));

@@ -9,15 +9,18 @@
 //! 7:result~=/low/high/      replace by pattern
 //! *:tools-=issue_refund     take a tool away
 //! 6..:temperature=0         any top-level field of the request
+//! 6..:raw:odd=1             one that neither the recording nor retake knows
 //! 9:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
 //! ```
 
 mod apply;
+mod parameter;
 mod parse;
 #[cfg(test)]
 mod tests;
 
 use super::outline::{CallSite, Outline, StepKind};
+use super::spelling::nearest;
 use apply::{change_text, edit_json};
 use parse::{find_operator, parse_field, parse_scope, parse_substitution, parse_value};
 use serde_json::Value;
@@ -153,6 +156,11 @@ impl Edit {
             .ok_or_else(|| problem("no operator: one of = += -= ~= must follow the field".into()))?;
         let field = parse_field(rest[..at].trim()).map_err(problem)?;
         let value = &rest[at + op.len()..];
+        if op == "=" && value.starts_with('=') {
+            return Err(problem(
+                "= sets a value; one that begins with = is written in quotes, as in =\"=1\"".into(),
+            ));
+        }
         let change = match op {
             "=" => Change::Set(parse_value(value)),
             "+=" => Change::Append(parse_value(value)),
@@ -191,6 +199,13 @@ impl Edit {
             _ => "-= is for tools only; use = or ~=/pattern/replacement/",
         }
         .to_string())
+    }
+
+    /// The name of the tool that an edit adds to those on offer.
+    pub fn added_tool(&self) -> Option<String> {
+        let (Field::Tools, Change::Append(tool)) = (&self.field, &self.change) else { return None };
+        let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")))?;
+        name.as_str().map(str::to_string)
     }
 
     /// The fault to inject, for a `fault=` edit.
@@ -242,6 +257,11 @@ impl Edit {
                 return Err(problem("an answer or a prompt is edited at one step: give its number".into()));
             }
             return Ok(());
+        }
+        if let (Field::Param(name), Some(StepKind::Tool { .. })) = (&self.field, outline.step(first))
+            && let Some(meant) = nearest(name, ["result"])
+        {
+            return Err(problem(format!("no field {name:?} for a tool step; did you mean {meant}?")));
         }
         let here = outline.step(first).map_or_else(String::new, |k| describe(outline, k));
         let near = (1..=last)

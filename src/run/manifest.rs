@@ -86,6 +86,9 @@ pub struct Parent {
     pub at_step: u32,
     /// The edits, in the grammar of the command line.
     pub edits: Vec<String>,
+    /// True for a replay that was kept: every answer came from the parent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replay: bool,
 }
 
 /// What a run is doing.
@@ -158,6 +161,9 @@ pub struct Manifest {
     /// Where it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// True when it was read from a file: it was recorded elsewhere, perhaps by somebody else. Never exported.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub imported: bool,
     /// How it ended; none while it is being recorded and after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -1,13 +1,17 @@
 //! The subject: a run, its lanes, steps and checkpoints, the edits of a fork. Plain data and pure functions.
 
+mod ancestry;
 pub mod checkpoint;
 pub mod edit;
+mod ends;
 pub mod lanes;
 pub mod likeness;
 pub mod manifest;
 pub mod outline;
 pub mod reading;
+pub mod spelling;
 
+pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;
 pub use manifest::{Manifest, Outcome, Parent, RunId, RunState};
 pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};

@@ -4,6 +4,7 @@ use super::removal::REMOVED;
 use super::run_dir::{RESERVE, size};
 use super::{Store, StoreError, atomic, index, lock};
 use crate::run::{RunId, RunState};
+use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +15,7 @@ const ABANDONED: Duration = Duration::from_secs(600);
 /// Which runs may go.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GcPolicy {
-    /// The newest runs stay, this many; none: it does not matter how many there are.
+    /// The newest runs stay, this many, with what they were forked from; none: it does not matter how many there are.
     pub keep_last: Option<usize>,
     /// Runs that began before go (microseconds since the Unix epoch); none: it does not matter when.
     pub older_than_us: Option<u64>,
@@ -70,7 +71,7 @@ impl Store {
         Ok(report)
     }
 
-    /// Runs to which the policy's rules apply, newest first: a fork goes before what it was forked from, and then
+    /// Runs to which the policy's rules apply and that nothing that stays was forked from, newest first: a fork goes before what it was forked from, and then
     /// nothing needs to be moved into it.
     fn given_up(&self, policy: &GcPolicy) -> Result<Vec<(RunId, u64)>, StoreError> {
         if policy.keep_last.is_none() && policy.older_than_us.is_none() {
@@ -83,8 +84,30 @@ impl Store {
         let old = |run: &super::RunSummary| {
             policy.older_than_us.is_none_or(|limit| run.manifest.started_us < limit)
         };
-        let beyond = runs.into_iter().skip(policy.keep_last.unwrap_or_default());
-        Ok(beyond.filter(old).map(|run| (run.manifest.id, run.bytes)).collect())
+        let first = policy.keep_last.unwrap_or_default();
+        let goes: Vec<bool> = runs.iter().enumerate().map(|(at, run)| at >= first && old(run)).collect();
+        let all = self.runs()?;
+        let mut stays: HashSet<&RunId> = all.iter().map(|run| &run.manifest.id).collect();
+        for (run, _) in runs.iter().zip(&goes).filter(|(_, goes)| **goes) {
+            stays.remove(&run.manifest.id);
+        }
+        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too. Of several
+        // copies of an ancestor one is enough.
+        let mut left: Vec<&RunId> = stays.iter().copied().collect();
+        while let Some(id) = left.pop() {
+            let run = all.iter().find(|run| run.manifest.id == *id);
+            let Some(parent) = run.and_then(|run| run.manifest.parent.as_ref()) else { continue };
+            let copies = || all.iter().map(|r| &r.manifest).filter(|m| m.uuid == parent.uuid).map(|m| &m.id);
+            if copies().any(|copy| stays.contains(copy)) {
+                continue;
+            }
+            if let Some(kept) = copies().find(|copy| **copy == parent.run).or_else(|| copies().next()) {
+                stays.insert(kept);
+                left.push(kept);
+            }
+        }
+        let leaves = runs.iter().filter(|run| !stays.contains(&run.manifest.id));
+        Ok(leaves.map(|run| (run.manifest.id.clone(), run.bytes)).collect())
     }
 
     fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {

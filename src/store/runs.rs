@@ -2,7 +2,7 @@
 
 use super::run_dir::{look, size};
 use super::{RunReader, RunSummary, RunTotals, Store, StoreError, lock};
-use crate::run::{Manifest, RunId, RunState};
+use crate::run::{Ancestor, Manifest, RunId, RunState, Step, StepKind};
 use std::path::Path;
 use std::time::Duration;
 
@@ -55,7 +55,35 @@ impl Store {
         }
     }
 
-    pub(super) fn no_run(&self, asked: &str) -> StoreError {
+    /// The run of this uuid, if it is here. `likely`: the name that it had when its uuid was noted.
+    pub fn run_of_uuid(&self, uuid: &str, likely: Option<&RunId>) -> Option<Manifest> {
+        let of = |id: &RunId| {
+            look(&self.run_directory(id)).ok().map(|(file, _)| file.run).filter(|m| m.uuid == uuid)
+        };
+        likely.and_then(of).or_else(|| self.run_ids().ok()?.iter().find_map(of))
+    }
+
+    /// What a run was forked from, the parent first, as far as the runs are here: the last one may not be.
+    pub fn ancestry(&self, run: &Manifest) -> Vec<Ancestor> {
+        let mut found: Vec<Ancestor> = Vec::new();
+        let mut next = run.parent.clone();
+        while let Some(mut parent) = next.take() {
+            let known = parent.uuid == run.uuid || found.iter().any(|a| a.parent.uuid == parent.uuid);
+            if known {
+                break;
+            }
+            let here = self.run_of_uuid(&parent.uuid, Some(&parent.run));
+            if let Some(here) = &here {
+                parent.run = here.id.clone();
+            }
+            found.push(Ancestor { parent, is_here: here.is_some() });
+            next = here.and_then(|run| run.parent);
+        }
+        found
+    }
+
+    /// No run is called like that; perhaps one nearly is.
+    pub fn no_run(&self, asked: &str) -> StoreError {
         let ids = self.run_ids().unwrap_or_default();
         StoreError::NoRun { asked: asked.into(), near: nearest(asked, ids), store: self.root().to_path_buf() }
     }
@@ -97,6 +125,14 @@ impl Store {
                         Ok(reader) => {
                             summary.exchanges = reader.ids().len() as u32;
                             summary.problem = reader.damage().first().cloned();
+                            if state == RunState::Interrupted {
+                                let outline = reader.derive_outline();
+                                let is_model = |step: &&Step| matches!(step.kind, StepKind::Model { .. });
+                                summary.steps = Some(outline.steps.len() as u32);
+                                summary.model_steps =
+                                    Some(outline.steps.iter().filter(is_model).count() as u32);
+                                summary.usage = outline.usage();
+                            }
                         }
                         Err(error) => summary.problem = Some(error.to_string()),
                     },
@@ -160,6 +196,7 @@ fn nameless(id: &RunId) -> Manifest {
         git: None,
         upstreams: Vec::new(),
         parent: None,
+        imported: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

@@ -61,6 +61,7 @@ impl Draft {
             git: None,
             upstreams: vec![upstream.clone()],
             parent: None,
+            imported: false,
             outcome: Some(Outcome { exit_code: Some(0), signal: None, ended_us: START + 2_000_000 }),
             incomplete: None,
             stand_ins: 1,

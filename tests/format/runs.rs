@@ -310,6 +310,7 @@ fn fork() -> ImportedRun {
         uuid: parent.manifest.uuid.clone(),
         at_step: 2,
         edits: vec!["2:result.amount=49.99".into(), "3..:temperature=0.2".into()],
+        replay: false,
     });
     let mut served = completion(CALL, "tool_calls", (48, 10));
     served.source = Source::Recorded { run: "refund.1".into(), exchange: ExchangeId(1) };

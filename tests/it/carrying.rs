@@ -6,7 +6,7 @@ use crate::support::worker::Worker;
 use serde_json::{Value, json};
 
 fn export(env: &TestEnv, run: &str, file: &str) -> Vec<u8> {
-    env.retake(["export", run, file]).expect(0);
+    env.retake(["export", "--force", run, file]).expect(0);
     std::fs::read(env.work().join(file)).unwrap()
 }
 
@@ -75,14 +75,14 @@ fn twice_makes_two_that_do_not_hold_on_to_each_other() {
     let env = &worker.env;
     export(env, "w.1", "w.retake");
     for id in ["w.2", "w.3"] {
-        let told = env.retake(["import", "w.retake"]).expect(0);
+        let told = env.retake(["import", "--again", "w.retake"]).expect(0);
         assert!(told.out.contains(id), "{}", told.out);
     }
     env.retake(["import", "w.retake", "--name", "other"]).expect(0);
     env.retake(["import", "w.retake", "--name", "no/name"]).expect(64);
     assert_eq!(env.listed(), ["other.1", "w.1", "w.2", "w.3"]);
     // The three have one uuid: a fork of one is not confused by the others.
-    env.retake(["fork", "w.2", "--set", "7:result.risk=\"high\"", "--name", "f"]).expect(0);
+    env.retake(["fork", "w.2", "--set", "7:result.risk=\"high\"", "--name", "f", "--yes"]).expect(0);
     for gone in ["w.3", "w.1", "w.2"] {
         env.retake(["rm", gone]).expect(0);
         let replayed = env.retake(["replay", "f.1"]).expect(0);

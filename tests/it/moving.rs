@@ -103,16 +103,20 @@ mod collecting {
         assert_eq!(env.listed().len(), 3, "without a rule nothing goes");
 
         let dry = env.retake(["gc", "--keep", "2", "--dry-run"]).expect(0);
-        assert!(dry.out.starts_with("would remove   w.1\nwould remove 1 run, "), "{}", dry.out);
+        assert!(dry.out.starts_with("would remove 0 runs, "), "w.2 was forked from w.1: {}", dry.out);
+        let dry = env.retake(["gc", "--keep", "1", "--dry-run"]).expect(0);
+        assert!(
+            dry.out.starts_with("would remove   w.2\nwould remove   w.1\nwould remove 2 runs, "),
+            "{}",
+            dry.out
+        );
         let all = env.retake(["gc", "--keep", "0", "--dry-run", "--json"]).expect(0).json();
         assert_eq!((&all["removed"], &all["dry_run"]), (&json!(["w.3", "w.2", "w.1"]), &json!(true)));
         assert_eq!(env.listed().len(), 3, "it only said so");
 
-        let done = env.retake(["gc", "--keep", "2"]).expect(0);
-        assert!(done.out.starts_with("removed   w.1\nremoved 1 run, "), "{}", done.out);
-        assert_eq!(env.listed(), ["w.2", "w.3"]);
-        let replayed = env.retake(["replay", "w.2"]).expect(0);
-        assert!(replayed.out.contains("escalated"), "the fork has what it shared: {}", replayed.out);
+        let done = env.retake(["gc", "--keep", "1"]).expect(0);
+        assert!(done.out.starts_with("removing  w.2\nremoving  w.1\nremoved 2 runs, "), "{}", done.out);
+        assert_eq!(env.listed(), ["w.3"]);
 
         let young = env.retake(["gc", "--older-than", "1"]).expect(0);
         assert!(young.out.starts_with("removed 0 runs"), "{}", young.out);

@@ -160,8 +160,7 @@ fn a_run_without_a_model_call_says_what_was_seen() {
 fn results_count_in_steps() {
     let env = TestEnv::new();
     env.retake(["demo", "--no-pause"]).expect(0);
-    let said = env.retake(["replay", "refund.1", "--json"]).expect(0).out;
-    let ran: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let ran = env.retake(["replay", "refund.1", "--json"]).expect(0).json();
     let tools = &ran["replay"]["ran"];
     assert_eq!((&tools["issue_refund"], &tools["lookup_order"]), (&1.into(), &1.into()), "{ran}");
     for (flag, value, steps) in [("--fence", "issue_refund", "7/10 steps"), ("--to", "4", "4/10 steps")] {

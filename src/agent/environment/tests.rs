@@ -29,7 +29,7 @@ fn an_empty_environment_goes_to_the_providers_through_the_proxy() {
     assert_eq!(origin(&told, "anthropic"), Some("https://api.anthropic.com"));
     assert_eq!(origin(&told, "azure"), None);
     assert!(!told.set.contains_key("NO_PROXY") && !told.set.contains_key("OPENAI_API_KEY"));
-    assert!(told.base_urls.is_empty() && told.moved.is_empty());
+    assert!(told.base_urls.is_empty() && told.destinations.iter().all(|d| d.said == Said::Provider));
 }
 
 #[test]
@@ -122,7 +122,38 @@ fn dummy_keys_only_where_there_is_none() {
 }
 
 #[test]
-fn a_replay_has_the_recorded_paths_and_never_the_recorded_address() {
+fn a_recording_made_here_goes_where_it_went_unless_today_says_otherwise() {
+    let recorded: BTreeMap<String, String> = vars(&[
+        ("OPENAI_BASE_URL", "http://gateway.example/custom/v1"),
+        ("AZURE_OPENAI_ENDPOINT", "https://me.azure.example"),
+    ])
+    .into_iter()
+    .collect();
+    let caller = vars(&[("AZURE_OPENAI_ENDPOINT", "https://other.azure.example")]);
+    let told = plan(&Surroundings {
+        caller: &caller,
+        proxy: PROXY,
+        recorded: Some(&recorded),
+        own_recording: true,
+        ..Default::default()
+    });
+    let of = |provider: &str| told.destinations.iter().find(|d| d.provider == provider).unwrap();
+    assert_eq!(origin(&told, "openai"), Some("http://gateway.example"));
+    assert_eq!(origin(&told, "azure"), Some("https://other.azure.example"));
+    assert_eq!(of("openai").said, Said::Recording);
+    assert_eq!(of("azure").said, Said::Variable("AZURE_OPENAI_ENDPOINT"));
+    assert_eq!(
+        (of("anthropic").said, origin(&told, "anthropic")),
+        (Said::Provider, Some("https://api.anthropic.com"))
+    );
+    assert_eq!(
+        told.base_urls["OPENAI_BASE_URL"], "http://gateway.example/custom/v1",
+        "a fork of the fork goes there too"
+    );
+}
+
+#[test]
+fn a_recording_of_others_has_its_paths_and_never_its_address() {
     let recorded: BTreeMap<String, String> = vars(&[
         ("OPENAI_BASE_URL", "http://gateway.example/custom/v1"),
         ("AZURE_OPENAI_ENDPOINT", "https://me.azure.example"),
@@ -143,8 +174,9 @@ fn a_replay_has_the_recorded_paths_and_never_the_recorded_address() {
     assert_eq!(told.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure");
     assert_eq!(origin(&told, "azure"), Some(NOWHERE));
     assert_eq!((told.set["AGENT_MODE"].as_str(), told.set["RETAKE_RUN"].as_str()), ("cautious", "refund.2"));
-    assert_eq!(told.moved[0].recorded, "http://gateway.example");
-    assert_eq!(told.moved[0].today, "https://api.openai.com");
+    let of = |provider: &str| told.destinations.iter().find(|d| d.provider == provider).unwrap();
+    assert_eq!(of("openai").recorded.as_deref(), Some("http://gateway.example"));
+    assert_eq!((of("openai").said, of("azure").said), (Said::Provider, Said::Nobody));
 }
 
 #[test]
@@ -158,7 +190,7 @@ fn what_was_kept_plans_the_same_routes_again() {
         ..Default::default()
     });
     assert_eq!((&again.set, &again.upstreams), (&first.set, &first.upstreams));
-    assert!(again.moved.is_empty());
+    assert!(again.destinations.iter().all(|d| d.recorded.as_ref() == Some(&d.origin)));
 }
 
 proptest! {

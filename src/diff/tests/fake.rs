@@ -7,7 +7,8 @@ use crate::run::likeness::body_key;
 use crate::run::manifest::Manifest;
 use crate::run::outline::ToolResultRef;
 use crate::run::{
-    CallSite, Lane, LaneKind, Outcome, Outline, Parent, RunId, RunState, Step, StepKind, ToolCallRef, Turn,
+    Ancestor, CallSite, Lane, LaneKind, Outcome, Outline, Parent, RunId, RunState, Step, StepKind,
+    ToolCallRef, Turn,
 };
 use serde_json::Value;
 use std::collections::{HashMap, HashSet};
@@ -23,6 +24,7 @@ pub struct Fake {
     pub manifest: Manifest,
     pub state: RunState,
     pub outline: Outline,
+    pub ancestry: Vec<Ancestor>,
     pub requests: HashMap<ExchangeId, Arc<ModelRequest>>,
     pub answers: HashMap<ExchangeId, Arc<ModelAnswer>>,
     pub sources: HashMap<ExchangeId, Source>,
@@ -64,6 +66,7 @@ impl Fake {
                 git: None,
                 upstreams: Vec::new(),
                 parent: None,
+                imported: false,
                 outcome: None,
                 incomplete: None,
                 stand_ins: 0,
@@ -72,6 +75,7 @@ impl Fake {
             },
             state: RunState::Recording,
             outline: Outline::default(),
+            ancestry: Vec::new(),
             requests: HashMap::new(),
             answers: HashMap::new(),
             sources: HashMap::new(),
@@ -139,7 +143,16 @@ impl Fake {
             uuid: format!("uuid of {parent}"),
             at_step,
             edits: edits.iter().map(|e| e.to_string()).collect(),
+            replay: false,
         });
+        self.ancestry =
+            self.manifest.parent.iter().map(|p| Ancestor { parent: p.clone(), is_here: true }).collect();
+        self
+    }
+
+    /// Forked from what another was forked from, and so on.
+    pub fn descends(&mut self, parent: &Fake) -> &mut Fake {
+        self.ancestry.extend(parent.ancestry.iter().cloned());
         self
     }
 
@@ -188,7 +201,13 @@ impl Fake {
     }
 
     pub fn view(&self) -> RunView<'_> {
-        RunView { manifest: &self.manifest, state: self.state, outline: &self.outline, source: self }
+        RunView {
+            manifest: &self.manifest,
+            state: self.state,
+            outline: &self.outline,
+            ancestry: &self.ancestry,
+            source: self,
+        }
     }
 
     fn turn(&mut self, text: &str, calls: &[(&str, Value, &str)], error: Option<&str>) -> &mut Fake {

@@ -368,3 +368,21 @@ proptest::proptest! {
         proptest::prop_assert_eq!(same.exit_code(), 0);
     }
 }
+
+#[test]
+fn edits_further_up_count() {
+    let first = refund("refund.1");
+    let mut second = refund("refund.2");
+    second.forked("refund.1", 0, &["1..:system+=\"Be brief.\""]);
+    let mut third = refund("refund.3");
+    third.forked("refund.2", 7, &["8:answer=\"No.\""]).descends(&second);
+    let edits = ["1..:system+=\"Be brief.\"", "8:answer=\"No.\""];
+    let kin = Kin::of(&first.view(), &third.view());
+    assert_eq!((kin.edits(), matches!(kin, Kin::RightIsFork { at_step: 0, .. })), (edits.to_vec(), true));
+    assert!(matches!(Kin::of(&third.view(), &first.view()), Kin::LeftIsFork { at_step: 0, .. }));
+    let mut cousin = refund("refund.4");
+    cousin.forked("refund.1", 7, &["8:answer=\"Yes.\""]);
+    let kin = Kin::of(&third.view(), &cousin.view());
+    assert_eq!(kin.edits(), [edits[0], edits[1], "8:answer=\"Yes.\""]);
+    assert!(matches!(kin, Kin::Siblings { parent, at_step: 0, .. } if parent == "refund.1"));
+}

@@ -100,6 +100,9 @@ impl<R: Recording> Matcher<R> {
         self.narrow_by_order(&mut fits);
         if fits.is_empty() {
             if self.is_changed() {
+                if self.is_as_recorded() {
+                    self.drifted(self.nearest_beginnings(live));
+                }
                 return self.begin_live(live, out);
             }
             let miss = self.explain_first(live, content_fits);

@@ -124,6 +124,7 @@ pub struct Matcher<R> {
     bound: Bindings,
     new_lanes: u32,
     gone_live: bool,
+    drifts: Vec<Near>,
     counters: Counters,
 }
 
@@ -157,6 +158,7 @@ impl<R: Recording> Matcher<R> {
             bound: Bindings::default(),
             new_lanes: 0,
             gone_live: false,
+            drifts: Vec::new(),
             counters: Counters::default(),
             recording,
         };
@@ -237,6 +239,23 @@ impl<R: Recording> Matcher<R> {
     /// Recorded stand-ins and the live texts in their place.
     pub fn bindings(&self) -> &BTreeMap<String, String> {
         self.bound.pairs()
+    }
+
+    /// Recorded turns that went live in a fork though no edit reached them: the agent asks otherwise than recorded.
+    pub fn drifts(&self) -> &[Near] {
+        &self.drifts
+    }
+
+    /// Notes the turn that a request was nearest to, unless the difference may come from an answer that was not recorded.
+    fn drifted(&mut self, near: Vec<Near>) {
+        if self.is_as_recorded() {
+            self.drifts.extend(near.into_iter().next());
+        }
+    }
+
+    /// True while every answer has been the recorded one.
+    fn is_as_recorded(&self) -> bool {
+        !self.gone_live && self.threads.iter().all(|thread| !thread.live)
     }
 
     /// What happened so far.

@@ -1,12 +1,18 @@
 //! Requests that get no answer: misses, fences, limits. The first stops the agent.
 
 use super::{Player, State, Stop, serve};
+use crate::dialect::conversation::{Block, ModelAnswer};
 use crate::dialect::{self, Dialect};
 use crate::exchange::Source;
 use crate::proxy::{Answer, Asked, Canned};
 use crate::replay::matcher::Miss;
 use crate::replay::tally::Fenced;
 use bytes::Bytes;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Member of an error's body that holds what was held back.
+const HELD_BACK: &str = "retake";
 
 impl Player {
     pub(super) fn fenced(
@@ -14,10 +20,15 @@ impl Player {
         dialect: &'static dyn Dialect,
         asks_for: &[String],
         step: impl Fn() -> Option<u32>,
+        whole: impl Fn() -> Option<ModelAnswer>,
     ) -> Option<Answer> {
         let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
-        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step() });
-        Some(Answer::Serve(self.halt(Some(dialect), Stop::Fence, &fence_message(tool))))
+        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step(), asked_live: None });
+        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(tool));
+        Some(Answer::Serve(match whole() {
+            Some(answer) => with_answer(halted, &answer),
+            None => halted,
+        }))
     }
 
     /// True, and noted, when no live call is left (`--max-live`).
@@ -33,7 +44,17 @@ impl Player {
         Answer::Serve(self.halt(dialect, Stop::LiveLimit, &why))
     }
 
-    pub(super) fn miss(&self, asked: &Asked, dialect: Option<&'static dyn Dialect>, miss: Miss) -> Answer {
+    pub(super) fn miss(
+        &self,
+        asked: &Asked,
+        dialect: Option<&'static dyn Dialect>,
+        mut miss: Miss,
+    ) -> Answer {
+        // A fork goes on live from the step before the one that the request came nearest to.
+        let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
+        for hint in &mut miss.hints {
+            *hint = hint.replace("fork RUN --at STEP", &format!("fork {} --at {step}", self.name));
+        }
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
             text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
@@ -77,6 +98,25 @@ impl Player {
 
 pub(super) fn fence_message(tool: &str) -> String {
     format!("retake: stopped before {tool} would run (--fence {tool})")
+}
+
+/// Puts the answer that a fence holds back into the error that goes out in its place, so that it is recorded.
+pub(super) fn with_answer(mut halted: Canned, answer: &ModelAnswer) -> Canned {
+    let body: Vec<u8> = halted.frames.iter().flat_map(|(_, part)| part.iter().copied()).collect();
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&body) else { return halted };
+    let said = answer.blocks.iter().filter(|b| matches!(b, Block::Text { .. } | Block::ToolCall { .. }));
+    body.insert(HELD_BACK.into(), serde_json::json!({ "answer": said.collect::<Vec<_>>() }));
+    let body = Bytes::from(Value::Object(body).to_string());
+    halted.head.headers.set("content-length", body.len().to_string());
+    halted.frames = vec![(Duration::ZERO, body)];
+    halted
+}
+
+/// The answer that a fence held back, read from the error that went out in its place.
+pub fn held_back(body: &[u8]) -> Vec<Block> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let blocks = body.get(HELD_BACK).and_then(|held| held.get("answer")).cloned().unwrap_or_default();
+    serde_json::from_value(blocks).unwrap_or_default()
 }
 
 pub(super) fn lost_decision() -> Miss {

@@ -6,7 +6,8 @@ use crate::replay::matcher::{Miss, Near};
 use crate::report::Style;
 use crate::report::miss::miss;
 use crate::report::results::{
-    Answers, Compared, Fork, ForkPlan, Pinned, Recording, Replay, fork, fork_plan, recording, replay,
+    Answers, Compared, Fork, ForkPlan, LiveCalls, Pinned, Recording, Replay, fork, fork_plan, recording,
+    replay,
 };
 use insta::assert_snapshot;
 
@@ -36,15 +37,35 @@ fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
 fn recordings() {
     let mut run = refund("refund.1");
     run.manifest.stand_ins = 1;
-    let plain = recording(&Recording { run: run.view(), untouched: 0, others: Vec::new() }, Style::default());
+    let plain = recording(
+        &Recording {
+            run: run.view(),
+            untouched: 0,
+            others: Vec::new(),
+            warnings: Vec::new(),
+            fences: Vec::new(),
+        },
+        Style::default(),
+    );
     run.manifest.stand_ins = 2;
     run.manifest.incomplete = Some("/home/ada/.retake/refund.1: no space left on device".into());
-    let bad = recording(&Recording { run: run.view(), untouched: 1, others: Vec::new() }, Style::default());
+    let bad = recording(
+        &Recording {
+            run: run.view(),
+            untouched: 1,
+            others: Vec::new(),
+            warnings: vec!["http://h:1 could not be reached: refused".into()],
+            fences: vec!["issue_refund".into()],
+        },
+        Style::default(),
+    );
     let fake = Fake::new("e.1");
     let side = Recording {
         run: fake.view(),
         untouched: 0,
         others: vec!["2x GET /v1/models (openai), 404".into(), "POST /v1/responses (openai), 200".into()],
+        warnings: Vec::new(),
+        fences: Vec::new(),
     };
     let empty = recording(&side, Style::plain(80));
     assert_snapshot!(format!("{plain}\n{bad}\n{empty}"));
@@ -88,13 +109,27 @@ fn replays() {
 
 #[test]
 fn forks() {
-    let plan = ForkPlan { shared: 6, edited: vec![7], live_calls: (1, 2), tokens: 400, moved: None };
+    let to = |recorded: Option<&str>| LiveCalls {
+        provider: "openai".into(),
+        origin: "https://api.openai.com".into(),
+        said: "OPENAI_BASE_URL".into(),
+        recorded: recorded.map(str::to_string),
+    };
+    let plan = ForkPlan {
+        shared: 6,
+        edited: vec![7],
+        live_calls: (1, 2),
+        tokens: 400,
+        moved: None,
+        to: vec![to(None)],
+    };
     let moved = ForkPlan {
         shared: 0,
         edited: vec![1, 2, 3, 5],
         live_calls: (3, 3),
         tokens: 12_400,
         moved: Some("step 4 ran beside step 5: forking after step 5, the next cut that can be sent".into()),
+        to: vec![to(Some("http://gateway.example")), LiveCalls { provider: "anthropic".into(), ..to(None) }],
     };
     let done = Fork {
         run: "refund.2".into(),
@@ -110,12 +145,14 @@ fn forks() {
         ran: [("check_fraud".into(), 1)].into(),
         risky: Vec::new(),
         repaired: Vec::new(),
+        drifted: Vec::new(),
         warnings: Vec::new(),
     };
     let stopped = Fork {
         answer: None,
         stopped: Some("at the fence before issue_refund (step 9)".into()),
         tokens: (0, 0),
+        drifted: vec!["step 3 no longer matches the recording (messages[0].text); asked live".into()],
         repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
         warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
         risky: vec!["send_mail".into(), "pay".into()],

@@ -214,9 +214,10 @@ fn runs() {
     damaged.steps = None;
     damaged.problem = Some("segment-000001: the header is not one of retake's".into());
     let all = [summary(&refund("refund.1"), 90_000), summary(&fork, 400), summary(&killed, 20), damaged];
+    let names = all.iter().map(|run| (run.manifest.uuid.clone(), run.manifest.id.clone())).collect();
     assert_snapshot!(format!(
         "{}\n{}",
-        list(&all, START, Style::default()),
-        list(&[], START, Style::default())
+        list(&all, &names, START, Style::default()),
+        list(&[], &names, START, Style::default())
     ));
 }

@@ -35,6 +35,14 @@ pub(super) fn find_operator(text: &str) -> Option<(usize, &'static str)> {
 }
 
 pub(super) fn parse_field(text: &str) -> Result<Field, String> {
+    let is_name =
+        |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    if let Some(raw) = text.strip_prefix("raw:") {
+        return match is_name(raw) {
+            true => Ok(Field::Param(raw.to_string())),
+            false => Err(format!("{raw:?} is no field name")),
+        };
+    }
     let name_end = text.find(['.', '[']).unwrap_or(text.len());
     let (name, path) = text.split_at(name_end);
     let path = parse_path(path)?;
@@ -49,9 +57,7 @@ pub(super) fn parse_field(text: &str) -> Result<Field, String> {
         "" => {
             return Err("the field is missing: result, answer, system, prompt, model, tools, fault, …".into());
         }
-        other if other.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') => {
-            Field::Param(other.to_string())
-        }
+        other if is_name(other) => Field::Param(other.to_string()),
         other => return Err(format!("{other:?} is no field name")),
     };
     if path.is_empty() { Ok(field) } else { Err(format!("only result takes a path, {name} does not")) }

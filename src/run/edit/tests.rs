@@ -40,6 +40,8 @@ fn refuses_with_a_reason() {
         ("7:result~=/(/x/", "no regular expression"),
         ("7:result~=/a/", "a substitution is"),
         ("7:temperature+=1", "can only be set"),
+        ("7:result.risk==high", "is written in quotes"),
+        ("7:raw:a.b=1", "is no field name"),
     ] {
         let error = Edit::parse(text).expect_err(text).to_string();
         assert!(error.contains(why), "{error}");
@@ -73,4 +75,24 @@ fn a_from_scope_covers_steps_that_were_never_recorded() {
     assert!(Scope::From(6).covers(None) && Scope::All.covers(None));
     assert!(!Scope::Step(6).covers(None) && !Scope::Range(1, 9).covers(None));
     assert!(!Scope::From(6).covers(Some(5)));
+}
+
+#[test]
+fn parameters_are_known_or_raw() {
+    let check = |text: &str| parsed(text).check_parameter(|name| name == "odd_but_recorded");
+    for fine in
+        ["*:temperature=0", "*:temperature=null", "*:model=gpt-x", "*:odd_but_recorded=1", "*:raw:bogus=1"]
+    {
+        assert_eq!(check(fine), Ok(()), "{fine}");
+    }
+    let typo = check("*:temprature=1").unwrap_err();
+    assert_eq!(
+        typo,
+        "\"temprature\" is not in the recorded request and is no known field; did you mean temperature? \
+         (raw:temprature=\u{2026} sends it anyway)"
+    );
+    assert!(!check("*:bogus=1").unwrap_err().contains("did you mean"));
+    assert!(check("6:temperature=hot").unwrap_err().contains("temperature is a number, \"hot\" is none"));
+    assert!(check("6:sytem=x").unwrap_err().contains("did you mean system?"));
+    assert_eq!(parsed("*:raw:bogus=1").field, Field::Param("bogus".into()));
 }

@@ -83,6 +83,7 @@ pub fn manifest(id: RunId) -> Manifest {
         git: None,
         upstreams: vec![upstream()],
         parent: None,
+        imported: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,
@@ -97,6 +98,7 @@ pub fn fork_of(parent: &Manifest, id: RunId) -> Manifest {
         uuid: parent.uuid.clone(),
         at_step: 7,
         edits: vec!["7:result.risk=\"high\"".into()],
+        replay: false,
     };
     Manifest { parent: Some(parent), ..manifest(id) }
 }

@@ -90,7 +90,7 @@ fn a_recorder_that_dies_leaves_an_interrupted_run() {
     assert_reads(&reader, &[one]);
     assert!(reader.damage().is_empty(), "{:?}", reader.damage());
     let listed = room.store.runs().unwrap();
-    assert_eq!((listed[0].state, listed[0].exchanges, listed[0].steps), (RunState::Interrupted, 1, None));
+    assert_eq!((listed[0].state, listed[0].exchanges, listed[0].steps), (RunState::Interrupted, 1, Some(0)));
 }
 
 #[test]

@@ -17,5 +17,6 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub mod env;
 pub mod lamp_model;
 pub mod raw;
+pub mod refund;
 pub mod refund_model;
 pub mod worker;

@@ -1,0 +1,46 @@
+//! Fences: they name tools that there are, and what they held back can be seen.
+
+use crate::support::refund::Refund;
+
+#[test]
+fn a_fence_names_a_tool_that_there_is() {
+    let refund = Refund::recorded();
+    for verb in ["replay", "fork"] {
+        let at: &[&str] = if verb == "fork" { &["--at", "8"] } else { &[] };
+        let words = [&[verb, "refund.1", "--fence", "Issue_refund"], at].concat();
+        let refused = refund.retake(&words).expect(3);
+        let said = "no tool \"Issue_refund\" in refund.1; its tools: lookup_order, get_policy, get_customer, \
+                    check_fraud, issue_refund, never_called. Nothing was run.";
+        assert!(refused.err.contains(said), "{}", refused.err);
+        assert!(refused.err.contains("did you mean --fence issue_refund?"), "{}", refused.err);
+        assert_eq!(refund.ran(), "");
+    }
+    refund.retake(&["replay", "refund.1", "--fence", "never_called"]).expect(0);
+    refund
+        .retake(&["fork", "refund.1", "--at", "8", "--fence", "new", "--set", r#"9..:tools+={"name":"new"}"#])
+        .expect(0);
+    let verify = ["run", "--verify", "--yes", "--fence", "isue_refund", "--", "python3", "agent.py"];
+    let refused = refund.retake(&verify).expect(3);
+    assert!(refused.err.contains("no tool \"isue_refund\" in agent.1"), "{}", refused.err);
+}
+
+#[test]
+fn what_the_model_wanted_is_seen_behind_a_fence() {
+    let refund = Refund::recorded();
+    let words = ["fork", "refund.1", "--set", "6..:system+=\"Be brief.\"", "--fence", "issue_refund"];
+    let fork = refund.retake(&words).expect(5);
+    assert!(!refund.ran().contains("issue_refund"));
+    assert!(!fork.err.contains("live call failed"), "{}", fork.err);
+    assert!(fork.err.contains("2 live"), "both were paid for: {}", fork.err);
+    let shown = refund.retake(&["show", "refund.2"]).expect(0).out;
+    assert!(
+        shown.contains("would call issue_refund(order_id=\"A123\", amount_usd=4999)   fenced"),
+        "{shown}"
+    );
+    let step = refund.retake(&["show", "refund.2", "8", "--full"]).expect(0).out;
+    assert!(step.contains("would call issue_refund(order_id=\"A123\", amount_usd=4999)"), "{step}");
+    let data = refund.retake(&["show", "refund.2", "8", "--json"]).expect(0).json();
+    assert_eq!(data["detail"]["answer"][0]["name"], "issue_refund", "{data}");
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(1).out;
+    assert!(diff.contains("would call issue_refund") && !diff.contains("422"), "{diff}");
+}
