@@ -22,7 +22,7 @@ use crate::run::likeness;
 use bytes::Bytes;
 use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
@@ -304,7 +304,7 @@ impl Player {
         }
         // Put together before the books are opened: other requests wait for them.
         let holds_secrets = response.as_ref().is_some_and(|r| !r.stand_ins.is_empty());
-        let bindings = holds_secrets.then(|| self.state().matcher.bindings().clone()).unwrap_or_default();
+        let bindings = if holds_secrets { self.state().matcher.bindings().clone() } else { BTreeMap::new() };
         let reveal = |stand_in: &StandIn| {
             let bound = bindings.get(&stand_in.text).cloned();
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))

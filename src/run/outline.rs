@@ -162,6 +162,7 @@ pub struct Outline {
     /// Exchanges that are no model call: side calls of a dialect, unknown bodies.
     pub others: Vec<ExchangeId>,
     /// What redaction put in the place of secrets, each once, in order.
+    #[serde(skip)]
     pub stand_ins: Vec<StandIn>,
 }
 
