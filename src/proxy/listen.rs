@@ -21,6 +21,9 @@ use tokio::task::{JoinHandle, JoinSet};
 /// Header fields that a message may have; hyper's default is 100.
 pub(super) const MOST_HEADERS: usize = 256;
 
+/// Bytes that are buffered for a connection: no head may be longer, and agents keep many connections open.
+const MOST_BUFFERED: usize = 128 * 1024;
+
 /// What every connection shares.
 pub(super) struct Shared {
     pub(super) routes: Routes,
@@ -132,6 +135,7 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Rec
         .preserve_header_case(true)
         .auto_date_header(false)
         .max_headers(MOST_HEADERS)
+        .max_buf_size(MOST_BUFFERED)
         .serve_connection(stream, service);
     let mut serving = std::pin::pin!(serving);
     // How a connection ends is told by its exchanges; a connection without one is nobody's concern.
