@@ -1,28 +1,26 @@
-//! Exchanges in, run out: the one writer thread of a run.
+//! Exchanges in, run out: the one writer of a run.
 //!
-//! The proxy hands over references; everything that costs time (splitting, redaction, compression, `write(2)`)
-//! happens on the writer thread. Requests are written while the upstream thinks.
+//! The proxy hands over references; what costs time (splitting, redaction, compression, `write(2)`) happens on the
+//! writer's thread, requests while the upstream thinks. See [`inbox`].
 
 mod bodies;
+mod inbox;
 mod writer;
 
 use crate::proxy::{BoxFuture, SeenRequest, SeenResponse, Tape};
 use crate::redact::Redactor;
 use crate::run::{Manifest, Outline};
 use crate::store::{RunWriter, StoreError};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use inbox::{Inbox, Message};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use tokio::sync::{Notify, oneshot};
-
-/// Bytes of requests that may wait for the writer before agents have to wait.
-const QUEUE_BYTES: usize = 16 << 20;
+use tokio::sync::oneshot;
+use writer::Writer;
 
 /// Hands what the proxy sees to the writer thread.
 pub struct Recorder {
-    to_writer: mpsc::Sender<Message>,
-    queue: Arc<Queue>,
-    thread: Mutex<Option<JoinHandle<writer::Finished>>>,
+    inbox: Arc<Inbox>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What a finished recording amounts to.
@@ -40,32 +38,6 @@ pub struct Recorded {
     pub incomplete: Option<String>,
 }
 
-enum Message {
-    Request(SeenRequest),
-    Response(SeenResponse, oneshot::Sender<()>),
-    Finish,
-}
-
-/// What waits for the writer, in bytes.
-#[derive(Default)]
-struct Queue {
-    bytes: AtomicUsize,
-    drained: Notify,
-}
-
-impl Queue {
-    fn add(&self, bytes: usize) {
-        self.bytes.fetch_add(bytes, Ordering::AcqRel);
-    }
-
-    fn remove(&self, bytes: usize) {
-        let before = self.bytes.fetch_sub(bytes, Ordering::AcqRel);
-        if before >= QUEUE_BYTES && before - bytes < QUEUE_BYTES {
-            self.drained.notify_waiters();
-        }
-    }
-}
-
 impl Recorder {
     /// Starts the writer thread. `warn` is told, once, when something cannot be written.
     ///
@@ -76,13 +48,10 @@ impl Recorder {
         redactor: Arc<Redactor>,
         warn: impl Fn(&str) + Send + 'static,
     ) -> std::io::Result<Arc<Recorder>> {
-        let (to_writer, inbox) = mpsc::channel();
-        let queue = Arc::new(Queue::default());
-        let their_queue = queue.clone();
-        let thread = std::thread::Builder::new()
-            .name("recorder".into())
-            .spawn(move || writer::Writer::new(run, redactor, Box::new(warn)).work(&inbox, &their_queue))?;
-        Ok(Arc::new(Recorder { to_writer, queue, thread: Mutex::new(Some(thread)) }))
+        let inbox = Arc::new(Inbox::new(Writer::new(run, redactor, Box::new(warn))));
+        let theirs = inbox.clone();
+        let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || theirs.work())?;
+        Ok(Arc::new(Recorder { inbox, thread: Mutex::new(Some(thread)) }))
     }
 
     /// Waits for everything handed over to be written, derives the outline, seals the run.
@@ -91,34 +60,24 @@ impl Recorder {
     /// When the run cannot be sealed, or was finished before.
     pub fn finish(&self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
         let gone = || StoreError::Refused("the recorder has stopped already".into());
-        let _ = self.to_writer.send(Message::Finish);
+        self.inbox.post(Message::Finish);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(gone)?;
-        let finished =
-            thread.join().map_err(|_| StoreError::Refused("the recorder thread broke off".into()))?;
-        finished.seal(end)
+        let broke_off = || StoreError::Refused("the recorder thread broke off".into());
+        thread.join().map_err(|_| broke_off())?;
+        self.inbox.take_writer().ok_or_else(broke_off)?.seal(end)
     }
 }
 
 impl Tape for Recorder {
     fn room(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            while self.queue.bytes.load(Ordering::Acquire) >= QUEUE_BYTES {
-                let drained = self.queue.drained.notified();
-                if self.queue.bytes.load(Ordering::Acquire) < QUEUE_BYTES {
-                    break;
-                }
-                drained.await;
-            }
-        })
+        Box::pin(self.inbox.room())
     }
 
     fn request(&self, seen: SeenRequest) {
-        self.queue.add(seen.body.iter().map(|b| b.len()).sum());
-        let _ = self.to_writer.send(Message::Request(seen));
+        self.inbox.post(Message::Request(seen));
     }
 
     fn response(&self, seen: SeenResponse, written: oneshot::Sender<()>) {
-        self.queue.add(seen.frames.iter().map(|(b, _)| b.len()).sum());
-        let _ = self.to_writer.send(Message::Response(seen, written));
+        self.inbox.post(Message::Response(seen, written));
     }
 }

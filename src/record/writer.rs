@@ -1,7 +1,7 @@
-//! The writer thread: takes what was seen, redacts it, writes it, and says so.
+//! Takes what was seen, redacts it and writes it.
 
+use super::Recorded;
 use super::bodies::Bodies;
-use super::{Message, Queue, Recorded};
 use crate::exchange::{ExchangeId, FrameMark, HeaderList, RequestHead, ResponseHead, StandIn, encoding};
 use crate::proxy::{SeenRequest, SeenResponse};
 use crate::redact::Redactor;
@@ -10,13 +10,7 @@ use crate::store::{RequestRecord, ResponseRecord, RunReader, RunWriter, StoreErr
 use bytes::{Bytes, BytesMut};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
-
-/// How long written exchanges may wait for `fdatasync`.
-const SYNC_EVERY: Duration = Duration::from_millis(50);
-/// The same while the writer is busy: an fdatasync stands in the way of those who wait for a write.
-const SYNC_WHEN_BUSY: Duration = Duration::from_millis(200);
 
 pub(super) struct Writer {
     run: RunWriter,
@@ -29,9 +23,6 @@ pub(super) struct Writer {
     broken: Option<String>,
     unsynced_since: Option<Instant>,
 }
-
-/// A run with everything written, to be sealed.
-pub(super) struct Finished(Writer);
 
 impl Writer {
     pub(super) fn new(run: RunWriter, redactor: Arc<Redactor>, warn: Box<dyn Fn(&str) + Send>) -> Writer {
@@ -48,37 +39,7 @@ impl Writer {
         }
     }
 
-    pub(super) fn work(mut self, inbox: &Receiver<Message>, queue: &Queue) -> Finished {
-        loop {
-            let message = match inbox.recv_timeout(SYNC_EVERY) {
-                Ok(message) => message,
-                Err(RecvTimeoutError::Timeout) => {
-                    self.sync_if_older(Duration::ZERO);
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            match message {
-                Message::Request(seen) => {
-                    let bytes = seen.body.iter().map(|b| b.len()).sum();
-                    self.request(seen);
-                    queue.remove(bytes);
-                }
-                Message::Response(seen, written) => {
-                    let bytes = seen.frames.iter().map(|(b, _)| b.len()).sum();
-                    self.response(seen);
-                    // The agent may have hung up meanwhile; then nobody waits for this.
-                    let _ = written.send(());
-                    queue.remove(bytes);
-                    self.sync_if_older(SYNC_WHEN_BUSY);
-                }
-                Message::Finish => break,
-            }
-        }
-        Finished(self)
-    }
-
-    fn request(&mut self, seen: SeenRequest) {
+    pub(super) fn request(&mut self, seen: SeenRequest) {
         self.exchanges += 1;
         if self.broken.is_some() {
             return;
@@ -113,7 +74,7 @@ impl Writer {
         self.commit(seen.id);
     }
 
-    fn response(&mut self, seen: SeenResponse) {
+    pub(super) fn response(&mut self, seen: SeenResponse) {
         if self.broken.is_some() {
             return;
         }
@@ -190,7 +151,7 @@ impl Writer {
         }
     }
 
-    fn sync_if_older(&mut self, age: Duration) {
+    pub(super) fn sync_if_older(&mut self, age: Duration) {
         if self.unsynced_since.is_some_and(|since| since.elapsed() >= age) {
             self.unsynced_since = None;
             if let Err(error) = self.run.sync() {
@@ -199,22 +160,15 @@ impl Writer {
         }
     }
 
-    /// The agent goes on, the run does not: it is marked and says so.
-    fn give_up(&mut self, why: &str) {
-        if self.broken.is_none() {
-            (self.warn)(why);
-            self.broken = Some(why.to_string());
-        }
-    }
-}
-
-impl Finished {
-    pub(super) fn seal(self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
-        let Finished(mut writer) = self;
-        let incomplete = writer.broken.take();
-        let mut found = std::mem::take(&mut writer.stand_ins);
-        let outline = RunReader::open(writer.run.directory().to_path_buf())?.derive_outline();
-        let manifest = writer.run.seal(Some(&outline), |manifest| {
+    /// Derives the outline and seals the run.
+    ///
+    /// # Errors
+    /// When it cannot be read or sealed.
+    pub(super) fn seal(mut self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
+        let incomplete = self.broken.take();
+        let mut found = std::mem::take(&mut self.stand_ins);
+        let outline = RunReader::open(self.run.directory().to_path_buf())?.derive_outline();
+        let manifest = self.run.seal(Some(&outline), |manifest| {
             manifest.incomplete = incomplete.clone();
             end(manifest);
             for own in &manifest.own_stand_ins {
@@ -225,13 +179,15 @@ impl Finished {
                 *manifest.replaced.entry(label).or_default() += 1;
             }
         })?;
-        Ok(Recorded {
-            manifest,
-            outline,
-            exchanges: writer.exchanges,
-            untouched: writer.untouched,
-            incomplete,
-        })
+        Ok(Recorded { manifest, outline, exchanges: self.exchanges, untouched: self.untouched, incomplete })
+    }
+
+    /// The agent goes on, the run does not: it is marked and says so.
+    fn give_up(&mut self, why: &str) {
+        if self.broken.is_none() {
+            (self.warn)(why);
+            self.broken = Some(why.to_string());
+        }
     }
 }
 
