@@ -172,7 +172,7 @@ fn a_killed_recorder_loses_nothing_that_was_answered() {
     let env = TestEnv::new();
     let held = Gate::new();
     let upstream = numbered_upstream(held.clone());
-    let loops = std::env::var("RETAKE_KILL_LOOPS").ok().and_then(|n| n.parse().ok()).unwrap_or(12);
+    let loops = std::env::var("RETAKE_KILL_LOOPS").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
     for turn in 0..loops {
         let phase = ["load", "idle", "request", "stream", "last byte", "seal"][turn % 6];
         let mut recorder = Recorder::start(&env, &upstream.origin());
