@@ -11,7 +11,7 @@ mod openai_chat;
 mod reply;
 mod surgery;
 #[cfg(test)]
-mod wire;
+pub(crate) mod wire;
 
 use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;

@@ -1,8 +1,8 @@
 //! The case of header names in canned answers. hyper writes names as it once read them and takes that from nobody
 //! else, so it is given them to read; what it makes of a list of names is kept.
 
-use super::listen::MOST_HEADERS;
-use super::{head, sent::SentBody};
+use super::head::{self, MOST_HEADERS};
+use super::sent::SentBody;
 use crate::exchange::HeaderList;
 use http::{Extensions, HeaderName, Request};
 use hyper::client::conn::http1;

@@ -6,6 +6,9 @@ use crate::exchange::headers::{latin1, latin1_bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER};
 use http::{Extensions, HeaderMap, HeaderValue};
 
+/// Header fields that a message may have; hyper's default is 100.
+pub(super) const MOST_HEADERS: usize = 256;
+
 /// The fields of a head in wire order and original case: from the captured bytes where they agree with what hyper
 /// parsed, else from hyper's map.
 pub(super) fn header_list(wire: Option<&WireState>, parsed: &HeaderMap) -> HeaderList {

@@ -2,6 +2,7 @@
 
 use super::answer::answer;
 use super::case::CaseBook;
+use super::head::MOST_HEADERS;
 use super::upstream::{UpstreamClient, client};
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, ProxyConfig, Routes, Tape, route};
@@ -17,9 +18,6 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-
-/// Header fields that a message may have; hyper's default is 100.
-pub(super) const MOST_HEADERS: usize = 256;
 
 /// Bytes that are buffered for a connection: no head may be longer, and agents keep many connections open.
 const MOST_BUFFERED: usize = 128 * 1024;

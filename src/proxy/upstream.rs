@@ -38,7 +38,7 @@ pub(super) fn client(dialed: Arc<AtomicU32>) -> UpstreamClient {
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(IDLE)
         .http1_preserve_header_case(true)
-        .http1_max_headers(super::listen::MOST_HEADERS)
+        .http1_max_headers(super::head::MOST_HEADERS)
         .build(Dialer { http, https: Arc::new(OnceCell::new()), dialed })
 }
 

@@ -139,3 +139,29 @@ fn an_echo_is_known_however_the_agent_writes_it() {
     let (python, json) = ("Input: {'a': 2}", "Input: {\"a\": 2}");
     assert!(same_assistant(&answer(vec![text(json)]), &assistant(vec![text(python)])));
 }
+
+#[test]
+fn the_next_request_repeats_the_answer() {
+    let (mut seen, mut strangers) = (0, 0);
+    for conversation in crate::dialect::wire::conversations() {
+        for pair in conversation.windows(2) {
+            let (answer, next) = (pair[0].answer(), pair[1].request());
+            let before = pair[0].request().messages.len();
+            let mut new = next.messages.iter().skip(before);
+            let Some(last) = new.find(|m| m.role == Role::Assistant) else { continue };
+            if answer.blocks.is_empty() {
+                continue;
+            }
+            seen += 1;
+            let repeats = echo_key(answer.blocks.iter()) == echo_key(last.blocks.iter());
+            strangers += usize::from(!repeats);
+            if std::env::var_os("RETAKE_WIRE").is_none() {
+                assert!(repeats, "{}\n{answer:?}\n{last:?}", pair[1].name);
+            } else if !repeats {
+                println!("{}\n{answer:?}\n{last:?}\n", pair[1].name);
+            }
+        }
+    }
+    println!("{seen} pairs, {strangers} do not repeat");
+    assert!(seen >= 5, "{seen}");
+}
