@@ -33,6 +33,11 @@ pub fn decode<'a>(content_encoding: Option<&str>, body: &'a [u8]) -> Result<Cow<
 
 /// Like [`decode`], for a body that may be cut off: gives what can be read of it and says what is wrong.
 pub fn decode_what_is_there<'a>(content_encoding: Option<&str>, body: &'a [u8]) -> Decoded<'a> {
+    decode_up_to(MAX_DECODED, content_encoding, body)
+}
+
+/// Like [`decode_what_is_there`], for the beginning of a body: stops after `most` bytes, and then it is broken.
+pub fn decode_up_to<'a>(most: usize, content_encoding: Option<&str>, body: &'a [u8]) -> Decoded<'a> {
     let mut decoded = Decoded { bytes: Cow::Borrowed(body), broken: None };
     // They are listed in the order in which they were applied.
     for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
@@ -42,10 +47,10 @@ pub fn decode_what_is_there<'a>(content_encoding: Option<&str>, body: &'a [u8]) 
         }
         let (bytes, broken) = match name.to_ascii_lowercase().as_str() {
             "" | "identity" => continue,
-            "gzip" | "x-gzip" => drain(flate2::bufread::MultiGzDecoder::new(&*decoded.bytes)),
-            "deflate" => inflate(&decoded.bytes),
-            "br" => drain(brotli_decompressor::Decompressor::new(&*decoded.bytes, 64 << 10)),
-            "zstd" => unzstd(&decoded.bytes),
+            "gzip" | "x-gzip" => drain(flate2::bufread::MultiGzDecoder::new(&*decoded.bytes), most),
+            "deflate" => inflate(&decoded.bytes, most),
+            "br" => drain(brotli_decompressor::Decompressor::new(&*decoded.bytes, 64 << 10), most),
+            "zstd" => unzstd(&decoded.bytes, most),
             _ => {
                 decoded.broken = Some(format!("the content encoding {name:?} is unknown"));
                 return decoded;
@@ -59,20 +64,20 @@ pub fn decode_what_is_there<'a>(content_encoding: Option<&str>, body: &'a [u8]) 
 }
 
 /// `deflate` is zlib by the standard and raw deflate by habit of some servers.
-fn inflate(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+fn inflate(bytes: &[u8], most: usize) -> (Vec<u8>, Option<String>) {
     let zlib = bytes.len() >= 2
         && bytes[0] & 0x0f == 8
         && u16::from_be_bytes([bytes[0], bytes[1]]).is_multiple_of(31);
     match zlib {
-        true => drain(flate2::bufread::ZlibDecoder::new(bytes)),
-        false => drain(flate2::bufread::DeflateDecoder::new(bytes)),
+        true => drain(flate2::bufread::ZlibDecoder::new(bytes), most),
+        false => drain(flate2::bufread::DeflateDecoder::new(bytes), most),
     }
 }
 
-fn unzstd(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
+fn unzstd(bytes: &[u8], most: usize) -> (Vec<u8>, Option<String>) {
     match zstd::stream::read::Decoder::with_buffer(bytes) {
         Ok(mut decoder) => match decoder.window_log_max(ZSTD_WINDOW_LOG) {
-            Ok(()) => drain(decoder),
+            Ok(()) => drain(decoder, most),
             Err(e) => (Vec::new(), Some(e.to_string())),
         },
         Err(e) => (Vec::new(), Some(e.to_string())),
@@ -80,11 +85,7 @@ fn unzstd(bytes: &[u8]) -> (Vec<u8>, Option<String>) {
 }
 
 /// Reads to the end, keeping what came before an error.
-fn drain(reader: impl Read) -> (Vec<u8>, Option<String>) {
-    drain_up_to(reader, MAX_DECODED)
-}
-
-fn drain_up_to(reader: impl Read, most: usize) -> (Vec<u8>, Option<String>) {
+fn drain(reader: impl Read, most: usize) -> (Vec<u8>, Option<String>) {
     let mut reader = std::io::BufReader::with_capacity(32 << 10, reader);
     let mut out = Vec::new();
     loop {
@@ -174,7 +175,7 @@ mod tests {
     #[test]
     fn a_bomb_stops_at_the_bound() {
         let bomb = gzip(&vec![0; 100_000]);
-        let (out, why) = drain_up_to(flate2::bufread::MultiGzDecoder::new(&bomb[..]), 1000);
+        let (out, why) = drain(flate2::bufread::MultiGzDecoder::new(&bomb[..]), 1000);
         assert_eq!(out.len(), 1000);
         assert!(why.unwrap().contains("1000"));
     }

@@ -93,3 +93,26 @@ fn every_kind_of_record_has_a_heading_and_an_example() {
         assert!(text.contains(&format!("{{\"kind\":\"{kind}\"")), "{kind}");
     }
 }
+
+/// Names of members that the schema describes, at any depth.
+fn members(schema: &serde_json::Value, names: &mut Vec<String>) {
+    for (keyword, inner) in schema.as_object().into_iter().flatten() {
+        if keyword == "properties" {
+            names.extend(inner.as_object().unwrap().keys().cloned());
+            inner.as_object().unwrap().values().for_each(|schema| members(schema, names));
+        } else {
+            members(inner, names);
+        }
+    }
+}
+
+#[test]
+fn every_member_of_a_record_is_in_the_document() {
+    let text = document();
+    let schema = std::fs::read(path("fixtures/format/replay-format.schema.json")).unwrap();
+    let mut names = Vec::new();
+    members(&serde_json::from_slice(&schema).unwrap(), &mut names);
+    assert!(names.len() > 100, "{}", names.len());
+    names.retain(|name| !text.contains(&format!("\"{name}\":")) && !text.contains(&format!("`{name}`")));
+    assert_eq!(names, Vec::<String>::new());
+}

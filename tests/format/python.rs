@@ -67,7 +67,7 @@ fn it_prints_a_summary() {
     let output = read(&[], &golden::file("fork"));
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "refund.2: 2 exchanges, 3 steps, 14 hashes verified, 3071 bytes of bodies\n   1 model gpt-4o-mini\n   2 tool  lookup_order\n   3 model gpt-4o-mini\n"
+        "refund.2: 2 exchanges, 3 steps, 14 hashes verified, 3087 bytes of bodies\n   1 model gpt-4o-mini\n   2 tool  lookup_order\n   3 model gpt-4o-mini\n"
     );
 }
 
@@ -110,7 +110,7 @@ fn it_reads_a_file_with_bodies_of_every_form() {
     }
     run.ask("/x", vec![0xff, 0x0a], Some(draft::answer(200, "text/plain", vec![0x80])));
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(&exported(&run.done(&[]))).unwrap();
+    file.write_all(&exported(&run.done())).unwrap();
     let output = read(&[], file.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

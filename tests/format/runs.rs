@@ -1,10 +1,12 @@
 //! The runs behind the golden files, built from code.
 
-use crate::draft::{Draft, START, Said, answer, none, stream};
-use retake::exchange::{BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, Source};
+use crate::draft::{Draft, START, answer, none, stream};
+use retake::exchange::{
+    BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, Source, StandIn,
+};
+use retake::run::manifest::GitState;
 use retake::run::{Outcome, Parent};
-use retake::store::bundle::ImportedRun;
-use serde_json::json;
+use retake::store::bundle::{ExportSource, ImportedRun};
 use std::io::Write;
 
 /// Every golden run, by the name of its file.
@@ -16,6 +18,8 @@ pub fn all() -> Vec<(&'static str, ImportedRun)> {
         ("faults", faults()),
         ("binary", binary()),
         ("fork", fork()),
+        ("replay", replay()),
+        ("lanes", lanes()),
     ]
 }
 
@@ -29,21 +33,23 @@ fn example() -> ImportedRun {
     let body = |messages: &[&str]| {
         format!(r#"{{"model":"gpt-4o-mini","messages":[{}],"stream":true}}"#, messages.join(","))
     };
+    let usage = |asked: u32, answered: u32| {
+        format!(
+            "data: {{\"choices\":[],\"usage\":{{\"prompt_tokens\":{asked},\"completion_tokens\":{answered}}}}}\n\ndata: [DONE]\n\n"
+        )
+    };
     let first = format!(
-        "data: {{\"choices\":[{{\"delta\":{call},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n"
+        "data: {{\"choices\":[{{\"delta\":{},\"finish_reason\":\"tool_calls\"}}]}}\n\n{}",
+        call.replace(r#"{"id""#, r#"{"index":0,"id""#),
+        usage(31, 9)
     );
     draft.ask("/v1/chat/completions", body(&[system, asked]), Some(stream(&first)));
-    draft.turn(Said {
-        attempts: vec![1],
-        messages: 2,
-        calls: vec![("c1", "weather", json!({"city": "Oslo"}), Some(("-7 °C, snow", 3)))],
-        usage: (31, 9),
-        ..Said::default()
-    });
-    let second = "data: {\"choices\":[{\"delta\":{\"content\":\"Snow,\"}}]}\n\ndata: {\"choices\":[{\"delta\":{\"content\":\" -7.\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-    draft.ask("/v1/chat/completions", body(&[system, asked, call, result]), Some(stream(second)));
-    draft.turn(Said { attempts: vec![2], messages: 4, text: "Snow, -7.", usage: (58, 6), ..Said::default() });
-    draft.done(&[])
+    let second = format!(
+        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"Snow,\"}}}}]}}\n\ndata: {{\"choices\":[{{\"delta\":{{\"content\":\" -7.\"}},\"finish_reason\":\"stop\"}}]}}\n\n{}",
+        usage(58, 6)
+    );
+    draft.ask("/v1/chat/completions", body(&[system, asked, call, result]), Some(stream(&second)));
+    draft.done()
 }
 
 const LOOKUP: &str = r#"{"type":"function","function":{"name":"lookup_order","description":"Find an order","parameters":{"type":"object","properties":{"order_id":{"type":"string"}},"required":["order_id"]}}}"#;
@@ -87,32 +93,8 @@ fn openai_tools() -> ImportedRun {
         chat(&[SYSTEM, ASK], false),
         Some(completion(CALL, "tool_calls", (48, 10))),
     );
-    draft.turn(Said {
-        attempts: vec![1],
-        messages: 2,
-        calls: vec![(
-            "call_1",
-            "lookup_order",
-            json!({"order_id": "A123"}),
-            Some((r#"{"amount": 4999, "sku": "LAP-1"}"#, 3)),
-        )],
-        usage: (48, 10),
-        ..Said::default()
-    });
     let second = chat(&[SYSTEM, ASK, CALL, ORDER], false);
     draft.ask("/v1/chat/completions", second, Some(completion(PAY, "tool_calls", (132, 18))));
-    draft.turn(Said {
-        attempts: vec![2],
-        messages: 4,
-        calls: vec![(
-            "call_2",
-            "issue_refund",
-            json!({"order_id": "A123", "amount_usd": 4999}),
-            Some((r#"{"ok": true, "refunded": 4999}"#, 5)),
-        )],
-        usage: (132, 18),
-        ..Said::default()
-    });
     let third = chat(&[SYSTEM, ASK, CALL, ORDER, PAY, PAID], false);
     let exchange = draft.ask("/v1/chat/completions", third, Some(completion(DONE, "stop", (269, 13))));
     exchange
@@ -120,14 +102,7 @@ fn openai_tools() -> ImportedRun {
         .head
         .headers
         .push("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
-    draft.turn(Said {
-        attempts: vec![3],
-        messages: 6,
-        text: "Done. I refunded $4,999.00 for order A123.",
-        usage: (269, 13),
-        ..Said::default()
-    });
-    draft.done(&[])
+    draft.done()
 }
 
 /// A streamed reply of Anthropic Messages: name and data of each event.
@@ -188,13 +163,6 @@ fn anthropic_stream() -> ImportedRun {
     let call = r#"{"role": "assistant", "content": [{"type": "thinking", "thinking": "Oslo, then.", "signature": "EqQBCgIYAhIM1gbcDa9GJwZA2b3h"}, {"type": "tool_use", "id": "toolu_01", "name": "weather", "input": {"city": "Oslo"}}]}"#;
     let result = r#"{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_01", "content": "-7 °C, snow", "cache_control": {"type": "ephemeral"}}]}"#;
     draft.ask("/v1/messages?beta=true", body(&[asked]), Some(stream(&first)));
-    draft.turn(Said {
-        attempts: vec![1],
-        messages: 1,
-        calls: vec![("toolu_01", "weather", json!({"city": "Oslo"}), Some(("-7 °C, snow", 2)))],
-        usage: (60, 31),
-        ..Said::default()
-    });
     let second = events(&[
         ("message_start", &start(104)),
         (
@@ -222,14 +190,7 @@ fn anthropic_stream() -> ImportedRun {
     response.frames[2].0 += 20;
     response.frames[3].0 -= 20;
     draft.ask("/v1/messages?beta=true", body(&[asked_before, call, result]), Some(response));
-    draft.turn(Said {
-        attempts: vec![2],
-        messages: 3,
-        text: "Snow at −7 °C; dress warm.",
-        usage: (104, 14),
-        ..Said::default()
-    });
-    draft.done(&[])
+    draft.done()
 }
 
 fn faults() -> ImportedRun {
@@ -252,21 +213,15 @@ fn faults() -> ImportedRun {
     broken.end = BodyEnd::Error { what: "connection reset by peer".into() };
     let retry = draft.ask(path, chat(&[SYSTEM, ASK], true), Some(broken));
     retry.request.head.headers.push("x-stainless-retry-count", "1");
-    draft.turn(Said {
-        attempts: vec![1, 2],
-        messages: 2,
-        error: Some("the stream broke off: connection reset by peer"),
-        ..Said::default()
-    });
+    let called = stream(&format!(
+        "data: {{\"id\":\"chatcmpl-3\",\"choices\":[{{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}}]}}\n\ndata: [DONE]\n\n",
+        CALL.replace(r#"{"id""#, r#"{"index":0,"id""#)
+    ));
+    let retry = draft.ask(path, chat(&[SYSTEM, ASK], true), Some(called));
+    retry.request.head.headers.push("x-stainless-retry-count", "2");
     let refused = Fault::Connect { what: "tcp connect error: Connection refused (os error 111)".into() };
     draft.ask(path, chat(&[SYSTEM, ASK, CALL, ORDER], true), Some(none(refused)));
-    draft.turn(Said {
-        attempts: vec![3],
-        messages: 4,
-        error: Some("no connection to https://api.openai.com"),
-        ..Said::default()
-    });
-    let mut hung = stream("data: {\"id\":\"chatcmpl-3\",\"choices\":[]}\n\n");
+    let mut hung = stream("data: {\"id\":\"chatcmpl-4\",\"choices\":[]}\n\n");
     hung.end = BodyEnd::Cancelled;
     draft.ask(path, chat(&[SYSTEM], true), Some(hung));
     draft.ask(
@@ -274,9 +229,10 @@ fn faults() -> ImportedRun {
         chat(&[ASK], true),
         Some(none(Fault::Reset { what: "connection closed before message completed".into() })),
     );
-    draft.ask(path, chat(&[ASK], true), Some(none(Fault::Abandoned)));
+    let retry = draft.ask(path, chat(&[ASK], true), Some(none(Fault::Abandoned)));
+    retry.request.head.headers.push("x-stainless-retry-count", "1");
     draft.ask(path, r#"{"messages":[{"role":"us"#, None).request.end = BodyEnd::Interrupted;
-    draft.done(&[4, 5, 6, 7])
+    draft.done()
 }
 
 fn binary() -> ImportedRun {
@@ -298,7 +254,7 @@ fn binary() -> ImportedRun {
     draft.ask("/v1/audio/speech", "{\n  \"input\": \"Good morning. This is a body that was written with line feeds, so that it cannot stand in a line as it is; it is text.\",\n  \"model\": \"tts-1\"\n}\n", Some(speech));
     let models = draft.ask("/v1/models", "", Some(answer(200, "application/json", "{\"data\":[]}\n")));
     models.request.head.method = "GET".into();
-    draft.done(&[1, 2, 3])
+    draft.done()
 }
 
 fn fork() -> ImportedRun {
@@ -309,35 +265,76 @@ fn fork() -> ImportedRun {
         run: parent.manifest.id.clone(),
         uuid: parent.manifest.uuid.clone(),
         at_step: 2,
-        edits: vec!["2:result.amount=49.99".into(), "3..:temperature=0.2".into()],
+        edits: ["2:result.amount=49.99", "3..:temperature=0.2", "3..:raw:trace_level=2"]
+            .map(String::from)
+            .to_vec(),
         replay: false,
     });
     let mut served = completion(CALL, "tool_calls", (48, 10));
     served.source = Source::Recorded { run: "refund.1".into(), exchange: ExchangeId(1) };
     draft.ask("/v1/chat/completions", chat(&[SYSTEM, ASK], false), Some(served));
-    draft.turn(Said {
-        attempts: vec![1],
-        messages: 2,
-        calls: vec![(
-            "call_1",
-            "lookup_order",
-            json!({"order_id": "A123"}),
-            Some((r#"{"amount": 49.99, "sku": "LAP-1"}"#, 3)),
-        )],
-        usage: (48, 10),
-        ..Said::default()
-    });
     let asked = chat(&[SYSTEM, ASK, CALL, ORDER], false);
     let sent = asked.replace("4999", "49.99").replace("\"temperature\":0", "\"temperature\":0.2");
+    let sent = format!("{},\"trace_level\":2}}", sent.strip_suffix('}').unwrap());
     let done = r#"{"role":"assistant","content":"Done. I refunded $49.99 for order A123."}"#;
     draft.ask("/v1/chat/completions", asked, Some(completion(done, "stop", (131, 12)))).request.sent =
         Some(sent.into());
-    draft.turn(Said {
-        attempts: vec![2],
-        messages: 4,
-        text: "Done. I refunded $49.99 for order A123.",
-        usage: (131, 12),
-        ..Said::default()
+    draft.done()
+}
+
+/// A replay that was kept, of a run whose command held a secret.
+fn replay() -> ImportedRun {
+    let parent = openai_tools();
+    let mut draft = Draft::new("refund.3", "openai", "https://api.openai.com");
+    let steps = parent.outline().map_or(0, |outline| outline.steps.len() as u32);
+    let manifest = &mut draft.run.manifest;
+    manifest.labels.clone_from(&parent.manifest.labels);
+    manifest.command.push("--db=postgres://ada:xxretakexx@db/shop".into());
+    manifest.command_redacted = true;
+    manifest.own_stand_ins = vec![StandIn { label: "url-password".into(), text: "xxretakexx".into() }];
+    manifest.stand_ins = 2;
+    manifest.replaced.insert("url-password".into(), 1);
+    manifest.stdin = Some("order A123\n".into());
+    manifest.git = Some(GitState { commit: "9fceb02d0ae598e95dc970b74767f19372d61af8".into(), dirty: true });
+    manifest.incomplete = Some("the run could not be written: No space left on device (os error 28)".into());
+    manifest.parent = Some(Parent {
+        run: parent.manifest.id.clone(),
+        uuid: parent.manifest.uuid.clone(),
+        at_step: steps,
+        edits: Vec::new(),
+        replay: true,
     });
-    draft.done(&[])
+    for exchange in parent.exchanges.into_iter().take(2) {
+        let mut response = exchange.response.unwrap();
+        response.source = Source::Recorded { run: "refund.1".into(), exchange: exchange.request.id };
+        draft.ask("/v1/chat/completions", exchange.request.body, Some(response));
+    }
+    draft.done()
+}
+
+/// A sub-agent, and a conversation that its user gave a name.
+fn lanes() -> ImportedRun {
+    let mut draft = Draft::new("desk.1", "openai", "https://api.openai.com");
+    let path = "/v1/chat/completions";
+    let question = "Can a laptop of order A123 be sent back within 30 days?";
+    let asks = format!(
+        r#"{{"role":"assistant","content":null,"tool_calls":[{{"id":"call_1","type":"function","function":{{"name":"ask_expert","arguments":"{{\"question\": \"{question}\"}}"}}}}]}}"#
+    );
+    draft.ask(path, chat(&[SYSTEM, ASK], false), Some(completion(&asks, "tool_calls", (48, 22))));
+    let expert = format!(
+        r#"{{"messages":[{{"role":"system","content":"You know the policy."}},{{"role":"user","content":"{question}"}}],"model":"gpt-4o"}}"#
+    );
+    let says = "Yes, for 30 days after it was delivered.";
+    let answer = format!(r#"{{"role":"assistant","content":"{says}"}}"#);
+    let child = draft.ask(path, expert, Some(completion(&answer, "stop", (31, 11))));
+    child.request.head.headers.push("x-agent-id", "expert-5f2c");
+    child.request.head.headers.push("x-parent-agent-id", "desk-77a1");
+    let result = format!(r#"{{"role":"tool","tool_call_id":"call_1","content":"{says}"}}"#);
+    let done = r#"{"role":"assistant","content":"Send it back: you have 30 days."}"#;
+    draft.ask(path, chat(&[SYSTEM, ASK, &asks, &result], false), Some(completion(done, "stop", (96, 12))));
+    let audit =
+        r#"{"messages":[{"role":"user","content":"Was the customer treated politely?"}],"model":"gpt-4o"}"#;
+    let polite = completion(r#"{"role":"assistant","content":"Yes."}"#, "stop", (14, 2));
+    draft.ask(path, audit, Some(polite)).request.head.headers.push("x-retake-lane", "audit");
+    draft.done()
 }

@@ -3,6 +3,7 @@
 mod support;
 
 mod carrying;
+mod damage;
 mod destinations;
 mod drift;
 mod durable;

@@ -1,6 +1,5 @@
 //! The bytes of a part in a line: as JSON where a reader can take them back byte for byte, else text, else base64.
 
-use super::cut::is_json;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
@@ -96,7 +95,7 @@ pub(super) fn embeds(text: &str) -> bool {
             return false;
         }
     }
-    is_json(text)
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// A text as a JSON string.

@@ -67,24 +67,9 @@ pub(super) enum Piece<'a> {
     Part(&'a [u8]),
 }
 
-/// Splits a body, cut at these ranges, into pieces that cover it. Separators and white space around JSON go into
-/// texts, so that a part is the same wherever it stands.
-pub(super) fn pieces<'a>(body: &'a [u8], ranges: &[Range<usize>]) -> Vec<Piece<'a>> {
-    // First as offsets, with texts that touch joined: what is no part is text.
-    let mut parts: Vec<Range<usize>> = Vec::new();
-    for range in ranges {
-        let Some(bytes) = body.get(range.clone()) else { continue };
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            parts.push(range.clone());
-            continue;
-        };
-        let core = text.trim_start_matches([',', ' ', '\t', '\r', '\n']);
-        let from = range.start + text.len() - core.len();
-        let core = core.trim_end_matches([' ', '\t', '\r', '\n']);
-        if core.len() >= SMALL && embeds(core) {
-            parts.push(from..from + core.len());
-        }
-    }
+/// Splits a body into pieces that cover it: those of these values that are JSON and not small are parts, so that a part
+/// is the same wherever it stands; what is between them is text.
+pub(super) fn pieces<'a>(body: &'a [u8], values: &[Range<usize>]) -> Vec<Piece<'a>> {
     let mut pieces = Vec::new();
     let mut at = 0;
     let between = |pieces: &mut Vec<Piece<'a>>, range: Range<usize>| {
@@ -95,10 +80,13 @@ pub(super) fn pieces<'a>(body: &'a [u8], ranges: &[Range<usize>]) -> Vec<Piece<'
             _ => pieces.push(Piece::Part(bytes)),
         }
     };
-    for part in parts {
-        between(&mut pieces, at..part.start);
-        pieces.push(Piece::Part(body.get(part.clone()).unwrap_or_default()));
-        at = part.end;
+    for value in values {
+        let bytes = body.get(value.clone()).unwrap_or_default();
+        if bytes.len() >= SMALL && std::str::from_utf8(bytes).is_ok_and(embeds) {
+            between(&mut pieces, at..value.start);
+            pieces.push(Piece::Part(bytes));
+            at = value.end;
+        }
     }
     between(&mut pieces, at..body.len());
     pieces

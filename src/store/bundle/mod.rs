@@ -4,7 +4,7 @@
 //! holds the run. The same run always gives the same bytes.
 //!
 //! - `line`: one record a line, its checksum at the end.
-//! - `cut`: a body into parts that can be shared.
+//! - `cut`: the values of a body that can be shared.
 //! - `content`: the bytes of a part as JSON, text or base64.
 //! - `list`: a body as parts, short texts and runs of an earlier body.
 //! - `record`: the records themselves.

@@ -1,30 +1,15 @@
 //! A compressed body, decoded for the eye: the wire bytes stand beside it and are what counts.
 
-use std::io::Read;
+use crate::exchange::encoding;
+use std::borrow::Cow;
 
 /// Most bytes of a view.
 const MOST: usize = 64 * 1024;
 
 /// The text of a body with this `content-encoding`, as far as it can be decoded and read, cut to 64 KiB.
 pub(super) fn decoded(encoding: &str, body: &[u8]) -> Option<String> {
-    let mut reader: Box<dyn Read + '_> = match encoding.trim().to_ascii_lowercase().as_str() {
-        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(body)),
-        "deflate" => Box::new(flate2::read::ZlibDecoder::new(body)),
-        "br" => Box::new(brotli_decompressor::Decompressor::new(body, 4096)),
-        "zstd" => Box::new(zstd::stream::read::Decoder::new(body).ok()?),
-        _ => return None,
-    };
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    // A body that was cut off decodes up to an error; what came before it is worth showing.
-    while let Ok(read @ 1..) = reader.read(&mut chunk) {
-        bytes.extend_from_slice(chunk.get(..read)?);
-        if bytes.len() > MOST {
-            break;
-        }
-    }
-    let cut = bytes.len() > MOST;
-    bytes.truncate(MOST);
+    let decoded = encoding::decode_up_to(MOST, Some(encoding), body);
+    let Cow::Owned(bytes) = decoded.bytes else { return None };
     let mut text = match String::from_utf8(bytes) {
         Ok(text) => text,
         // A character may be cut in two at the end; anything else is no text.
@@ -34,10 +19,13 @@ pub(super) fn decoded(encoding: &str, body: &[u8]) -> Option<String> {
         }
         Err(_) => return None,
     };
-    if cut {
+    if text.is_empty() {
+        return None;
+    }
+    if decoded.broken.is_some() {
         text.push('…');
     }
-    (!text.is_empty()).then_some(text)
+    Some(text)
 }
 
 #[cfg(test)]
@@ -57,6 +45,10 @@ mod tests {
         assert_eq!(decoded("zstd", &zstd::encode_all(&b"hello"[..], 3).unwrap()).as_deref(), Some("hello"));
         let long = decoded("GZIP", &gzip("é".repeat(MOST).as_bytes())).unwrap();
         assert!(long.ends_with("é…") && long.len() <= MOST + 3, "{}", long.len());
+        let text = (0..5000).map(|n| format!("{n} ")).collect::<String>();
+        let whole = gzip(text.as_bytes());
+        let half = decoded("gzip", &whole[..whole.len() / 2]).unwrap();
+        assert!(half.len() > 1000 && half.starts_with("0 1 2 ") && half.ends_with('…'), "{half}");
     }
 
     #[test]
@@ -64,5 +56,6 @@ mod tests {
         assert_eq!(decoded("gzip", b"not gzip"), None);
         assert_eq!(decoded("gzip", &gzip(&[0xff; 100])), None);
         assert_eq!(decoded("identity", b"x"), None);
+        assert_eq!(decoded("unheard-of", b"x"), None);
     }
 }

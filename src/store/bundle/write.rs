@@ -1,7 +1,7 @@
 //! Export: a run to lines, one exchange in memory at a time.
 
 use super::content::{Content, embeds, quoted};
-use super::cut::cut;
+use super::cut::{cut, whole};
 use super::line::{LineWriter, hex, sha256};
 use super::list::{Handle, Item, Lists, Op, Piece, pieces, shorten};
 use super::record::{
@@ -173,9 +173,9 @@ impl Exporter<'_> {
     /// A body as a list of pieces; those that are new are written. A request is cut where the next one can share it, a
     /// response is left whole for the eye.
     fn list(&mut self, body: &[u8], request: bool, headers: &HeaderList) -> Result<Vec<Handle>, BundleError> {
-        let ranges = if request { cut(body) } else { std::iter::once(0..body.len()).collect() };
+        let values = if request { cut(body) } else { vec![whole(body)] };
         let mut list = Vec::new();
-        for piece in pieces(body, &ranges) {
+        for piece in pieces(body, &values) {
             let handle = match piece {
                 Piece::Short(text) => self.pieces.text(text)?,
                 Piece::Part(bytes) => match self.pieces.part(bytes)? {
