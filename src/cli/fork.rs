@@ -104,6 +104,10 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         found.extend(manifest.own_stand_ins.iter().cloned());
         own.note = args.note.as_ref().map(|note| redacted(&redactor, note, found));
         own.labels = manifest.labels.clone();
+        if again.restore {
+            // It ran with the recorded variables, whatever is set here.
+            own.environment.extend(manifest.environment.clone());
+        }
         for (variable, url) in told.base_urls {
             let url = redacted(&redactor, &url, found);
             own.environment.insert(variable, url);

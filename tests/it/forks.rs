@@ -135,6 +135,16 @@ fn after_a_step_that_is_answered_as_recorded_all_is_as_recorded() {
 }
 
 #[test]
+fn a_fork_keeps_the_variables_that_it_ran_with() {
+    let mut lamp = record(LampModel::start(), "Look for: desk", &[("TRIES", "2")]);
+    lamp.env.unset("TRIES");
+    lamp.fork(&["--set", "3:temperature=0"], 0);
+    let fork = lamp.env.retake(["show", "lamp.2", "--json"]).expect(0).json();
+    assert_eq!(fork["manifest"]["environment"]["TRIES"], "2", "{fork}");
+    lamp.env.retake(["replay", "lamp.2"]).expect(0);
+}
+
+#[test]
 fn an_edited_answer_steers_the_agent() {
     kinds(|vars| {
         let lamp = lamp(vars);

@@ -70,6 +70,11 @@ impl TestEnv {
         self.vars.push((name.to_string(), value.into()));
     }
 
+    /// Takes a variable back.
+    pub fn unset(&mut self, name: &str) {
+        self.vars.retain(|(n, _)| n != name);
+    }
+
     /// Points both SDK base URLs at a scripted upstream.
     pub fn upstream(&mut self, origin: &str) {
         self.set("OPENAI_BASE_URL", format!("{origin}/v1"));
