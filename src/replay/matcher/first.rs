@@ -101,7 +101,7 @@ impl<R: Recording> Matcher<R> {
         if fits.is_empty() {
             if self.is_changed() {
                 if self.is_as_recorded() {
-                    self.drifted(self.nearest_beginnings(live));
+                    self.drifts.extend(self.nearest_beginnings(live).into_iter().next());
                 }
                 return self.begin_live(live, out);
             }

@@ -60,7 +60,8 @@ impl<R: Recording> Matcher<R> {
         } else if let Some(at) = changed {
             self.go_live(at, live, out);
         } else if let (true, Some(&at)) = (self.options.live_on_drift, candidates.first()) {
-            self.drifted(refused);
+            let lane = self.threads.get(at).map_or(0, |t| t.lane);
+            self.drifted(lane, refused);
             self.go_live(at, live, out);
         } else {
             let miss = explain::drift(live, refused);

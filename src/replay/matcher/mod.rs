@@ -246,9 +246,21 @@ impl<R: Recording> Matcher<R> {
         &self.drifts
     }
 
-    /// Notes the turn that a request was nearest to, unless the difference may come from an answer that was not recorded.
-    fn drifted(&mut self, near: Vec<Near>) {
-        if self.is_as_recorded() {
+    /// Notes the turn that a request was nearest to, unless the difference may come from an answer that was not
+    /// recorded: one given to a lane that this one descends from, or that descends from it.
+    fn drifted(&mut self, lane: u32, near: Vec<Near>) {
+        let lanes = &self.recording.outline().lanes;
+        let lines_up = |from: u32| {
+            let parent = |at: &u32| {
+                lanes.get(*at as usize).and_then(|l| l.parent.map(|site| site.lane).or(l.continues))
+            };
+            // A forged outline may go round in circles.
+            std::iter::successors(Some(from), parent).take(lanes.len() + 1)
+        };
+        let live = self.threads.iter().filter(|t| t.live || self.is_dirty(t.lane, t.turn)).map(|t| t.lane);
+        let mut related =
+            live.filter(|of| lines_up(lane).any(|l| l == *of) || lines_up(*of).any(|l| l == lane));
+        if related.next().is_none() {
             self.drifts.extend(near.into_iter().next());
         }
     }

@@ -221,3 +221,25 @@ fn a_lane_whose_changed_turn_has_the_recorded_answer_goes_on_as_recorded() {
         }
     }
 }
+
+#[test]
+fn a_lane_that_the_edit_does_not_reach_goes_live_by_drift_and_that_is_said() {
+    let Family { tape, a, b, main, .. } = family();
+    let mut matcher = tape.matcher(FORK());
+    matcher.mark_dirty(1, 1);
+    serve(&mut matcher, 1, &main[0], 0, 0);
+    serve(&mut matcher, 2, &a[0], 1, 0);
+    live(&mut matcher, 3, &a[1], &answer(vec![text("Part A has failed.")]));
+    serve(&mut matcher, 4, &b[0], 2, 0);
+    let mut other = b[1].clone();
+    other.messages[0] = user(vec![text("Work on part B, please.")]);
+    live(&mut matcher, 5, &other, &answer(vec![text("B?")]));
+    let drifts = matcher.drifts();
+    assert_eq!(drifts.len(), 1, "{drifts:?}");
+    assert_eq!((drifts[0].lane.as_str(), drifts[0].path.as_str()), ("main/0.1", "messages[0].text"));
+    // The parent's next turn has the results of both: what differs there follows from them.
+    let mut changed = main[1].clone();
+    changed.messages[2].blocks[0] = result("t1", "Part A has failed.");
+    live(&mut matcher, 6, &changed, &answer(vec![text("Half done.")]));
+    assert_eq!(matcher.drifts().len(), 1);
+}
