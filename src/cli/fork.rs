@@ -228,9 +228,9 @@ fn snapped(
 }
 
 fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::ForkPlan {
-    let again = plan.asked_again() as u32;
+    let again = plan.asked_again(outline) as u32;
     let mut tokens = Usage::default();
-    for (lane, first) in plan.first_asked() {
+    for (lane, first) in plan.reach(outline) {
         let turns = outline.lanes.get(lane as usize).map(|l| l.turns.as_slice()).unwrap_or_default();
         for turn in turns.iter().skip(first as usize) {
             tokens += turn.usage.unwrap_or_default();

@@ -1,6 +1,7 @@
 //! What comes from where in a fork: which turns an edit touches, and what goes upstream in place of what the agent sent.
 
 mod answer;
+mod reach;
 mod signed;
 
 use crate::dialect::conversation::{Block, ModelRequest, Role};
@@ -265,15 +266,6 @@ impl Plan {
         let again = self.first_asked();
         let again = again.iter().filter_map(|(lane, turn)| self.steps.get(&(*lane, *turn)).copied());
         again.chain(self.edited_steps(outline)).min()
-    }
-
-    /// Model steps of the parent that will be asked again, at most.
-    pub fn asked_again(&self) -> usize {
-        let first_asked = self.first_asked();
-        self.steps
-            .keys()
-            .filter(|(lane, turn)| first_asked.get(lane).is_some_and(|first| turn >= first))
-            .count()
     }
 
     /// Builds what goes upstream for a live turn.
