@@ -14,6 +14,8 @@ use std::io;
 use std::path::Path;
 
 const KIND: u8 = 48;
+/// An outline of so many bytes at most is compressed as well as it can be: that takes some tens of milliseconds.
+const THOROUGH: usize = 256 * 1024;
 
 #[derive(Serialize)]
 struct Written<'a> {
@@ -48,7 +50,8 @@ pub fn write(path: &Path, outline: &Outline) -> Result<(), StoreError> {
         Written { lanes: &outline.lanes, steps, others: &outline.others, stand_ins: &outline.stand_ins };
     let io = StoreError::io(path);
     let json = serde_json::to_vec(&form).map_err(|e| io(io::Error::other(e)))?;
-    let squeezed = zstd::bulk::compress(&json, 3).map_err(&io)?;
+    let level = if json.len() <= THOROUGH { 19 } else { 6 };
+    let squeezed = zstd::bulk::compress(&json, level).map_err(&io)?;
     let mut bytes = frame::header(KIND, coding::ZSTD, 0, &squeezed, 0).to_vec();
     bytes.extend_from_slice(&squeezed);
     atomic::replace(path, &bytes).map_err(io)
