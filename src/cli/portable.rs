@@ -71,7 +71,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     }
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
-    let redactor = knowing(redactor(&store)?, &opened);
+    let redactor = knowing(redactor(&store, &[])?, &opened);
     let mut text = Vec::new();
     let run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
@@ -165,7 +165,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         }
         return Ok(exit::OK);
     }
-    let redactor = redactor(&store)?;
+    let redactor = redactor(&store, &[])?;
     redactor.learn_stand_ins(&run.manifest.own_stand_ins);
     for exchange in &run.exchanges {
         redactor.learn_stand_ins(&exchange.request.stand_ins);
