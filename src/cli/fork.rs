@@ -165,7 +165,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     };
     tell_miss(context, &tally);
     let stopped = stopped_by(&tally);
-    if let (Some(by), true) = (&stopped, answers == (Answers { refused: answers.refused, ..Answers::default() })) {
+    if let (Some(by), true) =
+        (&stopped, answers == (Answers { refused: answers.refused, ..Answers::default() }))
+    {
         store.remove_run(&id)?;
         let why = format!("stopped {by}, before the first answer: there is no fork");
         return Err(CliError { code, ..CliError::broken(why) });

@@ -148,7 +148,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             bundle::BundleError::Edited { .. } => {
                 error.hint("if it was edited on purpose: --allow-edited makes its checksums anew")
             }
-            bundle::BundleError::Truncated { .. } => error.hint("copy it again; its end is missing"),
+            bundle::BundleError::Truncated { .. } => error.hint("copy or export it again"),
             _ => error,
         }
     })?;
@@ -194,6 +194,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             run.edited.len()
         ));
     }
+    let same = if run.edited.is_empty() { "the same run as" } else { "an edited copy of" };
     if context.json {
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
@@ -201,7 +202,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             "imported  {}   {}{}\n          next: retake show {}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
-            known.map(|known| format!("   the same run as {known}")).unwrap_or_default(),
+            known.map(|known| format!("   {same} {known}")).unwrap_or_default(),
             manifest.id
         ))?;
     }

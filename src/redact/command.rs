@@ -4,17 +4,8 @@ use super::{fields, headers, known};
 use std::ops::Range;
 
 /// Ends of names, in lower case without punctuation, whose values are secrets.
-const ENDS: [&str; 9] = [
-    "token",
-    "secret",
-    "password",
-    "passwd",
-    "passphrase",
-    "pwd",
-    "credential",
-    "credentials",
-    "apikey",
-];
+const ENDS: [&str; 9] =
+    ["token", "secret", "password", "passwd", "passphrase", "pwd", "credential", "credentials", "apikey"];
 /// Last words of names whose values are secrets unless they are words themselves: `--sort-key name`, `--auth basic`.
 const LAST_WORDS: [&str; 3] = ["key", "auth", "pass"];
 /// Values that are settings.

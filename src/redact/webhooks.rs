@@ -50,7 +50,8 @@ mod tests {
     use super::*;
 
     fn secret(text: &str) -> Option<&str> {
-        let found = triggers().enumerate().find_map(|(n, host)| hook_at(text.as_bytes(), text.find(host)?, n));
+        let found =
+            triggers().enumerate().find_map(|(n, host)| hook_at(text.as_bytes(), text.find(host)?, n));
         found.map(|shape| &text[shape.range])
     }
 

@@ -152,9 +152,12 @@ impl Plan {
                     requests.any(|request| request.params.contains_key(name))
                 })
                 .map_err(problem)?;
-                let mut requests = places.iter().filter_map(|(l, t)| recording.request(*l, *t).ok()).peekable();
+                let mut requests =
+                    places.iter().filter_map(|(l, t)| recording.request(*l, *t).ok()).peekable();
                 if requests.peek().is_some() && requests.all(|request| says_already(edit, &request)) {
-                    return Err(problem("every step in scope says that already; nothing would change".into()));
+                    return Err(problem(
+                        "every step in scope says that already; nothing would change".into(),
+                    ));
                 }
                 if matches!(edit.scope, Scope::Step(_) | Scope::Range(..)) {
                     self.alone.extend(places);

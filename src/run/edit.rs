@@ -10,7 +10,7 @@
 //! *:tools-=issue_refund     take a tool away
 //! 6..:temperature=0         any top-level field of the request
 //! 6..:raw:odd=1             one that neither the recording nor retake knows
-//! 9:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
+//! 8:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
 //! ```
 
 mod apply;
