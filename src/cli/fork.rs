@@ -35,14 +35,15 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let outline = opened.outline.clone();
     let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     // An edit may hold a secret, and what is told of it is kept in terminals and logs.
-    let refused = |problem: EditProblem| {
+    let said = |problem: EditProblem, next: &str| {
         let [edit, why] = [problem.edit, problem.why].map(|text| redactor.text(&text).0);
         CliError::usage(format!("the edit {edit} cannot apply: {why}"))
-            .hint(format!("nothing was run; retake show {} lists the steps", manifest.id))
+            .hint(format!("nothing was run; retake {next}"))
     };
+    let refused = |problem: EditProblem| said(problem, &format!("show {} lists the steps", manifest.id));
+    let misspelt = |problem: EditProblem| said(problem, "fork --help shows how edits are spelt");
     let parsed = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>();
-    let mut edits =
-        parsed.map_err(|problem| refused(problem).hint("retake fork --help shows what can be written"))?;
+    let mut edits = parsed.map_err(misspelt)?;
     if let (true, Some(step)) = (args.edit, args.at) {
         edits.push(Edit::parse(&edit_by_hand(&run, &outline, step)?).map_err(refused)?);
     }
