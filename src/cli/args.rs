@@ -36,10 +36,9 @@ Edits are SCOPE:FIELD OP VALUE; SCOPE is 7 (that step), 6.. (from there on) or *
   6..:system+=\"Amounts are in cents.\"     the system prompt
   *:model=gpt-x   6..:temperature=0       a parameter
   *:tools-=issue_refund                   the tools on offer
-  8:fault=429                             a status from 400 to 599, or timeout, or cut:3 (three events, then
-                                          the stream breaks off); the first try alone: a retry is answered
-More: 3..5 is a range, 7:result.files[0]=… an item of an array, raw:FIELD one that nobody knows,
-  += appends, ~=/PATTERN/TEXT/ replaces.
+  8:fault=429                             or timeout, or cut:3 (events, then it breaks off); first try only
+  7:result.files[0]=\"a\"                  an item of an array
+  3..5 is a range of steps; *:raw:FIELD=1 sends a field that nobody knows.
 
 Examples:
   retake fork refund.1 --set '7:result.risk=\"high\"' --fence issue_refund
@@ -47,8 +46,9 @@ Examples:
   retake fork refund.1 --at 6 --max-live 5    ask again from there, nothing edited
   retake fork refund.1 --at 7 --edit          edit step 7 by hand
 
-Exit codes: 0 the fork was made, however the agent ended (its line says so when that was not well), 2 stopped at
---max-live or a live call failed, 4 a request without a right answer, 5 stopped at a fence, 64 an edit that cannot be.";
+Exit codes: 0 the fork was made, however the agent ended (`agent exit 1` in its line), 2 stopped at
+--max-live or a live call failed, 4 a request that has no right answer, 5 stopped at a fence, 64 an
+edit that cannot apply.";
 
 fn step(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "a step is a number, as `retake show RUN` lists them".to_string())
