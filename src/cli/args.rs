@@ -29,20 +29,26 @@ Exit codes: 0 the same, 1 another outcome or steps that were never asked for, 4 
 recording has no right answer for, 5 stopped at a fence. Tools of the agent run for real.";
 
 const FORK_EXAMPLES: &str = "\
-Edits: SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).
+Edits are SCOPE:FIELD OP VALUE; SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).
   7:result.risk=\"high\"                    a field of a tool's result
   7:result~=/low/high/                    a part of it
   8:answer=\"Refused.\"                     what the model answers
   6..:system+=\"Amounts are in cents.\"     the system prompt
   *:model=gpt-x   6..:temperature=0       a parameter
   *:tools-=issue_refund                   the tools on offer
-  9:fault=429                             or timeout, or cut:3
+  8:fault=429                             or timeout, or cut:3 (events, then it breaks off); first try only
+  7:result.files[0]=\"a\"                  an item of an array
+  3..5 is a range of steps; *:raw:FIELD=1 sends a field that nobody knows.
 
 Examples:
   retake fork refund.1 --set '7:result.risk=\"high\"' --fence issue_refund
   retake fork refund.1 --set '1..:system+=\"Amounts are in cents.\"' --note \"the fix\"
   retake fork refund.1 --at 6 --max-live 5    ask again from there, nothing edited
-  retake fork refund.1 --at 7 --edit          edit step 7 by hand";
+  retake fork refund.1 --at 7 --edit          edit step 7 by hand
+
+Exit codes: 0 the fork was made, however the agent ended (`agent exit 1` in its line), 2 stopped at
+--max-live or a live call failed, 4 a request that has no right answer, 5 stopped at a fence, 64 an
+edit that cannot apply.";
 
 fn step(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "a step is a number, as `retake show RUN` lists them".to_string())
@@ -104,7 +110,7 @@ pub enum Command {
         after_help = "Examples:\n  retake diff refund.1 refund.2         where they part, and why\n  retake diff refund.1 refund.2 --all   with every step that is the same"
     )]
     Diff(DiffArgs),
-    /// Write a run to one readable file; what is bound to this machine stays here
+    /// Write a run to one readable file, for another machine
     #[command(
         after_help = "Examples:\n  retake export refund.1 refund.retake\n  retake export refund.1 - | less"
     )]
@@ -237,7 +243,7 @@ pub struct ReplayArgs {
 pub struct ForkArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
-    /// Go on from the state after this step [default: the first edited step]
+    /// Ask everything after this step again [default: only what depends on the edits]; with --edit, the step to edit
     #[arg(long, value_name = "STEP", value_parser = step)]
     pub at: Option<u32>,
     /// An edit, SCOPE:FIELD OP VALUE (see below); may be given several times
@@ -332,6 +338,9 @@ pub struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
+    /// Remove every run there is, as --keep 0 asks
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `retake index`

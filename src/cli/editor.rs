@@ -32,7 +32,7 @@ pub(super) fn edit_by_hand(run: &RecordedRun, outline: &Outline, step: u32) -> R
         }
         None => {
             let last = outline.steps.len();
-            Err(CliError::broken(format!("--at {step}: the run has steps 1 to {last}")))
+            Err(CliError::usage(format!("--at {step}: the run has steps 1 to {last}")))
         }
     }
 }

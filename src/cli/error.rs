@@ -81,6 +81,9 @@ impl From<StoreError> for CliError {
                 Some(id) => format!("retake show {id} says what can still be read"),
                 None => "retake ls shows the runs that can still be read".to_string(),
             }),
+            StoreError::NotCreated { .. } => {
+                Some("--store DIR or RETAKE_STORE says where runs are kept".to_string())
+            }
             StoreError::Io { .. } | StoreError::Refused(_) => None,
         };
         let error = CliError::broken(error.to_string());

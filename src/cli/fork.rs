@@ -5,7 +5,7 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
+use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
 use super::{Context, fences, warn};
@@ -33,15 +33,17 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     refuse_empty(&opened)?;
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let outline = opened.outline.clone();
-    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
+    let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     // An edit may hold a secret, and what is told of it is kept in terminals and logs.
-    let refused = |problem: EditProblem| {
+    let said = |problem: EditProblem, next: &str| {
         let [edit, why] = [problem.edit, problem.why].map(|text| redactor.text(&text).0);
-        CliError::broken(format!("the edit {edit} cannot apply: {why}"))
-            .hint(format!("nothing was run; retake show {} lists the steps", manifest.id))
+        CliError::usage(format!("the edit {edit} cannot apply: {why}"))
+            .hint(format!("nothing was run; retake {next}"))
     };
+    let refused = |problem: EditProblem| said(problem, &format!("show {} lists the steps", manifest.id));
+    let misspelt = |problem: EditProblem| said(problem, "fork --help shows how edits are spelt");
     let parsed = args.edits.iter().map(|text| Edit::parse(text)).collect::<Result<Vec<_>, _>>();
-    let mut edits = parsed.map_err(refused)?;
+    let mut edits = parsed.map_err(misspelt)?;
     if let (true, Some(step)) = (args.edit, args.at) {
         edits.push(Edit::parse(&edit_by_hand(&run, &outline, step)?).map_err(refused)?);
     }
@@ -51,7 +53,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         )
         .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
     }
-    let (at, moved) = snapped(&outline, args.at, edits.is_empty())?;
+    let (at, moved) = snapped(&outline, args.at, !args.edit)?;
     let plan = Plan::new(&run, &edits, at).map_err(refused)?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let other = !args.command.is_empty() && args.command != manifest.command;
@@ -155,23 +157,6 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answers.live += 1;
         tokens = (tokens.0 + usage.input, tokens.1 + usage.output);
     }
-    let done = results::Fork {
-        run: id.to_string(),
-        parent: manifest.id.to_string(),
-        steps: (totals.model_steps, totals.tool_steps),
-        answers,
-        edited_steps,
-        tokens,
-        took_us: landed.took_us,
-        answer: last_answer(&new.outline),
-        stopped: stopped_by(&tally),
-        pinned: pinned(&tally, &redactor),
-        risky: risky(&ran, &args.fences),
-        ran,
-        repaired: tally.dropped.clone(),
-        drifted: tally.drifts.iter().map(drifted).collect(),
-        warnings,
-    };
     let code = if tally.fenced.is_some() {
         exit::FENCE
     } else if !tally.misses.is_empty() {
@@ -184,6 +169,33 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         exit::OK
     };
     tell_miss(context, &tally);
+    let stopped = stopped_by(&tally);
+    if let (Some(by), true) =
+        (&stopped, answers == (Answers { refused: answers.refused, ..Answers::default() }))
+    {
+        store.remove_run(&id)?;
+        let why = format!("stopped {by}, before the first answer: there is no fork");
+        return Err(CliError { code, ..CliError::broken(why) });
+    }
+    let done = results::Fork {
+        run: id.to_string(),
+        parent: manifest.id.to_string(),
+        steps: (totals.model_steps, totals.tool_steps),
+        answers,
+        edited_steps,
+        tokens,
+        took_us: landed.took_us,
+        answer: last_answer(&new.outline),
+        unrecorded: tally.unrecorded.len() as u32,
+        agent: Some(ended(&landed)).filter(|end| stopped.is_none() && end != "exit 0"),
+        stopped,
+        pinned: pinned(&tally, &redactor),
+        risky: risky(&ran, &args.fences),
+        ran,
+        repaired: tally.dropped.clone(),
+        drifted: tally.drifts.iter().map(drifted).collect(),
+        warnings,
+    };
     eprint!("{}", results::fork(&done, context.err_style));
     if context.json {
         context.print_json(&serde_json::json!({
@@ -194,7 +206,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     Ok(code)
 }
 
-/// The checkpoint to go on from: moved to the next one from which a request can be sent.
+/// The checkpoint to go on from: moved to the next one from which a request can be sent. None when `--at` names a step
+/// to edit by hand: what does not depend on that step keeps its recorded answer.
 fn snapped(
     outline: &Outline,
     at: Option<u32>,
@@ -203,13 +216,16 @@ fn snapped(
     let Some(asked) = at else { return Ok((None, None)) };
     let steps = outline.steps.len();
     if outline.step(asked).is_none() && asked != 0 {
-        return Err(CliError::broken(format!("--at {asked}: the run has steps 1 to {steps}")));
+        return Err(CliError::usage(format!("--at {asked}: the run has steps 1 to {steps}")));
     }
-    if !resample || asked == 0 {
+    if !resample {
+        return Ok((None, None));
+    }
+    if asked == 0 {
         return Ok((at, None));
     }
     let Some(cut) = snap(outline, asked) else {
-        return Err(CliError::broken(format!("--at {asked}: the recording ends before the next request"))
+        return Err(CliError::usage(format!("--at {asked}: the recording ends before the next request"))
             .hint("fork at an earlier step"));
     };
     let moved = (cut.after_step != asked).then(|| {

@@ -108,6 +108,11 @@ pub fn main() -> i32 {
                 return exit::USAGE;
             }
             let _ = error.print();
+            if error.kind() == clap::error::ErrorKind::InvalidSubcommand
+                && std::env::args().any(|word| word == "record")
+            {
+                let _ = writeln!(std::io::stderr().lock(), "\n  tip: retake run -- COMMAND records");
+            }
             return if error.use_stderr() { exit::USAGE } else { exit::OK };
         }
     };

@@ -71,7 +71,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     }
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
-    let redactor = knowing(redactor(&store)?, &opened);
+    let redactor = knowing(redactor(&store, &[])?, &opened);
     let mut text = Vec::new();
     let run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
@@ -148,7 +148,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             bundle::BundleError::Edited { .. } => {
                 error.hint("if it was edited on purpose: --allow-edited makes its checksums anew")
             }
-            bundle::BundleError::Truncated { .. } => error.hint("copy it again; its end is missing"),
+            bundle::BundleError::Truncated { .. } => error.hint("copy or export it again"),
             _ => error,
         }
     })?;
@@ -165,7 +165,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         }
         return Ok(exit::OK);
     }
-    let redactor = redactor(&store)?;
+    let redactor = redactor(&store, &[])?;
     redactor.learn_stand_ins(&run.manifest.own_stand_ins);
     for exchange in &run.exchanges {
         redactor.learn_stand_ins(&exchange.request.stand_ins);
@@ -194,6 +194,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             run.edited.len()
         ));
     }
+    let same = if run.edited.is_empty() { "the same run as" } else { "an edited copy of" };
     if context.json {
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
@@ -201,7 +202,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             "imported  {}   {}{}\n          next: retake show {}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
-            known.map(|known| format!("   the same run as {known}")).unwrap_or_default(),
+            known.map(|known| format!("   {same} {known}")).unwrap_or_default(),
             manifest.id
         ))?;
     }

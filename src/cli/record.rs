@@ -6,6 +6,7 @@ use super::session::{Session, now_us, own_environment};
 use super::view::Opened;
 use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
+use crate::agent::providers::PROVIDERS;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
 use crate::exchange::{Fault, StandIn};
@@ -25,7 +26,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     let labels = parse_labels(&args.labels)?;
     let overrides = parse_upstreams(&args.upstreams)?;
     let store = context.store_or_new()?;
-    let redactor = Arc::new(redactor(&store)?);
+    let redactor = Arc::new(redactor(&store, &args.command)?);
     let directory = context.directory()?;
     let mut session = Session {
         command: args.command.clone(),
@@ -225,9 +226,14 @@ fn nothing_seen(command: &[String]) -> CliError {
         .hint("a client with a fixed address can be pointed at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
 }
 
-/// The redactor of a store: its key, and the secrets in this process's environment.
-pub(super) fn redactor(store: &Store) -> Result<Redactor, CliError> {
-    let secrets = Redactor::secrets_of_environment(&own_environment());
+/// The redactor of a store: its key, and the secrets in this process's environment and in the agent's command.
+pub(super) fn redactor(store: &Store, command: &[String]) -> Result<Redactor, CliError> {
+    let mut secrets = Redactor::secrets_of_environment(&own_environment());
+    for secret in Redactor::secrets_of_command(command) {
+        if !secrets.iter().any(|known| known.value == secret.value) {
+            secrets.push(secret);
+        }
+    }
     Redactor::new(store.key()?, secrets, &[]).map_err(CliError::broken)
 }
 
@@ -239,8 +245,9 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         secrets.iter().any(|s| s.label == name) || !redactor.text(value).1.is_empty()
     };
     let (kept, secret_variables) = environment::kept(&vars, is_secret);
+    let (command, stand_ins) = redactor.command(command);
     let mut found = Vec::new();
-    let command: Vec<String> = command.iter().map(|word| redacted(redactor, word, &mut found)).collect();
+    note_stand_ins(stand_ins, &mut found);
     let command_redacted = !found.is_empty();
     let directory_text = redacted(redactor, &directory.display().to_string(), &mut found);
     let environment = kept.into_iter().map(|(k, v)| (k, redacted(redactor, &v, &mut found))).collect();
@@ -272,17 +279,28 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
 /// A text of the manifest without its secrets; what stands for them is noted.
 pub(super) fn redacted(redactor: &Redactor, text: &str, found: &mut Vec<StandIn>) -> String {
     let (text, stand_ins) = redactor.text(text);
+    note_stand_ins(stand_ins, found);
+    text
+}
+
+fn note_stand_ins(stand_ins: Vec<StandIn>, found: &mut Vec<StandIn>) {
     for stand_in in stand_ins {
         if !found.contains(&stand_in) {
             found.push(stand_in);
         }
     }
-    text
 }
+
+/// What names the newest run of all.
+const LAST: &str = "last";
 
 /// The name of a run: as given, else from the command (`python agent.py` is `agent`).
 pub(super) fn run_name(given: Option<&str>, command: &[String]) -> Result<String, CliError> {
     if let Some(name) = given {
+        if name == LAST {
+            let why = "\"last\" is the newest run of all, whatever its name: no run can be called so";
+            return Err(CliError::usage(why).hint("give another name: --name NAME"));
+        }
         if RunId::is_name(name) {
             return Ok(name.to_string());
         }
@@ -299,7 +317,7 @@ pub(super) fn run_name(given: Option<&str>, command: &[String]) -> Result<String
     let clean: String =
         from.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(40).collect();
     let clean = clean.trim_matches('-').to_string();
-    Ok(if RunId::is_name(&clean) { clean } else { "run".into() })
+    Ok(if RunId::is_name(&clean) && clean != LAST { clean } else { "run".into() })
 }
 
 fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, CliError> {
@@ -318,12 +336,24 @@ fn redacted_label(
     (name, value): (String, String),
     found: &mut Vec<StandIn>,
 ) -> (String, String) {
-    let text = redacted(redactor, &format!("{name}={value}"), found);
+    let (text, stand_ins) = redactor.command(&[format!("{name}={value}")]);
+    note_stand_ins(stand_ins, found);
+    let text = text.concat();
     let pair = text.split_once('=').map(|(name, value)| (name.to_string(), value.to_string()));
     pair.unwrap_or((text, String::new()))
 }
 
 pub(super) fn parse_upstreams(texts: &[String]) -> Result<Vec<UpstreamOverride>, CliError> {
-    let parsed = texts.iter().map(|text| UpstreamOverride::parse(text));
-    parsed.collect::<Result<_, _>>().map_err(|e| CliError::usage(format!("--upstream: {e}")))
+    let parsed = texts.iter().map(|text| {
+        let one = UpstreamOverride::parse(text).map_err(|e| CliError::usage(format!("--upstream: {e}")))?;
+        match &one.provider {
+            Some(name) if !PROVIDERS.iter().any(|known| known.name == name) => {
+                let known: Vec<&str> = PROVIDERS.iter().map(|known| known.name).collect();
+                Err(CliError::usage(format!("--upstream: there is no provider {name:?}"))
+                    .hint(format!("providers: {}; or --upstream URL for all of them", known.join(", "))))
+            }
+            _ => Ok(one),
+        }
+    });
+    parsed.collect()
 }

@@ -52,7 +52,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     }
     fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
     let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
-    let redactor = Arc::new(knowing(redactor(&store)?, &opened));
+    let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let options = PlayerOptions {
         timing,
@@ -199,11 +199,16 @@ impl Again {
             return Err(CliError::broken(format!("{id} does not say which command it recorded"))
                 .hint(format!("give it: retake {verb} {id} -- COMMAND")));
         }
+        let recorded = PathBuf::from(&manifest.directory);
+        let here = std::env::current_dir()?;
+        // What a file says of directories is that of another machine.
+        let strange = manifest.imported && !(recorded.is_dir() && recorded.starts_with(&here));
+        let directory = if strange { here } else { recorded };
         if manifest.imported && !yes {
             let command = heading::command(&manifest.command);
             return Err(CliError::broken(format!(
                 "{id} was imported: its command comes from a file. Nothing was run. It is: {command}   in {}",
-                manifest.directory
+                directory.display()
             ))
             .hint(format!("--yes runs it as it is; your own: retake {verb} {id} -- COMMAND")));
         }
@@ -213,7 +218,13 @@ impl Again {
             ))
             .hint(format!("give the command: retake {verb} {id} -- COMMAND")));
         }
-        let directory = PathBuf::from(&manifest.directory);
+        if strange {
+            warnings.push(format!(
+                "it ran here, in {}: {id} was recorded in {}, which is not below here",
+                directory.display(),
+                manifest.directory
+            ));
+        }
         if !directory.is_dir() {
             return Err(CliError::broken(format!(
                 "{id} was recorded in {}, which is not there",
@@ -337,18 +348,26 @@ fn compared(manifest: &Manifest, landed: &Landed, tally: &Tally) -> Compared {
     if let Some(by) = stopped_by(tally) {
         return Compared::Stopped { by };
     }
-    let said = |code: Option<i32>, signal: Option<i32>| match (code, signal) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no exit code".into(),
-    };
     let Some(then) = &manifest.outcome else { return Compared::Same };
     let now = &landed.ended;
     if (then.exit_code, then.signal) == (now.exit_code, now.signal) {
         return Compared::Same;
     }
-    let (now, then) = (said(now.exit_code, now.signal), said(then.exit_code, then.signal));
-    Compared::Differs { what: format!("{now} instead of {then}") }
+    let then = in_words(then.exit_code, then.signal);
+    Compared::Differs { what: format!("{} instead of {then}", ended(landed)) }
+}
+
+/// How the agent ended: `exit 1`, `signal 9`.
+pub(super) fn ended(landed: &Landed) -> String {
+    in_words(landed.ended.exit_code, landed.ended.signal)
+}
+
+fn in_words(code: Option<i32>, signal: Option<i32>) -> String {
+    match (code, signal) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".into(),
+    }
 }
 
 fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32, String)> {

@@ -45,8 +45,10 @@ pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
         if !context.json {
             let mut line = format!("removed   {id}   {} freed", bytes(done.bytes));
             if !done.adopters.is_empty() {
-                let names: Vec<String> = done.adopters.iter().map(ToString::to_string).collect();
-                line.push_str(&format!("; what {} shared with it was moved there", names.join(", ")));
+                match done.adopters.as_slice() {
+                    [one] => line.push_str(&format!("; what {one} shared with it was moved there")),
+                    all => line.push_str(&format!("; what was shared was moved to its {} forks", all.len())),
+                }
             }
             print(&format!("{line}\n"))?;
         }
@@ -63,6 +65,10 @@ pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
     let store = context.store()?;
     let older_than_us =
         args.older_than.map(|days| now_us().saturating_sub(u64::from(days) * 86_400 * 1_000_000));
+    if args.keep == Some(0) && older_than_us.is_none() && !args.dry_run && !args.yes {
+        return Err(CliError::usage("--keep 0 removes every run there is: nothing was removed")
+            .hint("--yes removes them; --dry-run shows them"));
+    }
     let policy = GcPolicy { keep_last: args.keep.map(|n| n as usize), older_than_us, dry_run: args.dry_run };
     if !context.json && !args.dry_run {
         for id in &store.gc(&GcPolicy { dry_run: true, ..policy.clone() })?.removed {

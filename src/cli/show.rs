@@ -13,7 +13,10 @@ use crate::run::checkpoint::{Checkpoint, checkpoint};
 
 impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> CliError {
-        CliError::broken(trouble.to_string())
+        match trouble {
+            Trouble::NoStep { .. } => CliError::usage(trouble.to_string()),
+            _ => CliError::broken(trouble.to_string()),
+        }
     }
 }
 

@@ -93,7 +93,7 @@ fn replace(scan: &mut Scan<'_>, bytes: &mut Cow<'_, [u8]>, range: Range<usize>, 
 }
 
 /// Where the credentials of a field lie.
-fn credentials(name: &str, value: &[u8]) -> Vec<Range<usize>> {
+pub(super) fn credentials(name: &str, value: &[u8]) -> Vec<Range<usize>> {
     let name = name.to_ascii_lowercase();
     match name.as_str() {
         "cookie" => cookies(value, usize::MAX),

@@ -98,14 +98,14 @@ fn url_password(value: &str) -> Option<&str> {
     (!password.is_empty()).then_some(password)
 }
 
-fn is_harmless(value: &str) -> bool {
+pub(super) fn is_harmless(value: &str) -> bool {
     value.len() < needles::SHORTEST
         || WORDS.contains(&value.to_ascii_lowercase().as_str())
         || (value.len() < 12 && value.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
         || is_path(value)
 }
 
-fn is_path(value: &str) -> bool {
+pub(super) fn is_path(value: &str) -> bool {
     let rooted =
         ["/", "~/", "./", "../"].iter().any(|p| value.starts_with(p)) || value.get(1..3) == Some(":\\");
     // A base64 secret may begin with a slash as well.

@@ -2,12 +2,13 @@
 //!
 //! A body is looked at as it is ([`scan`]) and then below its codings: JSON escapes and percent-encoding ([`coding`]),
 //! base64 ([`base64_run`]); the deltas of an event stream are scanned as the text that they spell ([`stream`]). Secrets
-//! are those of the environment ([`known`], found by [`needles`]), those of a known shape ([`rules`], [`fields`]) and
-//! those the user has patterns for. A stand-in ([`standin`]) is as long as its secret in every coding, so that redaction
+//! are those of the environment ([`known`], found by [`needles`]), those of a known shape ([`rules`], [`fields`],
+//! [`webhooks`]), those that an option of a command names ([`command`]) and those the user has patterns for. A stand-in ([`standin`]) is as long as its secret in every coding, so that redaction
 //! never changes a length: frames, chunks and content-length stay right. [`reveal`] is the way back.
 
 mod base64_run;
 mod coding;
+mod command;
 mod fields;
 mod headers;
 mod known;
@@ -22,6 +23,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod trigger;
+mod webhooks;
 
 use crate::exchange::{HeaderList, StandIn};
 pub use reveal::reveal;
@@ -108,6 +110,38 @@ impl Redactor {
     /// with a value long enough to be one; of a URL with a password the password.
     pub fn secrets_of_environment(vars: &[(String, String)]) -> Vec<KnownSecret> {
         known::of_environment(vars)
+    }
+
+    /// Values of a command's options and assignments that are secrets by name (`--token=x`, `API_KEY=x`), those that are
+    /// long enough to be looked for elsewhere.
+    pub fn secrets_of_command(words: &[String]) -> Vec<KnownSecret> {
+        let value = |place: command::Place| {
+            let value = words.get(place.word)?.get(place.range)?.to_string();
+            (!known::is_harmless(&value)).then_some(KnownSecret { label: place.label, value })
+        };
+        command::places(words).into_iter().filter_map(value).collect()
+    }
+
+    /// A command: secrets by the name of their option, and whatever else is found in its words.
+    pub fn command(&self, words: &[String]) -> (Vec<String>, Vec<StandIn>) {
+        let mut words = words.to_vec();
+        let mut scan = Scan::new(self);
+        for command::Place { word, range, label } in command::places(&words) {
+            let Some(text) = words.get_mut(word) else { continue };
+            let Some(secret) = text.get(range.clone()).map(|s| s.as_bytes().to_vec()) else { continue };
+            if !self.memory.knows(&secret) {
+                let label = scan.label_of(&secret).unwrap_or(&label).to_string();
+                let stand_in = scan.stand_in(&secret, &label, word);
+                text.replace_range(range, &String::from_utf8_lossy(&stand_in));
+            }
+        }
+        let mut found = scan.stand_ins().0;
+        for word in &mut words {
+            let (text, more) = self.text(word);
+            *word = text;
+            found.extend(more);
+        }
+        (words, found)
     }
 
     /// Plain text or JSON or anything else, not content-encoded.

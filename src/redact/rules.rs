@@ -1,7 +1,7 @@
 //! Secrets of known shapes: keys with a prefix, web tokens, private keys, passwords in URLs.
 
 use super::coding::Coding;
-use super::fields;
+use super::{fields, webhooks};
 use std::ops::Range;
 
 /// The characters a key consists of after its prefix.
@@ -96,7 +96,8 @@ const KEPT: [&str; 7] =
 
 /// The byte strings whose place decides whether a rule is asked at all.
 pub(super) fn triggers() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().map(|k| k.prefix).chain([WEB_TOKEN, PRIVATE_KEY]).chain(fields::TRIGGERS)
+    let keys = KEYS.iter().map(|k| k.prefix).chain([WEB_TOKEN, PRIVATE_KEY]);
+    keys.chain(fields::TRIGGERS).chain(webhooks::triggers())
 }
 
 /// How many bytes of a secret are a prefix that says nothing but its kind.
@@ -127,7 +128,10 @@ pub(super) fn shape_at(text: &[u8], at: usize, trigger: usize) -> Option<Shape> 
     match trigger - KEYS.len() {
         0 => web_token_at(text, at),
         1 => private_key_at(text, at),
-        _ => fields::field_at(text, at),
+        n => match n.checked_sub(2 + fields::TRIGGERS.len()) {
+            Some(hook) => webhooks::hook_at(text, at, hook),
+            None => fields::field_at(text, at),
+        },
     }
 }
 

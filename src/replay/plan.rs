@@ -65,7 +65,7 @@ pub struct Outgoing {
 }
 
 impl Plan {
-    /// Works out edits against a recording. Without edits, everything after `at` is asked again.
+    /// Works out edits against a recording. With `at`, everything after that step is asked again, edited or not.
     ///
     /// # Errors
     /// [`EditProblem`] for the first edit that cannot apply.
@@ -78,15 +78,16 @@ impl Plan {
         }
         let first = edits.iter().map(|e| e.scope.first()).min();
         plan.at_step = at.or(first).unwrap_or_default();
+        let asks = |step: &u32| plan.steps.values().any(|model| model == step);
         if let (Some(at), Some(first)) = (at, first)
             && first < at
+            && (first..=at).any(|step| asks(&step))
         {
             let edit = edits.iter().find(|e| e.scope.first() == first).map_or("", |e| e.text.as_str());
             let why = format!("it is for step {first}, before the checkpoint at step {at}: fork at {first}");
             return Err(EditProblem { edit: edit.to_string(), why });
         }
-        if edits.is_empty() {
-            let after = plan.at_step;
+        if let Some(after) = at {
             for (&(lane, turn), &step) in &plan.steps {
                 if step > after {
                     let first = plan.dirty.entry(lane).or_insert(turn);
@@ -152,6 +153,13 @@ impl Plan {
                     requests.any(|request| request.params.contains_key(name))
                 })
                 .map_err(problem)?;
+                let mut requests =
+                    places.iter().filter_map(|(l, t)| recording.request(*l, *t).ok()).peekable();
+                if requests.peek().is_some() && requests.all(|request| says_already(edit, &request)) {
+                    return Err(problem(
+                        "every step in scope says that already; nothing would change".into(),
+                    ));
+                }
                 if matches!(edit.scope, Scope::Step(_) | Scope::Range(..)) {
                     self.alone.extend(places);
                 } else {
@@ -359,6 +367,17 @@ fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit
         _ => {}
     }
     Ok(())
+}
+
+/// True when a request has the value that an edit would set.
+fn says_already(edit: &Edit, request: &ModelRequest) -> bool {
+    match (&edit.field, &edit.change) {
+        (Field::Param(name), Change::Set(value)) if name == "model" => request.model == plain(value),
+        (Field::Param(name), Change::Set(value)) => request.params.get(name) == Some(value),
+        (Field::System, Change::Set(value)) => request.system_text() == plain(value),
+        (Field::System, Change::Append(value)) => plain(value).is_empty(),
+        _ => false,
+    }
 }
 
 fn step_numbers(outline: &Outline) -> HashMap<(u32, u32), u32> {

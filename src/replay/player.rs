@@ -412,6 +412,9 @@ impl Player {
             }
         }
         state.tally.live += 1;
+        if outline.turn(place.0, place.1).is_none() {
+            state.tally.unrecorded.insert(place);
+        }
         state.asked_live.insert(asked.id, (dialect, place));
         let upstream = self
             .options

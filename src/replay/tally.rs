@@ -44,6 +44,9 @@ pub struct Tally {
     pub dropped: Vec<String>,
     /// Turns of a fork that no edit reached and that went live, as the agent asked otherwise than recorded.
     pub drifts: Vec<Near>,
+    /// Live calls that the recording does not have, by lane and turn.
+    #[serde(skip)]
+    pub unrecorded: BTreeSet<(u32, u32)>,
     /// Attempts of live calls that failed, by lane and turn.
     #[serde(skip)]
     pub(super) live_attempts: BTreeMap<(u32, u32), Attempts>,

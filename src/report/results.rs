@@ -153,6 +153,10 @@ pub struct Fork {
     pub took_us: u64,
     /// The last answer and its step.
     pub answer: Option<(u32, String)>,
+    /// Live calls that the recording does not have.
+    pub unrecorded: u32,
+    /// How the agent ended, when it ended by itself and not well: `exit 1`.
+    pub agent: Option<String>,
     /// How it ended when not by itself: `at the fence before issue_refund`.
     pub stopped: Option<String>,
     /// Tool results that were pinned.
@@ -304,7 +308,7 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
         n => format!(", ~{} tokens", words::count(n)),
     };
     parts.push(match plan.live_calls {
-        (0, 0) => "then no live call".into(),
+        (0, 0) => "no live call expected".into(),
         (a, b) if a == b => format!("then live: about {}{tokens}", many(a.into(), "call")),
         (a, b) => format!("then live: about {a}-{b} calls{tokens}"),
     });
@@ -317,7 +321,7 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
     // What it explains comes after it.
     plan.moved.iter().for_each(|moved| say(Ink::Note, &line(moved)));
     say(Ink::Dim, &parts.join(" · "));
-    for to in &plan.to {
+    for to in plan.to.iter().filter(|_| plan.live_calls.1 > 0) {
         let of = if plan.to.len() > 1 { format!(" of {}", line(&to.provider)) } else { String::new() };
         let recorded = to.recorded.as_ref().map(|r| format!("; recorded: {}", line(r))).unwrap_or_default();
         let ink = if recorded.is_empty() { Ink::Dim } else { Ink::Note };
@@ -352,8 +356,9 @@ pub fn fork(done: &Fork, style: Style) -> String {
         ),
         (Ink::Plain, spent),
         (Ink::Plain, words::seconds(done.took_us)),
+        (Ink::Bad, done.agent.as_ref().map(|end| format!("agent {end}")).unwrap_or_default()),
     ];
-    let ink = if done.stopped.is_some() { Ink::Note } else { Ink::Good };
+    let ink = if done.stopped.is_some() || done.agent.is_some() { Ink::Note } else { Ink::Good };
     let mut lines = Lines::new(style, "forked", ink, &facts);
     if let Some(by) = &done.stopped {
         lines.say(Ink::Note, &format!("stopped {}", line(by)));
@@ -361,6 +366,10 @@ pub fn fork(done: &Fork, style: Style) -> String {
     if let Some((step, text)) = &done.answer {
         let room = style.columns().saturating_sub(16);
         lines.say(Ink::Plain, &format!("{step}  {}", action::quoted(text, room)));
+    }
+    if done.unrecorded > 0 {
+        let calls = many(done.unrecorded.into(), "live call");
+        lines.say(Ink::Note, &format!("{calls} beyond the recording: the agent asked more than it did then"));
     }
     done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
@@ -384,8 +393,10 @@ fn sources(answers: Answers) -> String {
     if said.is_empty() { "none".into() } else { said.join(", ") }
 }
 
-/// `pinned 2 tool results: step 7 check_fraud (checked_at, trace differ)`.
+/// `pinned 2 tool results: step 7 check_fraud (checked_at, trace differ)`; a warning when it is not only ids or clocks.
 fn pinned(lines: &mut Lines, pins: &[Pinned]) {
+    let changed = pins.iter().any(|pin| !pin.fields.iter().all(|f| f.varies));
+    let (ink, warning) = if changed { (Ink::Bad, "warning: ") } else { (Ink::Note, "") };
     for (n, pin) in pins.iter().take(5).enumerate() {
         let step = pin.step.map(|s| format!("step {s} ")).unwrap_or_default();
         let mut names: Vec<String> =
@@ -400,13 +411,16 @@ fn pinned(lines: &mut Lines, pins: &[Pinned]) {
             if names.is_empty() { "the text differs".into() } else { format!("{} {verb}", names.join(", ")) };
         let content = if pin.fields.iter().all(|f| f.varies) { "" } else { ", not only ids or clocks" };
         let lead = match n {
-            0 => format!("pinned {}: ", many(pins.len() as u64, "tool result")),
+            0 => format!("{warning}pinned {}: ", many(pins.len() as u64, "tool result")),
             _ => " ".repeat(8),
         };
-        lines.say(Ink::Note, &format!("{lead}{step}{} ({fields}{content})", line(&pin.tool)));
+        lines.say(ink, &format!("{lead}{step}{} ({fields}{content})", line(&pin.tool)));
     }
     if pins.len() > 5 {
-        lines.say(Ink::Note, &format!("        and {} more", pins.len() - 5));
+        lines.say(ink, &format!("        and {} more", pins.len() - 5));
+    }
+    if changed {
+        lines.say(ink, "         the model was shown the recorded result; has the tool changed?");
     }
 }
 

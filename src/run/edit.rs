@@ -10,7 +10,7 @@
 //! *:tools-=issue_refund     take a tool away
 //! 6..:temperature=0         any top-level field of the request
 //! 6..:raw:odd=1             one that neither the recording nor retake knows
-//! 9:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
+//! 8:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
 //! ```
 
 mod apply;
@@ -147,7 +147,7 @@ impl Edit {
     pub fn parse(text: &str) -> Result<Edit, EditProblem> {
         let problem = |why: String| EditProblem { edit: text.to_string(), why };
         let (scope, rest) = text.split_once(':').ok_or_else(|| {
-            problem("an edit is SCOPE:FIELD=VALUE, as in 7:result.risk=\"high\" or *:model=gpt-x".into())
+            problem("an edit is SCOPE:FIELD OP VALUE, as in 7:result.risk=\"high\" or *:model=gpt-x".into())
         })?;
         let scope = parse_scope(scope.trim()).ok_or_else(|| {
             problem(format!("{scope:?} is no scope: a step (7), a step and all after it (7..), 3..5, or *"))

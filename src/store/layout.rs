@@ -142,7 +142,9 @@ fn is_anywhere(path: &Path) -> bool {
 }
 
 fn create(root: &Path) -> Result<Store, StoreError> {
-    let failed = |result: io::Result<()>| result.map_err(StoreError::io(root));
+    let failed = |result: io::Result<()>| {
+        result.map_err(|source| StoreError::NotCreated { path: root.to_path_buf(), source })
+    };
     if root.exists() {
         failed(fill(root))?;
         return Store::open(root.to_path_buf());

@@ -165,6 +165,15 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// There is no store yet, and none can be made there.
+    #[error("cannot create the store {}: {source}", path.display())]
+    NotCreated {
+        /// Where it was to be.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file does not hold what was written into it.
     #[error("{}: {what}", path.display())]
     Damaged {

@@ -107,7 +107,7 @@ fn edits_that_cannot_apply_are_refused_before_anything_runs() {
     let (env, upstream, _) = recorded("one|two|three");
     let before = upstream.connections();
     for (edit, says) in [("3:result=x", "step 3 is a model call"), ("99:answer=x", "steps 1 to 3")] {
-        let refused = env.retake(["fork", "d.1", "--set", edit]).expect(3);
+        let refused = env.retake(["fork", "d.1", "--set", edit]).expect(64);
         assert_eq!(refused.out, "", "nothing ran");
         assert!(refused.err.contains(says) && refused.err.contains(edit), "{}", refused.err);
     }

@@ -80,7 +80,7 @@ mod removing {
         let mut child = env.recording("n");
         let refused = env.retake(["rm", "n.1"]).expect(3);
         refused.says(&["n.1", "recorded"]);
-        let told = env.retake(["gc", "--keep", "0"]).expect(0);
+        let told = env.retake(["gc", "--keep", "0", "--yes"]).expect(0);
         assert!(told.out.contains("0 runs"), "{}", told.out);
         assert_eq!(env.retake(["ls", "--json"]).expect(0).json()[0]["state"], "recording");
         child.kill().unwrap();
@@ -129,10 +129,10 @@ mod collecting {
         let env = &worker.env;
         // The fork's manifest is gone: what it shares cannot be moved into it.
         std::fs::write(env.store().join("runs/w.2/manifest.json"), "{").unwrap();
-        let told = env.retake(["gc", "--keep", "0"]).expect(0);
+        let told = env.retake(["gc", "--keep", "0", "--yes"]).expect(0);
         assert!(told.out.contains("removed 0 runs"), "{}", told.out);
         told.says(&["w.1", "w.2"]);
-        let shape = env.retake(["gc", "--keep", "0", "--json"]).expect(0).json();
+        let shape = env.retake(["gc", "--keep", "0", "--yes", "--json"]).expect(0).json();
         assert_eq!(shape["kept"][0]["run"], "w.1", "{shape}");
     }
 }

@@ -198,7 +198,7 @@ fn a_read_only_store() {
          save import retake import --again w.retake; save rm retake rm w.2; \
          save ls retake ls; save show retake show w.1; save step retake show w.2 8 --context; \
          save diff retake diff w.1 w.2; save export retake export w.2 - ; \
-         save gc retake gc --keep 0; save rebuild retake index rebuild; \
+         save gc retake gc --keep 0 --yes; save rebuild retake index rebuild; \
          save replay retake replay w.1 --fence lookup_order";
     script(env, &around, text).expect(0);
     for verb in ["run", "kept", "fork", "import", "rm", "rebuild"] {

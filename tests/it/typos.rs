@@ -16,7 +16,7 @@ fn misspelt_edits_do_not_go_live() {
         ("6:temperature=hot", "temperature is a number, \"hot\" is none"),
         ("7:result.risk==", "= sets a value"),
     ] {
-        let refused = refund.retake(&["fork", "refund.1", "--set", edit]).expect(3);
+        let refused = refund.retake(&["fork", "refund.1", "--set", edit]).expect(64);
         let told = refused.err.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(told.contains(said), "{edit}: {told}");
     }

@@ -169,7 +169,7 @@ fn results_count_in_steps() {
     }
     let heading = env.retake(["show", "refund.3"]).expect(0).out;
     assert!(heading.contains("fork of refund.1 from the start"), "{heading}");
-    let wrong = env.retake(["fork", "refund.1", "--set", "8:result=1"]).expect(3);
+    let wrong = env.retake(["fork", "refund.1", "--set", "8:result=1"]).expect(64);
     assert!(wrong.err.contains("retake show refund.1 lists the steps"), "{}", wrong.err);
 }
 

@@ -140,6 +140,8 @@ fn forks() {
         tokens: (220, 10),
         took_us: 110_000,
         answer: Some((8, "I cannot refund order A123 automatically; it has been escalated to a human reviewer, who will look at it.".into())),
+        unrecorded: 0,
+        agent: None,
         stopped: None,
         pinned: Vec::new(),
         ran: [("check_fraud".into(), 1)].into(),

@@ -90,7 +90,17 @@ pub(super) fn nothing_at(text: &str, path: &[PathStep]) -> String {
     if serde_json::from_str::<Value>(text).is_err() {
         return format!("{} needs a JSON result, and it is {}", show_path(path), cut(text));
     }
-    format!("there is no {} in {}", show_path(path), cut(text))
+    let numbered = path.iter().any(|s| matches!(s, PathStep::Key(k) if k.parse::<usize>().is_ok()));
+    let spelt = |s: &PathStep| match s {
+        PathStep::Key(key) => key.parse().map_or_else(|_| s.clone(), PathStep::Index),
+        PathStep::Index(_) => s.clone(),
+    };
+    let indexed: Vec<PathStep> = path.iter().map(spelt).collect();
+    let hint = match numbered {
+        true => format!("; an item of an array is {}", show_path(&indexed)),
+        false => String::new(),
+    };
+    format!("there is no {} in {}{hint}", show_path(path), cut(text))
 }
 
 pub(super) fn cut(text: &str) -> String {

@@ -96,3 +96,11 @@ fn parameters_are_known_or_raw() {
     assert!(check("6:sytem=x").unwrap_err().contains("did you mean system?"));
     assert_eq!(parsed("*:raw:bogus=1").field, Field::Param("bogus".into()));
 }
+
+#[test]
+fn an_item_of_an_array_is_spelt_out() {
+    let why = parsed("7:result.files.0=x").apply(r#"{"files":["a"]}"#).unwrap_err().why;
+    assert!(why.ends_with("; an item of an array is .files[0]"), "{why}");
+    let why = parsed("7:result.dirs.x.y=1").apply(r#"{"files":["a"]}"#).unwrap_err().why;
+    assert!(!why.contains("array"), "{why}");
+}

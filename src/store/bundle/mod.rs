@@ -137,15 +137,13 @@ pub enum BundleError {
         minor: u32,
     },
     /// The end is missing.
-    #[error("cut off after line {lines}: the footer is missing; copy or export the file again")]
+    #[error("cut off after line {lines}: the footer is missing")]
     Truncated {
         /// Whole lines before the cut.
         lines: usize,
     },
     /// A line is not what was written.
-    #[error(
-        "line {line}: {what}; the file was changed after its export (to take it as it is: --allow-edited)"
-    )]
+    #[error("line {line}: {what}; the file was changed after its export")]
     Edited {
         /// Number of the line, from 1.
         line: usize,
