@@ -45,8 +45,11 @@ pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
         if !context.json {
             let mut line = format!("removed   {id}   {} freed", bytes(done.bytes));
             if !done.adopters.is_empty() {
-                let names: Vec<String> = done.adopters.iter().map(ToString::to_string).collect();
-                line.push_str(&format!("; what {} shared with it was moved there", names.join(", ")));
+                let forks = match done.adopters.as_slice() {
+                    [one] => format!("its fork {one}"),
+                    many => format!("its {} forks", many.len()),
+                };
+                line.push_str(&format!("; what they shared moved to {forks}"));
             }
             print(&format!("{line}\n"))?;
         }

@@ -3,6 +3,9 @@
 pub(crate) mod fake;
 
 use super::*;
+use crate::dialect::conversation::Block;
+use crate::exchange::{ExchangeId, Source};
+use crate::run::CallSite;
 use fake::{Fake, refund, refund_to_fraud_check, refused};
 use serde_json::json;
 use std::slice::from_ref;
@@ -385,4 +388,41 @@ fn edits_further_up_count() {
     let kin = Kin::of(&third.view(), &cousin.view());
     assert_eq!(kin.edits(), [edits[0], edits[1], "8:answer=\"Yes.\""]);
     assert!(matches!(kin, Kin::Siblings { parent, at_step: 0, .. } if parent == "refund.1"));
+}
+
+/// A fork that ran the same tools again, with another fraud check each time: served from the recording up to the last
+/// call, which went to a model that was given the recorded results.
+fn pinned_fork() -> Fake {
+    let mut run = Fake::new("refund.2");
+    fake::refund_to_fraud_check(&mut run, r#"{"risk":"high"}"#);
+    run.calls(&[("note", serde_json::json!({}), "noted")]).says("Bye.").forked("refund.1", 6, &[]).end(0);
+    let last = ExchangeId(5);
+    for id in 1..5 {
+        let exchange = ExchangeId(id);
+        run.sources.insert(exchange, Source::Recorded { run: "refund.1".into(), exchange });
+    }
+    let mut request = run.requests[&last].as_ref().clone();
+    for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
+        if let Block::ToolResult { text, .. } = block {
+            *text = text.replace(r#"{"risk":"high"}"#, r#"{"risk":"low"}"#);
+        }
+    }
+    run.requests.insert(last, std::sync::Arc::new(request));
+    run.rewritten.insert(last);
+    run
+}
+
+#[test]
+fn a_result_is_what_the_model_saw() {
+    let mut recorded = Fake::new("refund.1");
+    fake::refund_to_fraud_check(&mut recorded, r#"{"risk":"low"}"#);
+    recorded.calls(&[("note", serde_json::json!({}), "noted")]).says("Hello.").end(0);
+    let fork = pinned_fork();
+    let site = CallSite { lane: 0, turn: 2, call: 0 };
+    assert_eq!(fork.view().sent_result(site).map(|r| r.text).as_deref(), Some(r#"{"risk":"low"}"#));
+    let c = compare(&recorded.view(), &fork.view());
+    let row = c.rows.iter().find(|r| r.left == Some(7)).expect("the fraud check");
+    assert_eq!((row.status, row.pinned), (Status::Same, true));
+    let cause = c.acts.map(|p| p.cause);
+    assert_eq!(cause, Some(Cause::Answer), "no tool is to blame");
 }

@@ -218,7 +218,7 @@ impl<R: Recording> Matcher<R> {
             let taken = if self.is_free(lane) {
                 "another request"
             } else {
-                "another request, and its answer was served"
+                "another request (its answer was served already, to the request that fits it)"
             };
             found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
         }

@@ -3,7 +3,7 @@
 use super::{Player, State, Stop, serve};
 use crate::dialect::conversation::ModelAnswer;
 use crate::dialect::{self, Dialect};
-use crate::exchange::Source;
+use crate::exchange::{ExchangeId, Source};
 use crate::proxy::{Answer, Asked, Canned};
 use crate::replay::matcher::Miss;
 use crate::replay::tally::Fenced;
@@ -51,6 +51,16 @@ impl Player {
         for hint in &mut miss.hints {
             *hint = hint.replace("fork RUN --at STEP", &format!("fork {} --at {step}", self.name));
         }
+        if let Some(why) = self.run.reader().manifest().incomplete.clone() {
+            // What is missing is the recording's fault, not the agent's.
+            miss.reason = format!(
+                "{} is incomplete: {} was never written ({why}); {}",
+                self.name,
+                self.first_unwritten(),
+                miss.reason
+            );
+            miss.hints = vec!["record it again: `retake run -- COMMAND`".into()];
+        }
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
             text.push_str(&format!("; nearest: {} turn {}: {}", near.lane, near.turn + 1, near.why));
@@ -61,6 +71,16 @@ impl Player {
         self.state().tally.misses.push(miss);
         let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
         Answer::Serve(self.halt(dialect, Stop::Miss, &text))
+    }
+
+    /// The first exchange that is missing, or that has no answer.
+    fn first_unwritten(&self) -> String {
+        let reader = self.run.reader();
+        let ids = reader.ids();
+        let answered = |id: ExchangeId| matches!(reader.response(id), Ok(Some(_)));
+        let mut all = (1u32..).map(ExchangeId);
+        let gap = all.find(|id| !ids.contains(id) || !answered(*id));
+        gap.map_or_else(|| "a part of it".into(), |id| format!("exchange {id}"))
     }
 
     /// Refuses a request and lets the agent be stopped.
