@@ -239,13 +239,17 @@ fn asked(out: &mut String, run: &RunView, request: &ModelRequest, at: (u32, u32)
 }
 
 fn answered(out: &mut String, run: &RunView, (step, turn): (u32, &Turn), full: bool, style: Style) {
-    if let Some(fault) = steps::injected(run, turn, step) {
+    let injected = steps::injected(run, turn, step);
+    if let Some(fault) = &injected {
         labelled(out, "fault", &style.paint(Ink::Note, &format!("injected by retake: {fault}")), style);
     }
     let answer = match run.answer_of(turn) {
         Ok(answer) => answer,
         // There is none, and the outline knows why.
         Err(_) if turn.error.is_some() => {
+            if injected.is_some() {
+                return;
+            }
             let why = turn.error.as_deref().map(line).unwrap_or_default();
             return labelled(out, "failed", &style.paint(Ink::Bad, &why), style);
         }
@@ -278,10 +282,11 @@ fn answered(out: &mut String, run: &RunView, (step, turn): (u32, &Turn), full: b
             ),
         }
     }
-    if let Some(error) = answer.error.as_ref().or(turn.error.as_ref()) {
+    let broke_off = turn.error.as_ref().filter(|_| injected.is_none());
+    if let Some(error) = answer.error.as_ref().or(broke_off) {
         let label = if fenced { "fenced" } else { "failed" };
         labelled(out, label, &style.paint(Ink::Bad, &line(error)), style);
-    } else if !answer.whole {
+    } else if !answer.whole && injected.is_none() {
         labelled(out, "failed", &style.paint(Ink::Bad, "the answer broke off before its end"), style);
     } else if answer.blocks.is_empty() {
         labelled(out, "answers", "nothing", style);

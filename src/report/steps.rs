@@ -133,9 +133,16 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
     let sent = sent_model(run, at);
     let fault = injected(run, at, step);
     notes.extend(sent.is_some().then(|| "model edited".to_string()));
-    if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. } | Act::Fenced { .. })) {
+    let act = match (act, &fault) {
+        (Act::Fails { .. }, Some(fault)) => Act::Fails { error: format!("injected by retake: {fault}") },
+        (act, _) => act,
+    };
+    if fault.is_some() {
+        // Said below.
+    } else if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. } | Act::Fenced { .. })) {
         notes.push(format!("cut off: {}", line(error)));
     }
+    let fault = fault.filter(|_| !matches!(act, Act::Fails { .. }));
     notes.extend(fault.map(|fault| format!("injected: {fault}")));
     notes.extend(tries(run, at));
     Some(StepRow {
@@ -280,7 +287,18 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
                 _ => String::new(),
             };
             let tokens = row.tokens_in.zip(row.tokens_out).map(|(i, o)| words::tokens(i, o));
-            let notes = row.notes.iter().map(|n| format!("~ {}", line(n))).collect::<Vec<_>>().join("  ");
+            // Not cut with the call.
+            let (what, fenced) = match what.strip_suffix("   fenced") {
+                Some(call) => (call.to_string(), Some("fenced".to_string())),
+                None => (what, None),
+            };
+            let notes = row
+                .notes
+                .iter()
+                .map(|n| format!("~ {}", line(n)))
+                .chain(fenced)
+                .collect::<Vec<_>>()
+                .join("  ");
             // A long remark gets a line of its own, so that it does not push the step out of sight.
             let (inline, below) =
                 if width(&notes) <= 24 { (notes, String::new()) } else { (String::new(), notes) };

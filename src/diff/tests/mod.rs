@@ -5,7 +5,7 @@ pub(crate) mod fake;
 use super::*;
 use crate::dialect::conversation::Block;
 use crate::exchange::{ExchangeId, Source};
-use crate::run::CallSite;
+use crate::run::{CallSite, LaneKind};
 use fake::{Fake, refund, refund_to_fraud_check, refused};
 use serde_json::json;
 use std::slice::from_ref;
@@ -425,4 +425,44 @@ fn a_result_is_what_the_model_saw() {
     assert_eq!((row.status, row.pinned), (Status::Same, true));
     let cause = c.acts.map(|p| p.cause);
     assert_eq!(cause, Some(Cause::Answer), "no tool is to blame");
+}
+
+/// A run that calls a tool and then says the same as one that does not.
+#[test]
+fn what_was_done_instead_is_told() {
+    let told = |id: &str, deletes: bool| {
+        let mut run = Fake::new(id);
+        run.user("clean the logs").calls(&[("list_files", json!({}), "a.log")]);
+        if deletes {
+            run.calls(&[("delete_file", json!({"path": "a.log"}), "deleted")]);
+        }
+        run.says("All done.").end(0);
+        run
+    };
+    let c = compare(&told("clean.1", true).view(), &told("clean.2", false).view());
+    let instead = c.acts.as_ref().and_then(|p| p.instead.as_ref()).expect("what it did instead");
+    assert_eq!(instead.act, Act::Says { text: "All done.".into() });
+    let text = crate::report::difference::difference(&c, false, crate::report::style::Style::default());
+    assert!(text.contains("- calls delete_file") && text.contains("+ \"All done.\""), "{text}");
+}
+
+#[test]
+fn the_numbers_of_what_is_the_same_are_not_cut() {
+    let told = |id: &str, order: [&str; 4]| {
+        let mut run = Fake::new(id);
+        for (index, topic) in order.into_iter().enumerate() {
+            if index > 0 {
+                run.open(&format!("main.{}", index + 1), LaneKind::Root, None);
+            }
+            run.user(topic).says(&format!("on {topic}"));
+        }
+        run.end(0);
+        run
+    };
+    let left = told("par.1", ["ant", "bee", "cat", "dog"]);
+    let right = told("par.2", ["dog", "bee", "ant", "cat"]);
+    let c = compare(&left.view(), &right.view());
+    let text = crate::report::difference::difference(&c, false, crate::report::style::Style::default());
+    let same = text.lines().find(|l| l.starts_with("same")).unwrap_or_default();
+    assert!(!same.contains('…'), "{text}");
 }

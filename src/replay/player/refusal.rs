@@ -50,6 +50,7 @@ impl Player {
         let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
         for hint in &mut miss.hints {
             *hint = hint.replace("fork RUN --at STEP", &format!("fork {} --at {step}", self.name));
+            *hint = hint.replace("fork RUN --at", &format!("fork {} --at", self.name));
         }
         if let Some(why) = self.run.reader().manifest().incomplete.clone() {
             // What is missing is the recording's fault, not the agent's.
