@@ -19,6 +19,8 @@ const ASKED: usize = 80;
 const PASTE: &str = "run the agent as it was recorded, or record again with `retake run`";
 /// What there is to say of a conversation that goes on after its last recorded turn.
 pub(super) const FINISHED: &str = "the recorded agent was finished here; yours asked again";
+/// What there is to say of the nearest beginning when another request has had its answer.
+const TAKEN: &str = "another request (already used by another request)";
 const EDITED: &str = "to try the change against the model, fork: `retake fork RUN --at STEP`";
 
 /// Cuts two texts so that the part that differs is seen.
@@ -174,7 +176,8 @@ pub(super) fn used_up(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss
 /// No recorded lane begins like this.
 pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>, same_system: usize) -> Miss {
     let reason = match nearest.first() {
-        Some(near) if same_system > 0 && near.path.starts_with("messages") => {
+        // Where the nearest lane is still to be begun, this is that lane with another message.
+        Some(near) if same_system > 0 && near.why == TAKEN && near.path.starts_with("messages") => {
             let lanes = match same_system {
                 1 => "1 recorded lane starts".to_string(),
                 n => format!("{n} recorded lanes start"),
@@ -248,11 +251,7 @@ impl<R: Recording> Matcher<R> {
             let alike = differences.iter().map(shared).sum::<usize>();
             let count = differences.len();
             let Some(first) = differences.into_iter().next() else { continue };
-            let taken = if self.is_free(lane) {
-                "another request"
-            } else {
-                "another request (already used by another request)"
-            };
+            let taken = if self.is_free(lane) { "another request" } else { TAKEN };
             found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
         }
         found.sort_by_key(|(count, alike, _)| (*count, *alike));
