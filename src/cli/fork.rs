@@ -133,7 +133,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     session.run = Some(id.to_string());
     session.tape = Some(recorder.clone());
     let landed = session.run();
-    let sealed = recorder.finish(|m| m.outcome = landed.as_ref().ok().map(outcome_of))?;
+    let sealed =
+        recorder.finish(|m| m.outcome = landed.as_ref().ok().map(|l| outcome_of(l, &player.tally())))?;
     let landed = match landed {
         Ok(landed) => landed,
         Err(error) => {

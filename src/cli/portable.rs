@@ -71,6 +71,9 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     }
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
+    if let Some(why) = &opened.reader.manifest().incomplete {
+        warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
+    }
     let redactor = knowing(redactor(&store, &[])?, &opened);
     let mut text = Vec::new();
     let run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
@@ -155,7 +158,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     let store = context.store_or_new()?;
     let known = store.run_of_uuid(&run.manifest.uuid, None).map(|known| known.id);
     // A name of its own says that a copy is wanted.
-    if let (Some(known), false, None) = (&known, args.again, &args.name) {
+    if let (Some(known), false, None) = (&known, args.again || !run.edited.is_empty(), &args.name) {
         if context.json {
             context.print_json(&serde_json::json!({ "run": known, "already_here": true }))?;
         } else {
@@ -194,7 +197,6 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             run.edited.len()
         ));
     }
-    let same = if run.edited.is_empty() { "the same run as" } else { "an edited copy of" };
     if context.json {
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
@@ -202,7 +204,13 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             "imported  {}   {}{}\n          next: retake show {}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
-            known.map(|known| format!("   {same} {known}")).unwrap_or_default(),
+            known
+                .map(|known| if run.edited.is_empty() {
+                    format!("   the same run as {known}")
+                } else {
+                    format!("   the run {known}, edited by hand")
+                })
+                .unwrap_or_default(),
             manifest.id
         ))?;
     }

@@ -70,7 +70,12 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         Ok(landed) => {
             let ended = &landed.ended;
             let stdin = ended.stdin.as_ref().map(|text| redactor.text(text));
-            let outcome = Outcome { exit_code: ended.exit_code, signal: ended.signal, ended_us: now_us() };
+            let outcome = Outcome {
+                exit_code: ended.exit_code,
+                signal: ended.signal,
+                ended_us: now_us(),
+                stopped: None,
+            };
             (Some(outcome), stdin)
         }
         Err(_) => (None, None),

@@ -19,7 +19,7 @@ use crate::replay::tally::{Tally, sounds_irreversible};
 use crate::report::results::{self, Answers, Compared, Pinned};
 use crate::report::words::many;
 use crate::report::{action, heading, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, StepKind};
+use crate::run::{Manifest, Outcome, Outline, Parent, StepKind, Stopped};
 use bytes::Bytes;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -107,7 +107,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     };
     let landed = session.run();
     let kept = match recorder {
-        Some(recorder) => Some(recorder.finish(|m| m.outcome = landed.as_ref().ok().map(outcome_of))?),
+        Some(recorder) => Some(recorder.finish(|m| {
+            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &player.tally()))
+        })?),
         None => None,
     };
     let landed = match (landed, &kept) {
@@ -306,8 +308,13 @@ pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {
     Ok(())
 }
 
-pub(super) fn outcome_of(landed: &Landed) -> Outcome {
-    Outcome { exit_code: landed.ended.exit_code, signal: landed.ended.signal, ended_us: now_us() }
+pub(super) fn outcome_of(landed: &Landed, tally: &Tally) -> Outcome {
+    let stopped = match &tally.fenced {
+        Some(fenced) => Some(Stopped::Fence { tool: fenced.tool.clone() }),
+        None => tally.live_limit.then_some(Stopped::LiveLimit),
+    };
+    let ended = &landed.ended;
+    Outcome { exit_code: ended.exit_code, signal: ended.signal, ended_us: now_us(), stopped }
 }
 
 pub(super) fn answers(tally: &Tally) -> Answers {

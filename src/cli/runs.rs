@@ -45,10 +45,11 @@ pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
         if !context.json {
             let mut line = format!("removed   {id}   {} freed", bytes(done.bytes));
             if !done.adopters.is_empty() {
-                match done.adopters.as_slice() {
-                    [one] => line.push_str(&format!("; what {one} shared with it was moved there")),
-                    all => line.push_str(&format!("; what was shared was moved to its {} forks", all.len())),
-                }
+                let forks = match done.adopters.as_slice() {
+                    [one] => format!("its fork {one}"),
+                    many => format!("its {} forks", many.len()),
+                };
+                line.push_str(&format!("; what they shared moved to {forks}"));
             }
             print(&format!("{line}\n"))?;
         }

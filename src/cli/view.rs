@@ -5,8 +5,8 @@ use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::diff::{Conversations, RunView};
 use crate::exchange::{ExchangeId, Source, encoding};
-use crate::replay::player::held_back;
 use crate::replay::recording::read_answer;
+use crate::run::stop::held_back;
 use crate::run::{Ancestor, Outline, RunId};
 use crate::store::{RunReader, Store};
 use std::cell::RefCell;
@@ -84,7 +84,9 @@ impl Conversations for Opened {
         let exchange = self.reader.exchange(id).map_err(|e| e.to_string())?;
         let mut answer = read_answer(&exchange).ok_or_else(|| format!("exchange {id} has no answer"))?;
         if let Some(response) = exchange.response.filter(|r| r.source == Source::Refused) {
-            answer.blocks.extend(held_back(&response.body));
+            let (blocks, usage) = held_back(&response.body);
+            answer.blocks.extend(blocks);
+            answer.usage = answer.usage.or(usage);
         }
         Ok(Arc::new(answer))
     }

@@ -18,6 +18,9 @@ pub enum Kin {
         at_step: u32,
         /// Its edits.
         edits: Vec<String>,
+        /// True when it is a replay that was kept, not a fork.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        replay: bool,
     },
     /// The left run was forked from the right one.
     LeftIsFork {
@@ -25,6 +28,9 @@ pub enum Kin {
         at_step: u32,
         /// Its edits.
         edits: Vec<String>,
+        /// True when it is a replay that was kept, not a fork.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        replay: bool,
     },
     /// Both were forked from one run.
     Siblings {
@@ -47,6 +53,12 @@ impl<'a> Descent<'a> {
         Descent(run.ancestry.iter().map(|a| &a.parent).collect())
     }
 
+    /// True when there are only replays between it and an ancestor.
+    fn is_replay_of(&self, uuid: &str) -> bool {
+        let up_to = self.0.iter().position(|p| p.uuid == uuid);
+        up_to.is_some_and(|n| self.0.iter().take(n + 1).all(|p| p.replay))
+    }
+
     /// The last step shared with an ancestor, and all edits since, the oldest first.
     fn from(&self, uuid: &str) -> Option<(u32, Vec<String>)> {
         let up_to = self.0.iter().position(|p| p.uuid == uuid)?;
@@ -61,10 +73,12 @@ impl Kin {
     pub fn of(left: &RunView, right: &RunView) -> Kin {
         let (of_left, of_right) = (Descent::of(left), Descent::of(right));
         if let Some((at_step, edits)) = of_right.from(&left.manifest.uuid) {
-            return Kin::RightIsFork { at_step, edits };
+            let replay = of_right.is_replay_of(&left.manifest.uuid);
+            return Kin::RightIsFork { at_step, edits, replay };
         }
         if let Some((at_step, edits)) = of_left.from(&right.manifest.uuid) {
-            return Kin::LeftIsFork { at_step, edits };
+            let replay = of_left.is_replay_of(&right.manifest.uuid);
+            return Kin::LeftIsFork { at_step, edits, replay };
         }
         let common = of_left.0.iter().find(|l| of_right.0.iter().any(|r| r.uuid == l.uuid));
         let sides = common.and_then(|c| Some((c, of_left.from(&c.uuid)?, of_right.from(&c.uuid)?)));
@@ -198,6 +212,18 @@ pub struct Parting {
     pub right: Option<u32>,
     /// Why.
     pub cause: Cause,
+    /// What the other run did next in that lane, where only one run has the step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instead: Option<Instead>,
+}
+
+/// What a run did in place of a step that only the other one has.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Instead {
+    /// The number of the step.
+    pub step: Option<u32>,
+    /// What it did.
+    pub act: Act,
 }
 
 /// Why the runs part at a row. `context` is how the request differs from its counterpart in the other run; none when

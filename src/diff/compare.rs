@@ -6,7 +6,8 @@ use super::lanes::{self, LanePair};
 use super::levels::{Level, Levels};
 use super::outcome::{Outcomes, Totals};
 use super::parting::{Requests, first_bytes, first_parting, parting};
-use super::rows::{self, PairKind, Place, Status, StepPair};
+use super::rows::{self, Act, PairKind, Place, Status, StepPair};
+use super::stop::{self, Stop};
 use super::view::{RunView, StepNumbers};
 use crate::run::LaneKind;
 use serde::Serialize;
@@ -27,6 +28,8 @@ pub struct Counts {
     pub only_right: usize,
     /// At another place of their lane.
     pub moved: usize,
+    /// Only in one run, for the other was stopped before.
+    pub not_run: usize,
 }
 
 /// How two runs compare.
@@ -74,7 +77,8 @@ impl Comparison {
 /// Compares two runs.
 pub fn compare(left: &RunView, right: &RunView) -> Comparison {
     let kin = Kin::of(left, right);
-    let mut rows = rows_of(left, right, &kin);
+    let stops = (Stop::of(left), Stop::of(right));
+    let mut rows = rows_of(left, right, &kin, stops);
     let requests = Requests { left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows
@@ -83,7 +87,7 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
-    let outcome = Outcomes::of(left, right);
+    let outcome = Outcomes::of(left, right, stops);
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
     Comparison {
         left: left.manifest.id.to_string(),
@@ -101,13 +105,14 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
     }
 }
 
-fn rows_of(left: &RunView, right: &RunView, kin: &Kin) -> Vec<StepPair> {
+fn rows_of(left: &RunView, right: &RunView, kin: &Kin, stops: (Option<Stop>, Option<Stop>)) -> Vec<StepPair> {
     let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
     let build = Builder { left, right, kin, numbers };
     let mut rows = Vec::new();
     for pair in lanes::pair(left, right) {
         build.lane(&pair, &mut rows);
     }
+    stop::mark(&mut rows, stops.0, stops.1);
     in_order(rows)
 }
 
@@ -178,10 +183,20 @@ impl Builder<'_, '_> {
             after: None,
             fields: Vec::new(),
             asked_differently: false,
+            pinned: false,
             places,
             is_side: false,
         };
+        let idle = |place: Option<Place>, run: &RunView| {
+            let turn = place.filter(|p| p.call.is_none()).and_then(|p| p.turn(run));
+            turn.is_some_and(|turn| stop::not_asked(run, turn))
+        };
         match places {
+            _ if idle(places.0, self.left) || idle(places.1, self.right) => {
+                row.status = Status::NotRun;
+                row.before = places.0.and_then(|l| rows::act_of(self.left, l));
+                row.after = places.1.and_then(|r| rows::act_of(self.right, r));
+            }
             (Some(l), Some(r)) => self.compare(&mut row, l, r),
             (Some(l), None) => {
                 row.status = Status::OnlyLeft;
@@ -202,8 +217,9 @@ impl Builder<'_, '_> {
         row.edit = self.kin.number(row).and_then(|n| self.kin.edit_at(n)).map(str::to_string);
         let (left, right) = ((self.left, l), (self.right, r));
         let difference = if row.kind == PairKind::Tool {
-            let (difference, before, after) = rows::compare_results(left, right, row.edit.is_some());
-            if difference.0 != Status::Same {
+            let (difference, before, after) = rows::compare_results(left, right);
+            row.pinned = difference.0 == Status::Same && rows::own_results_differ(left, right);
+            if difference.0 != Status::Same || row.pinned {
                 (row.before, row.after) = (before, after);
             }
             difference
@@ -211,9 +227,10 @@ impl Builder<'_, '_> {
             let key = |p: Place, run: &RunView| p.turn(run).map(|t| t.request_key);
             row.asked_differently = key(l, self.left) != key(r, self.right);
             let difference = rows::compare_answers(left, right);
-            if difference.0 != Status::Same {
-                row.before = rows::act_of(self.left, l);
-                row.after = rows::act_of(self.right, r);
+            let acts = (rows::act_of(self.left, l), rows::act_of(self.right, r));
+            let is_fenced = |act: &Option<Act>| matches!(act, Some(Act::Fenced { .. }));
+            if difference.0 != Status::Same || is_fenced(&acts.0) || is_fenced(&acts.1) {
+                (row.before, row.after) = acts;
             }
             difference
         };
@@ -305,6 +322,7 @@ fn count(rows: &[StepPair]) -> Counts {
             Status::OnlyLeft => &mut counts.only_left,
             Status::OnlyRight => &mut counts.only_right,
             Status::Moved => &mut counts.moved,
+            Status::NotRun => &mut counts.not_run,
         } += 1;
     }
     counts

@@ -1,8 +1,9 @@
 //! What a turn or a call does, as a text that is equal for equal actions: tool and canonical arguments, or what is
 //! said. Ids, times and the wording beside a tool call are not in it.
 
+use super::stop::wanted;
 use super::tree::Tree;
-use super::view::cut_text;
+use super::view::{RunView, cut_text};
 use crate::run::likeness::hex;
 use crate::run::{Lane, ToolCallRef, Turn};
 use std::collections::HashSet;
@@ -17,10 +18,11 @@ pub(super) struct LaneKeys {
 }
 
 impl LaneKeys {
-    pub(super) fn of(lane: &Lane) -> LaneKeys {
+    pub(super) fn of(run: &RunView, lane: &Lane) -> LaneKeys {
+        let turns: Vec<_> = lane.turns.iter().map(|turn| wanted(run, turn)).collect();
         LaneKeys {
-            strong: lane.turns.iter().map(strong).collect(),
-            weak: lane.turns.iter().map(weak).collect(),
+            strong: turns.iter().map(|turn| strong(turn)).collect(),
+            weak: turns.iter().map(|turn| weak(turn)).collect(),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct LanePair {
 
 /// Pairs the lanes of two runs. Every lane occurs once.
 pub(super) fn pair(left: &RunView, right: &RunView) -> Vec<LanePair> {
-    let keys = |run: &RunView| run.outline.lanes.iter().map(LaneKeys::of).collect::<Vec<_>>();
+    let keys = |run: &RunView| run.outline.lanes.iter().map(|l| LaneKeys::of(run, l)).collect::<Vec<_>>();
     let mut pairing = Pairing {
         left: Side { run: left, keys: keys(left), free: vec![true; left.outline.lanes.len()] },
         right: Side { run: right, keys: keys(right), free: vec![true; right.outline.lanes.len()] },

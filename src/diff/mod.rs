@@ -11,6 +11,7 @@ pub mod field;
 pub mod lanes;
 pub mod levels;
 pub mod outcome;
+pub mod stop;
 pub mod tree;
 pub mod view;
 pub mod volatile;
@@ -20,13 +21,14 @@ mod keys;
 mod parting;
 mod rows;
 
-pub use cause::{Cause, Kin, Parting};
+pub use cause::{Cause, Instead, Kin, Parting};
 pub use compare::{Comparison, compare};
 pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
 pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
+pub use stop::Stop;
 pub use view::{Conversations, RunView};
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How two runs ended, and what they used.
 
+use super::stop::Stop;
 use super::view::RunView;
 use super::volatile;
 use crate::run::{RunState, StepKind};
@@ -19,6 +20,9 @@ pub struct End {
     pub answer: Option<String>,
     /// Why the last model call failed.
     pub error: Option<String>,
+    /// Where retake stopped it; none when it ended by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stop>,
 }
 
 /// How two runs ended.
@@ -35,13 +39,14 @@ pub struct Outcomes {
 }
 
 impl End {
-    fn of(run: &RunView, answer: Option<String>) -> End {
+    fn of(run: &RunView, answer: Option<String>, stopped: Option<Stop>) -> End {
         let outcome = run.manifest.outcome.as_ref();
         End {
             exit_code: outcome.and_then(|o| o.exit_code),
             signal: outcome.and_then(|o| o.signal),
             state: run.state,
             answer,
+            stopped,
             // What retake itself said is no error of a model's.
             error: run
                 .last_turn()
@@ -77,16 +82,18 @@ impl LastWords {
 }
 
 impl Outcomes {
-    pub(super) fn of(left: &RunView, right: &RunView) -> Outcomes {
+    pub(super) fn of(left: &RunView, right: &RunView, stops: (Option<Stop>, Option<Stop>)) -> Outcomes {
         let (words, others) = (LastWords::of(left), LastWords::of(right));
         let (own, other) = (words.own(&others), others.own(&words));
         let answer_differs =
             own.is_some() || other.is_some() || words.ends.is_empty() != others.ends.is_empty();
-        let l = End::of(left, own.or(words.ends.first()).cloned());
-        let r = End::of(right, other.or(others.ends.first()).cloned());
+        let l = End::of(left, own.or(words.ends.first()).cloned(), stops.0);
+        let r = End::of(right, other.or(others.ends.first()).cloned(), stops.1);
+        // How a run would have ended that was not allowed to end is not known.
+        let ended = stops.0.is_none() && stops.1.is_none();
         Outcomes {
-            exit_differs: (l.exit_code, l.signal) != (r.exit_code, r.signal),
-            answer_differs: answer_differs || l.error.is_some() != r.error.is_some(),
+            exit_differs: ended && (l.exit_code, l.signal) != (r.exit_code, r.signal),
+            answer_differs: ended && (answer_differs || l.error.is_some() != r.error.is_some()),
             left: l,
             right: r,
         }
@@ -161,11 +168,11 @@ mod tests {
         let a = joined("par.1", ["a", "b", "c"], "both");
         assert_eq!(a.outline.ends(), [(3, 0)], "a side call is no last word");
         let b = joined("par.2", ["c", "a", "b"], "both");
-        let same = Outcomes::of(&a.view(), &b.view());
+        let same = Outcomes::of(&a.view(), &b.view(), (None, None));
         assert!(!same.differ(), "{same:?}");
         assert_eq!(same.left.answer.as_deref(), Some("both"));
         let c = joined("par.3", ["c", "a", "b"], "neither");
-        let other = Outcomes::of(&a.view(), &c.view());
+        let other = Outcomes::of(&a.view(), &c.view(), (None, None));
         assert!(other.answer_differs);
         assert_eq!(
             (other.left.answer.as_deref(), other.right.answer.as_deref()),
@@ -194,10 +201,10 @@ mod tests {
         assert_eq!(a.outline.ends(), [(0, 0), (1, 0)]);
         for (questions, overlap) in [(["b", "a"], true), (["a", "b"], false), (["b", "a"], false)] {
             let b = apart("par.2", questions, overlap);
-            assert!(!Outcomes::of(&a.view(), &b.view()).differ(), "{questions:?} {overlap}");
+            assert!(!Outcomes::of(&a.view(), &b.view(), (None, None)).differ(), "{questions:?} {overlap}");
         }
         let b = apart("par.2", ["b", "x"], true);
-        let other = Outcomes::of(&a.view(), &b.view());
+        let other = Outcomes::of(&a.view(), &b.view(), (None, None));
         assert_eq!(other.left.answer.as_deref(), Some("answer to a"));
         assert_eq!(other.right.answer.as_deref(), Some("answer to x"));
     }

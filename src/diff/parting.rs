@@ -1,9 +1,9 @@
 //! The first step at which two runs part.
 
-use super::cause::{Cause, Kin, Parting, cause_of};
+use super::cause::{Cause, Instead, Kin, Parting, cause_of};
 use super::context::{ContextDiff, context};
 use super::levels::{At, Level};
-use super::rows::{PairKind, Place, Status, StepPair};
+use super::rows::{PairKind, Place, Status, StepPair, act_of};
 use super::view::RunView;
 use std::collections::HashSet;
 
@@ -29,6 +29,25 @@ impl Requests<'_, '_> {
         Some(load())
     }
 
+    /// What the other run did next in the lane of a step that only one run has.
+    fn instead(&self, rows: &[StepPair], at: usize) -> Option<Instead> {
+        let row = rows.get(at).filter(|r| r.kind == PairKind::Model)?;
+        let is_there = |r: &&StepPair| r.lane == row.lane && r.kind == PairKind::Model;
+        let mut later = rows.iter().skip(at + 1).filter(is_there).filter(|r| r.status != Status::Moved);
+        let (step, act) = match row.status {
+            Status::OnlyLeft => {
+                let (place, step) = later.find_map(|r| Some((r.places.1?, r.right)))?;
+                (step, act_of(self.right, place)?)
+            }
+            Status::OnlyRight => {
+                let (place, step) = later.find_map(|r| Some((r.places.0?, r.left)))?;
+                (step, act_of(self.left, place)?)
+            }
+            _ => return None,
+        };
+        Some(Instead { step, act })
+    }
+
     fn error(&self, row: &StepPair) -> Option<String> {
         let of = |place: Option<Place>, run: &RunView| place?.turn(run)?.error.clone();
         match (of(row.places.0, self.left), of(row.places.1, self.right)) {
@@ -47,6 +66,7 @@ pub(super) fn parting(rows: &[StepPair], at: usize, kin: &Kin, requests: &Reques
         left: row.and_then(|r| r.left),
         right: row.and_then(|r| r.right),
         cause: cause_of(rows, at, kin, context.as_ref(), error.as_deref()),
+        instead: requests.instead(rows, at),
     }
 }
 
@@ -58,6 +78,7 @@ pub(super) fn first_parting(rows: &mut [StepPair], kin: &Kin, requests: &Request
         let Some(row) = rows.get_mut(at).filter(|r| !r.is_side) else { continue };
         match row.status {
             Status::Same => {}
+            Status::NotRun => continue,
             Status::Varies => {
                 settled.insert(row.lane.clone());
                 continue;
@@ -86,7 +107,7 @@ pub(super) fn first_parting(rows: &mut [StepPair], kin: &Kin, requests: &Request
             }
             Some(Err(why)) => {
                 let cause = Cause::Unknown { why };
-                return Some(Parting { row: at, left: row.left, right: row.right, cause });
+                return Some(Parting { row: at, left: row.left, right: row.right, cause, instead: None });
             }
             None => {}
         }

@@ -3,6 +3,7 @@
 use super::field::{self, FieldChange};
 use super::keys::args_tree;
 use super::levels::Level;
+use super::stop::wanted;
 use super::view::{RunView, cut_args, cut_result, cut_text};
 use super::volatile;
 use crate::exchange::Source;
@@ -36,6 +37,8 @@ pub enum Status {
     OnlyRight,
     /// Both have it, at another place of the lane.
     Moved,
+    /// Only one run has it, for retake stopped the other one before: no difference.
+    NotRun,
 }
 
 /// One tool call.
@@ -116,6 +119,10 @@ pub struct StepPair {
     /// True when the requests of two model calls differ in normal form.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub asked_differently: bool,
+    /// True for two tool results that are the same as the model saw them, though what the tool returned is not: the
+    /// recorded result was put in its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub pinned: bool,
     #[serde(skip)]
     pub(super) places: (Option<Place>, Option<Place>),
     #[serde(skip)]
@@ -145,7 +152,7 @@ impl Place {
 pub(super) fn act_of(run: &RunView, place: Place) -> Option<Act> {
     let turn = place.turn(run)?;
     if let Some(site) = place.site() {
-        return run.outline.call(site).map(|call| returns(run, call, false));
+        return run.outline.call(site).map(|call| returns(run, site, call));
     }
     if !turn.calls.is_empty() {
         let calls = (0..turn.calls.len() as u32).zip(&turn.calls).map(|(i, call)| Call {
@@ -176,14 +183,13 @@ pub fn fenced(run: &RunView, turn: &Turn) -> Option<Act> {
     (!calls.is_empty()).then_some(Act::Fenced { calls })
 }
 
-/// A tool's result; read from the conversation where the outline's is cut, or when `as_sent` asks for what the model
-/// saw in place of what the agent sent.
-fn returns(run: &RunView, call: &ToolCallRef, as_sent: bool) -> Act {
+/// A tool's result as the model saw it; read from the conversation where the outline's is cut.
+fn returns(run: &RunView, site: CallSite, call: &ToolCallRef) -> Act {
     let short = call.result.as_ref();
-    let full = match short {
-        Some(result) if as_sent || cut_result(&result.text) => run.full_result(call).ok().flatten(),
+    let full = run.sent_result(site).or_else(|| match short {
+        Some(result) if cut_result(&result.text) => run.full_result(call).ok().flatten(),
         _ => None,
-    };
+    });
     Act::Returns {
         tool: call.name.clone(),
         is_error: full.as_ref().map_or(short.is_some_and(|r| r.is_error), |f| f.is_error),
@@ -199,6 +205,8 @@ const SAME: Difference = (Status::Same, None, Vec::new());
 /// Compares two model calls by what they answered.
 pub(super) fn compare_answers(left: (&RunView, Place), right: (&RunView, Place)) -> Difference {
     let (Some(l), Some(r)) = (left.1.turn(left.0), right.1.turn(right.0)) else { return SAME };
+    let (l, r) = (wanted(left.0, l), wanted(right.0, r));
+    let (l, r): (&Turn, &Turn) = (&l, &r);
     // The outline's text and arguments may be cut. Equal hashes of the whole answers say that the rest is the same;
     // alone they do not say enough, for white space is not in them.
     let cut = |turn: &Turn| cut_text(&turn.text) || turn.calls.iter().any(|c| cut_args(&c.args));
@@ -207,8 +215,16 @@ pub(super) fn compare_answers(left: (&RunView, Place), right: (&RunView, Place))
         return SAME;
     }
     match (act_of(left.0, left.1), act_of(right.0, right.1)) {
-        (Some(a), Some(b)) => compare_acts(&a, &b, &super::lanes::calls(l, r)),
+        (Some(a), Some(b)) => compare_acts(&unfenced(a, l), &unfenced(b, r), &super::lanes::calls(l, r)),
         _ => SAME,
+    }
+}
+
+/// What a model wanted, whether it was let or not.
+fn unfenced(act: Act, wanted: &Turn) -> Act {
+    match act {
+        Act::Fenced { calls } => Act::Calls { calls, text: wanted.text.clone() },
+        other => other,
     }
 }
 
@@ -258,15 +274,14 @@ fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Differ
     }
 }
 
-/// Compares two tool calls by what came back. `as_sent`: by what the model saw, where an edit may have changed it.
+/// Compares two tool calls by what the model saw of what came back.
 pub(super) fn compare_results(
     left: (&RunView, Place),
     right: (&RunView, Place),
-    as_sent: bool,
 ) -> (Difference, Option<Act>, Option<Act>) {
     let of = |(run, place): (&RunView, Place)| {
-        let call = place.site().and_then(|s| run.outline.call(s))?;
-        Some(returns(run, call, as_sent))
+        let site = place.site()?;
+        Some(returns(run, site, run.outline.call(site)?))
     };
     let same_short = || {
         let of = |(run, place): (&RunView<'_>, Place)| {
@@ -275,7 +290,8 @@ pub(super) fn compare_results(
         };
         of(left).is_some_and(|l| Some(l) == of(right))
     };
-    if !as_sent && same_short() {
+    let own = |run: &RunView| run.manifest.parent.is_none();
+    if own(left.0) && own(right.0) && same_short() {
         return (SAME, None, None);
     }
     let (before, after) = (of(left), of(right));
@@ -295,4 +311,17 @@ pub(super) fn compare_results(
         _ => (Status::Changed, Some(Level::Json), Vec::new()),
     };
     (difference, before, after)
+}
+
+/// True when two tools returned different things to their agents, whatever the models were given.
+pub(super) fn own_results_differ(left: (&RunView, Place), right: (&RunView, Place)) -> bool {
+    let sent = |(run, place): (&RunView, Place)| place.site().and_then(|s| run.sent_result(s)).is_some();
+    if !sent(left) && !sent(right) {
+        return false;
+    }
+    let of = |(run, place): (&RunView<'_>, Place)| {
+        let result = place.site().and_then(|s| run.outline.call(s)).and_then(|c| c.result.as_ref())?;
+        Some((result.text.clone(), result.is_error))
+    };
+    of(left) != of(right)
 }

@@ -85,6 +85,34 @@ impl<'a> RunView<'a> {
         }
     }
 
+    /// What the model saw in place of the result that the agent sent; none when it saw that. An answer from the recording
+    /// was given to what was recorded: what counts is the first request after the call that really went to a model.
+    pub fn sent_result(&self, site: CallSite) -> Option<FullResult> {
+        self.manifest.parent.as_ref()?;
+        let call = self.outline.call(site)?;
+        let own = call.result.as_ref()?;
+        let turns = &self.outline.lanes.get(site.lane as usize)?.turns;
+        let later = turns.iter().skip(site.turn as usize + 1).filter_map(|t| t.attempts.last().copied());
+        let mut later = later.filter(|id| *id >= own.exchange);
+        let asked = later.find(|id| self.source.rewritten(*id) || self.source.source(*id) == Source::Live)?;
+        if !self.source.rewritten(asked) {
+            return None;
+        }
+        let request = self.source.request(asked).ok()?;
+        let at_place = request
+            .messages
+            .get(own.message as usize)
+            .and_then(|m| m.blocks.get(own.block as usize))
+            .filter(|b| matches!(b, Block::ToolResult { call_id, .. } if *call_id == call.id));
+        let Some(Block::ToolResult { text, other, is_error, .. }) =
+            at_place.or_else(|| find_result(&request, &call.id))
+        else {
+            return None;
+        };
+        let same = text.chars().take(2_000).eq(own.text.chars().take(2_000)) && *is_error == own.is_error;
+        (!same).then(|| FullResult { text: text.clone(), other: other.len(), is_error: *is_error })
+    }
+
     /// The arguments of a call in full: those of the outline, or of the answer where the outline's are cut.
     pub fn full_args(&self, site: CallSite) -> Option<serde_json::Value> {
         let turn = self.outline.turn(site.lane, site.turn)?;

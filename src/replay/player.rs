@@ -1,7 +1,6 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod refusal;
-pub use refusal::held_back;
 mod side;
 
 use super::inherited::inherited;

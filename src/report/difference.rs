@@ -45,6 +45,8 @@ impl Page<'_> {
         let c = self.c;
         let kin = match &c.kin {
             Kin::Strangers => String::new(),
+            Kin::RightIsFork { replay: true, .. } => format!("   {} is a replay of {}", c.right, c.left),
+            Kin::LeftIsFork { replay: true, .. } => format!("   {} is a replay of {}", c.left, c.right),
             Kin::RightIsFork { at_step, .. } => {
                 format!("   {} is a fork of {} {}", c.right, c.left, after(*at_step))
             }
@@ -87,7 +89,7 @@ impl Page<'_> {
         let mut left_out = 0;
         for (i, row) in self.c.rows.iter().enumerate() {
             let parts_here = first == Some(i) || acts == Some(i);
-            if row.status == Status::Same && !parts_here {
+            if row.status == Status::Same && !parts_here && row.after.is_none() && !row.pinned {
                 same.push(row);
                 continue;
             }
@@ -120,9 +122,11 @@ impl Page<'_> {
         let numbers = |f: &dyn Fn(&StepPair) -> Option<u32>| {
             let mut all: Vec<u32> = rows.iter().filter_map(|r| f(r)).collect();
             all.sort_unstable();
-            clip(&words::ranges(&all).replace(", ", ","), self.numbers)
+            words::ranges(&all).replace(", ", ",")
         };
         let (l, r) = (numbers(&|r| r.left), numbers(&|r| r.right));
+        let most = self.style.columns().saturating_sub(11) / 2;
+        let (l, r) = (clip(&l, most), clip(&r, most));
         let text = format!("{:9} {} {}", "same", words::pad(&l, self.numbers), r);
         self.out.push_str(&format!("{}\n", self.style.paint(Ink::Dim, text.trim_end())));
         rows.clear();
@@ -132,13 +136,15 @@ impl Page<'_> {
         let (word, ink) = match row.status {
             _ if forks => ("FORKS AT", Ink::Bad),
             _ if row.edit.is_some() => ("edited", Ink::Note),
-            Status::Same if row.asked_differently => ("asked", Ink::Note),
+            Status::Same if row.pinned => ("pinned", Ink::Note),
+            Status::Same if row.asked_differently && row.after.is_none() => ("asked", Ink::Note),
             Status::Same => ("same", Ink::Dim),
             Status::Varies => ("varies", Ink::Dim),
             Status::Changed => ("changed", Ink::Note),
             Status::OnlyLeft => ("gone", Ink::Minus),
             Status::OnlyRight => ("new", Ink::Plus),
             Status::Moved => ("moved", Ink::Note),
+            Status::NotRun => ("not run", Ink::Dim),
         };
         let number = |n: Option<u32>| words::pad(&n.map_or("-".into(), |n| n.to_string()), self.numbers);
         let kind = if row.kind == PairKind::Model { "model" } else { "tool " };
@@ -151,14 +157,14 @@ impl Page<'_> {
         let indent = width(&lead);
         let room = if self.full { usize::MAX } else { self.style.columns().saturating_sub(indent).max(24) };
         let painted = lead.replacen(word, &self.style.paint(ink, word), 1);
-        for (n, text) in self.said(row, room).into_iter().enumerate() {
+        for (n, text) in self.said(row, forks, room).into_iter().enumerate() {
             let lead = if n == 0 { painted.clone() } else { " ".repeat(indent) };
             self.out.push_str(&format!("{}\n", format!("{lead}{text}").trim_end()));
         }
     }
 
     /// What a row says, one line or more.
-    fn said(&self, row: &StepPair, room: usize) -> Vec<String> {
+    fn said(&self, row: &StepPair, forks: bool, room: usize) -> Vec<String> {
         let style = self.style;
         let tool = match row.before.as_ref().or(row.after.as_ref()) {
             Some(Act::Returns { tool, .. }) => line(tool),
@@ -166,7 +172,12 @@ impl Page<'_> {
         };
         let one = |act: &Option<Act>| act.as_ref().map(|a| action::act(a, room)).unwrap_or_default();
         match (row.status, row.kind) {
-            (Status::Same, _) => vec!["does the same".into()],
+            (Status::Same, _) if row.pinned => {
+                vec![clip(&format!("{tool}: came out differently; the model got the recorded result"), room)]
+            }
+            (Status::Same, _) => vec![fenced_here(row, room).unwrap_or_else(|| "does the same".into())],
+            (Status::NotRun, PairKind::Tool) => vec![clip(&tool, room)],
+            (Status::NotRun, _) => vec![one(if row.before.is_some() { &row.before } else { &row.after })],
             (Status::OnlyLeft | Status::OnlyRight | Status::Moved, PairKind::Tool) => {
                 let text = if row.status == Status::Moved {
                     String::new()
@@ -182,8 +193,7 @@ impl Page<'_> {
                     clip(&format!("{tool}{arrow}{text}"), room.saturating_sub(remark.len()))
                 )]
             }
-            (Status::OnlyLeft, _) => vec![one(&row.before)],
-            (Status::OnlyRight, _) => vec![one(&row.after)],
+            (Status::OnlyLeft | Status::OnlyRight, _) => self.alone(row, forks, room),
             (Status::Moved, _) => vec!["the same call at another place".into()],
             (Status::Varies, PairKind::Tool) => {
                 let names: Vec<String> =
@@ -224,6 +234,21 @@ impl Page<'_> {
                 vec![style.paint(Ink::Minus, &format!("- {l}")), style.paint(Ink::Plus, &format!("+ {r}"))]
             }
         }
+    }
+
+    /// A model call that only one run has; where the runs part, with what the other one did instead.
+    fn alone(&self, row: &StepPair, forks: bool, room: usize) -> Vec<String> {
+        let instead = self.c.acts.as_ref().filter(|_| forks).and_then(|p| p.instead.as_ref());
+        let own = row.before.as_ref().or(row.after.as_ref());
+        let Some((own, instead)) = own.zip(instead) else {
+            return own.map(|act| action::act(act, room)).into_iter().collect();
+        };
+        let (l, r) = if row.before.is_some() { (own, &instead.act) } else { (&instead.act, own) };
+        let text = |act: &Act| action::act(act, room.saturating_sub(2));
+        vec![
+            self.style.paint(Ink::Minus, &format!("- {}", text(l))),
+            self.style.paint(Ink::Plus, &format!("+ {}", text(r))),
+        ]
     }
 
     fn result_change(&self, row: &StepPair, tool: &str, room: usize) -> Vec<String> {
@@ -317,16 +342,37 @@ impl Page<'_> {
                     place.into_iter().chain(c.levels.outcome.then(|| "in outcome".into())).collect();
                 self.style.paint(Ink::Bad, &format!("they differ {}", parts.join(" and ")))
             }
+            (false, _) if !self.stops().is_empty() => {
+                let text = format!("the same as far as it was allowed to run ({})", self.stops().join(", "));
+                self.style.paint(Ink::Good, &text)
+            }
             (false, None) => self.style.paint(Ink::Good, "no difference"),
             (false, Some(_)) => self.style.paint(Ink::Good, "the same actions, the same outcome"),
         };
         self.out.push_str(&format!("{:9} {verdict}\n", "verdict"));
     }
 
+    /// `fenced at 8`, for each run that was stopped.
+    fn stops(&self) -> Vec<String> {
+        let c = self.c;
+        let both = c.outcome.left.stopped.is_some() && c.outcome.right.stopped.is_some();
+        let sides = [(&c.left, c.outcome.left.stopped), (&c.right, c.outcome.right.stopped)];
+        let text = sides.into_iter().filter_map(|(run, stop)| {
+            let stop = stop?;
+            let who = if both { format!("{run} ") } else { String::new() };
+            let why = if stop.fenced { "fenced" } else { "limit of live calls" };
+            Some(format!("{who}{why} at {}", stop.step))
+        });
+        text.collect()
+    }
+
     fn outcome(&self) -> Vec<String> {
         let o = &self.c.outcome;
         let label = format!("{:9} ", "outcome");
         let mut lines = Vec::new();
+        if !self.stops().is_empty() {
+            return vec![format!("{label}not compared: {}", self.stops().join(", "))];
+        }
         if o.exit_differs {
             lines.push(format!("{label}{} -> {}", exit(&o.left), exit(&o.right)));
         }
@@ -349,6 +395,18 @@ impl Page<'_> {
         }
         lines
     }
+}
+
+/// `calls issue_refund(…)   fenced here`, where a fence kept one of two equal answers from its agent.
+fn fenced_here(row: &StepPair, room: usize) -> Option<String> {
+    let fenced = |act: &Option<Act>| matches!(act, Some(Act::Fenced { .. }));
+    let (mark, act) = match (fenced(&row.before), fenced(&row.after)) {
+        (false, false) => return None,
+        (false, true) => ("fenced here", row.before.as_ref()),
+        (true, false) => ("fenced in the left run", row.after.as_ref()),
+        (true, true) => return row.after.as_ref().map(|act| action::act(act, room)),
+    };
+    Some(format!("{}   {mark}", action::act(act?, room.saturating_sub(mark.len() + 3))))
 }
 
 fn uncut(act: &Option<Act>) -> String {

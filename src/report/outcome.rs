@@ -1,13 +1,17 @@
 //! How a run ended, in a few words.
 
-use crate::run::{Manifest, RunState};
+use super::words::line;
+use crate::run::{Manifest, RunState, Stopped};
 
 /// `exit 0`, `killed by signal 9`, `interrupted`, `recording`.
 pub fn ended(manifest: &Manifest, state: RunState) -> String {
-    let exit = manifest.outcome.as_ref().map(|o| match (o.exit_code, o.signal) {
-        (Some(code), _) => format!("exit {code}"),
-        (None, Some(signal)) => format!("killed by signal {signal}"),
-        (None, None) => "ended".into(),
+    let exit = manifest.outcome.as_ref().map(|o| match (&o.stopped, o.exit_code, o.signal) {
+        // The agent's own exit code says nothing then.
+        (Some(Stopped::Fence { tool }), ..) => format!("fenced before {}", line(tool)),
+        (Some(Stopped::LiveLimit), ..) => "limit of live calls".into(),
+        (None, Some(code), _) => format!("exit {code}"),
+        (None, None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None, None) => "ended".into(),
     });
     match (state, exit) {
         (RunState::Recording, None) => "recording".into(),

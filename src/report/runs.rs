@@ -30,13 +30,17 @@ fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Ce
     let manifest = &run.manifest;
     let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0));
     let ink = match run.state {
+        RunState::Complete if manifest.outcome.as_ref().is_some_and(|o| o.stopped.is_some()) => Ink::Note,
         RunState::Complete if good => Ink::Plain,
         RunState::Recording => Ink::Note,
         _ => Ink::Bad,
     };
     let mut what = Vec::new();
     if let Some(problem) = &run.problem {
-        what.push(format!("cannot be read: {}", line(problem)));
+        what.push(match run.state {
+            RunState::Incomplete => format!("incomplete: {}", line(problem)),
+            _ => format!("cannot be read: {}", line(problem)),
+        });
     }
     if let Some(parent) = &manifest.parent {
         let edits = parent.edits.iter().map(|e| line(e)).collect::<Vec<_>>().join("  ");
@@ -50,6 +54,7 @@ fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Ce
             false => format!("fork of {run}{at}{away}{edits}"),
         });
     }
+    what.extend(manifest.imported.then(|| "imported".to_string()));
     what.extend(manifest.note.as_ref().map(|n| format!("\"{}\"", line(n))));
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
     if manifest.parent.is_none() && run.problem.is_none() && !manifest.command.is_empty() {

@@ -1,6 +1,6 @@
 //! One step in full: what `retake show RUN STEP` prints.
 
-use super::steps::{self, From, changed_result, lane_name, tries};
+use super::steps::{self, From, changed_result, lane_name, sent_model, tries};
 use super::style::{Ink, Style};
 use super::words::{self, block, clip, line};
 use super::{Trouble, action};
@@ -64,7 +64,13 @@ pub fn show_context(
             }
         }
     };
-    let body = super::context::context(&diff, full, style);
+    let mut body = String::new();
+    let system = crate::diff::context::say(&right.system);
+    if !system.is_empty() && diff.system.is_none() {
+        let room = if full { usize::MAX } else { style.columns().saturating_sub(21).max(24) };
+        body.push_str(&format!("  = system prompt {}\n", clip(&line(&system), room)));
+    }
+    body.push_str(&super::context::context(&diff, full, style));
     let body = if body.is_empty() { "  = the same\n".into() } else { body };
     Ok(format!("{}\n{body}", style.paint(Ink::Strong, &title)))
 }
@@ -149,7 +155,10 @@ fn model(run: &RunView, step: u32, lane: u32, at: u32, full: bool, style: Style)
         });
     };
     let mut out = head(run, step, "model call", style);
-    let mut facts = vec![line(&turn.model)];
+    let mut facts = vec![match sent_model(run, turn) {
+        Some(sent) => format!("{} (edited; the agent named {})", line(&sent), line(&turn.model)),
+        None => line(&turn.model),
+    }];
     if run.outline.lanes.len() > 1 {
         facts.push(format!("lane {}", lane_name(run, lane)));
     }
@@ -172,7 +181,7 @@ fn model(run: &RunView, step: u32, lane: u32, at: u32, full: bool, style: Style)
         Ok(request) => asked(&mut out, run, &request, (lane, at), full, style),
         Err(why) => labelled(&mut out, "request", &format!("cannot be read: {}", line(&why)), style),
     }
-    answered(&mut out, run, turn, full, style);
+    answered(&mut out, run, (step, turn), full, style);
     let numbers = StepNumbers::of(run.outline);
     let tools: Vec<u32> = (0..turn.calls.len() as u32)
         .filter_map(|call| numbers.tool(CallSite { lane, turn: at, call }))
@@ -229,9 +238,21 @@ fn asked(out: &mut String, run: &RunView, request: &ModelRequest, at: (u32, u32)
     out.push_str(&super::context::context(&diff, full, style));
 }
 
-fn answered(out: &mut String, run: &RunView, turn: &Turn, full: bool, style: Style) {
+fn answered(out: &mut String, run: &RunView, (step, turn): (u32, &Turn), full: bool, style: Style) {
+    let injected = steps::injected(run, turn, step);
+    if let Some(fault) = &injected {
+        labelled(out, "fault", &style.paint(Ink::Note, &format!("injected by retake: {fault}")), style);
+    }
     let answer = match run.answer_of(turn) {
         Ok(answer) => answer,
+        // There is none, and the outline knows why.
+        Err(_) if turn.error.is_some() => {
+            if injected.is_some() {
+                return;
+            }
+            let why = turn.error.as_deref().map(line).unwrap_or_default();
+            return labelled(out, "failed", &style.paint(Ink::Bad, &why), style);
+        }
         Err(why) => return labelled(out, "answers", &format!("cannot be read: {}", line(&why)), style),
     };
     let fenced = crate::diff::fenced(run, turn).is_some();
@@ -261,10 +282,11 @@ fn answered(out: &mut String, run: &RunView, turn: &Turn, full: bool, style: Sty
             ),
         }
     }
-    if let Some(error) = answer.error.as_ref().or(turn.error.as_ref()) {
+    let broke_off = turn.error.as_ref().filter(|_| injected.is_none());
+    if let Some(error) = answer.error.as_ref().or(broke_off) {
         let label = if fenced { "fenced" } else { "failed" };
         labelled(out, label, &style.paint(Ink::Bad, &line(error)), style);
-    } else if !answer.whole {
+    } else if !answer.whole && injected.is_none() {
         labelled(out, "failed", &style.paint(Ink::Bad, "the answer broke off before its end"), style);
     } else if answer.blocks.is_empty() {
         labelled(out, "answers", "nothing", style);

@@ -7,7 +7,8 @@ use super::table::{Cell, Column, table};
 use super::words::{self, clip, line, width};
 use crate::diff::view::FullResult;
 use crate::diff::{Act, RunView};
-use crate::exchange::Source;
+use crate::exchange::{ExchangeId, Source};
+use crate::run::edit::{Edit, FaultKind, Field};
 use crate::run::{CallSite, RunState, StepKind, Turn};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -129,14 +130,25 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
         _ => Act::Says { text: at.text.clone() },
     };
     let mut notes = Vec::new();
-    if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. } | Act::Fenced { .. })) {
+    let sent = sent_model(run, at);
+    let fault = injected(run, at, step);
+    notes.extend(sent.is_some().then(|| "model edited".to_string()));
+    let act = match (act, &fault) {
+        (Act::Fails { .. }, Some(fault)) => Act::Fails { error: format!("injected by retake: {fault}") },
+        (act, _) => act,
+    };
+    if fault.is_some() {
+        // Said below.
+    } else if let (Some(error), false) = (&at.error, matches!(act, Act::Fails { .. } | Act::Fenced { .. })) {
         notes.push(format!("cut off: {}", line(error)));
     }
+    let fault = fault.filter(|_| !matches!(act, Act::Fails { .. }));
+    notes.extend(fault.map(|fault| format!("injected: {fault}")));
     notes.extend(tries(run, at));
     Some(StepRow {
         step,
         lane: lane_name(run, lane),
-        model: Some(line(&at.model)),
+        model: Some(line(sent.as_deref().unwrap_or(&at.model))),
         tool: None,
         act,
         time_us: at.ended_us.checked_sub(at.started_us).filter(|_| at.ended_us > 0),
@@ -146,6 +158,29 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
         notes,
         beside: (0, 1),
     })
+}
+
+/// What retake put in the place of an answer of this step: `timeout`, `cut after 3 events`; none when nothing.
+pub(super) fn injected(run: &RunView, turn: &Turn, step: u32) -> Option<String> {
+    let edited = |id: &ExchangeId| matches!(run.source.source(*id), Source::Edited { .. });
+    if !turn.attempts.iter().any(edited) {
+        return None;
+    }
+    let edits = run.manifest.parent.iter().flat_map(|p| &p.edits);
+    let faults = edits.filter_map(|text| Edit::parse(text).ok()).filter(|e| e.field == Field::Fault);
+    let mut here = faults.filter(|e| e.scope.covers(Some(step))).filter_map(|e| e.fault().ok());
+    Some(match here.next()? {
+        FaultKind::Status(status) => format!("status {status}"),
+        FaultKind::Timeout => "timeout".into(),
+        FaultKind::Cut(events) => format!("cut after {}", words::many(events.into(), "event")),
+    })
+}
+
+/// Name of the model that was asked, where an edit made it another than the agent named.
+pub(super) fn sent_model(run: &RunView, turn: &Turn) -> Option<String> {
+    let id = turn.attempts.last().filter(|id| run.source.rewritten(**id))?;
+    let sent = run.source.request(*id).ok()?;
+    (sent.model != turn.model).then(|| sent.model.clone())
 }
 
 /// `2 tries: 429 rate limited first`.
@@ -192,22 +227,11 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
 
 /// What the model saw in place of the result that the agent sent: an edit, or a pin.
 pub(super) fn changed_result(run: &RunView, step: u32, site: CallSite) -> (Option<FullResult>, From) {
-    let Some(call) = run.outline.call(site) else { return (None, From::Live) };
-    let Some(seen) = &call.result else { return (None, From::Live) };
-    if !run.source.rewritten(seen.exchange) {
-        return (None, From::Live);
-    }
-    let sent = run.full_result(call).ok().flatten();
-    let own = |sent: &FullResult| sent.text.chars().take(2_000).eq(seen.text.chars().take(2_000));
-    match sent.filter(|s| !own(s)) {
-        Some(sent) => {
-            let scope = format!("{step}:");
-            let edits = run.manifest.parent.iter().flat_map(|p| &p.edits);
-            let edited = edits.into_iter().any(|e| e.starts_with(&scope));
-            (Some(sent), if edited { From::Edited } else { From::Pinned })
-        }
-        None => (None, From::Live),
-    }
+    let Some(sent) = run.sent_result(site) else { return (None, From::Live) };
+    let edits = run.manifest.parent.iter().flat_map(|p| &p.edits);
+    let mut edits = edits.filter_map(|text| Edit::parse(text).ok());
+    let edited = edits.any(|e| matches!(e.field, Field::Result(_)) && e.scope.covers(Some(step)));
+    (Some(sent), if edited { From::Edited } else { From::Pinned })
 }
 
 /// The steps of a run as a table, with who it is above and what is odd about it below.
@@ -263,7 +287,18 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
                 _ => String::new(),
             };
             let tokens = row.tokens_in.zip(row.tokens_out).map(|(i, o)| words::tokens(i, o));
-            let notes = row.notes.iter().map(|n| format!("~ {}", line(n))).collect::<Vec<_>>().join("  ");
+            // Not cut with the call.
+            let (what, fenced) = match what.strip_suffix("   fenced") {
+                Some(call) => (call.to_string(), Some("fenced".to_string())),
+                None => (what, None),
+            };
+            let notes = row
+                .notes
+                .iter()
+                .map(|n| format!("~ {}", line(n)))
+                .chain(fenced)
+                .collect::<Vec<_>>()
+                .join("  ");
             // A long remark gets a line of its own, so that it does not push the step out of sight.
             let (inline, below) =
                 if width(&notes) <= 24 { (notes, String::new()) } else { (String::new(), notes) };

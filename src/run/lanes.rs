@@ -14,10 +14,11 @@ mod tests;
 
 use super::likeness::{self, Key};
 use super::outline::Outline;
+use super::stop;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::encoding;
-use crate::exchange::{BodyEnd, Exchange, ExchangeId, Fault, RecordedResponse, SpanContext};
+use crate::exchange::{BodyEnd, Exchange, ExchangeId, Fault, RecordedResponse, Source, SpanContext};
 
 pub use placing::LaneBuilder;
 
@@ -99,7 +100,11 @@ fn read_response(
         Ok(body) => body,
         Err(what) => return (None, Some(format!("the answer cannot be decoded: {what}"))),
     };
-    let answer = dialect.read_answer(head, &body);
+    let mut answer = dialect.read_answer(head, &body);
+    if response.source == Source::Refused {
+        // What a fence held back was paid for all the same.
+        answer.usage = answer.usage.or(stop::held_back(&body).1);
+    }
     let error = if head.status >= 400 {
         Some(match &answer.error {
             Some(message) => format!("{} {message}", head.status),

@@ -1,5 +1,6 @@
 //! Who a run is: its id, command, surroundings, parent and outcome.
 
+use super::stop::Stopped;
 use crate::exchange::{StandIn, Upstream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -115,6 +116,9 @@ pub struct Outcome {
     pub signal: Option<i32>,
     /// When: microseconds since the Unix epoch.
     pub ended_us: u64,
+    /// Why retake stopped it before; none when it ended by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
 }
 
 /// What is known of a run beside its exchanges. Secrets were replaced before it was written.

@@ -10,8 +10,10 @@ pub mod manifest;
 pub mod outline;
 pub mod reading;
 pub mod spelling;
+pub mod stop;
 
 pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;
 pub use manifest::{Manifest, Outcome, Parent, RunId, RunState};
 pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};
+pub use stop::Stopped;

@@ -31,6 +31,16 @@ impl Store {
             Some(path) => [cwd.join(path), cwd.join(path).join(DIRECTORY)].into_iter().find(|p| is_store(p)),
             None => cwd.ancestors().map(|p| p.join(DIRECTORY)).find(|p| is_store(p)),
         };
+        let hidden = || match explicit {
+            Some(path) => {
+                [cwd.join(path), cwd.join(path).join(DIRECTORY)].into_iter().find_map(|p| denied(&p))
+            }
+            None => cwd.ancestors().find_map(|p| denied(&p.join(DIRECTORY))),
+        };
+        // One that may not be looked into is not one that is not there.
+        if let (None, Some(error)) = (&found, found.is_none().then(hidden).flatten()) {
+            return Err(error);
+        }
         match (found, explicit) {
             (Some(root), _) => Store::open(root),
             (None, None) => Err(StoreError::NoStore(cwd.to_path_buf())),
@@ -50,6 +60,12 @@ impl Store {
     pub fn find_or_create(explicit: Option<&Path>, cwd: &Path) -> Result<Store, StoreError> {
         match Store::find(explicit, cwd) {
             Err(StoreError::NoStore(_)) => create(&cwd.join(DIRECTORY)),
+            // Somebody else's, further up, is no reason not to record here.
+            Err(StoreError::Io { source, .. })
+                if explicit.is_none() && source.kind() == io::ErrorKind::PermissionDenied =>
+            {
+                create(&cwd.join(DIRECTORY))
+            }
             Err(StoreError::Refused(_)) if explicit.is_some_and(|p| !is_anywhere(&cwd.join(p))) => {
                 let asked = explicit.map_or_else(|| cwd.to_path_buf(), |p| cwd.join(p));
                 // Half made by another process, or by one that died: finish it.
@@ -135,6 +151,12 @@ fn read_key(path: &Path) -> Result<Option<[u8; 32]>, StoreError> {
 
 fn is_store(path: &Path) -> bool {
     path.join(FORMAT_FILE).is_file()
+}
+
+/// The error of a directory that there is and that may not be looked into.
+fn denied(path: &Path) -> Option<StoreError> {
+    let error = fs::metadata(path.join(FORMAT_FILE)).err()?;
+    (error.kind() == io::ErrorKind::PermissionDenied).then(|| StoreError::io(path)(error))
 }
 
 fn is_anywhere(path: &Path) -> bool {

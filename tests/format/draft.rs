@@ -43,7 +43,12 @@ impl Draft {
             upstreams: vec![upstream.clone()],
             parent: None,
             imported: false,
-            outcome: Some(Outcome { exit_code: Some(0), signal: None, ended_us: START + 2_000_000 }),
+            outcome: Some(Outcome {
+                exit_code: Some(0),
+                signal: None,
+                ended_us: START + 2_000_000,
+                stopped: None,
+            }),
             incomplete: None,
             stand_ins: 1,
             replaced: BTreeMap::from([("authorization".to_string(), 1)]),

@@ -196,7 +196,7 @@ fn anthropic_stream() -> ImportedRun {
 fn faults() -> ImportedRun {
     let mut draft = Draft::new("faults.1", "openai", "https://api.openai.com");
     draft.run.manifest.outcome =
-        Some(Outcome { exit_code: None, signal: Some(2), ended_us: START + 9_000_000 });
+        Some(Outcome { exit_code: None, signal: Some(2), ended_us: START + 9_000_000, stopped: None });
     let path = "/v1/chat/completions";
     let mut limited = answer(
         429,

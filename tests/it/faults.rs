@@ -149,3 +149,16 @@ fn a_hang_until_the_agent_gives_up() {
     let at_once = env.retake(command(&["replay", "fault.1"])).expect(0);
     assert_ne!(at_once.out, "TimeoutError\n", "a hang is ended at once");
 }
+
+#[test]
+fn an_injected_fault_is_called_one() {
+    let refund = crate::support::refund::Refund::recorded();
+    for (fault, said) in
+        [("timeout", "injected by retake: timeout"), ("cut:3", "injected by retake: cut after 3 events")]
+    {
+        refund.retake(&["fork", "refund.1", "--set", &format!("8:fault={fault}")]);
+        let shown = refund.retake(&["show", "last", "8"]).expect(0).out;
+        assert!(shown.contains(said), "{shown}");
+        assert!(!shown.contains("cannot be read") && !shown.contains("as recorded"), "{shown}");
+    }
+}

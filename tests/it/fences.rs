@@ -34,13 +34,42 @@ fn what_the_model_wanted_is_seen_behind_a_fence() {
     assert!(fork.err.contains("2 live"), "both were paid for: {}", fork.err);
     let shown = refund.retake(&["show", "refund.2"]).expect(0).out;
     assert!(
-        shown.contains("would call issue_refund(order_id=\"A123\", amount_usd=4999)   fenced"),
+        shown.contains("would call issue_refund(order_id=\"A123\"") && shown.contains("  fenced "),
         "{shown}"
     );
     let step = refund.retake(&["show", "refund.2", "8", "--full"]).expect(0).out;
     assert!(step.contains("would call issue_refund(order_id=\"A123\", amount_usd=4999)"), "{step}");
     let data = refund.retake(&["show", "refund.2", "8", "--json"]).expect(0).json();
     assert_eq!(data["detail"]["answer"][0]["name"], "issue_refund", "{data}");
-    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(1).out;
-    assert!(diff.contains("would call issue_refund") && !diff.contains("422"), "{diff}");
+    let steps = refund.retake(&["show", "refund.2", "--json"]).expect(0).json();
+    let last = steps["steps"].as_array().and_then(|s| s.last()).cloned().unwrap_or_default();
+    assert!(last["tokens_in"].as_u64().is_some(), "it was paid for: {last}");
+    let listed = refund.retake(&["ls"]).expect(0).out;
+    assert!(listed.contains("fenced before issue_refund"), "{listed}");
+}
+
+#[test]
+fn a_fence_is_no_divergence() {
+    let refund = Refund::recorded();
+    let words = ["fork", "refund.1", "--set", "6..:system+=\"Be brief.\"", "--fence", "issue_refund"];
+    refund.retake(&words).expect(5);
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(0).out;
+    assert!(
+        diff.contains("calls issue_refund(order_id=\"A123\"") && diff.contains("   fenced here"),
+        "{diff}"
+    );
+    assert!(diff.contains("not run") && !diff.contains("gone") && !diff.contains("FORKS AT"), "{diff}");
+    assert!(diff.contains("the same as far as it was allowed to run (fenced at 8)"), "{diff}");
+    refund.retake(&["diff", "refund.2", "refund.1"]).expect(0);
+}
+
+#[test]
+fn a_limit_of_live_calls_is_no_divergence() {
+    let refund = Refund::recorded();
+    refund.retake(&["fork", "refund.1", "--set", "6..:system+=\"Be brief.\"", "--max-live", "1"]);
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(0).out;
+    assert!(diff.contains("not run") && !diff.contains("gone") && !diff.contains("FORKS AT"), "{diff}");
+    assert!(diff.contains("limit of live calls"), "{diff}");
+    let listed = refund.retake(&["ls"]).expect(0).out;
+    assert!(listed.contains("limit of live calls"), "{listed}");
 }

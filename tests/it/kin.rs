@@ -54,3 +54,63 @@ fn a_run_is_imported_once_and_its_parent_is_not_taken_for_another() {
     let shown = env.retake(["show", "refund.1"]).expect(0).out;
     assert!(shown.contains("fork of origin.1") && !shown.contains("not in this store"), "{shown}");
 }
+
+#[test]
+fn a_replay_is_not_called_a_fork() {
+    let refund = Refund::recorded();
+    refund.retake(&["replay", "refund.1", "--record"]).expect(0);
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(0).out;
+    assert!(diff.contains("refund.2 is a replay of refund.1"), "{diff}");
+}
+
+#[test]
+fn what_was_edited_by_hand_is_not_the_same_run() {
+    let refund = Refund::recorded();
+    refund.retake(&["export", "refund.1", "refund.retake"]).expect(0);
+    let file = refund.env.work().join("refund.retake");
+    let text = std::fs::read_to_string(&file).expect("a file");
+    std::fs::write(&file, text.replace("A123", "A124")).expect("written");
+    let said = refund.retake(&["import", "--allow-edited", "refund.retake"]).expect(0).out;
+    assert!(said.contains("imported  refund.2") && said.contains("edited by hand"), "{said}");
+    assert!(!said.contains("the same run"), "{said}");
+    let listed = refund.retake(&["ls"]).expect(0).out;
+    let line = listed.lines().find(|l| l.starts_with("refund.2")).unwrap_or_default();
+    assert!(line.contains("imported"), "{listed}");
+}
+
+#[test]
+fn removing_a_run_counts_its_forks() {
+    let refund = Refund::recorded();
+    for _ in 0..2 {
+        refund.retake(&["fork", "refund.1", "--set", "8:answer=\"No.\""]).expect(0);
+    }
+    let said = refund.retake(&["rm", "refund.1"]).expect(0).out;
+    assert!(said.contains("what they shared moved to its 2 forks"), "{said}");
+}
+
+#[test]
+fn the_model_that_was_asked_is_shown() {
+    let refund = Refund::recorded();
+    refund.retake(&["fork", "refund.1", "--set", "*:model=another-model"]).expect(0);
+    let data = refund.retake(&["show", "refund.2", "--json"]).expect(0).json();
+    assert_eq!(data["steps"][0]["model"], "another-model", "{}", data["steps"][0]);
+    let step = refund.retake(&["show", "refund.2", "1"]).expect(0).out;
+    assert!(step.contains("another-model (edited; the agent named "), "{step}");
+    let all = refund.retake(&["show", "refund.2"]).expect(0).out;
+    assert!(all.contains("model edited"), "{all}");
+}
+
+#[test]
+fn a_store_that_may_not_be_read_is_not_called_missing() {
+    use std::os::unix::fs::PermissionsExt;
+    let refund = Refund::recorded();
+    let store = refund.env.work().join(".retake");
+    let mode = |mode| std::fs::set_permissions(&store, std::fs::Permissions::from_mode(mode)).expect("mode");
+    mode(0o000);
+    let readable = std::fs::read_dir(&store).is_ok();
+    let listed = refund.retake(&["ls"]);
+    mode(0o700);
+    // Who may read everything cannot be kept out.
+    assert!(readable || listed.err.to_lowercase().contains("permission denied"), "{}", listed.err);
+    assert!(!listed.err.contains("no store"), "{}", listed.err);
+}

@@ -195,8 +195,12 @@ impl Fake {
 
     pub fn end(&mut self, exit_code: i32) -> &mut Fake {
         self.state = RunState::Complete;
-        self.manifest.outcome =
-            Some(Outcome { exit_code: Some(exit_code), signal: None, ended_us: self.now + 20_000 });
+        self.manifest.outcome = Some(Outcome {
+            exit_code: Some(exit_code),
+            signal: None,
+            ended_us: self.now + 20_000,
+            stopped: None,
+        });
         self
     }
 

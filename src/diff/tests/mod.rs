@@ -3,6 +3,9 @@
 pub(crate) mod fake;
 
 use super::*;
+use crate::dialect::conversation::Block;
+use crate::exchange::{ExchangeId, Source};
+use crate::run::{CallSite, LaneKind};
 use fake::{Fake, refund, refund_to_fraud_check, refused};
 use serde_json::json;
 use std::slice::from_ref;
@@ -385,4 +388,81 @@ fn edits_further_up_count() {
     let kin = Kin::of(&third.view(), &cousin.view());
     assert_eq!(kin.edits(), [edits[0], edits[1], "8:answer=\"Yes.\""]);
     assert!(matches!(kin, Kin::Siblings { parent, at_step: 0, .. } if parent == "refund.1"));
+}
+
+/// A fork that ran the same tools again, with another fraud check each time: served from the recording up to the last
+/// call, which went to a model that was given the recorded results.
+fn pinned_fork() -> Fake {
+    let mut run = Fake::new("refund.2");
+    fake::refund_to_fraud_check(&mut run, r#"{"risk":"high"}"#);
+    run.calls(&[("note", serde_json::json!({}), "noted")]).says("Bye.").forked("refund.1", 6, &[]).end(0);
+    let last = ExchangeId(5);
+    for id in 1..5 {
+        let exchange = ExchangeId(id);
+        run.sources.insert(exchange, Source::Recorded { run: "refund.1".into(), exchange });
+    }
+    let mut request = run.requests[&last].as_ref().clone();
+    for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
+        if let Block::ToolResult { text, .. } = block {
+            *text = text.replace(r#"{"risk":"high"}"#, r#"{"risk":"low"}"#);
+        }
+    }
+    run.requests.insert(last, std::sync::Arc::new(request));
+    run.rewritten.insert(last);
+    run
+}
+
+#[test]
+fn a_result_is_what_the_model_saw() {
+    let mut recorded = Fake::new("refund.1");
+    fake::refund_to_fraud_check(&mut recorded, r#"{"risk":"low"}"#);
+    recorded.calls(&[("note", serde_json::json!({}), "noted")]).says("Hello.").end(0);
+    let fork = pinned_fork();
+    let site = CallSite { lane: 0, turn: 2, call: 0 };
+    assert_eq!(fork.view().sent_result(site).map(|r| r.text).as_deref(), Some(r#"{"risk":"low"}"#));
+    let c = compare(&recorded.view(), &fork.view());
+    let row = c.rows.iter().find(|r| r.left == Some(7)).expect("the fraud check");
+    assert_eq!((row.status, row.pinned), (Status::Same, true));
+    let cause = c.acts.map(|p| p.cause);
+    assert_eq!(cause, Some(Cause::Answer), "no tool is to blame");
+}
+
+/// A run that calls a tool and then says the same as one that does not.
+#[test]
+fn what_was_done_instead_is_told() {
+    let told = |id: &str, deletes: bool| {
+        let mut run = Fake::new(id);
+        run.user("clean the logs").calls(&[("list_files", json!({}), "a.log")]);
+        if deletes {
+            run.calls(&[("delete_file", json!({"path": "a.log"}), "deleted")]);
+        }
+        run.says("All done.").end(0);
+        run
+    };
+    let c = compare(&told("clean.1", true).view(), &told("clean.2", false).view());
+    let instead = c.acts.as_ref().and_then(|p| p.instead.as_ref()).expect("what it did instead");
+    assert_eq!(instead.act, Act::Says { text: "All done.".into() });
+    let text = crate::report::difference::difference(&c, false, crate::report::style::Style::default());
+    assert!(text.contains("- calls delete_file") && text.contains("+ \"All done.\""), "{text}");
+}
+
+#[test]
+fn the_numbers_of_what_is_the_same_are_not_cut() {
+    let told = |id: &str, order: [&str; 4]| {
+        let mut run = Fake::new(id);
+        for (index, topic) in order.into_iter().enumerate() {
+            if index > 0 {
+                run.open(&format!("main.{}", index + 1), LaneKind::Root, None);
+            }
+            run.user(topic).says(&format!("on {topic}"));
+        }
+        run.end(0);
+        run
+    };
+    let left = told("par.1", ["ant", "bee", "cat", "dog"]);
+    let right = told("par.2", ["dog", "bee", "ant", "cat"]);
+    let c = compare(&left.view(), &right.view());
+    let text = crate::report::difference::difference(&c, false, crate::report::style::Style::default());
+    let same = text.lines().find(|l| l.starts_with("same")).unwrap_or_default();
+    assert!(!same.contains('…'), "{text}");
 }

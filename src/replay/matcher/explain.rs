@@ -17,6 +17,10 @@ const SHOWN: usize = 200;
 const ASKED: usize = 80;
 
 const PASTE: &str = "run the agent as it was recorded, or record again with `retake run`";
+/// What there is to say of a conversation that goes on after its last recorded turn.
+pub(super) const FINISHED: &str = "the recorded agent was finished here; yours asked again";
+/// What there is to say of the nearest beginning when another request has had its answer.
+const TAKEN: &str = "another request (already used by another request)";
 const EDITED: &str = "to try the change against the model, fork: `retake fork RUN --at STEP`";
 
 /// Cuts two texts so that the part that differs is seen.
@@ -109,7 +113,14 @@ fn miss(live: &Live<'_>, reason: String, mut nearest: Vec<Near>, hints: &[&str])
 }
 
 /// The conversation is known, its next request is another one.
-pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>) -> Miss {
+pub(super) fn drift(live: &Live<'_>, refused: Vec<Near>, last_step: usize) -> Miss {
+    if refused.iter().all(|near| near.why == FINISHED)
+        && let Some(lane) = refused.first().map(|near| &near.lane)
+    {
+        let reason = format!("{FINISHED} (lane {lane}, after its last turn)");
+        let hint = format!("to let it go on live, fork: `retake fork RUN --at {last_step}`");
+        return miss(live, reason, Vec::new(), &[PASTE, &hint]);
+    }
     let reason = match refused.first() {
         Some(near) if near.path.is_empty() => {
             format!("lane {} turn {}: {}", near.lane, near.turn + 1, near.why)
@@ -163,8 +174,16 @@ pub(super) fn used_up(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Miss
 }
 
 /// No recorded lane begins like this.
-pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>) -> Miss {
+pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>, same_system: usize) -> Miss {
     let reason = match nearest.first() {
+        // Where the nearest lane is still to be begun, this is that lane with another message.
+        Some(near) if same_system > 0 && near.why == TAKEN && near.path.starts_with("messages") => {
+            let lanes = match same_system {
+                1 => "1 recorded lane starts".to_string(),
+                n => format!("{n} recorded lanes start"),
+            };
+            format!("a new lane: {lanes} with the same system prompt, none with this message")
+        }
         Some(near) => {
             format!("no recorded lane begins with this request; the nearest differs at {}", near.path)
         }
@@ -174,6 +193,23 @@ pub(super) fn unknown_beginning(live: &Live<'_>, nearest: Vec<Near>) -> Miss {
 }
 
 impl<R: Recording> Matcher<R> {
+    /// How many recorded lanes begin with the same settings, tools and system prompt as this request.
+    pub(super) fn same_system(&self, live: &Live<'_>) -> usize {
+        let lanes = 0..self.recording.outline().lanes.len().min(LOOKED_AT) as u32;
+        let same = |lane: &u32| {
+            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+            let recorded = self.recording.request(*lane, 0);
+            let system = |blocks: &[crate::dialect::conversation::Message]| {
+                blocks.iter().filter(|m| m.role == Role::System).map(|m| m.text()).collect::<Vec<_>>()
+            };
+            recorded.is_ok_and(|recorded| {
+                unifier.head(&recorded, &live.ask.request).is_ok()
+                    && system(&recorded.messages) == system(&live.ask.request.messages)
+            })
+        };
+        lanes.filter(same).count()
+    }
+
     /// The lanes whose first request is most like this one.
     pub(super) fn nearest_beginnings(&self, live: &Live<'_>) -> Vec<Near> {
         let outline = self.recording.outline();
@@ -215,11 +251,7 @@ impl<R: Recording> Matcher<R> {
             let alike = differences.iter().map(shared).sum::<usize>();
             let count = differences.len();
             let Some(first) = differences.into_iter().next() else { continue };
-            let taken = if self.is_free(lane) {
-                "another request"
-            } else {
-                "another request, and its answer was served"
-            };
+            let taken = if self.is_free(lane) { "another request" } else { TAKEN };
             found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
         }
         found.sort_by_key(|(count, alike, _)| (*count, *alike));

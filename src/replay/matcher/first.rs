@@ -241,7 +241,7 @@ impl<R: Recording> Matcher<R> {
         if content_fits {
             explain::not_enabled(live, outline, &twins)
         } else if twins.is_empty() {
-            explain::unknown_beginning(live, self.nearest_beginnings(live))
+            explain::unknown_beginning(live, self.nearest_beginnings(live), self.same_system(live))
         } else {
             explain::used_up(live, outline, &twins)
         }

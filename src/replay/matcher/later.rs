@@ -64,7 +64,8 @@ impl<R: Recording> Matcher<R> {
             self.drifted(lane, refused);
             self.go_live(at, live, out);
         } else {
-            let miss = explain::drift(live, refused);
+            let last_step = self.recording.outline().steps.len();
+            let miss = explain::drift(live, refused, last_step);
             self.miss(live, miss, out);
         }
         true
@@ -118,10 +119,7 @@ impl<R: Recording> Matcher<R> {
             Box::new(explain::near(outline, lane, next, why, difference))
         };
         let Some(turn) = outline.turn(lane, next) else {
-            return Err(near(
-                "the recording has no further turn of this lane: the agent goes on where it stopped",
-                None,
-            ));
+            return Err(near(explain::FINISHED, None));
         };
         let path = self.recording.path(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         if path != live.ask.path {

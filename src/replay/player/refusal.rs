@@ -1,18 +1,15 @@
 //! Requests that get no answer: misses, fences, limits. The first stops the agent.
 
 use super::{Player, State, Stop, serve};
-use crate::dialect::conversation::{Block, ModelAnswer};
+use crate::dialect::conversation::ModelAnswer;
 use crate::dialect::{self, Dialect};
-use crate::exchange::Source;
+use crate::exchange::{ExchangeId, Source};
 use crate::proxy::{Answer, Asked, Canned};
 use crate::replay::matcher::Miss;
 use crate::replay::tally::Fenced;
+use crate::run::stop;
 use bytes::Bytes;
-use serde_json::Value;
 use std::time::Duration;
-
-/// Member of an error's body that holds what was held back.
-const HELD_BACK: &str = "retake";
 
 impl Player {
     pub(super) fn fenced(
@@ -40,8 +37,7 @@ impl Player {
 
     pub(super) fn refuse_to_spend(&self, dialect: Option<&'static dyn Dialect>) -> Answer {
         let max = self.options.max_live.unwrap_or_default();
-        let why = format!("retake: the limit of live calls is reached (--max-live {max})");
-        Answer::Serve(self.halt(dialect, Stop::LiveLimit, &why))
+        Answer::Serve(self.halt(dialect, Stop::LiveLimit, &stop::limit_message(max)))
     }
 
     pub(super) fn miss(
@@ -54,6 +50,17 @@ impl Player {
         let step = miss.nearest.first().and_then(|near| near.step).map_or(0, |step| step.saturating_sub(1));
         for hint in &mut miss.hints {
             *hint = hint.replace("fork RUN --at STEP", &format!("fork {} --at {step}", self.name));
+            *hint = hint.replace("fork RUN --at", &format!("fork {} --at", self.name));
+        }
+        if let Some(why) = self.run.reader().manifest().incomplete.clone() {
+            // What is missing is the recording's fault, not the agent's.
+            miss.reason = format!(
+                "{} is incomplete: {} was never written ({why}); {}",
+                self.name,
+                self.first_unwritten(),
+                miss.reason
+            );
+            miss.hints = vec!["record it again: `retake run -- COMMAND`".into()];
         }
         let mut text = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
@@ -65,6 +72,16 @@ impl Player {
         self.state().tally.misses.push(miss);
         let dialect = dialect.or_else(|| dialect::recognise(&asked.head).map(|(d, _)| d));
         Answer::Serve(self.halt(dialect, Stop::Miss, &text))
+    }
+
+    /// The first exchange that is missing, or that has no answer.
+    fn first_unwritten(&self) -> String {
+        let reader = self.run.reader();
+        let ids = reader.ids();
+        let answered = |id: ExchangeId| matches!(reader.response(id), Ok(Some(_)));
+        let mut all = (1u32..).map(ExchangeId);
+        let gap = all.find(|id| !ids.contains(id) || !answered(*id));
+        gap.map_or_else(|| "a part of it".into(), |id| format!("exchange {id}"))
     }
 
     /// Refuses a request and lets the agent be stopped.
@@ -87,8 +104,8 @@ impl Player {
     pub(super) fn refuse_after_stop(&self, asked: &Asked) -> Answer {
         let why = match *self.stop.borrow() {
             Stop::No | Stop::Miss => "retake: the replay has stopped at an earlier request",
-            Stop::Fence => "retake: the replay has stopped at a fence",
-            Stop::LiveLimit => "retake: the limit of live calls is reached",
+            Stop::Fence => stop::after_fence(),
+            Stop::LiveLimit => stop::after_limit(),
             Stop::Reached => "retake: the replay has reached its last step",
         };
         let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
@@ -103,20 +120,10 @@ pub(super) fn fence_message(tool: &str) -> String {
 /// Puts the answer that a fence holds back into the error that goes out in its place, so that it is recorded.
 pub(super) fn with_answer(mut halted: Canned, answer: &ModelAnswer) -> Canned {
     let body: Vec<u8> = halted.frames.iter().flat_map(|(_, part)| part.iter().copied()).collect();
-    let Ok(Value::Object(mut body)) = serde_json::from_slice(&body) else { return halted };
-    let said = answer.blocks.iter().filter(|b| matches!(b, Block::Text { .. } | Block::ToolCall { .. }));
-    body.insert(HELD_BACK.into(), serde_json::json!({ "answer": said.collect::<Vec<_>>() }));
-    let body = Bytes::from(Value::Object(body).to_string());
+    let Some(body) = stop::hold_back(&body, answer) else { return halted };
     halted.head.headers.set("content-length", body.len().to_string());
-    halted.frames = vec![(Duration::ZERO, body)];
+    halted.frames = vec![(Duration::ZERO, Bytes::from(body))];
     halted
-}
-
-/// The answer that a fence held back, read from the error that went out in its place.
-pub fn held_back(body: &[u8]) -> Vec<Block> {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let blocks = body.get(HELD_BACK).and_then(|held| held.get("answer")).cloned().unwrap_or_default();
-    serde_json::from_value(blocks).unwrap_or_default()
 }
 
 pub(super) fn lost_decision() -> Miss {

@@ -159,7 +159,9 @@ fn an_agent_that_goes_on_where_the_recording_ends_is_told_so() {
     let mut matcher = Tape::in_sequence(calls).matcher(Options::default());
     begin(&mut matcher, request(vec![user(vec![text("List the files.")])]));
     let miss = refused(matcher.on_request(ask(2, with_result(&asks, "a.txt"))));
-    assert!(miss.reason.contains("no further turn"), "{miss:?}");
+    assert!(miss.reason.contains("the recorded agent was finished here; yours asked again"), "{miss:?}");
+    assert!(miss.nearest.is_empty(), "it is said once: {miss:?}");
+    assert!(miss.hints.iter().any(|h| h.contains("fork RUN --at 2")), "{miss:?}");
 }
 
 #[test]
