@@ -32,7 +32,7 @@ fn a_cut_at_any_byte_is_noticed() {
     }
     assert_eq!(
         refused(&whole[..whole.len() - 1]).1,
-        "cut off after line 13: the footer is missing; copy or export the file again"
+        "cut off after line 13: the footer is missing"
     );
 }
 
@@ -46,7 +46,7 @@ fn an_edited_line_is_named() {
     assert_eq!(
         message,
         format!(
-            "line {changed}: it does not have the checksum that it says; the file was changed after its export (to take it as it is: --allow-edited)"
+            "line {changed}: it does not have the checksum that it says; the file was changed after its export"
         )
     );
 }
