@@ -7,9 +7,9 @@
 use super::writer::Writer;
 use crate::proxy::{SeenRequest, SeenResponse};
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 /// Bytes of bodies that may wait for the writer before agents have to wait.
@@ -18,6 +18,10 @@ const QUEUE_BYTES: usize = 16 << 20;
 const SMALL: usize = 16 << 10;
 /// So many messages at most are written in passing.
 const IN_PASSING: usize = 3;
+/// The writer will soon be free when no more than so many messages are ahead: one that is being written, and the own.
+const NEARLY_FREE: u64 = 2;
+/// How long to wait for that: about as long as waking a thread takes.
+const PATIENCE: Duration = Duration::from_micros(60);
 /// How long written exchanges may wait for `fdatasync`.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
 /// The same while the writer is busy: an fdatasync stands in the way of those who wait for a write.
@@ -51,6 +55,9 @@ pub(super) struct Inbox {
     arrived: Condvar,
     /// None once it was taken to be sealed.
     writer: Mutex<Option<Writer>>,
+    /// Messages handed over, and messages written.
+    posted: AtomicU64,
+    written: AtomicU64,
     /// Bytes that wait.
     bytes: AtomicUsize,
     drained: Notify,
@@ -62,6 +69,8 @@ impl Inbox {
             waiting: Mutex::default(),
             arrived: Condvar::new(),
             writer: Mutex::new(Some(writer)),
+            posted: AtomicU64::new(0),
+            written: AtomicU64::new(0),
             bytes: AtomicUsize::new(0),
             drained: Notify::new(),
         }
@@ -70,24 +79,42 @@ impl Inbox {
     /// Hands over a message.
     pub(super) fn post(&self, message: Message) {
         let in_passing = matches!(message, Message::Response(..)) && message.bytes() <= SMALL;
-        {
+        let number = {
             let mut waiting = self.waiting();
             if waiting.closed {
                 return;
             }
             self.bytes.fetch_add(message.bytes(), Ordering::AcqRel);
             waiting.messages.push_back(message);
-        }
-        if in_passing && let Ok(mut writer) = self.writer.try_lock() {
-            for _ in 0..IN_PASSING {
-                match self.next(|m| !matches!(m, Message::Finish) && m.bytes() <= SMALL) {
-                    Some(message) => self.write(&mut writer, message),
-                    None => break,
-                }
-            }
+            self.posted.fetch_add(1, Ordering::AcqRel) + 1
+        };
+        if in_passing {
+            self.write_in_passing(number);
         }
         if !self.waiting().messages.is_empty() {
             self.arrived.notify_one();
+        }
+    }
+
+    /// Writes what waits, this message among it, if the writer is free or soon will be: its thread is mostly at the
+    /// request of the same exchange then.
+    fn write_in_passing(&self, number: u64) {
+        let begun = Instant::now();
+        while self.written.load(Ordering::Acquire) < number {
+            if let Ok(mut writer) = self.writer.try_lock() {
+                for _ in 0..IN_PASSING {
+                    match self.next(|m| !matches!(m, Message::Finish) && m.bytes() <= SMALL) {
+                        Some(message) => self.write(&mut writer, message),
+                        None => break,
+                    }
+                }
+                return;
+            }
+            let behind = self.posted.load(Ordering::Acquire) - self.written.load(Ordering::Acquire);
+            if behind > NEARLY_FREE || begun.elapsed() > PATIENCE {
+                return;
+            }
+            std::hint::spin_loop();
         }
     }
 
@@ -158,6 +185,7 @@ impl Inbox {
             }
             (None, _) | (_, Message::Finish) => {}
         }
+        self.written.fetch_add(1, Ordering::AcqRel);
         self.remove(bytes);
     }
 

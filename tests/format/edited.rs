@@ -30,10 +30,7 @@ fn a_cut_at_any_byte_is_noticed() {
             "{end}: {error}"
         );
     }
-    assert_eq!(
-        refused(&whole[..whole.len() - 1]).1,
-        "cut off after line 13: the footer is missing"
-    );
+    assert_eq!(refused(&whole[..whole.len() - 1]).1, "cut off after line 13: the footer is missing");
 }
 
 #[test]
