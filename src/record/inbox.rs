@@ -110,7 +110,8 @@ impl Inbox {
                 }
                 return;
             }
-            let behind = self.posted.load(Ordering::Acquire) - self.written.load(Ordering::Acquire);
+            let written = self.written.load(Ordering::Acquire);
+            let behind = self.posted.load(Ordering::Acquire).saturating_sub(written);
             if behind > NEARLY_FREE || begun.elapsed() > PATIENCE {
                 return;
             }
