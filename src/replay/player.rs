@@ -96,8 +96,11 @@ impl Player {
     /// A sentence when the recording cannot be used.
     pub fn new(run: RecordedRun, options: PlayerOptions) -> Result<Player, String> {
         let stand_ins = run.stand_ins();
-        let matcher_options =
-            MatcherOptions { live_on_drift: options.plan.is_some(), secrets: stand_ins, noise: None };
+        let matcher_options = MatcherOptions {
+            live_on_drift: options.plan.is_some(),
+            secrets: stand_ins,
+            ..MatcherOptions::default()
+        };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
         if let Some(plan) = &options.plan {
             for (lane, turn) in plan.dirty() {

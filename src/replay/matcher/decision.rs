@@ -1,5 +1,6 @@
 //! What goes into the matcher and what comes out of it.
 
+use super::holes::{Rewrite, Rules, Surroundings};
 use crate::dialect::conversation::ModelRequest;
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::run::CallSite;
@@ -52,7 +53,16 @@ pub struct Pin {
 pub enum Decision {
     /// Serve the recorded answer of this turn (attempt: index into [`crate::run::Turn::attempts`]). `pins` are the new
     /// ones; a request that only carries earlier ones along is of class `pinned` with none.
-    Serve { id: ExchangeId, lane: u32, turn: u32, attempt: u32, class: MatchClass, pins: Vec<Pin> },
+    Serve {
+        id: ExchangeId,
+        lane: u32,
+        turn: u32,
+        attempt: u32,
+        class: MatchClass,
+        pins: Vec<Pin>,
+        /// What is to be changed in the answer.
+        rewrite: Rewrite,
+    },
     /// Only in a fork: this place of a lane has been changed, ask the model. All pins of its history are given. A lane
     /// index beyond those of the recording's outline is a lane that only the fork has.
     Live { id: ExchangeId, lane: u32, turn: u32, pins: Vec<Pin> },
@@ -106,6 +116,10 @@ pub struct Options {
     /// In a fork, once something has gone live: the calls whose results may still be pinned, because they also vary
     /// in an unedited control replay. None pins every call.
     pub noise: Option<HashSet<CallSite>>,
+    /// Where and when both sides ran; none where that is not known.
+    pub surroundings: Option<Surroundings>,
+    /// What a person declared.
+    pub rules: Rules,
 }
 
 /// What happened, counted.
@@ -129,6 +143,8 @@ pub struct Counters {
     pub retries: u32,
     /// Answers served again, because the first did not arrive.
     pub repeats: u32,
+    /// Side calls that were answered again.
+    pub side_repeats: u32,
     /// Answers that were held until a twin had begun, and those released without.
     pub gates: u32,
     pub gate_timeouts: u32,

@@ -10,6 +10,7 @@ mod decision;
 mod explain;
 mod first;
 mod gate;
+pub mod holes;
 mod later;
 mod serve;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::decision::{Decision, MatchClass, Miss, Pin};
 use super::explain;
+use super::holes::Rewrite;
 use super::later::Fit;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
 use super::{Arrival, Live, Matcher, Recording};
@@ -271,7 +272,15 @@ impl<R: Recording> Matcher<R> {
             MatchClass::Masked | MatchClass::Drift => &mut self.counters.masked,
         };
         *count += 1;
-        out.push(Decision::Serve { id: thread.id, lane, turn, attempt: thread.attempt, class, pins });
+        out.push(Decision::Serve {
+            id: thread.id,
+            lane,
+            turn,
+            attempt: thread.attempt,
+            class,
+            pins,
+            rewrite: Rewrite::default(),
+        });
         if last && thread.hypotheses.len() > 1 {
             let served = self.shape(lane, turn);
             let all: Vec<u32> =
