@@ -8,7 +8,7 @@ use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
 use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, fences, surroundings, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
@@ -68,17 +68,18 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let mut planned = plan_told(&plan, &outline, moved);
     let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
+    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let options = PlayerOptions {
         timing: Timing::Fast,
         fences: args.fences.clone(),
         to_step: None,
         max_live: args.max_live,
         plan: Some(plan),
+        surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
         upstream: None,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
-    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let mut session = Session {
         command: again.command.clone(),
         directory: again.directory.clone(),

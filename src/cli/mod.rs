@@ -14,6 +14,7 @@ mod replay;
 mod runs;
 mod session;
 mod show;
+mod surroundings;
 mod view;
 
 use crate::report::Style;

@@ -3,6 +3,7 @@
 use super::args::{ReplayArgs, RunArgs};
 use super::error::{CliError, exit};
 use super::session::{Session, now_us, own_environment};
+use super::surroundings;
 use super::view::Opened;
 use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
@@ -255,12 +256,16 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
     note_stand_ins(stand_ins, &mut found);
     let command_redacted = !found.is_empty();
     let directory_text = redacted(redactor, &directory.display().to_string(), &mut found);
+    let here = surroundings::here(directory);
     let environment = kept.into_iter().map(|(k, v)| (k, redacted(redactor, &v, &mut found))).collect();
     Manifest {
         id,
         uuid: uuid::Uuid::now_v7().to_string(),
         recorder: env!("CARGO_PKG_VERSION").into(),
         started_us: now_us(),
+        home: redacted(redactor, &here.home, &mut found),
+        temp: redacted(redactor, &here.temp, &mut found),
+        zone_s: here.zone_s,
         labels: BTreeMap::new(),
         note: None,
         command_redacted,

@@ -5,7 +5,7 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, fences, surroundings, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
@@ -54,6 +54,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
+    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let options = PlayerOptions {
         timing,
         fences: args.fences.clone(),
@@ -61,11 +62,11 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         max_live: None,
         plan: None,
         upstream: None,
+        surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
-        let directory = again.directory.clone().unwrap_or(context.directory()?);
         let mut writer = store.create_run(manifest.id.name(), |id| {
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();

@@ -4,6 +4,7 @@ mod refusal;
 mod side;
 
 use super::inherited::inherited;
+use super::matcher::holes::{Rewrite, Surroundings};
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
@@ -43,6 +44,8 @@ pub struct PlayerOptions {
     pub plan: Option<Plan>,
     /// Where live calls go instead of where they went when recorded.
     pub upstream: Option<String>,
+    /// Where and when the recording ran, and where and when this replay does.
+    pub surroundings: Option<Surroundings>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
 }
@@ -87,6 +90,7 @@ struct Fit {
     attempt: u32,
     class: MatchClass,
     pins: Vec<Pin>,
+    rewrite: Rewrite,
 }
 
 impl Player {
@@ -99,6 +103,7 @@ impl Player {
         let matcher_options = MatcherOptions {
             live_on_drift: options.plan.is_some(),
             secrets: stand_ins,
+            surroundings: options.surroundings.clone(),
             ..MatcherOptions::default()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
@@ -213,8 +218,8 @@ impl Player {
         decision: Option<Decision>,
     ) -> Answer {
         match decision {
-            Some(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
-                let fit = Fit { place: (lane, turn), attempt, class, pins };
+            Some(Decision::Serve { lane, turn, attempt, class, pins, rewrite, .. }) => {
+                let fit = Fit { place: (lane, turn), attempt, class, pins, rewrite };
                 let answer = self.serve(asked, dialect, fit);
                 self.hang(&answer).await;
                 answer
@@ -256,7 +261,7 @@ impl Player {
     }
 
     fn serve(&self, asked: &Asked, dialect: &'static dyn Dialect, fit: Fit) -> Answer {
-        let Fit { place, attempt, class, pins } = fit;
+        let Fit { place, attempt, class, pins, rewrite } = fit;
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
@@ -300,6 +305,11 @@ impl Player {
                 return self.miss(asked, Some(dialect), miss);
             }
         };
+        if let (None, Some(why)) = (&response, &self.run.reader().manifest().incomplete) {
+            let mut miss = lost_decision();
+            miss.reason = format!("the recording has no answer to this request: it is incomplete ({why})");
+            return self.miss(asked, Some(dialect), miss);
+        }
         if let Some(blocks) = edited {
             self.note_served(place, class, &pins);
             return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
@@ -312,13 +322,13 @@ impl Player {
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
         };
         let (answer, rewritten) =
-            serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
+            serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal, &rewrite);
         let first = self.note_served(place, class, &pins);
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
         let mut state = self.state();
         match fault {
             None => {
-                if rewritten.revealed > 0
+                if rewritten.revealed + rewritten.values > 0
                     && let Some(served) = served_answer(dialect, &answer)
                 {
                     state.matcher.served_as(asked.id, &served);

@@ -38,6 +38,8 @@ pub struct Tally {
     pub back_offs: u32,
     /// Secrets of today put into answers.
     pub revealed: u32,
+    /// Values of today (names, directories, dates) put into answers.
+    pub values: u32,
     /// Stand-ins served because today's secret is not known.
     pub stand_ins: u32,
     /// What was left out of live requests so that the provider takes them.
@@ -90,6 +92,7 @@ pub struct PinReport {
 impl Tally {
     pub(super) fn rewritten(&mut self, what: Rewritten) {
         self.revealed += what.revealed;
+        self.values += what.values;
         self.stand_ins += what.stand_ins;
         self.back_offs += u32::from(what.retry_after);
     }
