@@ -6,6 +6,8 @@ mod inherited;
 pub mod matcher;
 pub mod plan;
 pub mod player;
+pub mod policy;
 pub mod recording;
 pub mod serve;
 pub mod tally;
+pub mod tools;
