@@ -56,7 +56,7 @@ impl ConfigError {
 /// An error of the TOML reader, in this house's words.
 pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     let message = error.message();
-    let what = message.lines().map(str::trim).collect::<Vec<_>>().join(", ");
+    let mut what = message.lines().map(str::trim).collect::<Vec<_>>().join(", ");
     // Names stand in backticks: first the unknown one, then those that there are.
     let mut named = message.split('`').skip(1).step_by(2);
     let mut hint = String::new();
@@ -69,7 +69,9 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     } else if message.contains("escape") {
         hint = "write patterns in single quotes, where \\ is a \\: pattern = '\\d+'".into();
     } else if message.contains("expected a sequence") {
-        hint = "rules stand under [[ignore]] and [[hole]], with two brackets; lists are like [\"a\", \"b\"]".into();
+        what = "a list is expected here".into();
+        hint = "rules stand under [[ignore]] and [[hole]], with two brackets; lists are like [\"a\", \"b\"]"
+            .into();
     }
     Wrong { at: error.span().unwrap_or_default(), what, hint }
 }

@@ -75,7 +75,8 @@ fn hole(rule: &Spanned<HoleRule>) -> Result<Hole, Wrong> {
     let own = rule.get_ref();
     let dialect = known_dialect(own.dialect.as_ref())?;
     let Some(pattern) = &own.pattern else {
-        let what = "a [[hole]] needs a pattern: its first group is the value that differs, else all that it takes";
+        let what =
+            "a [[hole]] needs a pattern: its first group is the value that differs, else all that it takes";
         return Err(wrong(rule.span(), what, "for instance: pattern = 'session ([0-9a-f]{8})'"));
     };
     let made =
@@ -129,7 +130,8 @@ fn tools(lists: &ToolLists) -> Result<Tools, Wrong> {
         for name in names {
             let text = name.get_ref().trim();
             if text.is_empty() || text.trim_end_matches('*').contains('*') || text.ends_with("**") {
-                let what = format!("{text:?} is no tool: a name, or the beginning of names with one * at its end");
+                let what =
+                    format!("{text:?} is no tool: a name, or the beginning of names with one * at its end");
                 return Err(wrong(name.span(), what, "for instance: read = [\"get_*\", \"lookup_order\"]"));
             }
             if !tools.declare(text, class) {

@@ -4,11 +4,14 @@ mod refusal;
 mod side;
 
 use super::inherited::inherited;
+use super::matcher::holes::Rules;
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::{LiveTurn, Plan, reasoning_blocks};
+use super::policy::Policy;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
-use super::tally::{Fenced, Tally};
+use super::tally::{Fenced, Matching, Tally};
+use super::tools::Fences;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{
@@ -17,7 +20,7 @@ use crate::exchange::{
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
-use crate::run::likeness;
+use crate::run::likeness::{self, answer_key};
 use bytes::Bytes;
 use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
@@ -34,7 +37,11 @@ pub struct PlayerOptions {
     /// How fast answers come.
     pub timing: Timing,
     /// Tools that must not run: the answer that asks for one is not served.
-    pub fences: Vec<String>,
+    pub fences: Fences,
+    /// Which matches pass.
+    pub policy: Policy,
+    /// What does not count, and what differs.
+    pub rules: Rules,
     /// Stop after this step.
     pub to_step: Option<u32>,
     /// Live calls at most.
@@ -99,6 +106,7 @@ impl Player {
         let matcher_options = MatcherOptions {
             live_on_drift: options.plan.is_some(),
             secrets: stand_ins,
+            rules: options.rules.clone(),
             ..MatcherOptions::default()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
@@ -129,7 +137,9 @@ impl Player {
     /// Counts so far.
     pub fn tally(&self) -> Tally {
         let state = self.state();
+        let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
+            matching: Matching::of(state.matcher.counters(), side_repeats),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
             ..state.tally.clone()
@@ -215,6 +225,9 @@ impl Player {
         match decision {
             Some(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
                 let fit = Fit { place: (lane, turn), attempt, class, pins };
+                if !self.options.policy.allows(class) {
+                    return self.not_allowed(asked, dialect, read.map(|(request, _)| request), &fit);
+                }
                 let answer = self.serve(asked, dialect, fit);
                 self.hang(&answer).await;
                 answer
@@ -234,7 +247,10 @@ impl Player {
                     None => self.miss(asked, Some(dialect), lost_decision()),
                 }
             }
-            Some(Decision::Miss { miss, .. }) => self.miss(asked, Some(dialect), *miss),
+            Some(Decision::Miss { miss, .. }) => {
+                self.state().tally.unfitted += 1;
+                self.miss(asked, Some(dialect), *miss)
+            }
             None => self.miss(asked, Some(dialect), lost_decision()),
         }
     }
@@ -342,6 +358,7 @@ impl Player {
         let outline = self.run.shared_outline();
         let mut state = self.state();
         pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
+        *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.served.insert(place, class).is_none()
     }
 
@@ -360,6 +377,7 @@ impl Player {
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;
+        state.note_parting(&self.run, (lane, turn), &answer);
         if dropped > 0 {
             state.tally.dropped.push(format!(
                 "{} of step {} left out: nobody signed the edited answer",
@@ -436,6 +454,16 @@ impl State {
             }
         }
     }
+
+    /// Notes a turn whose answer was not the recorded one: what the lane does from there on is its own.
+    fn note_parting(&mut self, run: &RecordedRun, place: (u32, u32), answer: &ModelAnswer) {
+        let outline = run.shared_outline();
+        let recorded = outline.turn(place.0, place.1).and_then(|turn| turn.answer_key);
+        let key = answer_key(answer);
+        if key.is_some() && key != recorded {
+            self.tally.part(place);
+        }
+    }
 }
 
 impl Answerer for Player {
@@ -452,10 +480,10 @@ impl Answerer for Player {
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
         let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
-        let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
-        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool));
+        let (tool, by) = self.first_fenced(calls(&answer.blocks))?;
+        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool, by));
         self.state().tally.fenced =
-            Some(Fenced { tool, step: None, asked_live: Some(answer.usage.unwrap_or_default()) });
+            Some(Fenced { tool, by, step: None, asked_live: Some(answer.usage.unwrap_or_default()) });
         Some(with_answer(halted, &answer))
     }
 
@@ -471,6 +499,7 @@ impl Answerer for Player {
         // What retake itself says, as at a fence, is no failure of the call.
         let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
         state.tally.live_attempt(place, error);
+        state.note_parting(&self.run, place, &answer);
         state.matcher.answered_live(seen.id, &answer);
     }
 }

@@ -92,7 +92,8 @@ impl Fences {
 
     /// True when no tool can be fenced.
     pub fn is_empty(&self) -> bool {
-        self.named.is_empty() && !self.tools.declared.iter().any(|(_, class)| *class == ToolClass::Irreversible)
+        self.named.is_empty()
+            && !self.tools.declared.iter().any(|(_, class)| *class == ToolClass::Irreversible)
     }
 
     /// Who fences a tool, if anyone does.

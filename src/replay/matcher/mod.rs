@@ -12,6 +12,7 @@ mod first;
 mod gate;
 pub mod holes;
 mod later;
+mod refused;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -133,7 +133,7 @@ fn compiled(pattern: &str) -> Result<Regex, RuleError> {
         let told = error.to_string();
         let last = told.lines().last().unwrap_or_default().trim();
         let last = last.strip_prefix("error: ").unwrap_or(last);
-        wrong(RuleField::Pattern, format!("{pattern:?} is no pattern: {last}"))
+        wrong(RuleField::Pattern, format!("`{pattern}` is no pattern: {last}"))
     })
 }
 

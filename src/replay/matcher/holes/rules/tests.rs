@@ -80,7 +80,7 @@ fn rules_that_would_let_everything_pass_are_refused() {
     let all = Hole::new(None, None, r"(?s)(.+)", HoleKind::Any).unwrap_err();
     assert_eq!(all.field, RuleField::Pattern);
     let bad = Ignore::new(None, None, Some("(")).unwrap_err();
-    assert_eq!(bad.why, "\"(\" is no pattern: unclosed group");
+    assert_eq!(bad.why, "`(` is no pattern: unclosed group");
 }
 
 proptest! {
