@@ -64,7 +64,7 @@ pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
             let names = tools.named(Some(class));
             let of = |name: &&String| tools.ran_classes.get(*name) == Some(&class);
             let count: u32 = tools.ran.keys().filter(of).filter_map(|name| tools.ran.get(name)).sum();
-            (count > 0).then(|| format!("{count} {} ({})", class.name(), names.join(", ")))
+            (count > 0).then(|| format!("{count}{}{} ({})", words::GLUE, class.name(), names.join(", ")))
         })
         .collect();
     let harmless = tools.ran_classes.values().all(|class| *class == ToolClass::Read);

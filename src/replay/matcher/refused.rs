@@ -3,11 +3,12 @@
 use super::decision::{Ask, MatchClass, Miss};
 use super::unify::{Difference, StandIns, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings, explain};
+use crate::diff::field;
 use crate::run::reading::readings;
 
 impl<R: Recording> Matcher<R> {
     /// Why a request is refused though its place is known: its class is not allowed. The first difference is told as if
-    /// nothing might differ.
+    /// nothing might differ. The reason is the caller's to say.
     pub fn refused(&self, ask: &Ask, (lane, turn): (u32, u32), class: MatchClass) -> Miss {
         let why = match class {
             MatchClass::Exact => "it is the same",
@@ -18,9 +19,15 @@ impl<R: Recording> Matcher<R> {
             MatchClass::Drift => "another request",
         };
         let live = Live::read(ask);
-        let difference = self.first_difference(&live, lane, turn);
+        let difference = self.first_difference(&live, lane, turn).map(within_json);
+        let varies = difference.as_ref().filter(|_| class == MatchClass::Pinned).map(|d| hole_for(&d.path));
         let near = explain::near(self.recording.outline(), lane, turn, why, difference);
-        Miss { asked: explain::asked(&live), reason: String::new(), nearest: vec![near], hints: Vec::new() }
+        Miss {
+            asked: explain::asked(&live),
+            reason: String::new(),
+            nearest: vec![near],
+            hints: varies.unwrap_or_default(),
+        }
     }
 
     fn first_difference(&self, live: &Live<'_>, lane: u32, turn: u32) -> Option<Difference> {
@@ -38,5 +45,69 @@ impl<R: Recording> Matcher<R> {
         differences.next().or_else(|| {
             (there.len() != live.readings.len()).then(|| explain::lengths(&there, &live.readings))
         })
+    }
+}
+
+/// A difference of two texts that are JSON, told of the first field that differs.
+fn within_json(difference: Difference) -> Difference {
+    let changes = field::texts(&difference.recorded, &difference.live);
+    match changes.into_iter().next() {
+        Some(change) if !change.path.is_empty() => {
+            let dot = if change.path.starts_with('[') { "" } else { "." };
+            let side = |text: Option<String>| text.unwrap_or_else(|| "(absent)".into());
+            Difference {
+                path: format!("{}{dot}{}", difference.path, change.path),
+                recorded: side(change.left),
+                live: side(change.right),
+            }
+        }
+        _ => difference,
+    }
+}
+
+/// The rule that declares a field to differ from run to run, to be pasted, line by line.
+fn hole_for(path: &str) -> Vec<String> {
+    let mut any = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((index, behind)) = after.split_once(']') else { break };
+        let index = if index.bytes().all(|b| b.is_ascii_digit()) { "*" } else { index };
+        any.push_str(&format!("{before}[{index}]"));
+        rest = behind;
+    }
+    any.push_str(rest);
+    let lines = ["or say in retake.toml that it varies:", "[[hole]]"].map(str::to_string);
+    let any = toml::Value::String(any);
+    lines.into_iter().chain([format!("path = {any}"), "pattern = '(?s).+'".to_string()]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replay::matcher::holes::{Hole, HoleKind, Rules};
+
+    #[test]
+    fn the_rule_to_paste_covers_the_place_it_is_for() {
+        let at = "messages[8][1].result.rows[3].at";
+        let lines = hole_for(at);
+        assert_eq!(lines[2], r#"path = "messages[*][*].result.rows[*].at""#);
+        let rules = Rules::new(
+            Vec::new(),
+            vec![Hole::new(None, Some("messages[*][*].result.rows[*].at"), "(?s).+", HoleKind::Any).unwrap()],
+        );
+        assert_eq!(rules.holes("openai-chat", at, "7").len(), 1);
+        assert_eq!(hole_for("system")[2], r#"path = "system""#);
+    }
+
+    #[test]
+    fn the_field_that_differs_is_named() {
+        let of = |recorded: &str, live: &str| {
+            let (recorded, live) = (recorded.to_string(), live.to_string());
+            within_json(Difference { path: "messages[1].result".into(), recorded, live })
+        };
+        let found = of(r#"{"a":1,"b":[{"at":5}]}"#, r#"{"a":1,"b":[{"at":6}]}"#);
+        assert_eq!((found.path.as_str(), found.recorded.as_str()), ("messages[1].result.b[0].at", "5"));
+        assert_eq!(of("[1]", "[2]").path, "messages[1].result[0]");
+        assert_eq!(of("one", "two").path, "messages[1].result");
     }
 }

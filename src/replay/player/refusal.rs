@@ -61,7 +61,7 @@ impl Player {
         let of =
             if tools.is_empty() { String::new() } else { format!(" (the result of {})", tools.join(", ")) };
         miss.reason = format!("{place} matches as {name}{of}, but {}", policy.told());
-        miss.hints = vec![format!("{} lets it pass", policy.flag_for(class))];
+        miss.hints.insert(0, format!("{} lets it pass", policy.flag_for(class)));
         let mut state = self.state();
         *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.not_allowed = Some(NotAllowed { class, step });
