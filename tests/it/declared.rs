@@ -28,8 +28,7 @@ fn an_irreversible_tool_is_fenced_unless_it_is_let_through() {
     stopped.says(&["stopped at the fence before issue_refund (step 8)", "--unfence issue_refund"]);
     assert!(!refund.ran().contains("issue_refund"), "{}", refund.ran());
     stopped.says(&[
-        "ran for real in your process: 3 read (get_customer, get_policy, lookup_order), 1
-",
+        "ran for real in your process: 3 read (get_customer, get_policy, lookup_order),",
         "1 unclassified (check_fraud)",
     ]);
     let data = refund.retake(&["replay", "refund.1", "--json"]).expect(5).json();
@@ -163,4 +162,48 @@ fn nothing_is_said_of_matches_that_are_all_exact() {
     let refund = Refund::recorded();
     let replayed = refund.retake(&["replay", "refund.1"]).expect(0);
     assert!(!replayed.err.contains("match"), "{}", replayed.err);
+}
+
+/// An agent that tells the model a request number of its own, and draws a seed.
+fn drifting() -> Refund {
+    let refund = Refund::ready();
+    let path = refund.env.work().join("agent.py");
+    let agent = std::fs::read_to_string(&path).expect("the agent");
+    let agent = agent
+        .replace("refund me\"}", "refund me. Ticket \" + os.environ[\"TICKET\"] + \".\"}")
+        .replace("\"tools\": SCHEMAS", "\"tools\": SCHEMAS, \"seed\": int(os.environ[\"SEED\"])");
+    std::fs::write(&path, agent).expect("written");
+    refund
+}
+
+#[test]
+fn what_does_not_count_is_masked_and_what_varies_is_renamed() {
+    let mut refund = drifting();
+    refund.env.set("TICKET", "T-17");
+    refund.env.set("SEED", "1");
+    refund.retake(&["run", "--name", "refund", "--", "python3", "agent.py"]).expect(0);
+    let again = ["replay", "refund.1", "--", "python3", "agent.py"];
+    let strict = ["replay", "refund.1", "--strict", "--", "python3", "agent.py"];
+    refund.env.set("SEED", "2");
+    refund.retake(&again).expect(4).says(&["params.seed"]);
+    refund.env.file("retake.toml", "[[ignore]]\npath = \"params.seed\"\n");
+    refund.retake(&again).expect(0).says(&["matched: 5 masked"]);
+    let stopped = refund.retake(&strict).expect(4);
+    stopped.says(&["step 1 matches as masked", "params.seed", "--allow renamed,masked"]);
+
+    refund.env.set("TICKET", "T-99");
+    refund.retake(&again).expect(4).says(&["messages[1].text"]);
+    refund.env.set("SEED", "1");
+    refund.env.file(
+        "retake.toml",
+        "[[hole]]\npath = \"messages[*].text\"\npattern = 'Ticket (T-[0-9]+)'\nkind = \"name\"\n",
+    );
+    refund.retake(&strict).expect(0).says(&["matched: 5 renamed"]);
+    refund.env.set("SEED", "2");
+    refund.retake(&again).expect(4).says(&["params.seed"]);
+    refund.env.set("SEED", "1");
+    refund
+        .env
+        .file("retake.toml", "[[hole]]\ndialect = \"anthropic-messages\"\npattern = 'Ticket (T-[0-9]+)'\n");
+    refund.retake(&again).expect(4).says(&["messages[1].text"]);
 }

@@ -1,7 +1,8 @@
 //! A place that was found, and that who replays does not take.
 
 use super::decision::{Ask, MatchClass, Miss};
-use super::unify::{Difference, StandIns, Unifier};
+use super::holes::Holes;
+use super::unify::{Difference, Known, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings, explain};
 use crate::diff::field;
 use crate::run::reading::readings;
@@ -33,8 +34,15 @@ impl<R: Recording> Matcher<R> {
     fn first_difference(&self, live: &Live<'_>, lane: u32, turn: u32) -> Option<Difference> {
         let recorded = self.recording.request(lane, turn).ok()?;
         let there = readings(&recorded.messages);
-        let (nothing, none) = (StandIns::default(), Bindings::default());
-        let mut unifier = Unifier::new(&nothing, &none, Bindings::default());
+        let (holes, below) = (Holes::default(), Bindings::default());
+        let known = Known {
+            holes: &holes,
+            below: &below,
+            plain: true,
+            may_bind: &|recorded, live| recorded == live,
+            dialect: live.ask.dialect,
+        };
+        let mut unifier = Unifier::new(known, Bindings::default());
         if let Err(difference) = unifier.head(&recorded, &live.ask.request) {
             return Some(difference);
         }
@@ -42,8 +50,16 @@ impl<R: Recording> Matcher<R> {
         let mut differences = pairs.filter_map(|(a, b)| {
             unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err()
         });
-        differences.next().or_else(|| {
+        let found = differences.next().or_else(|| {
             (there.len() != live.readings.len()).then(|| explain::lengths(&there, &live.readings))
+        });
+        // A quantity, or an id, which no comparison minds.
+        found.or_else(|| {
+            let mut messages = recorded.messages.iter().zip(&live.ask.request.messages).enumerate();
+            let (at, (a, b)) = messages.find(|(_, (a, b))| a != b)?;
+            let text = |message| serde_json::to_string(message).unwrap_or_default();
+            let (recorded, live) = (text(&a.blocks), text(&b.blocks));
+            Some(Difference { path: format!("messages[{at}]"), recorded, live })
         })
     }
 }

@@ -1,6 +1,6 @@
 //! What a person declared: fields that do not count (`[[ignore]]`), and values that differ (`[[hole]]`).
 
-use super::place::Place;
+use super::paths::Paths;
 use regex::Regex;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -41,12 +41,12 @@ fn wrong(field: RuleField, why: impl Into<String>) -> RuleError {
 #[derive(Debug, Clone)]
 struct Scope {
     dialect: Option<String>,
-    place: Option<Place>,
+    place: Option<Paths>,
 }
 
 impl Scope {
     fn new(dialect: Option<&str>, path: Option<&str>) -> Result<Scope, RuleError> {
-        let place = path.map(Place::parse).transpose().map_err(|why| wrong(RuleField::Path, why))?;
+        let place = path.map(Paths::parse).transpose().map_err(|why| wrong(RuleField::Path, why))?;
         Ok(Scope { dialect: dialect.map(str::to_string), place })
     }
 

@@ -322,7 +322,7 @@ impl Answerer for Matched {
     fn ask(&mut self, ask: Ask, _: (&str, u32, u32), _: u64) -> Out {
         // Every other request is first looked for by its bytes, so that both ways are taken in turn.
         let by_bytes = ask.id.0.is_multiple_of(2).then(|| body_key(&ask.path, &ask.request));
-        let placed = by_bytes.and_then(|key| self.0.on_bytes(ask.id, &key, &ask.context));
+        let placed = by_bytes.and_then(|key| self.0.on_bytes(ask.id, &key, b"", &ask.context));
         let decisions = placed.unwrap_or_else(|| self.0.on_request(ask));
         self.give(decisions)
     }

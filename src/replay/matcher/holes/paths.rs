@@ -9,18 +9,18 @@ const ROOTS: [&str; 6] = ["messages", "model", "params", "stream", "system", "to
 /// A field, and everything in it. `*` stands for any name, `[*]` for any index. A message with several blocks tells
 /// their index as well (`messages[3][1].text`): who names the message alone means them all.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Paths {
     covers: Regex,
     /// It names nothing inside of a message: `messages`, `messages[*]`, `messages[3][1]`.
     pub(super) whole_messages: bool,
 }
 
-impl Place {
+impl Paths {
     /// Reads a place.
     ///
     /// # Errors
     /// One sentence: what is wrong, and what was probably meant.
-    pub(super) fn parse(text: &str) -> Result<Place, String> {
+    pub(super) fn parse(text: &str) -> Result<Paths, String> {
         let mut pattern = String::from("^");
         let mut names = 0;
         for (at, part) in text.split('.').enumerate() {
@@ -48,7 +48,7 @@ impl Place {
         }
         pattern.push_str(r"(?:[.\[]|$)");
         let covers = Regex::new(&pattern).map_err(|_| format!("{text:?} is too long for a path"))?;
-        Ok(Place { covers, whole_messages: names == 1 && text.starts_with("messages") })
+        Ok(Paths { covers, whole_messages: names == 1 && text.starts_with("messages") })
     }
 
     /// True for the field itself, and for what is in it.
@@ -84,7 +84,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn covers(place: &str, path: &str) -> bool {
-        Place::parse(place).unwrap().covers(path)
+        Paths::parse(place).unwrap().covers(path)
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_no_place_is_said_to() {
-        let wrong = |text: &str| Place::parse(text).unwrap_err();
+        let wrong = |text: &str| Paths::parse(text).unwrap_err();
         assert!(wrong("mesages[*].text").ends_with("did you mean messages?"), "{}", wrong("mesages[*].text"));
         assert!(wrong("messages[*]..text").contains("empty name"));
         for text in ["messages[-1].text", "messages[].text", "messages[**].text", "messages[3.text"] {
@@ -168,7 +168,7 @@ mod tests {
 
         #[test]
         fn no_text_is_too_odd(text in ".{0,30}", path in ".{0,30}") {
-            if let Ok(place) = Place::parse(&text) {
+            if let Ok(place) = Paths::parse(&text) {
                 place.covers(&path);
             }
         }
