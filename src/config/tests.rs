@@ -138,3 +138,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_the_documents_show_can_be_read() {
+    for document in ["README.md", "replay-format.md"] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(document)).unwrap();
+        let shown: Vec<&str> =
+            text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+        assert!(!shown.is_empty(), "{document} shows none");
+        for file in shown {
+            let config = parse(file).unwrap_or_else(|error| panic!("{document}: {error}"));
+            assert!(!config.rules.is_empty() && !config.tools.is_empty(), "{document}");
+        }
+    }
+}
