@@ -4,8 +4,8 @@ use super::error::CliError;
 use super::view::Opened;
 use crate::config::Config;
 use crate::diff::Conversations;
+use crate::replay::fences::Fences;
 use crate::replay::tally::Tally;
-use crate::replay::tools::Fences;
 use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
@@ -58,7 +58,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Tools that the run calls, in order.
+/// ToolClasses that the run calls, in order.
 fn called(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
@@ -69,7 +69,7 @@ fn called(opened: &Opened) -> Vec<String> {
     names
 }
 
-/// Tools that its requests offer, in order.
+/// ToolClasses that its requests offer, in order.
 fn offered(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for turn in opened.outline.lanes.iter().flat_map(|l| &l.turns) {

@@ -12,7 +12,7 @@ use crate::agent::{environment, git};
 use crate::exchange::{Fault, StandIn};
 use crate::record::Recorder;
 use crate::redact::Redactor;
-use crate::replay::tools::sounds_irreversible;
+use crate::replay::fences::sounds_irreversible;
 use crate::report::results;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
@@ -196,7 +196,7 @@ fn unreachable(opened: &Opened) -> Vec<String> {
     lines
 }
 
-/// Tools that were called and sound as if they changed something.
+/// ToolClasses that were called and sound as if they changed something.
 fn irreversible(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {

@@ -4,7 +4,7 @@ use super::error::{Wrong, of_toml};
 use crate::dialect;
 use crate::replay::matcher::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
 use crate::replay::policy::Policy;
-use crate::replay::tools::{ToolClass, Tools};
+use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::spelling::nearest;
 use serde::Deserialize;
 use std::ops::Range;
@@ -51,7 +51,7 @@ struct Replay {
 }
 
 /// Reads a file's text.
-pub(super) fn read(text: &str) -> Result<(Rules, Tools, Option<Policy>), Wrong> {
+pub(super) fn read(text: &str) -> Result<(Rules, ToolClasses, Option<Policy>), Wrong> {
     let file: File = toml::from_str(text).map_err(|error| of_toml(&error))?;
     let ignores = file.ignore.iter().map(ignore).collect::<Result<_, _>>()?;
     let holes = file.hole.iter().map(hole).collect::<Result<_, _>>()?;
@@ -119,13 +119,13 @@ fn known_dialect(name: Option<&Spanned<String>>) -> Result<Option<&str>, Wrong> 
     Err(wrong(name.span(), format!("{asked:?} is no dialect; there are {}", known.join(", ")), hint))
 }
 
-fn tools(lists: &ToolLists) -> Result<Tools, Wrong> {
+fn tools(lists: &ToolLists) -> Result<ToolClasses, Wrong> {
     let all = [
         (&lists.read, ToolClass::Read),
         (&lists.write, ToolClass::Write),
         (&lists.irreversible, ToolClass::Irreversible),
     ];
-    let mut tools = Tools::default();
+    let mut tools = ToolClasses::default();
     for (names, class) in all {
         for name in names {
             let text = name.get_ref().trim();

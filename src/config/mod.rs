@@ -25,7 +25,7 @@ pub use error::ConfigError;
 
 use crate::replay::matcher::holes::Rules;
 use crate::replay::policy::Policy;
-use crate::replay::tools::Tools;
+use crate::replay::tools::ToolClasses;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ pub struct Config {
     /// What does not count, and what differs.
     pub rules: Rules,
     /// What the tools do.
-    pub tools: Tools,
+    pub tools: ToolClasses,
     /// Which matches pass in a replay; none where nothing is said.
     pub allow: Option<Policy>,
 }

@@ -2,6 +2,7 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
+pub mod fences;
 mod inherited;
 pub mod matcher;
 pub mod plan;

@@ -3,6 +3,7 @@
 mod refusal;
 mod side;
 
+use super::fences::Fences;
 use super::inherited::inherited;
 use super::matcher::holes::Rules;
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
@@ -11,7 +12,6 @@ use super::policy::Policy;
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
-use super::tools::Fences;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{
@@ -36,7 +36,7 @@ const QUIET: Duration = Duration::from_millis(300);
 pub struct PlayerOptions {
     /// How fast answers come.
     pub timing: Timing,
-    /// Tools that must not run: the answer that asks for one is not served.
+    /// ToolClasses that must not run: the answer that asks for one is not served.
     pub fences: Fences,
     /// Which matches pass.
     pub policy: Policy,

@@ -4,10 +4,10 @@ mod stale;
 
 pub use stale::Stale;
 
+use super::fences::FencedBy;
 use super::matcher::{Counters, MatchClass, Miss, Near, Pin};
 use super::policy::CLASSES;
 use super::serve::Rewritten;
-use super::tools::FencedBy;
 use crate::dialect::conversation::Usage;
 use crate::run::{CallSite, Outline, StepKind};
 use serde::Serialize;
@@ -226,7 +226,7 @@ impl Tally {
         fence == Some(asked) || missed.any(|step| step == asked) || to.is_some_and(|(to, step)| step <= to)
     }
 
-    /// Tools that ran again in the agent's own process, with how often.
+    /// ToolClasses that ran again in the agent's own process, with how often.
     pub fn tools_run(&self, outline: &Outline) -> BTreeMap<String, u32> {
         let mut ran = BTreeMap::new();
         for step in &outline.steps {

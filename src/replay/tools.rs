@@ -1,20 +1,19 @@
-//! What a person says of the agent's tools, and which of them may not run.
+//! What tools do to the world, as far as somebody has said so.
 
 use serde::Serialize;
-use std::collections::BTreeSet;
 
 /// What running a tool does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolClass {
-    /// It looks only.
+    /// It changes nothing.
     Read,
+    /// Nobody has said: it may change something.
+    Unclassified,
     /// It changes something, and may do so again.
     Write,
-    /// It must not run again.
+    /// It changes something that cannot be taken back: it must not run again.
     Irreversible,
-    /// Nobody has said.
-    Unclassified,
 }
 
 impl ToolClass {
@@ -27,15 +26,20 @@ impl ToolClass {
             ToolClass::Unclassified => "unclassified",
         }
     }
+
+    /// True when a call of it, made otherwise than recorded, may leave another world behind.
+    pub fn may_write(self) -> bool {
+        self != ToolClass::Read
+    }
 }
 
-/// Tools by what they do. The default knows none.
+/// ToolClasses by what they do. The default knows none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tools {
+pub struct ToolClasses {
     declared: Vec<(String, ToolClass)>,
 }
 
-impl Tools {
+impl ToolClasses {
     /// Declares a tool, or with `*` at the end of the name all that begin so. False when the name has another class
     /// already.
     #[must_use]
@@ -52,6 +56,11 @@ impl Tools {
         self.declared.is_empty()
     }
 
+    /// True when something is declared to be of this class.
+    pub fn any(&self, class: ToolClass) -> bool {
+        self.declared.iter().any(|(_, declared)| *declared == class)
+    }
+
     /// The class of a tool: as its whole name says, else the longest beginning that fits.
     pub fn class_of(&self, tool: &str) -> ToolClass {
         let fits = self.declared.iter().filter_map(|(declared, class)| {
@@ -66,80 +75,12 @@ impl Tools {
     }
 }
 
-/// Who put up a fence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FencedBy {
-    /// `--fence`.
-    Flag,
-    /// The tool is declared irreversible.
-    Irreversible,
-}
-
-/// Which tools may not run: those that are named, and the irreversible ones that are not let through by name.
-#[derive(Debug, Clone, Default)]
-pub struct Fences {
-    named: BTreeSet<String>,
-    lifted: BTreeSet<String>,
-    tools: Tools,
-}
-
-impl Fences {
-    /// Fences by name, names that are let through though irreversible, and what is said of the tools.
-    pub fn new(named: &[String], lifted: &[String], tools: Tools) -> Fences {
-        Fences { named: named.iter().cloned().collect(), lifted: lifted.iter().cloned().collect(), tools }
-    }
-
-    /// True when no tool can be fenced.
-    pub fn is_empty(&self) -> bool {
-        self.named.is_empty()
-            && !self.tools.declared.iter().any(|(_, class)| *class == ToolClass::Irreversible)
-    }
-
-    /// Who fences a tool, if anyone does.
-    pub fn stops(&self, tool: &str) -> Option<FencedBy> {
-        if self.named.contains(tool) {
-            return Some(FencedBy::Flag);
-        }
-        let irreversible = self.tools.class_of(tool) == ToolClass::Irreversible;
-        (irreversible && !self.lifted.contains(tool)).then_some(FencedBy::Irreversible)
-    }
-
-    /// What is said of the tools.
-    pub fn tools(&self) -> &Tools {
-        &self.tools
-    }
-
-    /// True for a tool that may do harm when it runs again and that nobody has thought of: its name sounds so, and it
-    /// is neither fenced nor let through nor declared.
-    pub fn overlook(&self, tool: &str) -> bool {
-        sounds_irreversible(tool)
-            && self.stops(tool).is_none()
-            && self.tools.class_of(tool) == ToolClass::Unclassified
-            && !self.lifted.contains(tool)
-    }
-}
-
-/// Words in a tool's name that say it changes the world. A guess, used for warnings only.
-const CHANGES: [&str; 26] = [
-    "refund", "pay", "charge", "transfer", "send", "email", "post", "publish", "delete", "remove", "drop",
-    "write", "create", "update", "insert", "cancel", "book", "order_", "purchase", "buy", "deploy", "merge",
-    "push", "submit", "approve", "issue",
-];
-
-/// True when a tool's name sounds as if running it again could do harm.
-pub fn sounds_irreversible(tool: &str) -> bool {
-    let name = tool.to_ascii_lowercase();
-    let reads = ["get", "list", "lookup", "search", "find", "read", "fetch", "check", "show"];
-    !reads.iter().any(|r| name.starts_with(r)) && CHANGES.iter().any(|w| name.contains(w))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn declared(all: &[(&str, ToolClass)]) -> Tools {
-        let mut tools = Tools::default();
+    fn declared(all: &[(&str, ToolClass)]) -> ToolClasses {
+        let mut tools = ToolClasses::default();
         assert!(all.iter().all(|(name, class)| tools.declare(name, *class)));
         tools
     }
@@ -161,26 +102,5 @@ mod tests {
         }
         assert!(!tools.clone().declare("pay", Read) && tools.clone().declare("pay", Write));
         assert_eq!(declared(&[("*", Read)]).class_of("anything"), Read);
-    }
-
-    #[test]
-    fn irreversible_tools_are_fenced_unless_let_through() {
-        let name = |names: &[&str]| names.iter().map(|n| n.to_string()).collect::<Vec<_>>();
-        let tools = declared(&[("issue_*", ToolClass::Irreversible), ("send_mail", ToolClass::Write)]);
-        let fences = Fences::new(&name(&["send_mail"]), &name(&["issue_ticket"]), tools);
-        assert_eq!(fences.stops("issue_refund"), Some(FencedBy::Irreversible));
-        assert_eq!(fences.stops("send_mail"), Some(FencedBy::Flag));
-        assert_eq!(fences.stops("issue_ticket"), None);
-        assert!(!fences.is_empty() && Fences::default().is_empty());
-        assert!(!fences.overlook("issue_ticket") && fences.overlook("pay") && !fences.overlook("get_pay"));
-        let mut declared = Tools::default();
-        assert!(declared.declare("pay", ToolClass::Write));
-        assert!(!Fences::new(&[], &[], declared).overlook("pay"), "somebody has thought of it");
-    }
-
-    #[test]
-    fn harmless_names_are_left_alone() {
-        assert!(sounds_irreversible("issue_refund") && sounds_irreversible("send_email"));
-        assert!(!sounds_irreversible("lookup_order") && !sounds_irreversible("get_issue"));
     }
 }

@@ -3,11 +3,12 @@
 use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
-use crate::replay::tools::{FencedBy, Fences, ToolClass};
+use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::tools::ToolClass;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Tools that the agent ran for real.
+/// ToolClasses that the agent ran for real.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ToolsRun {
     /// How often, by name.

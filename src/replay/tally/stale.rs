@@ -2,7 +2,7 @@
 
 use super::Tally;
 use crate::diff::field;
-use crate::replay::tools::{ToolClass, Tools};
+use crate::replay::tools::ToolClasses;
 use crate::run::{CallSite, Outline, StepKind};
 use serde::Serialize;
 
@@ -23,7 +23,7 @@ impl Tally {
     /// The pins of a fork that are stale. A write, or a tool that nobody has classified, was not as recorded when it
     /// came out otherwise (ids and clocks aside), when an edit says that it did, and when its lane had gone on from
     /// another answer before. `edited`: the steps that an edit names.
-    pub fn stale(&self, outline: &Outline, tools: &Tools, edited: &[u32]) -> Vec<Stale> {
+    pub fn stale(&self, outline: &Outline, tools: &ToolClasses, edited: &[u32]) -> Vec<Stale> {
         let numbers = outline.numbers();
         let number = |site: CallSite| numbers.get(&StepKind::Tool { site }).copied();
         let otherwise = |site: CallSite| {
@@ -35,9 +35,8 @@ impl Tally {
             let told = number(*site).is_some_and(|step| edited.contains(&step));
             parted || told || otherwise(*site)
         };
-        let writes = |site: &CallSite| {
-            outline.call(*site).is_some_and(|call| tools.class_of(&call.name) != ToolClass::Read)
-        };
+        let writes =
+            |site: &CallSite| outline.call(*site).is_some_and(|call| tools.class_of(&call.name).may_write());
         let stale = self.pins.iter().filter_map(|pin| {
             let write = before(outline, pin.site).into_iter().find(|site| writes(site) && changed(site))?;
             Some(Stale {
@@ -78,6 +77,7 @@ mod tests {
     use super::*;
     use crate::diff::tests::fake::refund;
     use crate::replay::matcher::Pin;
+    use crate::replay::tools::ToolClass;
 
     /// Turns of the refund run: 0 lookup_order (step 2), 1 get_policy (4) and get_customer (5), 2 check_fraud (7),
     /// 3 issue_refund (9).
@@ -94,8 +94,8 @@ mod tests {
         tally.pin(outline, &Pin { site, tool, message: 0, block: 0, recorded, live });
     }
 
-    fn reads(names: &[&str]) -> Tools {
-        let mut tools = Tools::default();
+    fn reads(names: &[&str]) -> ToolClasses {
+        let mut tools = ToolClasses::default();
         assert!(names.iter().all(|name| tools.declare(name, ToolClass::Read)));
         tools
     }
@@ -106,9 +106,9 @@ mod tests {
     fn a_pin_after_a_write_that_came_out_otherwise() {
         let outline = refund("refund.1").outline;
         let mut tally = pinned(2, CLOCK[0], CLOCK[1], &outline);
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[]), [], "nothing was changed before it");
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[]), [], "nothing was changed before it");
         pin(&mut tally, 0, r#"{"amount":4999}"#, r#"{"amount":1}"#, &outline);
-        let stale = tally.stale(&outline, &Tools::default(), &[]);
+        let stale = tally.stale(&outline, &ToolClasses::default(), &[]);
         let [only] = stale.as_slice() else { panic!("{stale:?}") };
         assert_eq!((only.step, only.tool.as_str()), (Some(7), "check_fraud"));
         assert_eq!(
@@ -124,20 +124,20 @@ mod tests {
         let outline = refund("refund.1").outline;
         let mut tally = pinned(2, CLOCK[0], CLOCK[1], &outline);
         pin(&mut tally, 0, CLOCK[0], CLOCK[1], &outline);
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[]), []);
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[]), []);
     }
 
     #[test]
     fn a_pin_after_an_edited_write_or_another_answer() {
         let outline = refund("refund.1").outline;
         let mut tally = pinned(2, CLOCK[0], CLOCK[1], &outline);
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[5]).len(), 1);
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[5]).len(), 1);
         assert_eq!(tally.stale(&outline, &reads(&["get_*"]), &[5]), []);
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[9]), [], "it comes after");
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[9]), [], "it comes after");
         tally.part((0, 3));
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[]), []);
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[]), []);
         tally.part((0, 1));
-        assert_eq!(tally.stale(&outline, &Tools::default(), &[]).len(), 1);
+        assert_eq!(tally.stale(&outline, &ToolClasses::default(), &[]).len(), 1);
         assert_eq!(tally.stale(&outline, &reads(&["get_*", "lookup_order"]), &[]), []);
     }
 }

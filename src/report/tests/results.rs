@@ -2,9 +2,10 @@
 
 use crate::diff::field;
 use crate::diff::tests::fake::{Fake, refund};
+use crate::replay::fences::{FencedBy, Fences};
 use crate::replay::matcher::{MatchClass, Miss, Near};
 use crate::replay::tally::{Matching, Stale};
-use crate::replay::tools::{FencedBy, Fences, ToolClass, Tools};
+use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::report::Style;
 use crate::report::matched::Matched;
 use crate::report::miss::{miss, not_allowed};
@@ -34,13 +35,13 @@ fn replayed() -> Replay {
     }
 }
 
-fn declared(all: &[(&str, ToolClass)]) -> Tools {
-    let mut tools = Tools::default();
+fn declared(all: &[(&str, ToolClass)]) -> ToolClasses {
+    let mut tools = ToolClasses::default();
     assert!(all.iter().all(|(name, class)| tools.declare(name, *class)));
     tools
 }
 
-fn ran(all: &[(&str, u32)], lifted: &[&str], tools: Tools) -> ToolsRun {
+fn ran(all: &[(&str, u32)], lifted: &[&str], tools: ToolClasses) -> ToolsRun {
     let lifted: Vec<String> = lifted.iter().map(|t| t.to_string()).collect();
     let ran = all.iter().map(|(tool, n)| (tool.to_string(), *n)).collect();
     ToolsRun::new(ran, &Fences::new(&[], &lifted, tools))
@@ -103,7 +104,7 @@ fn replays() {
         pin(9, "note", "left", "right"),
     ];
     let all = [("lookup_order", 1), ("get_policy", 3), ("issue_refund", 1)];
-    pinned.tools = ran(&all, &[], Tools::default());
+    pinned.tools = ran(&all, &[], ToolClasses::default());
     pinned.matched.classes = [(MatchClass::Exact, 2), (MatchClass::Pinned, 3)].into();
     pinned.matched.matching = Matching { retries: 2, symmetric: 1, ..Matching::default() };
     pinned.backoff = (2, 4_500_000);
@@ -173,7 +174,7 @@ fn forks() {
         pinned: Vec::new(),
         stale: Vec::new(),
         matched: Matched::default(),
-        tools: ran(&[("check_fraud", 1)], &[], Tools::default()),
+        tools: ran(&[("check_fraud", 1)], &[], ToolClasses::default()),
         go_on: None,
         repaired: Vec::new(),
         drifted: Vec::new(),
@@ -186,7 +187,7 @@ fn forks() {
         drifted: vec!["step 3 no longer matches the recording (messages[0].text); asked live".into()],
         repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
         warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
-        tools: ran(&[("send_mail", 1), ("pay", 1)], &[], Tools::default()),
+        tools: ran(&[("send_mail", 1), ("pay", 1)], &[], ToolClasses::default()),
         go_on: Some(go_on("issue_refund", FencedBy::Irreversible)),
         matched: Matched {
             classes: [(MatchClass::Renamed, 1), (MatchClass::Drift, 1)].into(),
