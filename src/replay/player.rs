@@ -1,5 +1,6 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
+mod answers;
 mod refusal;
 mod side;
 
@@ -9,7 +10,7 @@ use super::matcher::holes::Rules;
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::policy::Policy;
-use super::recording::{RecordedRun, read_answer_body};
+use super::recording::RecordedRun;
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
@@ -20,7 +21,8 @@ use crate::exchange::{
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
-use crate::run::likeness::{self, answer_key};
+use crate::run::likeness;
+use answers::{calls, live_answer, served_answer};
 use bytes::Bytes;
 use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
@@ -454,16 +456,6 @@ impl State {
             }
         }
     }
-
-    /// Notes a turn whose answer was not the recorded one: what the lane does from there on is its own.
-    fn note_parting(&mut self, run: &RecordedRun, place: (u32, u32), answer: &ModelAnswer) {
-        let outline = run.shared_outline();
-        let recorded = outline.turn(place.0, place.1).and_then(|turn| turn.answer_key);
-        let key = answer_key(answer);
-        if key.is_some() && key != recorded {
-            self.tally.part(place);
-        }
-    }
 }
 
 impl Answerer for Player {
@@ -502,25 +494,4 @@ impl Answerer for Player {
         state.note_parting(&self.run, place, &answer);
         state.matcher.answered_live(seen.id, &answer);
     }
-}
-
-fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
-    let Some(head) = &seen.head else { return ModelAnswer::default() };
-    let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
-    read_answer_body(dialect, head, &bytes)
-}
-
-/// What the agent reads in an answer that is not the recorded one to the byte.
-fn served_answer(dialect: &dyn Dialect, answer: &Answer) -> Option<ModelAnswer> {
-    let Answer::Serve(canned) = answer else { return None };
-    let bytes: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
-    Some(read_answer_body(dialect, &canned.head, &bytes))
-}
-
-fn calls(blocks: &[Block]) -> Vec<String> {
-    let names = blocks.iter().filter_map(|b| match b {
-        Block::ToolCall { name, .. } => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
 }
