@@ -58,7 +58,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// ToolClasses that the run calls, in order.
+/// Tools that the run calls, in order.
 fn called(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
@@ -69,7 +69,7 @@ fn called(opened: &Opened) -> Vec<String> {
     names
 }
 
-/// ToolClasses that its requests offer, in order.
+/// Tools that its requests offer, in order.
 fn offered(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for turn in opened.outline.lanes.iter().flat_map(|l| &l.turns) {

@@ -308,7 +308,7 @@ fn live_troubles(tally: &Tally) -> Vec<String> {
     lines
 }
 
-/// ToolClasses that ran in the agent's own process, with how often: those whose results came back.
+/// Tools that ran in the agent's own process, with how often: those whose results came back.
 fn ran(new: &Outline) -> BTreeMap<String, u32> {
     let mut ran = BTreeMap::new();
     for call in new.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {

@@ -196,7 +196,7 @@ fn unreachable(opened: &Opened) -> Vec<String> {
     lines
 }
 
-/// ToolClasses that were called and sound as if they changed something.
+/// Tools that were called and sound as if they changed something.
 fn irreversible(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {

@@ -20,7 +20,7 @@ pub struct ContextDiff {
     /// Parameters that differ (temperature, max_tokens, …).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<FieldChange>,
-    /// ToolClasses that differ.
+    /// Tools that differ.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolChange>,
     /// The messages, in order; unchanged ones are counted.

@@ -38,7 +38,7 @@ const QUIET: Duration = Duration::from_millis(300);
 pub struct PlayerOptions {
     /// How fast answers come.
     pub timing: Timing,
-    /// ToolClasses that must not run: the answer that asks for one is not served.
+    /// Tools that must not run: the answer that asks for one is not served.
     pub fences: Fences,
     /// Which matches pass.
     pub policy: Policy,

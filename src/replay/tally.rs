@@ -226,7 +226,7 @@ impl Tally {
         fence == Some(asked) || missed.any(|step| step == asked) || to.is_some_and(|(to, step)| step <= to)
     }
 
-    /// ToolClasses that ran again in the agent's own process, with how often.
+    /// Tools that ran again in the agent's own process, with how often.
     pub fn tools_run(&self, outline: &Outline) -> BTreeMap<String, u32> {
         let mut ran = BTreeMap::new();
         for step in &outline.steps {

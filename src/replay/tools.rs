@@ -33,7 +33,7 @@ impl ToolClass {
     }
 }
 
-/// ToolClasses by what they do. The default knows none.
+/// Tools by what they do. The default knows none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolClasses {
     declared: Vec<(String, ToolClass)>,

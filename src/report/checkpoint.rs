@@ -15,7 +15,7 @@ pub struct LaneHead {
     pub turns: u32,
     /// Number of messages at its head, the last answer included.
     pub messages: u32,
-    /// ToolClasses of its last answer whose result is not in yet.
+    /// Tools of its last answer whose result is not in yet.
     pub pending: Vec<String>,
     /// Number of its last step.
     pub last_step: Option<u32>,

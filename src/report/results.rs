@@ -22,7 +22,7 @@ pub struct Recording<'a> {
     pub others: Vec<String>,
     /// What went wrong on the way to the models, one line each.
     pub warnings: Vec<String>,
-    /// ToolClasses that it called and that a replay had better not run.
+    /// Tools that it called and that a replay had better not run.
     pub fences: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ pub struct Replay {
     /// How well requests fitted.
     #[serde(skip)]
     pub matched: Matched,
-    /// ToolClasses that the agent ran for real.
+    /// Tools that the agent ran for real.
     #[serde(flatten)]
     pub tools: ToolsRun,
     /// After a fence: how to go on, in words.
@@ -173,7 +173,7 @@ pub struct Fork {
     /// How well requests fitted.
     #[serde(skip)]
     pub matched: Matched,
-    /// ToolClasses that the agent ran for real.
+    /// Tools that the agent ran for real.
     #[serde(flatten)]
     pub tools: ToolsRun,
     /// After a fence: how to go on, in words.

@@ -8,7 +8,7 @@ use crate::replay::tools::ToolClass;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// ToolClasses that the agent ran for real.
+/// Tools that the agent ran for real.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ToolsRun {
     /// How often, by name.
