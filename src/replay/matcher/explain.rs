@@ -90,7 +90,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// What was asked, in one line.
-fn asked(live: &Live<'_>) -> String {
+pub(super) fn asked(live: &Live<'_>) -> String {
     let request = &live.ask.request;
     let last = request.messages.last().map(|m| {
         let text = m.blocks.iter().rev().find_map(|b| match b {

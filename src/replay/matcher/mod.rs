@@ -15,6 +15,7 @@ mod gate;
 pub mod holes;
 mod later;
 mod notes;
+mod refused;
 mod segments;
 mod serve;
 #[cfg(test)]
