@@ -145,7 +145,7 @@ impl Player {
         let state = self.state();
         let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
-            matching: Matching::of(state.matcher.counters(), side_repeats),
+            matching: Matching::of(state.matcher.counters(), side_repeats, state.tally.matching.side_unknown),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
             ..state.tally.clone()
