@@ -1,0 +1,121 @@
+//! Judges a replay by the truth.
+
+use super::agent::Outcome;
+use super::answerers::Recorded;
+use super::program::Program;
+use crate::run::likeness::{self, Key};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+#[derive(Debug, PartialEq, Eq, Clone, Copy, PartialOrd, Ord)]
+pub enum Verdict {
+    Right,
+    /// Only identical calls of one message, or samples drawn at once, were exchanged.
+    Exchanged,
+    /// Refused: loud about it, whatever came before.
+    Stopped,
+    Wrong,
+}
+
+/// The lane that a path is of or beside, and the suffix.
+fn split(path: &str) -> (&str, &str) {
+    path.find('#').map_or((path, ""), |at| path.split_at(at))
+}
+
+/// True for calls that may repeat and may be missing.
+fn is_optional(path: &str) -> bool {
+    matches!(split(path).1, "#title" | "#quota")
+}
+
+/// What became of a replay.
+pub fn verdict(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Verdict {
+    if outcome.refused.is_some() {
+        return Verdict::Stopped;
+    }
+    match judge(program, recorded, outcome) {
+        Some(false) => Verdict::Right,
+        Some(true) => Verdict::Exchanged,
+        None => Verdict::Wrong,
+    }
+}
+
+/// Whether lanes were exchanged; none when something is wrong.
+fn judge(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Option<bool> {
+    if outcome.stale.is_some() {
+        return None;
+    }
+    let lane_of = lanes(recorded, outcome)?;
+    let mut exchanged = false;
+    for (live, served) in lane_of.iter().filter(|(a, b)| a != b) {
+        exchanged = true;
+        let ((lane, beside), (served_lane, served_beside)) = (split(live), split(served));
+        if lane == served_lane {
+            let at_once = program.habits(lane).votes.is_some_and(|v| v.at_once);
+            let votes = |suffix: &str| suffix.starts_with("#vote");
+            (at_once && votes(beside) && votes(served_beside)).then_some(())?;
+            continue;
+        }
+        if !beside.is_empty() {
+            // It must have been exchanged together with its lane.
+            let same = beside == served_beside || beside.starts_with("#vote");
+            (same && lane_of.get(lane).is_none_or(|l| *l == served_lane)).then_some(())?;
+            continue;
+        }
+        exchangeable(program, &lane_of, lane, served_lane).then_some(())?;
+    }
+    let mandatory = |path: &str| !is_optional(path);
+    let served = outcome.log.iter().filter(|e| e.served.is_some() && mandatory(&e.path)).count();
+    let whole = recorded.tape.calls.values().filter(|c| c.answer.error.is_none());
+    let answers = whole.filter(|c| mandatory(&recorded.truth[&c.id].0)).count();
+    (served == answers).then_some(exchanged)
+}
+
+/// Which recorded lane each live one was served as: always the same, each turn as that turn, no two as one.
+fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Option<BTreeMap<&'a str, &'a str>> {
+    let calls = &recorded.tape.calls;
+    let good = calls.values().filter(|c| c.answer.error.is_none());
+    let shapes: HashMap<(&str, u32), Key> = good
+        .map(|c| (&recorded.truth[&c.id], likeness::shape_key(&c.answer)))
+        .map(|((path, turn), shape)| ((path.as_str(), *turn), shape))
+        .collect();
+    let mut lane_of: BTreeMap<&str, &str> = BTreeMap::new();
+    for entry in &outcome.log {
+        let Some(exchange) = entry.served else { continue };
+        let (path, turn) = &recorded.truth[&exchange];
+        // An answer that says the same is the same, whichever lane it is taken from.
+        let own = shapes.get(&(entry.path.as_str(), entry.turn));
+        if path != &entry.path && own == Some(&likeness::shape_key(&calls[&exchange].answer)) {
+            continue;
+        }
+        // Titles of siblings are asked for in the same words, and nothing follows from them.
+        let asked = |path: &str| calls.values().find(|c| recorded.truth[&c.id].0 == path).map(|c| &c.request);
+        if is_optional(path) && is_optional(&entry.path) && asked(path) == asked(&entry.path) {
+            continue;
+        }
+        if *turn != entry.turn || *lane_of.entry(&entry.path).or_insert(path) != path {
+            return None;
+        }
+    }
+    let mut taken: Vec<&str> = lane_of.values().copied().collect();
+    taken.sort_unstable();
+    (!taken.windows(2).any(|w| w[0] == w[1])).then_some(lane_of)
+}
+
+/// True when two lanes were begun by identical calls of one message, and nothing hidden tells them apart.
+fn exchangeable(program: &Program, lane_of: &BTreeMap<&str, &str>, live: &str, served: &str) -> bool {
+    let (Some((up, place)), Some((served_up, served_place))) =
+        (live.rsplit_once('/'), served.rsplit_once('/'))
+    else {
+        return false;
+    };
+    let turn = |place: &str| place.split_once('.').map(|p| p.0.to_string());
+    let call = |parent: &str, place: &str| -> Option<Value> {
+        let (turn, call) = place.split_once('.')?;
+        let say = program.script.get(parent)?.get(turn.parse::<usize>().ok()?)?;
+        say.calls.get(call.parse::<usize>().ok()?).map(|c| c.1.clone())
+    };
+    turn(place) == turn(served_place)
+        && lane_of.get(up).copied() == Some(served_up)
+        && !program.is_hidden(served)
+        && call(served_up, served_place) == call(served_up, place)
+}
