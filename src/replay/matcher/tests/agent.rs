@@ -1,11 +1,11 @@
 //! The agent: runs a program's lanes, does what the answers say, and asks again.
 
 use super::clock::{Clock, Queue};
+use super::dice::{Dice, dice_for};
 use super::history::Talk;
 use super::program::{Job, Program, QUOTA, Summary};
 use super::values::Values;
-use super::dice::{Dice, dice_for};
-use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect::conversation::{Message, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::replay::matcher::Ask;
 use std::cell::{Cell, RefCell};
@@ -45,6 +45,8 @@ pub trait Answerer {
 pub struct Entry {
     pub path: String,
     pub turn: u32,
+    /// Its first message.
+    pub asked: String,
     /// The exchange whose answer it got; failed attempts do not count.
     pub served: Option<u32>,
 }
@@ -107,11 +109,7 @@ pub fn run(
         });
     }
     world.clock.run(|| world.refused.borrow().is_some(), || world.still());
-    Outcome {
-        log: world.log.take(),
-        refused: world.refused.take(),
-        stale: world.stale.take(),
-    }
+    Outcome { log: world.log.take(), refused: world.refused.take(), stale: world.stale.take() }
 }
 
 impl<'a> World<'a> {
@@ -187,7 +185,8 @@ impl<'a> World<'a> {
                 context: SpanContext { retry_count: attempt, ..context.clone() },
                 request: request.clone(),
             };
-            self.log.borrow_mut().push(Entry { path: path.into(), turn, served: None });
+            let asked = request.messages.first().map(Message::text).unwrap_or_default();
+            self.log.borrow_mut().push(Entry { path: path.into(), turn, asked, served: None });
             let queue = Queue::default();
             self.waiting.borrow_mut().insert(rid, queue.clone());
             let out = {
@@ -282,9 +281,14 @@ async fn lane<'a>(world: &Shared<'a>, path: String, prompt: String, parent: Opti
         }
         let results = Queue::default();
         for (i, (name, args)) in calls.iter().enumerate() {
-            let begun = Doing { call: i, path: path.clone(), turn, agent: agent.clone(), results: results.clone() };
+            let begun =
+                Doing { call: i, path: path.clone(), turn, agent: agent.clone(), results: results.clone() };
             let text = |field: &str| args[field].as_str().unwrap_or_default().to_string();
-            if name == "task" { delegate(world, begun, text("prompt")) } else { local(world, begun, text("cmd")) }
+            if name == "task" {
+                delegate(world, begun, text("prompt"))
+            } else {
+                local(world, begun, text("cmd"))
+            }
         }
         let mut came: Vec<(usize, String)> = Vec::new();
         while came.len() < calls.len() {

@@ -4,16 +4,15 @@ use super::agent::{Answerer, Given, Out, Truth, run};
 use super::history::write_call;
 use super::program::{Ids, Program, Say};
 use super::tape::{Tape, Taped, body_key, failure, text};
-use super::values::Values;
+use super::values::{Values, masked};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
 use crate::replay::matcher::holes::{Side, Surroundings};
 use crate::replay::matcher::{Ask, Decision, Matcher, Options};
 use crate::run::likeness;
-use regex::Regex;
 use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 /// An answer of a program, with the values of a run.
 fn spoken(program: &Program, say: &Say, id: u32, truth: &mut Truth<'_>) -> ModelAnswer {
@@ -54,8 +53,7 @@ impl Answerer for Model<'_> {
         let say = self.program.say(truth.path, truth.turn);
         let id = ask.id.0;
         let fails = truth.attempt < say.fails;
-        let answer =
-            Arc::new(if fails { failure() } else { spoken(self.program, &say, id, &mut truth) });
+        let answer = Arc::new(if fails { failure() } else { spoken(self.program, &say, id, &mut truth) });
         self.truth.insert(id, (truth.path.to_string(), truth.turn));
         self.calls.push(Taped {
             id,
@@ -212,7 +210,10 @@ impl Fifo {
         let mut calls: Vec<&Taped> = tape.calls.values().collect();
         calls.sort_by_key(|c| c.id);
         for call in calls {
-            queues.entry(masked(&call.request)).or_default().push_back((call.id, Arc::clone(&call.answer)));
+            queues
+                .entry(canonical(&call.request))
+                .or_default()
+                .push_back((call.id, Arc::clone(&call.answer)));
         }
         Fifo(queues)
     }
@@ -220,7 +221,7 @@ impl Fifo {
 
 impl Answerer for Fifo {
     fn ask(&mut self, ask: Ask, _: Truth<'_>) -> Out {
-        let given = match self.0.get_mut(&masked(&ask.request)).and_then(VecDeque::pop_front) {
+        let given = match self.0.get_mut(&canonical(&ask.request)).and_then(VecDeque::pop_front) {
             Some((exchange, answer)) => Given::Answer { exchange, answer },
             None => Given::Refused("no such request".into()),
         };
@@ -228,20 +229,20 @@ impl Answerer for Fifo {
     }
 }
 
-static VARYING: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"[0-9a-f]{8}-[0-9a-f-]{27}|\ba[0-9a-f]{16}\b|[0-9a-f]{12}|(run|home|tmp)-\w{6}|20\d\d-\d\d-\d\d").unwrap()
-});
-
-fn masked(request: &ModelRequest) -> String {
+fn canonical(request: &ModelRequest) -> String {
     let mut request = request.clone();
-    for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
+    let blocks = request.messages.iter_mut().flat_map(|m| &mut m.blocks);
+    for block in blocks.chain(&mut request.system) {
         match block {
-            Block::ToolCall { id, .. } => id.clear(),
+            Block::ToolCall { id, args, .. } => {
+                id.clear();
+                *args = Value::String(masked(&args.to_string()));
+            }
             Block::ToolResult { call_id, text, .. } => {
                 call_id.clear();
-                *text = VARYING.replace_all(text, "?").into_owned();
+                *text = masked(text);
             }
-            Block::Text { text } => *text = VARYING.replace_all(text, "?").into_owned(),
+            Block::Text { text } => *text = masked(text),
             _ => {}
         }
     }

@@ -107,12 +107,14 @@ impl<'a> Talk<'a> {
 
     fn written(&self) -> Vec<Message> {
         let last = self.messages.len() - 1;
+        // The results of the last two rounds are kept.
+        let old = self.after.len().checked_sub(3).map_or(0, |at| self.after[at]);
         let mut written = self.messages.clone();
         for (i, message) in written.iter_mut().enumerate() {
             if self.habits.drops_reasoning && i + 1 < last {
                 message.blocks.retain(|b| !matches!(b, Block::Reasoning { .. }));
             }
-            for block in message.blocks.iter_mut().filter(|_| self.habits.clears && i + 3 < last) {
+            for block in message.blocks.iter_mut().filter(|_| self.habits.clears && i < old) {
                 if let Block::ToolResult { text, .. } = block {
                     *text = "[cleared]".into();
                 }

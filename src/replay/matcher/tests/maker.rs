@@ -49,7 +49,8 @@ impl Maker {
         let Maker { dice, menu, .. } = self;
         let mut system = system.to_string();
         if menu.paths {
-            system += " You are in {root}. Notes are in {home}/.agent/projects/{slug}/notes, drafts in {temp}.";
+            system +=
+                " You are in {root}. Notes are in {home}/.agent/projects/{slug}/notes, drafts in {temp}.";
         }
         if menu.dates {
             system += " Today is {today}.";
@@ -112,17 +113,22 @@ impl Maker {
                     let calls = (0..n).map(|_| self.local()).collect();
                     self.turn("looks around", calls)
                 }
-                1 if !self.program.has_hidden() => self.hidden(path, at, n),
+                1 if !self.program.has_hidden() && !self.menu.distinct => self.hidden(path, at, n),
                 2 => self.split(path, at, n),
                 3 if self.menu.names => {
                     says.push(self.makes_objects(n));
                     self.hand_out(path, at + 1, &says[at].calls.clone())
                 }
-                3 | 4 if self.menu.dates => self.fan_out(path, at, &["Report until {today}.", "Report until {tomorrow}."], 0),
+                3 | 4 if self.menu.dates => self.fan_out(
+                    path,
+                    at,
+                    &["{today}", "{tomorrow}"].map(|day| format!("Report until {day}.")),
+                    0,
+                ),
                 kind => {
-                    let prompt = self.say("Review the module");
+                    let prompts = self.prompts("Review the module", n);
                     let kids = if kind == 3 { 2 } else { 0 };
-                    self.fan_out(path, at, &vec![prompt.as_str(); n as usize], kids)
+                    self.fan_out(path, at, &prompts, kids)
                 }
             };
             says.push(say);
@@ -132,7 +138,7 @@ impl Maker {
     }
 
     /// Sub-agents, each with a prompt.
-    fn fan_out(&mut self, path: &str, at: usize, prompts: &[&str], kids: u64) -> Say {
+    fn fan_out(&mut self, path: &str, at: usize, prompts: &[String], kids: u64) -> Say {
         let prompts = &prompts[..prompts.len().min(self.room.max(1) as usize)];
         self.room = self.room.saturating_sub(prompts.len() as u64);
         (0..prompts.len()).for_each(|i| self.worker(&format!("{path}/{at}.{i}"), kids));
@@ -142,7 +148,6 @@ impl Maker {
     /// Sub-agents for different areas, which have sub-agents of their own.
     fn split(&mut self, path: &str, at: usize, n: u64) -> Say {
         let prompts: Vec<String> = (0..n).map(|_| self.say("Area")).collect();
-        let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         self.fan_out(path, at, &prompts, 1)
     }
 
@@ -174,8 +179,10 @@ impl Maker {
 
     /// Sub-agents for the objects of the calls before.
     fn hand_out(&mut self, path: &str, at: usize, makers: &[Call]) -> Say {
-        let names: Vec<String> =
-            makers.iter().map(|(_, args)| self.program.job(args["cmd"].as_str().unwrap()).0.to_string()).collect();
+        let names: Vec<String> = makers
+            .iter()
+            .map(|(_, args)| self.program.job(args["cmd"].as_str().unwrap()).0.to_string())
+            .collect();
         for (i, name) in names.iter().enumerate() {
             let uses = self.job(Job::Returns("used".into()), &format!("on {{made:{name}}}"));
             let mut first = self.turn("takes", vec![uses]);
@@ -197,17 +204,22 @@ impl Maker {
         if self.menu.names && self.dice.chance(30) {
             // An object of its own: siblings begin alike and are told apart by what they make.
             says.push(self.makes_objects(1));
-            let name = self.program.job(says[says.len() - 1].calls[0].1["cmd"].as_str().unwrap()).0.to_string();
+            let name =
+                self.program.job(says[says.len() - 1].calls[0].1["cmd"].as_str().unwrap()).0.to_string();
             let uses = self.job(Job::Returns("used".into()), &format!("on {{made:{name}}}"));
             says.push(self.turn("uses its own", vec![uses]));
         }
         let kids = kids.min(self.room);
         if kids > 0 {
             self.room -= kids;
-            let prompt = if self.menu.crossed { "Check the leaves.".to_string() } else { self.say("Check leaf") };
+            let prompts = if self.menu.crossed {
+                vec!["Check the leaves.".to_string(); kids as usize]
+            } else {
+                self.prompts("Check leaf", kids)
+            };
             let at = self.dice.below(says.len() as u64 + 1) as usize;
             let deeper = if self.menu.large && self.dice.chance(30) { 2 } else { 0 };
-            let calls = (0..kids).map(|_| ("task", json!({"prompt": prompt}))).collect();
+            let calls = prompts.iter().map(|p| ("task", json!({"prompt": p}))).collect();
             let turn = self.turn("delegates", calls);
             says.insert(at, turn);
             (0..kids).for_each(|k| self.worker(&format!("{path}/{at}.{k}"), deeper));
@@ -218,7 +230,13 @@ impl Maker {
 
     fn say(&mut self, what: &str) -> String {
         self.said += 1;
-        format!("{what} no. {}", self.said)
+        format!("{what}: this is no. {}", self.said)
+    }
+
+    /// Prompts for sub-agents: all the same, unless that is not wanted.
+    fn prompts(&mut self, what: &str, n: u64) -> Vec<String> {
+        let first = self.say(what);
+        (0..n).map(|_| if self.menu.distinct { self.say(what) } else { first.clone() }).collect()
     }
 
     fn turn(&mut self, what: &str, calls: Vec<Call>) -> Say {
@@ -264,7 +282,8 @@ impl Maker {
         } else {
             Job::Returns(self.dice.one_of(&kinds).to_string())
         };
-        let arguments = if menu.paths { self.dice.one_of(&["--dir {root}", "> {temp}/out.txt", ""]) } else { "" };
+        let arguments =
+            if menu.paths { self.dice.one_of(&["--dir {root}", "> {temp}/out.txt", ""]) } else { "" };
         self.job(job, arguments)
     }
 

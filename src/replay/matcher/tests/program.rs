@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, HashMap};
 /// What may differ between programs. Everything off is a plain tree of lanes with byte-identical siblings.
 #[derive(Clone, Copy, Debug)]
 pub struct Menu {
+    /// No byte-identical siblings.
+    pub distinct: bool,
     /// Tools that return something else in every run.
     pub flaky: bool,
     /// Calls that fail and are tried again.
@@ -51,6 +53,7 @@ pub struct Menu {
 
 impl Menu {
     pub const PLAIN: Menu = Menu {
+        distinct: false,
         flaky: false,
         retries: false,
         crossed: false,
@@ -69,6 +72,31 @@ impl Menu {
         large: false,
         undecidable: false,
     };
+
+    /// One bit a dish.
+    pub fn of(dishes: u16) -> Menu {
+        let has = |bit: u32| dishes >> bit & 1 == 1;
+        Menu {
+            distinct: false,
+            flaky: has(0),
+            retries: has(1),
+            crossed: has(2),
+            compaction: has(3),
+            rewinds: has(4),
+            sides: has(5),
+            votes: has(6),
+            votes_at_once: has(7),
+            rewrites: has(8),
+            chat: has(9),
+            flattened: has(10),
+            names: has(11),
+            quantities: has(12),
+            dates: has(13),
+            paths: has(14),
+            large: false,
+            undecidable: has(15),
+        }
+    }
 }
 
 /// What the model says at one place.

@@ -16,6 +16,16 @@ static NAME: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-a[0-9a-f]{3}-[0-9a-f]{12}").unwrap());
 static DIRECTORY: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?:run|home|tmp)-[0-9a-z]{6}\b").unwrap());
 
+static VARYING: LazyLock<Regex> = LazyLock::new(|| {
+    let name = r"[0-9a-f]{8}-[0-9a-f-]{27}|\b[0-9a-f]{12}\b|\ba[0-9a-f]{16}\b";
+    Regex::new(&format!(r"{name}|\S*\b(?:run|home|tmp)-[0-9a-z]{{6}}|20\d\d-\d\d-\d\d")).unwrap()
+});
+
+/// A text without what varies, roughly: what a tool with a list of patterns would compare.
+pub fn masked(text: &str) -> String {
+    VARYING.replace_all(text, "?").into_owned()
+}
+
 /// The values of one run.
 pub struct Values {
     dice: Dice,

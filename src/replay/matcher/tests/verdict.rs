@@ -3,18 +3,21 @@
 use super::agent::Outcome;
 use super::answerers::Recorded;
 use super::program::Program;
+use super::values::masked;
+use crate::dialect::conversation::Message;
 use crate::run::likeness::{self, Key};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-#[derive(Debug, PartialEq, Eq, Clone, Copy, PartialOrd, Ord)]
+#[derive(Debug, PartialEq, Eq, Clone, PartialOrd, Ord)]
 pub enum Verdict {
     Right,
     /// Only identical calls of one message, or samples drawn at once, were exchanged.
     Exchanged,
     /// Refused: loud about it, whatever came before.
-    Stopped,
-    Wrong,
+    Stopped(String),
+    /// Silently wrong.
+    Wrong(String),
 }
 
 /// The lane that a path is of or beside, and the suffix.
@@ -29,49 +32,50 @@ fn is_optional(path: &str) -> bool {
 
 /// What became of a replay.
 pub fn verdict(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Verdict {
-    if outcome.refused.is_some() {
-        return Verdict::Stopped;
+    if let Some(why) = &outcome.refused {
+        return Verdict::Stopped(why.clone());
     }
     match judge(program, recorded, outcome) {
-        Some(false) => Verdict::Right,
-        Some(true) => Verdict::Exchanged,
-        None => Verdict::Wrong,
+        Ok(false) => Verdict::Right,
+        Ok(true) => Verdict::Exchanged,
+        Err(why) => Verdict::Wrong(why),
     }
 }
 
-/// Whether lanes were exchanged; none when something is wrong.
-fn judge(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Option<bool> {
-    if outcome.stale.is_some() {
-        return None;
+/// Whether lanes were exchanged; an error when something is wrong.
+fn judge(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Result<bool, String> {
+    if let Some(stale) = &outcome.stale {
+        return Err(format!("a tool got a value of another run: {stale}"));
     }
     let lane_of = lanes(recorded, outcome)?;
     let mut exchanged = false;
     for (live, served) in lane_of.iter().filter(|(a, b)| a != b) {
         exchanged = true;
         let ((lane, beside), (served_lane, served_beside)) = (split(live), split(served));
-        if lane == served_lane {
+        let is_vote = |suffix: &str| suffix.starts_with("#vote");
+        let right = if lane == served_lane {
             let at_once = program.habits(lane).votes.is_some_and(|v| v.at_once);
-            let votes = |suffix: &str| suffix.starts_with("#vote");
-            (at_once && votes(beside) && votes(served_beside)).then_some(())?;
-            continue;
-        }
-        if !beside.is_empty() {
+            at_once && is_vote(beside) && is_vote(served_beside)
+        } else if beside.is_empty() {
+            exchangeable(program, &lane_of, lane, served_lane)
+        } else {
             // It must have been exchanged together with its lane.
-            let same = beside == served_beside || beside.starts_with("#vote");
-            (same && lane_of.get(lane).is_none_or(|l| *l == served_lane)).then_some(())?;
-            continue;
+            let same = beside == served_beside || (is_vote(beside) && is_vote(served_beside));
+            same && lane_of.get(lane).is_none_or(|l| *l == served_lane)
+        };
+        if !right {
+            return Err(format!("{live} was served as {served}"));
         }
-        exchangeable(program, &lane_of, lane, served_lane).then_some(())?;
     }
     let mandatory = |path: &str| !is_optional(path);
     let served = outcome.log.iter().filter(|e| e.served.is_some() && mandatory(&e.path)).count();
     let whole = recorded.tape.calls.values().filter(|c| c.answer.error.is_none());
     let answers = whole.filter(|c| mandatory(&recorded.truth[&c.id].0)).count();
-    (served == answers).then_some(exchanged)
+    if served == answers { Ok(exchanged) } else { Err(format!("{served} answers of {answers} were served")) }
 }
 
 /// Which recorded lane each live one was served as: always the same, each turn as that turn, no two as one.
-fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Option<BTreeMap<&'a str, &'a str>> {
+fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Result<BTreeMap<&'a str, &'a str>, String> {
     let calls = &recorded.tape.calls;
     let good = calls.values().filter(|c| c.answer.error.is_none());
     let shapes: HashMap<(&str, u32), Key> = good
@@ -88,17 +92,26 @@ fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Option<BTreeMap<&'
             continue;
         }
         // Titles of siblings are asked for in the same words, and nothing follows from them.
-        let asked = |path: &str| calls.values().find(|c| recorded.truth[&c.id].0 == path).map(|c| &c.request);
-        if is_optional(path) && is_optional(&entry.path) && asked(path) == asked(&entry.path) {
-            continue;
+        if is_optional(path) && is_optional(&entry.path) {
+            let recorded = calls[&exchange].request.messages.first().map(Message::text).unwrap_or_default();
+            if masked(&recorded) == masked(&entry.asked) {
+                continue;
+            }
         }
-        if *turn != entry.turn || *lane_of.entry(&entry.path).or_insert(path) != path {
-            return None;
+        let lane = *lane_of.entry(&entry.path).or_insert(path);
+        if *turn != entry.turn || lane != path {
+            return Err(format!(
+                "{} turn {} got {path} turn {turn}, begun as {lane}",
+                entry.path, entry.turn
+            ));
         }
     }
     let mut taken: Vec<&str> = lane_of.values().copied().collect();
     taken.sort_unstable();
-    (!taken.windows(2).any(|w| w[0] == w[1])).then_some(lane_of)
+    match taken.windows(2).find(|w| w[0] == w[1]) {
+        Some(twice) => Err(format!("{} was served twice", twice[0])),
+        None => Ok(lane_of),
+    }
 }
 
 /// True when two lanes were begun by identical calls of one message, and nothing hidden tells them apart.
