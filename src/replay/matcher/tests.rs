@@ -16,5 +16,6 @@ mod mutations;
 mod program;
 mod shuffled;
 mod tape;
+mod tau;
 mod values;
 mod verdict;

@@ -111,7 +111,7 @@ fn check(menu: Menu, change: Change, seed: u64, schedules: (u64, u64), request: 
 macro_rules! noticed {
     ($($(#[$attribute:meta])* $name:ident: $menu:expr, $change:expr;)*) => {
         proptest! {
-            #![proptest_config(cases(96))]
+            #![proptest_config(cases(48))]
             $(
                 #[test]
                 $(#[$attribute])*

@@ -107,7 +107,7 @@ macro_rules! properties {
     };
 }
 
-properties! { 96;
+properties! { 40;
     every_request_gets_the_answer_of_its_own_lane_and_turn: PLAIN;
     results_that_vary_are_pinned: Menu { flaky: true, ..PLAIN };
     failed_attempts_are_served_as_such: Menu { retries: true, ..PLAIN };
@@ -120,7 +120,7 @@ properties! { 96;
 }
 
 // Identical siblings may have been exchanged: what quotes them then stands in another order.
-properties! { 96;
+properties! { 40;
     #[ignore = "needs flat text"]
     a_compacted_conversation_with_twins_goes_on: Menu { compaction: true, ..PLAIN };
     #[ignore = "needs flat text"]
@@ -137,7 +137,7 @@ properties! { 96;
     side_calls_may_repeat_and_may_be_missing: Menu { sides: true, ..PLAIN };
 }
 
-properties! { 96;
+properties! { 40;
     #[ignore = "needs holes"]
     names_are_bound_and_served_as_those_of_today: Menu { names: true, ..PLAIN };
     #[ignore = "needs holes"]
@@ -155,13 +155,13 @@ properties! { 96;
 const EVERY_VALUE: Menu = Menu { names: true, quantities: true, dates: true, paths: true, ..PLAIN };
 
 // Everything that has no property of its own yet: nothing is ever silently wrong.
-properties! { 64;
+properties! { 24;
     up_to_64_lanes: Menu { large: true, retries: true, crossed: true, ..PLAIN };
     undecidable_lanes_are_refused_with_a_reason: Menu { undecidable: true, sides: true, flaky: true, ..PLAIN };
 }
 
 proptest! {
-    #![proptest_config(cases(64))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn everything_at_once_is_never_silently_wrong(seed: u64, a in 0u64..1 << 60, b in 0u64..1 << 60, dishes: u16) {
