@@ -104,7 +104,8 @@ pub fn run(
                 shared.pause(&format!("begin {group}.{n}"), 300).await;
                 let path = format!("{group}.{n}");
                 let prompt = shared.fill(prompt, &path);
-                lane(&shared, path, prompt, None).await;
+                let agent = shared.values.borrow_mut().agent_id();
+                lane(&shared, path, prompt, agent, None).await;
             }
         });
     }
@@ -234,9 +235,14 @@ impl<'a> World<'a> {
 }
 
 /// A conversation from its prompt to its last answer.
-async fn lane<'a>(world: &Shared<'a>, path: String, prompt: String, parent: Option<String>) -> String {
+async fn lane<'a>(
+    world: &Shared<'a>,
+    path: String,
+    prompt: String,
+    agent: String,
+    parent: Option<String>,
+) -> String {
     let habits = world.program.habits(&path);
-    let agent = world.values.borrow_mut().agent_id();
     let context = SpanContext {
         agent_id: habits.names_agents.then(|| agent.clone()),
         parent_agent_id: parent.filter(|_| habits.names_agents),
@@ -317,11 +323,11 @@ fn delegate<'a>(world: &Shared<'a>, doing: Doing, prompt: String) {
         let path = format!("{}/{}.{}", doing.path, doing.turn, doing.call);
         shared.pause(&format!("begin {path}"), 300).await;
         let prompt = shared.fill(&prompt, &path);
-        let mut text = lane(&shared, path.clone(), prompt, Some(doing.agent)).await;
+        let agent = shared.values.borrow_mut().agent_id();
+        let mut text = lane(&shared, path.clone(), prompt, agent.clone(), Some(doing.agent)).await;
         if shared.program.worker.signs_results {
             let usage = "<usage>subagent_tokens: 19\ntool_uses: 2\nduration_ms: {duration}</usage>";
-            let id = shared.values.borrow_mut().agent_id();
-            text = format!("{text}\nagentId: {id}\n{}", shared.fill(usage, &path));
+            text = format!("{text}\nagentId: {agent}\n{}", shared.fill(usage, &path));
         }
         shared.clock.send(&doing.results, (doing.call, text));
     });

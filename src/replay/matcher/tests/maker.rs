@@ -151,19 +151,28 @@ impl Maker {
         self.fan_out(path, at, &prompts, 1)
     }
 
-    /// Sub-agents that say the same first; then each sees another tree.
+    /// Sub-agents that say the same first; then each sees another tree, or makes an object of its own, which tells
+    /// nobody which is which.
     fn hidden(&mut self, path: &str, turn: usize, n: u64) -> Say {
-        let job = self.job(Job::Hidden, "");
+        let makes = self.menu.names && self.dice.chance(50);
+        let name = format!("job-{}", self.program.jobs.len());
+        let job = if makes { Job::Returns(format!("created {{uuid:{name}}}")) } else { Job::Hidden };
+        let job = self.job(job, "");
         let look = self.say("looks");
         for i in 0..n {
             let text = if self.menu.undecidable { self.say("looks") } else { look.clone() };
             let first = Say { text, calls: vec![job.clone()], ..Say::default() };
-            let then = vec![self.local()];
-            let says = vec![first, self.turn("goes on", then), self.turn("ends", vec![])];
+            let then = if makes { self.uses(&name) } else { self.local() };
+            let says = vec![first, self.turn("goes on", vec![then]), self.turn("ends", vec![])];
             self.program.script.insert(format!("{path}/{turn}.{i}"), says);
         }
         let calls = (0..n).map(|_| ("task", json!({"prompt": "Work in your tree."}))).collect();
         self.turn("sends", calls)
+    }
+
+    /// A command on what a job has made.
+    fn uses(&mut self, name: &str) -> Call {
+        self.job(Job::Returns("used".into()), &format!("on {{made:{name}}}"))
     }
 
     /// Commands that make one object each.
@@ -184,7 +193,7 @@ impl Maker {
             .map(|(_, args)| self.program.job(args["cmd"].as_str().unwrap()).0.to_string())
             .collect();
         for (i, name) in names.iter().enumerate() {
-            let uses = self.job(Job::Returns("used".into()), &format!("on {{made:{name}}}"));
+            let uses = self.uses(name);
             let mut first = self.turn("takes", vec![uses]);
             first.text += &format!(" {{made:{name}}}");
             let says = vec![first, self.turn("has used it", vec![])];
@@ -206,7 +215,7 @@ impl Maker {
             says.push(self.makes_objects(1));
             let name =
                 self.program.job(says[says.len() - 1].calls[0].1["cmd"].as_str().unwrap()).0.to_string();
-            let uses = self.job(Job::Returns("used".into()), &format!("on {{made:{name}}}"));
+            let uses = self.uses(&name);
             says.push(self.turn("uses its own", vec![uses]));
         }
         let kids = kids.min(self.room);

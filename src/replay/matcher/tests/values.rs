@@ -8,8 +8,8 @@ use std::sync::LazyLock;
 
 const DAY_US: u64 = 86_400_000_000;
 const HOUR_US: u64 = 3_600_000_000;
-/// 21 November 2025, 10:00 UTC.
-const BASE_US: u64 = 1_763_719_200_000_000;
+/// 21 November 2025, 22:30 UTC: in some zones it is tomorrow.
+const BASE_US: u64 = 1_763_764_200_000_000;
 
 static PLACEHOLDER: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\{([a-z_]+)(?::([^{}]+))?\}").unwrap());
 static NAME: LazyLock<Regex> =
@@ -47,7 +47,8 @@ impl Values {
             _ => format!("/srv/some/where/run-{}", dice.hex(6)),
         };
         let temp = format!("/tmp/tmp-{}", dice.hex(6));
-        let side = Side { directory, home, temp, started_us, ended_us: started_us + HOUR_US, zone_s: 0 };
+        let zone_s = dice.one_of(&[0, 7_200, -18_000]);
+        let side = Side { directory, home, temp, started_us, ended_us: started_us + HOUR_US, zone_s };
         Values { dice, side, made: BTreeMap::new(), known: BTreeSet::new() }
     }
 
@@ -86,7 +87,8 @@ impl Values {
     fn value(&mut self, what: &str, of: &str, lane: &str, now: u64) -> Option<String> {
         let at = self.side.started_us + now.min(HOUR_US);
         let instant = |us: u64| jiff::Timestamp::from_microsecond(us as i64).unwrap();
-        let day = |us: u64| instant(us).strftime("%Y-%m-%d").to_string();
+        let local = |us: u64| us.saturating_add_signed(i64::from(self.side.zone_s) * 1_000_000);
+        let day = |us: u64| instant(local(us)).strftime("%Y-%m-%d").to_string();
         Some(match what {
             "root" => self.side.directory.clone(),
             "home" => self.side.home.clone(),
@@ -102,7 +104,8 @@ impl Values {
             "pid" => (2_600 + self.dice.below(40)).to_string(),
             "port" => (40_000 + self.dice.below(9_000)).to_string(),
             "uuid" | "hex" => {
-                let name = if what == "uuid" { self.dice.uuid() } else { self.dice.hex(12) };
+                // A letter in front: twelve digits alone would be a number.
+                let name = if what == "uuid" { self.dice.uuid() } else { format!("c{}", self.dice.hex(11)) };
                 self.known.insert(name.clone());
                 self.made.insert((lane.into(), of.into()), name.clone());
                 name
