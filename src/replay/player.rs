@@ -180,7 +180,7 @@ impl Player {
     fn place_by_bytes(&self, asked: &Asked, context: &SpanContext) -> Option<oneshot::Receiver<Decision>> {
         let key = likeness::body_key(asked.head.path(), &asked.body);
         let mut state = self.state();
-        let decisions = state.matcher.on_bytes(asked.id, &key, context)?;
+        let decisions = state.matcher.on_bytes(asked.id, &key, &asked.body, context)?;
         let (tell, told) = oneshot::channel();
         state.waiting.insert(asked.id, tell);
         state.hand_out(decisions);
@@ -306,7 +306,7 @@ impl Player {
         }
         // Put together before the books are opened: other requests wait for them.
         let holds_secrets = response.as_ref().is_some_and(|r| !r.stand_ins.is_empty());
-        let bindings = if holds_secrets { self.state().matcher.bindings().clone() } else { BTreeMap::new() };
+        let bindings = if holds_secrets { self.state().matcher.secrets().clone() } else { BTreeMap::new() };
         let reveal = |stand_in: &StandIn| {
             let bound = bindings.get(&stand_in.text).cloned();
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
@@ -389,7 +389,7 @@ impl Player {
             drop(state);
             return self.refuse_to_spend(Some(dialect));
         }
-        let bindings = state.matcher.bindings();
+        let bindings = state.matcher.secrets();
         let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
         let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
             let live = LiveTurn { place, request, body: &body, pins, inherited };

@@ -34,6 +34,7 @@ impl<R: Recording> Matcher<R> {
         &mut self,
         id: ExchangeId,
         body_key: &Key,
+        body: &[u8],
         context: &SpanContext,
     ) -> Option<Vec<Decision>> {
         let (lane, turn) = self.by_bytes.get(body_key).copied()?;
@@ -44,14 +45,17 @@ impl<R: Recording> Matcher<R> {
         if named_otherwise || again || self.is_dirty(lane, turn) {
             return None;
         }
+        // The same bytes may mean something else today.
+        if self.bound.renamed() > 0 || self.holes.may_mean_another(body) {
+            return None;
+        }
         let arrival = Arrival {
             id,
             context: context.clone(),
             request_key: recorded.request_key,
             seen: Transcript::of_turn(lane, turn),
         };
-        let fit =
-            |bound: Bindings| Fit { lane, cost: 0, bound, pins: Vec::new(), recorded: arrival.seen.clone() };
+        let fit = |bound: Bindings| Fit { recorded: arrival.seen.clone(), ..Fit::exact(lane, bound) };
         let mut out = Vec::new();
         if turn == 0 {
             if !self.is_free(lane) {
@@ -69,6 +73,9 @@ impl<R: Recording> Matcher<R> {
                 && !thread.live
                 && !thread.echoes.is_empty();
             if !stands_before {
+                return None;
+            }
+            if only.bound.renamed() > 0 {
                 return None;
             }
             let fit = fit(only.bound.clone());

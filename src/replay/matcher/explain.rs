@@ -196,8 +196,10 @@ impl<R: Recording> Matcher<R> {
     /// How many recorded lanes begin with the same settings, tools and system prompt as this request.
     pub(super) fn same_system(&self, live: &Live<'_>) -> usize {
         let lanes = 0..self.recording.outline().lanes.len().min(LOOKED_AT) as u32;
+        let (nothing, may_bind) = (Bindings::default(), |r: &str, l: &str| self.may_bind(r, l));
+        let known = self.known(live.ask.dialect, &nothing, &may_bind);
         let same = |lane: &u32| {
-            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+            let mut unifier = Unifier::new(known, Bindings::default());
             let recorded = self.recording.request(*lane, 0);
             let system = |blocks: &[crate::dialect::conversation::Message]| {
                 blocks.iter().filter(|m| m.role == Role::System).map(|m| m.text()).collect::<Vec<_>>()
@@ -222,11 +224,13 @@ impl<R: Recording> Matcher<R> {
             .collect();
         lanes.sort_unstable();
         let mut found: Vec<(usize, usize, Near)> = Vec::new();
+        let (nothing, may_bind) = (Bindings::default(), |r: &str, l: &str| self.may_bind(r, l));
+        let known = self.known(live.ask.dialect, &nothing, &may_bind);
         for (_, at) in lanes.into_iter().take(LOOKED_AT) {
             let lane = at as u32;
             let Ok(recorded) = self.recording.request(lane, 0) else { continue };
             let there = readings(&recorded.messages);
-            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+            let mut unifier = Unifier::new(known, Bindings::default());
             let mut differences: Vec<Difference> =
                 unifier.head(&recorded, &live.ask.request).err().into_iter().collect();
             if there.len() != live.readings.len() {

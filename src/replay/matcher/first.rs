@@ -1,7 +1,8 @@
 //! Requests that begin a conversation, and those that are tried again.
 
-use super::decision::Decision;
+use super::decision::{Decision, MatchClass};
 use super::explain;
+use super::holes::Holes;
 use super::later::Fit;
 use super::thread::Thread;
 use super::transcript::Transcript;
@@ -10,6 +11,46 @@ use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::run::likeness::{self, Key};
 use crate::run::reading::readings;
 use crate::run::{CallSite, Lane};
+use std::collections::HashMap;
+
+/// How many lanes are compared one by one, where nothing leads to one of them.
+const LOOKED_AT: usize = 1000;
+
+/// Lanes by what their first requests say, values that may differ aside.
+#[derive(Debug, Clone)]
+pub(super) struct Beginnings {
+    by_key: HashMap<Key, Vec<u32>>,
+    class: Vec<Key>,
+    members: HashMap<Key, Vec<u32>>,
+}
+
+impl Beginnings {
+    fn new(recording: &impl Recording, holes: &Holes) -> Beginnings {
+        let mut all = Beginnings { by_key: HashMap::new(), class: Vec::new(), members: HashMap::new() };
+        for (lane, at) in recording.outline().lanes.iter().zip(0..) {
+            let key =
+                recording.request(at, 0).map(|r| likeness::request_key(&holes.masked_request(&r, true)));
+            let own = key.unwrap_or_default();
+            all.by_key.entry(own).or_default().push(at);
+            // A continuation is told apart as the lane that it continues.
+            let class = lane.continues.and_then(|old| all.class.get(old as usize)).copied().unwrap_or(own);
+            all.class.push(class);
+            all.members.entry(class).or_default().push(at);
+        }
+        all
+    }
+
+    /// Lanes that begin like a live request.
+    fn like(&self, holes: &Holes, live: &Live<'_>) -> Option<&Vec<u32>> {
+        self.by_key.get(&likeness::request_key(&holes.masked_request(&live.ask.request, false)))
+    }
+
+    /// Lanes of the class of this one, itself included.
+    pub fn twins(&self, lane: u32) -> impl Iterator<Item = u32> + '_ {
+        let class = self.class.get(lane as usize);
+        class.and_then(|c| self.members.get(c)).into_iter().flatten().copied()
+    }
+}
 
 impl<R: Recording> Matcher<R> {
     /// Serves a retry: of an answer that did not arrive, or of an attempt that failed in the recording. False when the
@@ -73,10 +114,21 @@ impl<R: Recording> Matcher<R> {
             && thread.context.agent_id == live.ask.context.agent_id
     }
 
-    /// True when a lane that nobody has taken begins with exactly this request.
+    /// True when a lane that nobody has taken begins with this request.
     pub(super) fn begins_recorded_lane(&self, live: &Live<'_>) -> bool {
-        let twins = self.by_first.get(&live.request_key).into_iter().flatten();
-        twins.copied().any(|lane| self.is_free(lane) && self.same_path(lane, live))
+        // Only one that begins with a history can.
+        let messages = live.ask.request.messages.len() as u32;
+        let lanes = &self.recording.outline().lanes;
+        let with_history = |lane: &u32| {
+            lanes.get(*lane as usize).and_then(|l| l.turns.first()).is_some_and(|t| t.messages == messages)
+        };
+        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
+        let open = |lane: &u32| self.is_free(*lane) && self.same_path(*lane, live);
+        if self.is_plain(&Bindings::default()) {
+            return twins.into_iter().any(|lane| open(&lane));
+        }
+        (0..lanes.len() as u32).filter(with_history).any(|lane| open(&lane))
+            && !self.beginnings_of(live).is_empty()
     }
 
     fn same_path(&self, lane: u32, live: &Live<'_>) -> bool {
@@ -85,14 +137,18 @@ impl<R: Recording> Matcher<R> {
 
     /// Places a first turn.
     pub(super) fn first(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) {
-        let mut fits = self.beginnings(live);
+        let mut fits = self.beginnings_of(live);
         // A request that the recording has once can only be that one. Twins must be told apart.
-        let alike = self.by_first.get(&live.request_key).map_or(0, Vec::len);
         let content_fits = !fits.is_empty();
-        if alike > 1 {
+        let exact = self.by_first.get(&live.request_key).map_or(0, Vec::len);
+        let alike = |f: &Fit| match f.class {
+            MatchClass::Exact => exact > 1,
+            _ => self.twins(f.lane).next().is_some(),
+        };
+        if fits.len() > 1 || fits.first().is_some_and(alike) {
             fits.retain(|f| self.is_enabled(f.lane, true));
             if fits.is_empty() {
-                fits = self.beginnings(live);
+                fits = self.beginnings_of(live);
                 fits.retain(|f| self.is_enabled(f.lane, false));
             }
         }
@@ -126,15 +182,39 @@ impl<R: Recording> Matcher<R> {
         self.begin(live.arrival(), &live.readings, fits, out);
     }
 
-    /// Free lanes that begin with this request.
-    fn beginnings(&mut self, live: &Live<'_>) -> Vec<Fit> {
-        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
-        // Of roots that were asked one after the other only the first that is left can be meant: the others need not
-        // be looked at, however many there are.
-        let lanes = &self.recording.outline().lanes;
+    /// Free lanes that begin with this request, those that fit best.
+    fn beginnings_of(&self, live: &Live<'_>) -> Vec<Fit> {
+        let exact = self.possible(self.by_first.get(&live.request_key), live);
+        let plain = self.is_plain(&Bindings::default());
+        if plain && !exact.is_empty() {
+            return exact.into_iter().map(|lane| Fit::exact(lane, Bindings::default())).collect();
+        }
+        let like = self.beginnings().like(&self.holes, live);
+        let mut fits = self.fitting(&self.possible(like, live), live);
+        if fits.is_empty() && !plain {
+            fits = self.fitting(&exact, live);
+        }
+        if fits.is_empty() {
+            let lanes = self.recording.outline().lanes.iter().zip(0..);
+            let messages = live.ask.request.messages.len() as u32;
+            let open = lanes.filter(|(l, at)| {
+                self.is_free(*at) && l.turns.first().is_some_and(|t| t.messages == messages)
+            });
+            let some: Vec<u32> = open.map(|(_, at)| at).take(LOOKED_AT).collect();
+            fits = self.fitting(&self.possible(Some(&some), live), live);
+        }
+        let least = fits.iter().map(|f| f.cost).min();
+        fits.retain(|f| Some(f.cost) == least);
+        fits
+    }
+
+    /// Of some lanes those that can begin now. Of roots that were asked one after the other only the first that is left
+    /// can be meant: the others need not be looked at, however many there are.
+    fn possible(&self, lanes: Option<&Vec<u32>>, live: &Live<'_>) -> Vec<u32> {
+        let all = &self.recording.outline().lanes;
         let mut soonest = u64::MAX;
         let possible = |lane: &u32| {
-            let Some(open) = lanes.get(*lane as usize).filter(|_| self.is_free(*lane)) else { return false };
+            let Some(open) = all.get(*lane as usize).filter(|_| self.is_free(*lane)) else { return false };
             if open.parent.is_some() || open.named.is_some() {
                 return true;
             }
@@ -144,55 +224,44 @@ impl<R: Recording> Matcher<R> {
             }
             first
         };
-        let exact: Vec<u32> = twins.filter(possible).filter(|l| self.same_path(*l, live)).collect();
-        let fit = |lane, bound: Bindings, recorded| Fit {
-            cost: bound.pairs().len(),
-            lane,
-            bound,
-            pins: Vec::new(),
-            recorded,
-        };
-        if !exact.is_empty() || self.stand_ins.is_empty() {
-            return exact
-                .into_iter()
-                .map(|l| fit(l, Bindings::default(), Transcript::of_turn(l, 0)))
-                .collect();
-        }
-        let mut fits = Vec::new();
-        for lane in self.secretive_lanes() {
-            if !self.is_free(lane) || !self.same_path(lane, live) {
-                continue;
-            }
-            let Ok(recorded) = self.recording.request(lane, 0) else { continue };
-            let there = readings(&recorded.messages);
-            let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
-            let equal = unifier.head(&recorded, &live.ask.request).is_ok()
-                && there.len() == live.readings.len()
-                && there.iter().zip(&live.readings).all(|(a, b)| {
-                    unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).is_ok()
-                });
-            if equal {
-                fits.push(fit(lane, unifier.bound, Transcript::new(likeness::reading_keys(&there))));
-            }
-        }
-        let least = fits.iter().map(|f| f.cost).min();
-        fits.retain(|f| Some(f.cost) == least);
-        fits
+        lanes.into_iter().flatten().copied().filter(possible).filter(|l| self.same_path(*l, live)).collect()
     }
 
-    /// Lanes whose first request holds a stand-in of a secret.
-    fn secretive_lanes(&mut self) -> Vec<u32> {
-        if self.secretive.is_none() {
-            let lanes = 0..self.recording.outline().lanes.len() as u32;
-            let holds = |lane: &u32| {
-                let Ok(request) = self.recording.request(*lane, 0) else { return false };
-                self.stand_ins.occur_in(&format!("{:?} {:?}", request.system, request.params))
-                    || request.tools.iter().any(|t| self.stand_ins.occur_in(&t.to_string()))
-                    || request.messages.iter().any(|m| self.stand_ins.occur_in(&format!("{:?}", m.blocks)))
-            };
-            self.secretive = Some(lanes.filter(holds).collect());
-        }
-        self.secretive.clone().unwrap_or_default()
+    /// Those of some lanes whose first request is this one up to holes.
+    fn fitting(&self, lanes: &[u32], live: &Live<'_>) -> Vec<Fit> {
+        let nothing = Bindings::default();
+        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
+        let known = self.known(live.ask.dialect, &nothing, &may_bind);
+        let fit = |lane: &u32| {
+            let recorded = self.recording.request(*lane, 0).ok()?;
+            let there = readings(&recorded.messages);
+            let mut unifier = Unifier::new(known, Bindings::default());
+            unifier.head(&recorded, &live.ask.request).ok()?;
+            if there.len() != live.readings.len() {
+                return None;
+            }
+            for (a, b) in there.iter().zip(&live.readings) {
+                unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).ok()?;
+            }
+            let keys = likeness::reading_keys(&there);
+            let equal =
+                self.recording.outline().turn(*lane, 0).is_some_and(|t| t.request_key == live.request_key);
+            let class = unifier.class(equal, false);
+            Some(Fit {
+                lane: *lane,
+                cost: unifier.cost + unifier.swapped,
+                bound: unifier.bound,
+                pins: Vec::new(),
+                recorded: Transcript::new(keys),
+                class,
+            })
+        };
+        lanes.iter().filter_map(fit).collect()
+    }
+
+    /// Lanes by what their first requests say.
+    pub(super) fn beginnings(&self) -> &Beginnings {
+        self.beginnings.get_or_init(|| Beginnings::new(&self.recording, &self.holes))
     }
 
     /// True when the call that began a lane has been answered to some conversation.

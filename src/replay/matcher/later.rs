@@ -1,6 +1,6 @@
 //! Requests that go on from an answer that was served.
 
-use super::decision::{Decision, Near, Pin};
+use super::decision::{Decision, MatchClass, Near, Pin};
 use super::explain;
 use super::thread::Carried;
 use super::transcript::Transcript;
@@ -22,6 +22,16 @@ pub(super) struct Fit {
     pub bound: Bindings,
     pub pins: Vec<Carried>,
     pub recorded: Transcript,
+    /// How well; pins that were made before do not count.
+    pub class: MatchClass,
+}
+
+impl Fit {
+    /// The recorded request itself.
+    pub fn exact(lane: u32, bound: Bindings) -> Fit {
+        let recorded = Transcript::of_turn(lane, 0);
+        Fit { lane, cost: 0, bound, pins: Vec::new(), recorded, class: MatchClass::Exact }
+    }
 }
 
 impl<R: Recording> Matcher<R> {
@@ -126,23 +136,19 @@ impl<R: Recording> Matcher<R> {
             let difference = Difference { path: "path".into(), recorded: path, live: live.ask.path.clone() };
             return Err(near("another endpoint is asked", Some(difference)));
         }
-        if turn.request_key == live.request_key {
-            let bound = hypothesis.bound.clone();
-            return Ok(Fit {
-                lane,
-                cost: 0,
-                bound,
-                pins: Vec::new(),
-                recorded: Transcript::of_turn(lane, next),
-            });
+        let plain = self.is_plain(&hypothesis.bound);
+        if turn.request_key == live.request_key && plain {
+            let recorded = Transcript::of_turn(lane, next);
+            return Ok(Fit { recorded, ..Fit::exact(lane, hypothesis.bound.clone()) });
         }
         let recorded =
             self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         let there = readings(&recorded.messages);
         let keys = likeness::reading_keys(&there);
         let (seen, before) = (thread.seen.keys(&self.recording), hypothesis.recorded.keys(&self.recording));
-        let mut unifier = Unifier::new(&self.stand_ins, &self.bound, hypothesis.bound.clone());
-        let known = hypothesis.bound.pairs().len();
+        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
+        let known = self.known(live.ask.dialect, &hypothesis.bound, &may_bind);
+        let mut unifier = Unifier::new(known, hypothesis.bound.clone());
         unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
         if there.len() != live.readings.len() {
             return Err(near(
@@ -159,7 +165,8 @@ impl<R: Recording> Matcher<R> {
             let mine = live.keys.get(i);
             let same_as_before = mine == seen.get(i) && keys.get(i) == before.get(i);
             // The answer that was served is known by its echo.
-            if mine == keys.get(i) || (same_as_before && i < seen.len()) || (i == last && a.role == b.role) {
+            let equal = mine == keys.get(i) && plain;
+            if equal || (same_as_before && i < seen.len()) || (i == last && a.role == b.role) {
                 continue;
             }
             let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
@@ -186,9 +193,9 @@ impl<R: Recording> Matcher<R> {
             let unified = unifier.reading(a, b, if i > last { &alike } else { &|_, _| false }, &mut pin);
             unified.map_err(|d| near(refusal.unwrap_or("a message differs"), Some(d)))?;
         }
-        let renamed = unifier.bound.pairs().len().saturating_sub(known);
-        let cost = pins.len() * PIN_COST + unifier.swapped + renamed;
-        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: Transcript::new(keys) })
+        let cost = pins.len() * PIN_COST + unifier.swapped + unifier.cost;
+        let class = unifier.class(turn.request_key == live.request_key, !pins.is_empty());
+        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: Transcript::new(keys), class })
     }
 
     /// Whether a result that came out differently may stand for the recorded one.
@@ -242,7 +249,9 @@ impl<R: Recording> Matcher<R> {
         let there = readings(&recorded.messages);
         let last = live.last.unwrap_or_default();
         let mut pins = Vec::new();
-        let mut unifier = Unifier::new(&self.stand_ins, &self.bound, Bindings::default());
+        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
+        let known = self.known(live.ask.dialect, &Bindings::default(), &may_bind);
+        let mut unifier = Unifier::new(known, Bindings::default());
         for (i, (a, b)) in there.iter().zip(&live.readings).enumerate().skip(last + 1) {
             for x in &a.pieces {
                 let Some(call) = x.answers else { continue };

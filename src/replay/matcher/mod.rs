@@ -4,6 +4,7 @@
 //! turn. Content verifies the place. Where several recorded lanes fit, all are kept and the request is answered while
 //! all have the same answer; what stays ambiguous is refused. See [`Matcher`].
 
+mod acquaintance;
 mod bindings;
 mod by_bytes;
 mod decision;
@@ -12,6 +13,7 @@ mod first;
 mod gate;
 pub mod holes;
 mod later;
+mod notes;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -27,11 +29,14 @@ use crate::exchange::{ExchangeId, SpanContext};
 use crate::run::likeness::{self, Key};
 use crate::run::reading::{Reading, last_assistant, readings};
 use crate::run::{CallSite, Outline};
+use acquaintance::Acquaintance;
+use first::Beginnings;
+use holes::Holes;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use thread::Thread;
 use transcript::Transcript;
-use unify::StandIns;
 
 /// What the matcher reads of a recording.
 pub trait Recording {
@@ -94,19 +99,17 @@ impl<'a> Live<'a> {
 pub struct Matcher<R> {
     recording: R,
     options: Options,
-    stand_ins: StandIns,
+    holes: Holes,
+    acquaintance: RefCell<Acquaintance>,
     /// Turns that can be told by the bytes of their request.
     by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
     by_first: HashMap<Key, Vec<u32>>,
-    /// Lanes whose first requests are equal have one class; a continuation has that of the lane it continues.
-    class: Vec<u32>,
-    members: HashMap<u32, Vec<u32>>,
+    /// Lanes by what their first requests say, values that may differ aside; found when first needed.
+    beginnings: OnceCell<Beginnings>,
     /// Lanes begun by a call, and by a turn.
     by_call: HashMap<CallSite, Vec<u32>>,
     by_turn: HashMap<(u32, u32), Vec<u32>>,
-    /// Lanes whose first request holds a stand-in; found when first needed.
-    secretive: Option<Vec<u32>>,
     /// Lanes that no conversation has taken yet.
     free: Vec<bool>,
     /// From which turn on a lane has been changed.
@@ -135,17 +138,16 @@ impl<R: Recording> Matcher<R> {
     /// # Errors
     /// A sentence when the options cannot be used.
     pub fn new(recording: R, options: Options) -> Result<Matcher<R>, String> {
-        let stand_ins = StandIns::new(&options.secrets)?;
+        let holes = Holes::new(&options.secrets, options.surroundings.as_ref(), &options.rules)?;
         let mut matcher = Matcher {
-            stand_ins,
+            holes,
+            acquaintance: RefCell::default(),
             options,
             by_bytes: by_bytes::unmistakable(recording.outline()),
             by_first: HashMap::new(),
-            class: Vec::new(),
-            members: HashMap::new(),
+            beginnings: OnceCell::new(),
             by_call: HashMap::new(),
             by_turn: HashMap::new(),
-            secretive: None,
             free: Vec::new(),
             dirty: BTreeMap::new(),
             alone: BTreeSet::new(),
@@ -173,12 +175,7 @@ impl<R: Recording> Matcher<R> {
         for (at, lane) in outline.lanes.iter().enumerate() {
             let at = at as u32;
             let key = lane.turns.first().map(|t| t.request_key).unwrap_or_default();
-            let twins = self.by_first.entry(key).or_default();
-            twins.push(at);
-            let own = twins.first().copied().unwrap_or(at);
-            let class = lane.continues.and_then(|old| self.class.get(old as usize)).copied().unwrap_or(own);
-            self.class.push(class);
-            self.members.entry(class).or_default().push(at);
+            self.by_first.entry(key).or_default().push(at);
             if let Some(site) = lane.parent {
                 self.by_call.entry(site).or_default().push(at);
                 self.by_turn.entry((site.lane, site.turn)).or_default().push(at);
@@ -238,8 +235,8 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// Recorded stand-ins and the live texts in their place.
-    pub fn bindings(&self) -> &BTreeMap<String, String> {
-        self.bound.pairs()
+    pub fn secrets(&self) -> &BTreeMap<String, String> {
+        self.bound.secrets()
     }
 
     /// Recorded turns that went live in a fork though no edit reached them: the agent asks otherwise than recorded.
@@ -307,10 +304,9 @@ impl<R: Recording> Matcher<R> {
         self.options.live_on_drift && (self.gone_live || !self.dirty.is_empty() || !self.alone.is_empty())
     }
 
-    /// Lanes of a class other than this one.
+    /// Lanes that begin as this one does, but for values that may differ; a continuation as the lane it continues.
     fn twins(&self, lane: u32) -> impl Iterator<Item = u32> + '_ {
-        let class = self.class.get(lane as usize);
-        class.and_then(|c| self.members.get(c)).into_iter().flatten().copied().filter(move |m| *m != lane)
+        self.beginnings().twins(lane).filter(move |m| *m != lane)
     }
 
     fn is_free(&self, lane: u32) -> bool {

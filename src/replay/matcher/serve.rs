@@ -1,5 +1,6 @@
 //! Conversations go on: candidates are settled, answers handed out.
 
+use super::bindings::Bindings;
 use super::decision::{Decision, MatchClass, Miss, Pin};
 use super::explain;
 use super::holes::Rewrite;
@@ -121,6 +122,7 @@ impl<R: Recording> Matcher<R> {
             thread.turn = thread.turn.saturating_add(1);
         }
         let mut pins_of: Vec<(u32, Vec<Carried>)> = Vec::new();
+        let class_of: Vec<(u32, MatchClass)> = fits.iter().map(|f| (f.lane, f.class)).collect();
         thread.hypotheses.clear();
         for fit in fits {
             pins_of.push((fit.lane, fit.pins));
@@ -137,14 +139,9 @@ impl<R: Recording> Matcher<R> {
         let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
         let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
         thread.pins.extend(new);
-        let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key);
-        thread.class = if recorded == Some(thread.request_key) {
-            MatchClass::Exact
-        } else if thread.pins.is_empty() {
-            MatchClass::Renamed
-        } else {
-            MatchClass::Pinned
-        };
+        let class = class_of.into_iter().find(|(l, _)| *l == lane).map_or(MatchClass::Exact, |(_, c)| c);
+        let carries_pins = !thread.pins.is_empty() && class == MatchClass::Renamed;
+        thread.class = if carries_pins { MatchClass::Pinned } else { class };
         self.counters.pins += pins.len() as u32;
         if self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn)) {
             return self.ask_model(at, readings, out);
@@ -264,6 +261,10 @@ impl<R: Recording> Matcher<R> {
         let calls = recorded.is_some_and(|t| !t.calls.is_empty());
         let echo = recorded.and_then(|t| t.answer_key).filter(|_| last);
         let class = thread.class;
+        let bound = self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane));
+        let today = bound.filter(|_| last).and_then(|h| self.today(lane, turn, &h.bound));
+        let (rewrite, echo) = today.unwrap_or((Rewrite::default(), echo));
+        let Some(thread) = self.threads.get_mut(at) else { return };
         let count = match class {
             MatchClass::Exact => &mut self.counters.exact,
             MatchClass::Renamed => &mut self.counters.renamed,
@@ -279,7 +280,7 @@ impl<R: Recording> Matcher<R> {
             attempt: thread.attempt,
             class,
             pins,
-            rewrite: Rewrite::default(),
+            rewrite,
         });
         if last && thread.hypotheses.len() > 1 {
             let served = self.shape(lane, turn);
@@ -294,6 +295,20 @@ impl<R: Recording> Matcher<R> {
         if let Some(echo) = echo {
             self.known_by(at, vec![echo], calls);
         }
+    }
+
+    /// What is to be changed in a recorded answer, and by what it is then known again; none where it is served as it is.
+    fn today(&self, lane: u32, turn: u32, bound: &Bindings) -> Option<(Rewrite, Option<Key>)> {
+        if self.holes.is_same_world() && !self.bound.changes_anything() && !bound.changes_anything() {
+            return None;
+        }
+        let answer = self.recording.answer(lane, turn).ok()?;
+        let rewrite = self.holes.rewrite(&answer, bound, &self.bound);
+        if rewrite.is_empty() {
+            return None;
+        }
+        let echo = likeness::answer_key(&rewrite.answer(&answer));
+        Some((rewrite, echo))
     }
 
     /// By which answer a conversation is found again.

@@ -1,14 +1,14 @@
 //! Recorded against live, field by field: equal up to what may differ.
 //!
-//! What may differ is decided in [`Unifier::text`] alone, so that a new kind of hole is added there. Today there is one
-//! kind: the stand-in of a secret, which matches any text of the same length in its place, bound one to one.
+//! What may differ inside a text is decided in [`Unifier::text_at`] alone (see [`super::holes`]).
 
 use super::bindings::Bindings;
+use super::decision::MatchClass;
+use super::holes::{Holes, Place};
+use super::notes;
 use crate::dialect::conversation::{Block, ModelRequest};
 use crate::run::reading::{Piece, Reading};
-use aho_corasick::AhoCorasick;
 use serde_json::Value;
-use std::collections::HashSet;
 
 /// Where two requests first differ.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,46 +21,32 @@ pub struct Difference {
     pub live: String,
 }
 
-/// The stand-ins that a recording may hold.
-#[derive(Default)]
-pub struct StandIns(Option<AhoCorasick>);
-
-impl StandIns {
-    /// Prepares the search.
-    ///
-    /// # Errors
-    /// When there are more of them than can be searched for at once.
-    pub fn new(texts: &HashSet<String>) -> Result<StandIns, String> {
-        let mut texts: Vec<&str> = texts.iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
-        if texts.is_empty() {
-            return Ok(StandIns(None));
-        }
-        texts.sort_unstable();
-        let finder = AhoCorasick::builder().match_kind(aho_corasick::MatchKind::LeftmostLongest).build(texts);
-        finder
-            .map(|f| StandIns(Some(f)))
-            .map_err(|e| format!("the recording's stand-ins cannot be searched for: {e}"))
-    }
-
-    /// True when there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// True when a text holds one.
-    pub fn occur_in(&self, text: &str) -> bool {
-        self.0.as_ref().is_some_and(|f| f.is_match(text))
-    }
+/// What a comparison knows before it begins.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub holes: &'a Holes,
+    /// What is bound for the whole run.
+    pub below: &'a Bindings,
+    /// True when equal texts need no look at their holes.
+    pub plain: bool,
+    /// Whether a recorded name can have become a live one.
+    pub may_bind: &'a dyn Fn(&str, &str) -> bool,
+    pub dialect: &'a str,
 }
 
 /// Compares, and collects what had to be bound.
-pub struct Unifier<'a> {
-    stand_ins: &'a StandIns,
-    below: &'a Bindings,
+pub(super) struct Unifier<'a> {
+    known: Known<'a>,
     /// What this comparison bound.
     pub bound: Bindings,
     /// How many results of identical calls stood in each other's place.
     pub swapped: usize,
+    /// What had to be taken for granted: new names, things that stayed where today's are others.
+    pub cost: usize,
+    /// True when a part that does not count differs.
+    pub masked: bool,
+    /// True when parts stand in another order.
+    pub reordered: bool,
 }
 
 type Unified = Result<(), Difference>;
@@ -71,49 +57,57 @@ fn differ(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<
 
 impl<'a> Unifier<'a> {
     /// A comparison on top of what is bound already.
-    pub fn new(stand_ins: &'a StandIns, below: &'a Bindings, bound: Bindings) -> Unifier<'a> {
-        Unifier { stand_ins, below, bound, swapped: 0 }
+    pub fn new(known: Known<'a>, bound: Bindings) -> Unifier<'a> {
+        Unifier { known, bound, swapped: 0, cost: 0, masked: false, reordered: false }
+    }
+
+    /// How well the requests fit, as far as they were compared.
+    pub fn class(&self, equal: bool, pinned: bool) -> MatchClass {
+        if self.reordered {
+            MatchClass::Reordered
+        } else if self.masked {
+            MatchClass::Masked
+        } else if pinned {
+            MatchClass::Pinned
+        } else if equal {
+            MatchClass::Exact
+        } else {
+            MatchClass::Renamed
+        }
     }
 
     /// True when the texts are equal up to holes.
-    pub fn text(&mut self, recorded: &str, live: &str) -> bool {
-        if recorded == live {
+    pub fn text(&mut self, path: &str, recorded: &str, live: &str) -> bool {
+        if recorded == live && self.known.plain {
             return true;
         }
-        let Some(finder) = self.stand_ins.0.as_ref().filter(|_| recorded.len() == live.len()) else {
+        let Known { holes, below, may_bind, dialect, .. } = self.known;
+        let mut trial = self.bound.clone();
+        let place = Place { dialect, path };
+        let Some(walked) = holes.walk(&place, recorded, live, &mut trial, below, may_bind) else {
             return false;
         };
-        let mut trial = self.bound.clone();
-        let mut done = 0;
-        let mut holes = 0;
-        for found in finder.find_iter(recorded) {
-            let (Some(literal), Some(today)) =
-                (live.get(done..found.start()), live.get(found.start()..found.end()))
-            else {
-                return false;
-            };
-            let name = &recorded[found.start()..found.end()];
-            // The stand-in itself comes back where it was served as it is.
-            let holds = today == name || trial.bind(self.below, name, today);
-            if literal != &recorded[done..found.start()] || !holds {
-                return false;
-            }
-            done = found.end();
-            holes += 1;
-        }
-        let equal = holes > 0 && live.get(done..) == recorded.get(done..);
-        if equal {
-            self.bound = trial;
-        }
-        equal
+        self.bound = trial;
+        self.cost += walked.cost;
+        self.masked |= walked.masked;
+        true
     }
 
     fn text_at(&mut self, path: &str, recorded: &str, live: &str) -> Unified {
-        if self.text(recorded, live) { Ok(()) } else { differ(path, recorded, live) }
+        let ignored = || self.known.holes.rules.ignores(self.known.dialect, path);
+        if recorded != live && ignored() {
+            self.masked = true;
+            return Ok(());
+        }
+        if self.text(path, recorded, live) { Ok(()) } else { differ(path, recorded, live) }
     }
 
     /// JSON values, whatever the order of their keys.
     pub fn value(&mut self, path: &str, recorded: &Value, live: &Value) -> Unified {
+        if recorded != live && self.known.holes.rules.ignores(self.known.dialect, path) {
+            self.masked = true;
+            return Ok(());
+        }
         match (recorded, live) {
             (Value::String(a), Value::String(b)) => self.text_at(path, a, b),
             (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
@@ -140,13 +134,21 @@ impl<'a> Unifier<'a> {
         for (name, a) in recorded {
             match live.get(name) {
                 Some(b) => self.value(&at(name), a, b)?,
-                None => differ(at(name), a.to_string(), "(absent)")?,
+                None => self.lone(at(name), a.to_string(), "(absent)".into())?,
             }
         }
-        match live.iter().find(|(name, _)| !recorded.contains_key(*name)) {
-            Some((name, b)) => differ(at(name), "(absent)", b.to_string()),
-            None => Ok(()),
+        live.iter()
+            .filter(|(name, _)| !recorded.contains_key(*name))
+            .try_for_each(|(name, b)| self.lone(at(name), "(absent)".into(), b.to_string()))
+    }
+
+    /// A field that one side does not have.
+    fn lone(&mut self, path: String, recorded: String, live: String) -> Unified {
+        if self.known.holes.rules.ignores(self.known.dialect, &path) {
+            self.masked = true;
+            return Ok(());
         }
+        differ(path, recorded, live)
     }
 
     /// Everything of a request but its messages.
@@ -237,7 +239,11 @@ impl<'a> Unifier<'a> {
         if recorded.pieces.len() != live.pieces.len() {
             return differ(format!("messages[{first}]"), outline_of(recorded), outline_of(live));
         }
-        let order = self.order(recorded, live, alike);
+        let noted = notes::has_any(recorded) || notes::has_any(live);
+        if noted {
+            self.notes(first, recorded, live)?;
+        }
+        let order = self.order(recorded, live, alike, noted);
         for (a, b) in recorded.pieces.iter().zip(order) {
             let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
             let path = if alone {
@@ -252,11 +258,34 @@ impl<'a> Unifier<'a> {
             {
                 return differ(format!("{path}.result.call_id"), x.clone(), y.clone());
             }
-            if let Err(difference) = self.block(&path, a.block, b.block) {
+            if let Err(difference) = self.piece(&path, a, b, noted) {
                 pin(a, b, difference)?;
             }
         }
         Ok(())
+    }
+
+    /// The notes of all results: the same ones in the same order, whichever results they hang on.
+    fn notes(&mut self, message: usize, recorded: &Reading<'_>, live: &Reading<'_>) -> Unified {
+        let path = format!("messages[{message}].reminders");
+        let (a, b) = (notes::of(recorded), notes::of(live));
+        if a.len() != b.len() {
+            return differ(path, format!("{} reminders", a.len()), format!("{} reminders", b.len()));
+        }
+        for ((at, x), (now, y)) in a.into_iter().zip(b) {
+            self.reordered |= at != now;
+            self.text_at(&path, x, y)?;
+        }
+        Ok(())
+    }
+
+    /// One piece against another; what the harness hung on it is left out where it is compared by itself.
+    fn piece(&mut self, path: &str, recorded: &Piece<'_>, live: &Piece<'_>, noted: bool) -> Unified {
+        if noted {
+            self.block(path, &notes::without(recorded.block), &notes::without(live.block))
+        } else {
+            self.block(path, recorded.block, live.block)
+        }
     }
 
     /// The live pieces in the order of the recorded ones: each in its own place, but for results of identical calls,
@@ -266,17 +295,18 @@ impl<'a> Unifier<'a> {
         recorded: &Reading<'_>,
         live: &'p Reading<'p>,
         alike: &dyn Fn(usize, usize) -> bool,
+        noted: bool,
     ) -> Vec<&'p Piece<'p>> {
         let pairs = recorded.pieces.iter().zip(&live.pieces);
         let fits: Vec<bool> =
-            pairs.map(|(a, b)| paired(a, b, alike) && self.block("", a.block, b.block).is_ok()).collect();
+            pairs.map(|(a, b)| paired(a, b, alike) && self.piece("", a, b, noted).is_ok()).collect();
         let mut order: Vec<Option<usize>> =
             fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
         let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
         for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
             let found = left.iter().position(|j| {
                 let b = &live.pieces[*j];
-                paired(a, b, alike) && a.answers != b.answers && self.block("", a.block, b.block).is_ok()
+                paired(a, b, alike) && a.answers != b.answers && self.piece("", a, b, noted).is_ok()
             });
             if let Some(at) = found {
                 order[i] = Some(left.remove(at));

@@ -1,9 +1,252 @@
 //! Values that differ from run to run without meaning: names bind, quantities match by type, constants are computed.
 
+mod dates;
+pub(super) mod lexer;
 mod rewrite;
 mod rules;
 mod surroundings;
+mod walk;
 
 pub use rewrite::Rewrite;
 pub use rules::{HoleKind, RuleError, Rules};
 pub use surroundings::{Side, Surroundings};
+pub(super) use walk::Place;
+
+use super::bindings::Bindings;
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use aho_corasick::{AhoCorasick, MatchKind};
+use lexer::{Kind, Lexer, Token};
+use serde_json::Value;
+use std::collections::{HashMap, HashSet};
+
+/// The stand-ins that a recording may hold.
+#[derive(Debug, Clone, Default)]
+pub(super) struct StandIns(Option<AhoCorasick>);
+
+impl StandIns {
+    /// Prepares the search.
+    ///
+    /// # Errors
+    /// When there are more of them than can be searched for at once.
+    fn new(texts: &HashSet<String>) -> Result<StandIns, String> {
+        let mut texts: Vec<&str> = texts.iter().map(String::as_str).filter(|t| !t.is_empty()).collect();
+        if texts.is_empty() {
+            return Ok(StandIns(None));
+        }
+        texts.sort_unstable();
+        let finder = AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(texts);
+        finder
+            .map(|f| StandIns(Some(f)))
+            .map_err(|e| format!("the recording's stand-ins cannot be searched for: {e}"))
+    }
+}
+
+/// Everything that is known about values that may differ.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Holes {
+    pub stand_ins: StandIns,
+    pub rules: Rules,
+    recorded: Lexer,
+    live: Lexer,
+    /// How many days later the live run is, in its own time zone and in UTC.
+    shifts: Vec<i64>,
+    /// Texts that mean something else today: directories that moved, days near the recorded one.
+    suspects: Option<AhoCorasick>,
+}
+
+impl Holes {
+    /// Prepares the comparison of a recording with today.
+    ///
+    /// # Errors
+    /// A sentence when there are too many stand-ins.
+    pub fn new(
+        secrets: &HashSet<String>,
+        surroundings: Option<&Surroundings>,
+        rules: &Rules,
+    ) -> Result<Holes, String> {
+        let surroundings = surroundings.cloned().unwrap_or_default();
+        let (recorded, live): (Vec<String>, Vec<String>) = lexer::moved(&surroundings).into_iter().unzip();
+        let (then, now) = (&surroundings.recorded, &surroundings.live);
+        let mut shifts = Vec::new();
+        if then.started_us > 0 && now.started_us > 0 {
+            let day = |side: &Side, zone| dates::day_at(side.started_us, zone);
+            for shift in [day(now, now.zone_s) - day(then, then.zone_s), day(now, 0) - day(then, 0)] {
+                if !shifts.contains(&shift) {
+                    shifts.push(shift);
+                }
+            }
+        }
+        let mut suspects = recorded.clone();
+        if shifts.iter().any(|shift| *shift != 0) {
+            suspects.extend(dates::near(dates::day_at(then.started_us, then.zone_s)));
+        }
+        let suspects = (!suspects.is_empty()).then(|| AhoCorasick::new(suspects).ok()).flatten();
+        Ok(Holes {
+            suspects,
+            stand_ins: StandIns::new(secrets)?,
+            rules: rules.clone(),
+            recorded: Lexer::new(then, recorded),
+            live: Lexer::new(now, live),
+            shifts,
+        })
+    }
+
+    /// True when equal texts mean the same: it is the same day, and the same directories are known.
+    pub fn is_same_world(&self) -> bool {
+        self.shifts.iter().all(|shift| *shift == 0) && !self.recorded.has_roots() && self.rules.is_empty()
+    }
+
+    /// True when a body that is the recorded one to the byte may mean something else today.
+    pub fn may_mean_another(&self, body: &[u8]) -> bool {
+        self.suspects.as_ref().is_some_and(|finder| finder.is_match(body))
+    }
+
+    /// A text without what may differ, for finding its like; names are numbered by `seen`.
+    fn masked(&self, lexer: &Lexer, text: &str, seen: &mut HashMap<String, usize>) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for token in lexer.tokens(text) {
+            out.push_str(text.get(done..token.range.start).unwrap_or_default());
+            let said = text.get(token.range.clone()).unwrap_or_default();
+            let next = seen.len();
+            match token.kind {
+                Kind::Name(shape) => {
+                    let number = *seen.entry(said.to_string()).or_insert(next);
+                    out.push_str(&format!("\u{0}{shape:?}{number}\u{0}"));
+                }
+                Kind::Date(form, day) => {
+                    let today = lexer.day().unwrap_or_default();
+                    out.push_str(&format!("\u{0}{form:?}{}\u{0}", day - today));
+                }
+                kind => out.push_str(&format!("\u{0}{kind:?}\u{0}")),
+            }
+            done = token.range.end;
+        }
+        out.push_str(text.get(done..).unwrap_or_default());
+        out
+    }
+
+    /// A request without what may differ, of the recorded or of the live side.
+    pub fn masked_request(&self, request: &ModelRequest, is_recorded: bool) -> ModelRequest {
+        let lexer = if is_recorded { &self.recorded } else { &self.live };
+        let mut seen = HashMap::new();
+        let mut request = request.clone();
+        visit_request(&mut request, &mut |text| *text = self.masked(lexer, text, &mut seen));
+        request
+    }
+
+    /// What is to be changed in a recorded answer before it is served.
+    pub fn rewrite(&self, answer: &ModelAnswer, bound: &Bindings, below: &Bindings) -> Rewrite {
+        let mut rewrite = Rewrite::default();
+        let mut look = |text: &str| {
+            for token in self.recorded.tokens(text) {
+                if let Some((recorded, live)) = self.today(text, &token, bound, below) {
+                    rewrite.put(recorded, live);
+                }
+            }
+        };
+        visit_answer(answer, &mut look);
+        rewrite
+    }
+
+    /// What stands for a token of a recorded text today: both, where they differ.
+    fn today(
+        &self,
+        text: &str,
+        token: &Token,
+        bound: &Bindings,
+        below: &Bindings,
+    ) -> Option<(String, String)> {
+        let said = text.get(token.range.clone())?;
+        let live = match token.kind {
+            Kind::Root(index) if bound.is_moved(below, index) => self.live.root(index).to_string(),
+            Kind::Date(form, day) => dates::written(form, day + bound.later(below, day)?, said),
+            Kind::Port => {
+                // A port alone is a number like others: it goes with its host.
+                let host = text
+                    .get(..token.range.start)?
+                    .rsplit(|c: char| !c.is_ascii_alphanumeric() && !".:[]".contains(c))
+                    .next()?;
+                let live = bound.today(below, token.kind, said)?;
+                return Some((format!("{host}{said}"), format!("{host}{live}")));
+            }
+            kind => bound.today(below, kind, said)?,
+        };
+        (live != said).then(|| (said.to_string(), live))
+    }
+
+    /// The names in a recorded request or answer.
+    pub fn names(
+        &self,
+        request: Option<&ModelRequest>,
+        answer: Option<&ModelAnswer>,
+        names: &mut HashSet<String>,
+    ) {
+        let mut look = |text: &str| {
+            let found = self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_)));
+            names.extend(found.filter_map(|t| text.get(t.range)).map(str::to_string));
+        };
+        if let Some(request) = request {
+            let blocks = request.system.iter().chain(request.messages.iter().flat_map(|m| &m.blocks));
+            blocks.for_each(|b| visit_block(b, &mut look));
+            request.tools.iter().for_each(|t| visit_value(t, &mut look));
+        }
+        if let Some(answer) = answer {
+            visit_answer(answer, &mut look);
+        }
+    }
+}
+
+fn visit_answer(answer: &ModelAnswer, look: &mut dyn FnMut(&str)) {
+    answer.blocks.iter().for_each(|b| visit_block(b, look));
+}
+
+fn visit_block(block: &Block, look: &mut dyn FnMut(&str)) {
+    match block {
+        Block::Text { text } => look(text),
+        Block::ToolCall { args, .. } => visit_value(args, look),
+        Block::ToolResult { text, other, .. } => {
+            look(text);
+            other.iter().for_each(|v| visit_value(v, look));
+        }
+        Block::Other { value } => visit_value(value, look),
+        Block::Reasoning { .. } => {}
+    }
+}
+
+fn visit_value(value: &Value, look: &mut dyn FnMut(&str)) {
+    match value {
+        Value::String(text) => look(text),
+        Value::Array(items) => items.iter().for_each(|v| visit_value(v, look)),
+        Value::Object(fields) => fields.values().for_each(|v| visit_value(v, look)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Every text of a request that a comparison looks into.
+fn visit_request(request: &mut ModelRequest, change: &mut dyn FnMut(&mut String)) {
+    let messages = request.messages.iter_mut().flat_map(|m| &mut m.blocks);
+    for block in request.system.iter_mut().chain(messages) {
+        match block {
+            Block::Text { text } => change(text),
+            Block::ToolCall { args, .. } => change_value(args, change),
+            Block::ToolResult { text, other, .. } => {
+                change(text);
+                other.iter_mut().for_each(|v| change_value(v, change));
+            }
+            Block::Other { value } => change_value(value, change),
+            Block::Reasoning { .. } => {}
+        }
+    }
+    request.tools.iter_mut().for_each(|t| change_value(t, change));
+    request.params.values_mut().for_each(|v| change_value(v, change));
+}
+
+fn change_value(value: &mut Value, change: &mut dyn FnMut(&mut String)) {
+    match value {
+        Value::String(text) => change(text),
+        Value::Array(items) => items.iter_mut().for_each(|v| change_value(v, change)),
+        Value::Object(fields) => fields.values_mut().for_each(|v| change_value(v, change)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -203,7 +203,7 @@ fn stand_ins_match_any_text_of_their_length_one_to_one() {
     let mut matcher = tape.matcher(options());
     let decision = only(matcher.on_request(ask(1, told("sk-today123", "sk-other456"))));
     assert!(matches!(decision, Decision::Serve { class: MatchClass::Renamed, .. }), "{decision:?}");
-    assert_eq!(matcher.bindings().get(x).map(String::as_str), Some("sk-today123"));
+    assert_eq!(matcher.secrets().get(x).map(String::as_str), Some("sk-today123"));
     for (a, b) in [("sk-today123", "sk-today123"), ("sk-longer1234", "sk-other456")] {
         refused(tape.matcher(options()).on_request(ask(1, told(a, b))));
     }

@@ -1,0 +1,91 @@
+//! Which names the recording holds, and which of them this replay has shown as they are: neither can become another.
+
+use super::bindings::Bindings;
+use super::unify::Known;
+use super::{Matcher, Recording};
+use crate::dialect::conversation::ModelRequest;
+use std::collections::{HashMap, HashSet};
+
+/// Names met so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Acquaintance {
+    /// All names in the recording; found when first needed.
+    recorded: Option<HashSet<String>>,
+    /// Recorded names that were sent or served as they are.
+    shown: HashSet<String>,
+    /// How far each conversation was read: lane, turn, messages.
+    read: HashMap<usize, (u32, u32, usize)>,
+}
+
+impl<R: Recording> Matcher<R> {
+    /// What a comparison knows before it begins. `bound`: what holds if a conversation is what it is taken for.
+    pub(super) fn known<'a>(
+        &'a self,
+        dialect: &'a str,
+        bound: &Bindings,
+        may_bind: &'a dyn Fn(&str, &str) -> bool,
+    ) -> Known<'a> {
+        Known { holes: &self.holes, below: &self.bound, plain: self.is_plain(bound), may_bind, dialect }
+    }
+
+    /// True while equal texts mean the same: nothing of the recording is another today.
+    pub(super) fn is_plain(&self, bound: &Bindings) -> bool {
+        self.holes.is_same_world() && self.bound.renamed() == 0 && bound.renamed() == 0
+    }
+
+    /// True when a recorded name can have become a live one: the live one is no value of the recording, and the recorded
+    /// one has not been shown as it is.
+    pub(super) fn may_bind(&self, recorded: &str, live: &str) -> bool {
+        let mut met = self.acquaintance.borrow_mut();
+        let known = met.recorded.get_or_insert_with(|| self.recorded_names());
+        if known.contains(live) {
+            return false;
+        }
+        self.meet(&mut met);
+        !met.shown.contains(recorded)
+    }
+
+    /// The names in a recording: a lane's last request holds its history.
+    fn recorded_names(&self) -> HashSet<String> {
+        let mut names = HashSet::new();
+        for (lane, l) in self.recording.outline().lanes.iter().enumerate() {
+            let Some(turn) = l.turns.len().checked_sub(1) else { continue };
+            let request = self.recording.request(lane as u32, turn as u32).ok();
+            let answer = self.recording.answer(lane as u32, turn as u32).ok();
+            self.holes.names(request.as_deref(), answer.as_deref(), &mut names);
+        }
+        names
+    }
+
+    /// Reads what was placed since the last time.
+    fn meet(&self, met: &mut Acquaintance) {
+        for (at, thread) in self.threads.iter().enumerate() {
+            let place = (thread.lane, thread.turn);
+            let before = met.read.get(&at).copied();
+            if before.is_some_and(|(lane, turn, _)| (lane, turn) == place) {
+                continue;
+            }
+            let Ok(request) = self.recording.request(place.0, place.1) else { continue };
+            let known = before.filter(|(lane, ..)| *lane == place.0).map_or(0, |(.., messages)| messages);
+            let new = ModelRequest {
+                system: if known == 0 { request.system.clone() } else { Vec::new() },
+                tools: Vec::new(),
+                messages: request.messages.get(known..).unwrap_or(&request.messages).to_vec(),
+                params: serde_json::Map::new(),
+                spans: Vec::new(),
+                model: String::new(),
+                stream: false,
+            };
+            let answer = self.recording.answer(place.0, place.1).ok();
+            let mut names = HashSet::new();
+            self.holes.names(Some(&new), answer.as_deref(), &mut names);
+            let is_another = |name: &String| {
+                let other = |b: &Bindings| b.live(name).is_some_and(|live| live != name);
+                other(&self.bound) || thread.hypotheses.iter().any(|h| other(&h.bound))
+            };
+            names.retain(|name| !is_another(name));
+            met.shown.extend(names);
+            met.read.insert(at, (place.0, place.1, request.messages.len()));
+        }
+    }
+}

@@ -1,0 +1,600 @@
+//! A text as literals and whole tokens that may differ from run to run.
+
+use super::dates::{self, Form};
+use super::surroundings::{Side, Surroundings};
+use aho_corasick::{AhoCorasick, MatchKind};
+use std::ops::Range;
+
+/// How far before and after a run its clock readings may lie, in microseconds.
+const SLACK_US: i64 = 120_000_000;
+
+/// What kind of value a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::replay::matcher) enum Kind {
+    /// Made up for one run: binds one to one.
+    Name(Shape),
+    /// Any value of its kind will do.
+    Quantity(Quantity),
+    /// A day near the run's own.
+    Date(Form, i64),
+    /// A directory that retake knows; index of its text among the lexer's.
+    Root(usize),
+    /// The port of a server on this machine.
+    Port,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::replay::matcher) enum Shape {
+    Uuid,
+    /// So many hex digits.
+    Hex(usize),
+    /// So many letters of both cases and digits.
+    Mixed(usize),
+    /// Ends in `_<milliseconds>_<number>`, as ids that clients make.
+    Stamped,
+    /// A directory or file that was made up below the temporary directory.
+    Temporary,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(in crate::replay::matcher) enum Quantity {
+    Duration,
+    Process,
+    /// An instant as a number of so many digits.
+    Epoch(usize),
+    TimeOfDay,
+    /// Short ids in a known context.
+    Chunk,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::replay::matcher) struct Token {
+    pub range: Range<usize>,
+    pub kind: Kind,
+}
+
+/// Finds the tokens of one side.
+#[derive(Debug, Clone, Default)]
+pub(in crate::replay::matcher) struct Lexer {
+    /// Directories that differ between the sides, in all their spellings.
+    roots: Vec<String>,
+    finder: Option<AhoCorasick>,
+    temp: String,
+    /// The run's day, and from when to when it ran; none when that is not known.
+    clock: Option<Clock>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    day: i64,
+    from_us: i64,
+    to_us: i64,
+    zones: [i32; 2],
+}
+
+/// The spellings of a directory: as it is, and with every sign but letters and digits as a dash.
+fn spellings(directory: &str) -> [String; 2] {
+    let slug = directory.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    [directory.to_string(), slug]
+}
+
+/// Directories that differ between the sides: recorded and live, in all spellings, the same number on both sides.
+pub(in crate::replay::matcher) fn moved(surroundings: &Surroundings) -> Vec<(String, String)> {
+    let of =
+        |side: &Side| [&side.directory, &side.temp, &side.home].map(|d| d.trim_end_matches('/').to_string());
+    let mut pairs: Vec<(String, String)> = Vec::new();
+    for (recorded, live) in of(&surroundings.recorded).into_iter().zip(of(&surroundings.live)) {
+        if recorded.is_empty() || live.is_empty() || recorded == live {
+            continue;
+        }
+        for pair in spellings(&recorded).into_iter().zip(spellings(&live)) {
+            if !pairs.contains(&pair) {
+                pairs.push(pair);
+            }
+        }
+    }
+    pairs
+}
+
+impl Lexer {
+    /// A lexer for one side. `roots`: its texts of [`moved`].
+    pub fn new(side: &Side, roots: Vec<String>) -> Lexer {
+        // It cannot fail for so few and short ones.
+        let finder = (!roots.is_empty())
+            .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&roots).ok())
+            .flatten();
+        let clock = (side.started_us > 0).then(|| Clock {
+            day: dates::day_at(side.started_us, side.zone_s),
+            from_us: side.started_us as i64 - SLACK_US,
+            to_us: side.ended_us.max(side.started_us) as i64 + SLACK_US,
+            zones: [0, side.zone_s],
+        });
+        let temp = if side.temp.is_empty() {
+            "/tmp".to_string()
+        } else {
+            side.temp.trim_end_matches('/').to_string()
+        };
+        Lexer { roots, finder, temp, clock }
+    }
+
+    /// The day of this side.
+    pub fn day(&self) -> Option<i64> {
+        self.clock.map(|c| c.day)
+    }
+
+    /// The text of a directory.
+    pub fn root(&self, index: usize) -> &str {
+        self.roots.get(index).map_or("", String::as_str)
+    }
+
+    /// True when there are directories that differ between the sides.
+    pub fn has_roots(&self) -> bool {
+        !self.roots.is_empty()
+    }
+
+    /// The directories that are spelt as this one is, itself first.
+    pub fn same_root(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        let text = self.root(index);
+        std::iter::once(index)
+            .chain((0..self.roots.len()).filter(move |i| *i != index && self.root(*i) == text))
+    }
+
+    /// All tokens, in order.
+    pub fn tokens(&self, text: &str) -> Vec<Token> {
+        let mut found = Vec::new();
+        let mut done = 0;
+        if let Some(finder) = &self.finder {
+            for hit in finder.find_iter(text) {
+                if !stands_alone(text, hit.range()) {
+                    continue;
+                }
+                self.scan(text, done..hit.start(), &mut found);
+                found.push(Token { range: hit.range(), kind: Kind::Root(hit.pattern().as_usize()) });
+                done = hit.end();
+            }
+        }
+        self.scan(text, done..text.len(), &mut found);
+        found
+    }
+
+    fn scan(&self, text: &str, range: Range<usize>, found: &mut Vec<Token>) {
+        let bytes = text.as_bytes();
+        let end = range.end;
+        let mut at = range.start;
+        while at < end {
+            let Some(skipped) = bytes.get(at..end).and_then(|b| b.iter().position(u8::is_ascii_alphanumeric))
+            else {
+                return;
+            };
+            at += skipped;
+            if at > 0 && bytes.get(at - 1).is_some_and(|b| *b >= 0x80) {
+                // Inside a word of another script.
+                at += run(bytes, at);
+                continue;
+            }
+            let word = at..at + run(bytes, at);
+            let told = self.token(bytes, word.clone(), found).filter(|t| t.range.end <= end);
+            match told {
+                Some(token) => {
+                    let past = token.range.end;
+                    found.push(token);
+                    // A date and a time of day are one word where only a T stands between them.
+                    at = if bytes.get(past) == Some(&b'T') { past + 1 } else { past };
+                }
+                None => at = word.end,
+            }
+        }
+    }
+
+    /// The token that begins with a word, if it is one.
+    fn token(&self, text: &[u8], word: Range<usize>, found: &[Token]) -> Option<Token> {
+        let at = word.start;
+        let said = text.get(word.clone())?;
+        let make = |end: usize, kind: Kind| Some(Token { range: at..end, kind });
+        let temporary = |end: usize| make(end, Kind::Name(Shape::Temporary));
+        if let Some(end) = made_by_mktemp(text, at) {
+            return temporary(end);
+        }
+        if said.len() == 6 && self.is_below_temp(text, at) {
+            return temporary(word.end);
+        }
+        let has_digit = said.iter().any(u8::is_ascii_digit);
+        if !has_digit {
+            let named = said.first().is_some_and(u8::is_ascii_uppercase) || said.len() == 3;
+            let date = self.clock.filter(|_| named).and_then(|c| dates::date_at(text, at, c.day));
+            if let Some(date) = date {
+                return make(date.end, Kind::Date(date.form, date.day));
+            }
+            return is_chunk(text, &word)
+                .then_some(Token { range: word, kind: Kind::Quantity(Quantity::Chunk) });
+        }
+        if let Some(end) = uuid_at(text, at) {
+            return make(end, Kind::Name(Shape::Uuid));
+        }
+        if let Some(clock) = &self.clock
+            && let Some((end, kind)) = clock.reading(text, at, found)
+        {
+            return make(end, kind);
+        }
+        if let Some(end) = stamp_end(text, &word) {
+            let start = start_of_stamped(text, at, found);
+            return Some(Token { range: start..end, kind: Kind::Name(Shape::Stamped) });
+        }
+        if is_chunk(text, &word) {
+            return make(word.end, Kind::Quantity(Quantity::Chunk));
+        }
+        if said.first().is_some_and(u8::is_ascii_digit)
+            && let Some((end, kind)) = counted(text, at)
+        {
+            return make(end, kind);
+        }
+        let has_letter = said.iter().any(u8::is_ascii_alphabetic);
+        // One letter and a number is what people count things with: A12345678.
+        let counted = said.len() < 16 && said.iter().skip(1).all(u8::is_ascii_digit);
+        if said.len() >= 8 && has_letter && !counted && is_hex(said) {
+            return make(word.end, Kind::Name(Shape::Hex(said.len())));
+        }
+        let mixed = said.len() >= 16
+            && said.iter().any(u8::is_ascii_uppercase)
+            && (said.iter().any(u8::is_ascii_lowercase) || is_ulid(said));
+        mixed.then_some(Token { range: word, kind: Kind::Name(Shape::Mixed(said.len())) })
+    }
+
+    /// True for six letters that end a name directly below the temporary directory, as `mkdtemp` makes them.
+    fn is_below_temp(&self, text: &[u8], at: usize) -> bool {
+        if at == 0 || !matches!(text.get(at - 1), Some(b'-' | b'.' | b'_')) {
+            return false;
+        }
+        let before = text.get(..at).unwrap_or_default();
+        let Some(slash) = before.iter().rposition(|b| *b == b'/') else { return false };
+        let name = before.get(slash + 1..).unwrap_or_default();
+        let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
+        let said = text.get(at..at + 6).unwrap_or_default();
+        let made_up = said.iter().any(u8::is_ascii_digit)
+            || (said.iter().any(u8::is_ascii_uppercase) && said.iter().any(u8::is_ascii_lowercase));
+        made_up
+            && name.iter().all(plain)
+            && before.get(..slash).is_some_and(|b| b.ends_with(self.temp.as_bytes()))
+    }
+}
+
+impl Clock {
+    /// A date, a time of day or an epoch that this run's clock may have shown.
+    fn reading(&self, text: &[u8], at: usize, found: &[Token]) -> Option<(usize, Kind)> {
+        let after_date =
+            found.last().is_some_and(|t| matches!(t.kind, Kind::Date(..)) && at - t.range.end == 1 && at > 0);
+        let in_time = |second: i64| dates::is_within(second, self.from_us, self.to_us, &self.zones);
+        let time = dates::time_at(text, at, after_date)
+            .or_else(|| after_date.then(|| dates::compact_time_at(text, at)).flatten());
+        if let Some((end, second)) = time {
+            let alone = !text.get(end).is_some_and(|b| b.is_ascii_digit() || *b == b':');
+            return (alone && in_time(second)).then_some((end, Kind::Quantity(Quantity::TimeOfDay)));
+        }
+        if let Some(date) = dates::date_at(text, at, self.day) {
+            return Some((date.end, Kind::Date(date.form, date.day)));
+        }
+        let digits = text.get(at..)?.iter().take(20).take_while(|b| b.is_ascii_digit()).count();
+        let unit: i64 = match digits {
+            10 => 1_000_000,
+            13 => 1_000,
+            16 | 19 => 1,
+            _ => return None,
+        };
+        let mut end = at + digits;
+        let value = text.get(at..end)?.iter().fold(0i128, |n, b| n * 10 + i128::from(b - b'0'));
+        let us = if digits == 19 { value / 1_000 } else { value * i128::from(unit) };
+        if us < i128::from(self.from_us) || us > i128::from(self.to_us) {
+            return None;
+        }
+        // The fraction of a second is part of it.
+        if text.get(end) == Some(&b'.') {
+            end += 1 + text.get(end + 1..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        }
+        let stamped =
+            digits == 13 && at > 0 && text.get(at - 1) == Some(&b'_') && text.get(end) == Some(&b'_');
+        let alone = !text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+        (alone && !stamped).then_some((end, Kind::Quantity(Quantity::Epoch(digits))))
+    }
+}
+
+/// Length of the run of letters and digits at a place.
+fn run(text: &[u8], at: usize) -> usize {
+    text.get(at..).unwrap_or_default().iter().take_while(|b| b.is_ascii_alphanumeric()).count()
+}
+
+/// True when a directory is not part of a longer name.
+pub(super) fn stands_alone(text: &str, range: Range<usize>) -> bool {
+    let bytes = text.as_bytes();
+    let begins_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_';
+    let first = bytes.get(range.start).copied().unwrap_or_default();
+    let before = range.start.checked_sub(1).and_then(|i| bytes.get(i));
+    let joined_before = before.is_some_and(|b| {
+        // A directory goes on from an earlier part of a path; a backslash before n or t is a line feed or a tab.
+        let escaped = range.start >= 2 && bytes.get(range.start - 2) == Some(&b'\\') && b"ntr".contains(b);
+        !escaped
+            && (begins_word(b)
+                || (first == b'/' && matches!(b, b'.' | b'~'))
+                || (first == b'-' && *b == b'-'))
+    });
+    let after = bytes.get(range.end);
+    let joined_after = after.is_some_and(|b| {
+        begins_word(b)
+            || (first == b'/' && *b == b'-')
+            || (*b == b'.' && bytes.get(range.end + 1).is_some_and(u8::is_ascii_alphanumeric))
+    });
+    !joined_before && !joined_after
+}
+
+fn is_hex(text: &[u8]) -> bool {
+    let digit = |b: &u8| b.is_ascii_digit();
+    text.iter().all(|b| digit(b) || (b'a'..=b'f').contains(b))
+        || text.iter().all(|b| digit(b) || (b'A'..=b'F').contains(b))
+}
+
+fn is_ulid(text: &[u8]) -> bool {
+    text.len() == 26
+        && text.first().is_some_and(|b| (b'0'..=b'7').contains(b))
+        && text.iter().all(|b| b.is_ascii_digit() || (b.is_ascii_uppercase() && !b"ILOU".contains(b)))
+}
+
+fn uuid_at(text: &[u8], at: usize) -> Option<usize> {
+    let said = text.get(at..at + 36)?;
+    let fits = said.iter().enumerate().all(|(i, b)| match i {
+        8 | 13 | 18 | 23 => *b == b'-',
+        _ => b.is_ascii_hexdigit(),
+    });
+    let ends = !text.get(at + 36).is_some_and(u8::is_ascii_alphanumeric);
+    (fits && ends).then_some(at + 36)
+}
+
+/// `tmpab12_x9z` (Python), `tmp.Ab12Cd34Ef` (mktemp), `.tmpAb12Cd` (Rust).
+fn made_by_mktemp(text: &[u8], at: usize) -> Option<usize> {
+    let rest = text.get(at..)?.strip_prefix(b"tmp")?;
+    let lead = |keep: &dyn Fn(&u8) -> bool| rest.iter().take(16).take_while(|b| keep(b)).count();
+    let python = lead(&|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+    let part = |from: usize, length: usize| rest.get(from..from + length).unwrap_or_default();
+    if python == 8 && !rest.get(8).is_some_and(u8::is_ascii_alphanumeric) {
+        return Some(at + 3 + 8);
+    }
+    if rest.first() == Some(&b'.') {
+        let length = part(1, rest.len().saturating_sub(1).min(13))
+            .iter()
+            .take_while(|b| b.is_ascii_alphanumeric())
+            .count();
+        let mixed = part(1, length).iter().any(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+        return ((6..=12).contains(&length) && mixed).then_some(at + 4 + length);
+    }
+    let rust = lead(&|b| b.is_ascii_alphanumeric());
+    let dotted = at > 0 && text.get(at - 1) == Some(&b'.');
+    (dotted && rust == 6).then_some(at + 3 + 6)
+}
+
+/// Where an id ends whose milliseconds this word is: `_1763720000000_0`.
+fn stamp_end(text: &[u8], word: &Range<usize>) -> Option<usize> {
+    let digits = text.get(word.clone()).is_some_and(|w| w.len() == 13 && w.iter().all(u8::is_ascii_digit));
+    let before = word.start > 0 && text.get(word.start - 1) == Some(&b'_');
+    if !digits || !before || text.get(word.end) != Some(&b'_') {
+        return None;
+    }
+    let tail = run(text, word.end + 1);
+    let counted = text.get(word.end + 1..word.end + 1 + tail)?.iter().all(u8::is_ascii_digit);
+    (tail > 0 && counted).then_some(word.end + 1 + tail)
+}
+
+fn start_of_stamped(text: &[u8], at: usize, found: &[Token]) -> usize {
+    let floor = found.last().map_or(0, |t| t.range.end);
+    let before = text.get(floor..at).unwrap_or_default();
+    at - before.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)).count()
+}
+
+/// The last words before a place, in small letters, the last first: of `"duration_ms": ` they are `ms`, `duration`.
+fn words_before(text: &[u8], at: usize) -> Vec<String> {
+    let window = text.get(at.saturating_sub(40)..at).unwrap_or_default();
+    let joint = |b: &u8| b" \t:=\"'\\<>([".contains(b);
+    let kept = window.len() - window.iter().rev().take_while(|b| joint(b)).count();
+    let mut words = Vec::new();
+    let mut word: Vec<u8> = Vec::new();
+    let mut later = b' ';
+    for b in window.get(..kept).unwrap_or_default().iter().rev() {
+        let starts_camel = b.is_ascii_uppercase() && later.is_ascii_lowercase();
+        later = *b;
+        if b.is_ascii_alphabetic() {
+            word.push(b.to_ascii_lowercase());
+        }
+        if starts_camel || !b.is_ascii_alphabetic() {
+            if !word.is_empty() {
+                words.push(reversed(&word));
+                word.clear();
+            }
+            if !b.is_ascii_alphabetic() && !matches!(b, b'_' | b'-' | b' ') {
+                return words;
+            }
+        }
+        if words.len() == 3 {
+            return words;
+        }
+    }
+    if !word.is_empty() {
+        words.push(reversed(&word));
+    }
+    words
+}
+
+fn reversed(word: &[u8]) -> String {
+    word.iter().rev().map(|b| char::from(*b)).collect()
+}
+
+const LASTED: [&str; 10] =
+    ["duration", "durations", "elapsed", "latency", "uptime", "took", "walltime", "ttft", "runtime", "real"];
+const TIMES: [&str; 7] = ["wall", "execution", "response", "elapsed", "total", "run", "running"];
+const PROCESSES: [&str; 4] = ["pid", "pgid", "ppid", "sid"];
+const HERE: [&[u8]; 4] = [b"localhost:", b"127.0.0.1:", b"0.0.0.0:", b"[::1]:"];
+
+/// A number that counts something volatile: where it ends, and what it counts. The context says so.
+fn counted(text: &[u8], at: usize) -> Option<(usize, Kind)> {
+    let before = text.get(..at).unwrap_or_default();
+    let digits = text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+    let joined = |end: usize| text.get(end).is_some_and(u8::is_ascii_alphanumeric);
+    if HERE.iter().any(|host| before.ends_with(host)) {
+        return ((2..=5).contains(&digits) && !joined(at + digits)).then_some((at + digits, Kind::Port));
+    }
+    if at > 0 && matches!(text.get(at - 1), Some(b'.' | b'-' | b'_' | b'/' | b'$')) {
+        return None;
+    }
+    let words = words_before(text, at);
+    let word = |i: usize| words.get(i).map_or("", String::as_str);
+    if PROCESSES.contains(&word(0)) || (word(0) == "id" && word(1) == "process") {
+        return (!joined(at + digits)).then_some((at + digits, Kind::Quantity(Quantity::Process)));
+    }
+    let (end, unit, fraction) = span_of_time(text, at)?;
+    let said = words.iter().take(2).any(|w| LASTED.contains(&w.as_str()))
+        || (matches!(word(0), "time" | "clock") && TIMES.contains(&word(1)))
+        || (word(0) == "taken" && word(1) == "time")
+        || (matches!(word(0), "user" | "sys") && unit)
+        || (matches!(word(0), "in" | "after") && unit && fraction);
+    said.then_some((end, Kind::Quantity(Quantity::Duration)))
+}
+
+/// `931`, `0.02s`, `0m3.120s`: where it ends, whether a unit is joined to it, whether it has a fraction.
+fn span_of_time(text: &[u8], start: usize) -> Option<(usize, bool, bool)> {
+    let mut at = start;
+    let (mut unit, mut fraction) = (false, false);
+    loop {
+        let digits = text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 {
+            break;
+        }
+        at += digits;
+        if text.get(at) == Some(&b'.') && text.get(at + 1).is_some_and(u8::is_ascii_digit) {
+            at += 1;
+            at += text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
+            fraction = true;
+        }
+        let letters = text.get(at..)?.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        match text.get(at..at + letters)? {
+            b"" => break,
+            b"ns" | b"us" | b"ms" | b"s" | b"sec" | b"m" | b"min" | b"h" => {
+                unit = true;
+                at += letters;
+            }
+            _ => return None,
+        }
+    }
+    Some((at, unit, fraction))
+}
+
+/// `Chunk ID: 73527c`
+fn is_chunk(text: &[u8], word: &Range<usize>) -> bool {
+    let said = text.get(word.clone()).unwrap_or_default();
+    if said.len() > 8 || !is_hex(said) || !text.get(..word.start).is_some_and(|b| b.ends_with(b": ")) {
+        return false;
+    }
+    matches!(words_before(text, word.start).as_slice(), [id, chunk, ..] if id == "id" && chunk == "chunk")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // 21 November 2026, 10:00 to 10:05 UTC.
+    const START: u64 = 1_795_255_200_000_000;
+
+    fn lexer() -> Lexer {
+        let side = Side {
+            directory: "/scratch/run-1".into(),
+            started_us: START,
+            ended_us: START + 300_000_000,
+            ..Side::default()
+        };
+        Lexer::new(&side, spellings("/scratch/run-1").to_vec())
+    }
+
+    /// The tokens of a text, in words.
+    fn told(text: &str) -> Vec<String> {
+        let kind = |k: Kind| match k {
+            Kind::Name(shape) => format!("{shape:?}"),
+            Kind::Quantity(quantity) => format!("{quantity:?}"),
+            Kind::Date(_, day) => format!("day {}", day - 20_778),
+            Kind::Root(index) => format!("root {index}"),
+            Kind::Port => "port".into(),
+        };
+        let one = |t: Token| format!("{} {}", kind(t.kind), &text[t.range]);
+        lexer().tokens(text).into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn names_are_whole_tokens() {
+        assert_eq!(
+            told("see msg_6f1c8a52-1111-4222-8333-abcdefabcdef."),
+            ["Uuid 6f1c8a52-1111-4222-8333-abcdefabcdef"]
+        );
+        assert_eq!(told("agentId: a9f0123456789abcd (use it)"), ["Hex(17) a9f0123456789abcd"]);
+        assert_eq!(
+            told("id run_shell_command_1795255201000_0 done"),
+            ["Stamped run_shell_command_1795255201000_0"]
+        );
+        assert_eq!(told("call_a8Xk29fQpL3mZt7B and 01HXYZ3NDEKTSV4RRFFQ69G5FA").len(), 2);
+        assert_eq!(told("/tmp/tmpab12_x9z/a /tmp/build-a8Xk29/b /tmp/tmp.Ab12Cd34Ef .tmpAb12Cd").len(), 4);
+    }
+
+    #[test]
+    fn content_is_no_token() {
+        for text in [
+            "refund 4999 of 49.99 for order_A12345678",
+            "deadbeef and facade, 12345678, 0x1234",
+            "port 8080, 10.0.0.1:8080, example.com:443, timeout_ms: 5000",
+            "in 5 seconds, 3 in 10, Saturday, May 5, room 101a",
+            "due 2026-12-24 at 18:30:00",
+            "build-report /var/data/build-a8Xk29/b tmpfile tmp",
+            "/scratch/run-12 and /scratch/run-1-old and x/scratch/run-1",
+            "the HTTP2Protocol AbstractFactoryBuilder",
+        ] {
+            assert_eq!(told(text), Vec::<String>::new(), "{text}");
+        }
+    }
+
+    #[test]
+    fn quantities_need_their_context() {
+        assert_eq!(told("{\"duration_ms\": 931, \"n\": 931}"), ["Duration 931"]);
+        assert_eq!(told(r#"{\"durationMs\": 931}"#), ["Duration 931"]);
+        assert_eq!(told("Wall time: 0.0000 seconds"), ["Duration 0.0000"]);
+        assert_eq!(told("3 passed in 0.02s"), ["Duration 0.02s"]);
+        assert_eq!(told("real\t0m3.120s"), ["Duration 0m3.120s"]);
+        assert_eq!(told("Process Group PGID: 2659"), ["Process 2659"]);
+        assert_eq!(told("Chunk ID: 73527c\nx: 73527c"), ["Chunk 73527c"]);
+        assert_eq!(told("http://127.0.0.1:43121/x localhost:80"), ["port 43121", "port 80"]);
+    }
+
+    #[test]
+    fn clocks_are_known_by_the_time_of_the_run() {
+        assert_eq!(
+            told("at 1795255201, 1795255201123, 1795255201.5"),
+            ["Epoch(10) 1795255201", "Epoch(13) 1795255201123", "Epoch(10) 1795255201.5"]
+        );
+        assert_eq!(told("at 1695255201"), Vec::<String>::new());
+        assert_eq!(told("2026-11-21T10:03:48.123Z"), ["day 0 2026-11-21", "TimeOfDay 10:03:48.123"]);
+        assert_eq!(told("2026-11-21 10:03"), ["day 0 2026-11-21", "TimeOfDay 10:03"]);
+        assert_eq!(told("log-20261121_100348.txt"), ["day 0 20261121", "TimeOfDay 100348"]);
+        assert_eq!(told("Sat, 21 Nov 2026 10:03:48 GMT"), ["day 0 Sat, 21 Nov 2026", "TimeOfDay 10:03:48"]);
+        assert_eq!(told("tomorrow is 2026-11-22"), ["day 1 2026-11-22"]);
+    }
+
+    #[test]
+    fn directories_in_all_spellings() {
+        assert_eq!(
+            told("cd /scratch/run-1/src; ~/.x/-scratch-run-1/m \\n/scratch/run-1."),
+            ["root 0 /scratch/run-1", "root 1 -scratch-run-1", "root 0 /scratch/run-1"]
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn tokens_are_in_order_and_nothing_panics(text in "[a-f0-9T:/.\\- _é]{0,80}|\\PC{0,80}") {
+            let mut end = 0;
+            for token in lexer().tokens(&text) {
+                assert!(token.range.start >= end && text.get(token.range.clone()).is_some());
+                end = token.range.end;
+            }
+        }
+    }
+}
