@@ -20,6 +20,9 @@ pub enum Given {
 }
 pub type Out = Vec<(u32, Given)>;
 
+/// How often an agent tries again; no program needs so many.
+const ATTEMPTS: u32 = 6;
+
 /// What only the generator knows about a request.
 pub struct Truth<'t> {
     pub path: &'t str,
@@ -55,8 +58,8 @@ pub struct Entry {
 pub struct Outcome {
     pub log: Vec<Entry>,
     pub refused: Option<String>,
-    /// A tool got a value of another run.
-    pub stale: Option<String>,
+    /// What cannot be right: a tool got a value of another run, an attempt is failed again and again.
+    pub broken: Option<String>,
 }
 
 struct World<'a> {
@@ -69,7 +72,7 @@ struct World<'a> {
     log: RefCell<Vec<Entry>>,
     waiting: RefCell<HashMap<u32, Queue<Arc<ModelAnswer>>>>,
     refused: RefCell<Option<String>>,
-    stale: RefCell<Option<String>>,
+    broken: RefCell<Option<String>>,
     probes: Cell<u32>,
 }
 
@@ -94,7 +97,7 @@ pub fn run(
         log: RefCell::default(),
         waiting: RefCell::default(),
         refused: RefCell::default(),
-        stale: RefCell::default(),
+        broken: RefCell::default(),
         probes: Cell::new(0),
     });
     for group in 0..program.roots.len() {
@@ -109,8 +112,8 @@ pub fn run(
             }
         });
     }
-    world.clock.run(|| world.refused.borrow().is_some(), || world.still());
-    Outcome { log: world.log.take(), refused: world.refused.take(), stale: world.stale.take() }
+    world.clock.run(|| world.refused.borrow().is_some() || world.broken.borrow().is_some(), || world.still());
+    Outcome { log: world.log.take(), refused: world.refused.take(), broken: world.broken.take() }
 }
 
 impl<'a> World<'a> {
@@ -201,6 +204,9 @@ impl<'a> World<'a> {
                 return answer;
             }
             attempt += 1;
+            if attempt > ATTEMPTS {
+                *self.broken.borrow_mut() = Some(format!("{path} turn {turn} fails for ever"));
+            }
             self.pause(&format!("retry {path} {turn} {attempt}"), 100).await;
         }
     }
@@ -222,7 +228,7 @@ impl<'a> World<'a> {
     /// What a tool returns.
     fn tool(&self, path: &str, command: &str) -> String {
         if let Some(complaint) = self.values.borrow().complaint(command) {
-            *self.stale.borrow_mut() = Some(complaint.clone());
+            *self.broken.borrow_mut() = Some(complaint.clone());
             return complaint;
         }
         let (name, job) = self.program.job(command);

@@ -3,7 +3,7 @@
 use super::agent::{Answerer, Given, Out, Truth, run};
 use super::history::write_call;
 use super::program::{Ids, Program, Say};
-use super::tape::{Tape, Taped, body_key, failure, text};
+use super::tape::{Tape, Taped, body_key, failure, text, written};
 use super::values::{Values, masked};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
@@ -84,7 +84,7 @@ pub fn record(program: &Program, schedule: u64) -> Recorded {
     let mut values = Values::new(schedule ^ 0x5eed, 0);
     let mut model = Model { program, calls: vec![], truth: HashMap::new() };
     let outcome = run(program, schedule, true, &mut values, &mut model);
-    assert!(outcome.refused.is_none() && outcome.stale.is_none(), "{:?}", outcome.stale);
+    assert!(outcome.refused.is_none() && outcome.broken.is_none(), "{:?}", outcome.broken);
     Recorded { tape: Tape::new(model.calls), truth: model.truth, side: values.side }
 }
 
@@ -172,8 +172,11 @@ impl Answerer for Matched<'_> {
             mutation(&mut ask.request);
         }
         // Every other request is first looked for by its bytes, so that both ways are taken in turn.
-        let by_bytes = ask.id.0.is_multiple_of(2).then(|| body_key(&ask.path, &ask.request));
-        let placed = by_bytes.and_then(|key| self.matcher.on_bytes(ask.id, &key, &ask.context));
+        let body = ask.id.0.is_multiple_of(2).then(|| written(&ask.request));
+        let placed = body.and_then(|body| {
+            let key = body_key(&ask.path, &ask.request);
+            self.matcher.on_bytes(ask.id, &key, body.as_bytes(), &ask.context)
+        });
         let decisions = placed.unwrap_or_else(|| self.matcher.on_request(ask));
         self.give(decisions)
     }

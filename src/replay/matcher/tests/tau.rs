@@ -222,7 +222,7 @@ fn replay(logs: &[&Log], recorded: &Recorded, seed: u64, hand: Hand) -> Figures 
             let mut matcher = matcher.borrow_mut();
             let (id, context) = (ExchangeId(id), SpanContext::default());
             let key = likeness::body_key(PATH, &body);
-            let by_bytes = matcher.on_bytes(id, &key, &context);
+            let by_bytes = matcher.on_bytes(id, &key, &body, &context);
             figures.requests += 1;
             figures.by_bytes += u32::from(by_bytes.is_some());
             let decisions = by_bytes.unwrap_or_else(|| {

@@ -44,8 +44,8 @@ pub fn verdict(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Ver
 
 /// Whether lanes were exchanged; an error when something is wrong.
 fn judge(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Result<bool, String> {
-    if let Some(stale) = &outcome.stale {
-        return Err(format!("a tool got a value of another run: {stale}"));
+    if let Some(broken) = &outcome.broken {
+        return Err(broken.clone());
     }
     let lane_of = lanes(recorded, outcome)?;
     let mut exchanged = false;
@@ -74,7 +74,8 @@ fn judge(program: &Program, recorded: &Recorded, outcome: &Outcome) -> Result<bo
     if served == answers { Ok(exchanged) } else { Err(format!("{served} answers of {answers} were served")) }
 }
 
-/// Which recorded lane each live one was served as: always the same, each turn as that turn, no two as one.
+/// Which recorded lane each live one was served as: one whose answers say, turn by turn, what was served; its own if that
+/// is one. No two were served as the same.
 fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Result<BTreeMap<&'a str, &'a str>, String> {
     let calls = &recorded.tape.calls;
     let good = calls.values().filter(|c| c.answer.error.is_none());
@@ -82,15 +83,10 @@ fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Result<BTreeMap<&'
         .map(|c| (&recorded.truth[&c.id], likeness::shape_key(&c.answer)))
         .map(|((path, turn), shape)| ((path.as_str(), *turn), shape))
         .collect();
-    let mut lane_of: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut served: BTreeMap<&str, Vec<(u32, &str, Key)>> = BTreeMap::new();
     for entry in &outcome.log {
         let Some(exchange) = entry.served else { continue };
-        let (path, turn) = &recorded.truth[&exchange];
-        // An answer that says the same is the same, whichever lane it is taken from.
-        let own = shapes.get(&(entry.path.as_str(), entry.turn));
-        if path != &entry.path && own == Some(&likeness::shape_key(&calls[&exchange].answer)) {
-            continue;
-        }
+        let path = recorded.truth[&exchange].0.as_str();
         // Titles of siblings are asked for in the same words, and nothing follows from them.
         if is_optional(path) && is_optional(&entry.path) {
             let recorded = calls[&exchange].request.messages.first().map(Message::text).unwrap_or_default();
@@ -98,13 +94,20 @@ fn lanes<'a>(recorded: &'a Recorded, outcome: &'a Outcome) -> Result<BTreeMap<&'
                 continue;
             }
         }
-        let lane = *lane_of.entry(&entry.path).or_insert(path);
-        if *turn != entry.turn || lane != path {
-            return Err(format!(
-                "{} turn {} got {path} turn {turn}, begun as {lane}",
-                entry.path, entry.turn
-            ));
-        }
+        let shape = likeness::shape_key(&calls[&exchange].answer);
+        served.entry(&entry.path).or_default().push((entry.turn, path, shape));
+    }
+    let mut lane_of: BTreeMap<&str, &str> = BTreeMap::new();
+    for (live, answers) in &served {
+        let fits =
+            |path: &&str| answers.iter().all(|(turn, _, shape)| shapes.get(&(*path, *turn)) == Some(shape));
+        let candidates = std::iter::once(*live).chain(answers.iter().rev().map(|a| a.1));
+        let Some(lane) = candidates.into_iter().find(fits) else {
+            let got: Vec<_> =
+                answers.iter().map(|(turn, path, _)| format!("turn {turn} of {path}")).collect();
+            return Err(format!("{live} got {}", got.join(", ")));
+        };
+        lane_of.insert(live, lane);
     }
     let mut taken: Vec<&str> = lane_of.values().copied().collect();
     taken.sort_unstable();
