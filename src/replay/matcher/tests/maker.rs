@@ -68,7 +68,8 @@ impl Maker {
             probes: menu.sides && main,
             votes: votes.then_some(Votes { count: 3, at_once: menu.votes_at_once }),
             compacts: (menu.compaction && dice.chance(80)).then(|| (1 + dice.below(2) as u32, how)),
-            rewinds: (menu.rewinds && dice.chance(70)).then_some(rewinds),
+            // What goes back forgets results that nobody was sent: ids in them could not be known.
+            rewinds: (menu.rewinds && !menu.names && dice.chance(70)).then_some(rewinds),
             drops_reasoning: menu.rewrites && dice.chance(80),
             clears: menu.rewrites && dice.chance(80),
             reminds: menu.rewrites && dice.chance(50),
@@ -300,7 +301,7 @@ impl Maker {
     fn restrain(&mut self) {
         let menu = self.menu;
         let Maker { program, dice, .. } = self;
-        if program.has_hidden() && program.ids == Ids::Repeated && !menu.undecidable {
+        if program.sends_twins() && program.ids == Ids::Repeated && !menu.undecidable {
             // Siblings that say the same, under the same ids, have one transcript.
             program.ids = Ids::Unique;
         }
@@ -324,5 +325,10 @@ impl Maker {
 impl Program {
     fn has_hidden(&self) -> bool {
         self.jobs.values().any(|job| matches!(job, Job::Hidden))
+    }
+
+    /// True when some siblings begin with the same answer.
+    fn sends_twins(&self) -> bool {
+        self.script.values().flatten().any(|say| say.text.starts_with("sends"))
     }
 }
