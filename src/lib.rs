@@ -2,7 +2,7 @@
 //!
 //! The modules, from the ground up: [`exchange`] and [`dialect`] (what goes over the wire, and what it means), [`run`]
 //! (lanes, steps, checkpoints, edits), [`redact`], [`proxy`], [`store`], [`diff`], then those who do the work:
-//! [`record`], [`replay`], [`agent`], and [`report`] and [`cli`], who tell.
+//! [`record`], [`replay`] with what is declared for it ([`config`]), [`agent`], and [`report`] and [`cli`], who tell.
 
 pub mod dialect;
 pub mod exchange;
@@ -15,6 +15,7 @@ pub mod diff;
 pub mod store;
 
 pub mod agent;
+pub mod config;
 pub mod record;
 pub mod replay;
 pub mod report;

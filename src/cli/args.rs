@@ -23,10 +23,12 @@ const REPLAY_EXAMPLES: &str = "\
 Examples:
   retake replay refund.1                               the recorded command, input, environment
   retake replay refund.1 --fence issue_refund          stop before it issues a refund again
+  retake replay refund.1 --strict                      not even a tool's clock may differ
   retake replay refund.1 -- python agent.py \"refund\"   does the new code ask for the same?
 
 Exit codes: 0 the same, 1 another outcome or steps that were never asked for, 4 a request that the
-recording has no right answer for, 5 stopped at a fence. Tools of the agent run for real.";
+recording has no right answer for (or a match that --strict or --allow does not let pass), 5 stopped
+at a fence. ToolClasses of the agent run for real, but for those that retake.toml calls irreversible.";
 
 const FORK_EXAMPLES: &str = "\
 Edits are SCOPE:FIELD OP VALUE; SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).
@@ -77,6 +79,9 @@ pub struct Cli {
         help_heading = "Options everywhere"
     )]
     pub store: Option<PathBuf>,
+    /// What is declared of the agent [default: retake.toml, here or in the nearest parent that has one]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Options everywhere")]
+    pub config: Option<PathBuf>,
     /// Print data as JSON, on standard output; what an agent prints goes to standard error then
     #[arg(long, global = true, help_heading = "Options everywhere")]
     pub json: bool,
@@ -218,6 +223,15 @@ pub struct ReplayArgs {
     /// Stop before the agent runs this tool (exit code 5); may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
+    /// Let this tool run, though retake.toml says that it is irreversible; may be given several times
+    #[arg(long = "unfence", value_name = "TOOL")]
+    pub unfence: Vec<String>,
+    /// Only exact and renamed matches pass: no tool result may differ, no rule may hide anything
+    #[arg(long)]
+    pub strict: bool,
+    /// Which matches pass beside exact ones: renamed, pinned, masked, reordered [default: all of them]
+    #[arg(long, value_name = "CLASS,…", value_delimiter = ',')]
+    pub allow: Vec<String>,
     /// How fast answers come: fast, recorded, or a factor: x10
     #[arg(long, default_value = "fast")]
     pub timing: String,
@@ -264,6 +278,9 @@ pub struct ForkArgs {
     /// Stop before the agent runs this tool (exit code 5); may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
+    /// Let this tool run, though retake.toml says that it is irreversible; may be given several times
+    #[arg(long = "unfence", value_name = "TOOL")]
+    pub unfence: Vec<String>,
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,

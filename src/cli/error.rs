@@ -1,5 +1,6 @@
 //! What goes wrong on the command line: a sentence, hints, an exit code.
 
+use crate::config::ConfigError;
 use crate::run::RunId;
 use crate::store::StoreError;
 use std::io::Write;
@@ -91,6 +92,13 @@ impl From<StoreError> for CliError {
             Some(hint) => error.hint(hint),
             None => error,
         }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> CliError {
+        let told = CliError::broken(error.to_string());
+        if error.hint().is_empty() { told } else { told.hint(error.hint()) }
     }
 }
 

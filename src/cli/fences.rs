@@ -2,14 +2,32 @@
 
 use super::error::CliError;
 use super::view::Opened;
+use crate::config::Config;
 use crate::diff::Conversations;
+use crate::replay::fences::Fences;
+use crate::replay::tally::Tally;
+use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
 
-/// Refuses a fence for a tool that the run neither calls nor offers. `added`: tools that an edit adds. With `changed`,
+/// The fences of a replay or a fork: those that are named, and the irreversible tools that are not let through.
+pub(super) fn of(config: &Config, named: &[String], lifted: &[String]) -> Result<Fences, CliError> {
+    if let Some(both) = named.iter().find(|name| lifted.contains(name)) {
+        return Err(CliError::usage(format!("--fence {both} and --unfence {both}: one or the other")));
+    }
+    Ok(Fences::new(named, lifted, config.tools.clone()))
+}
+
+/// How to go on from the fence that stopped a run.
+pub(super) fn go_on(tally: &Tally) -> Option<String> {
+    tally.fenced.as_ref().map(|fenced| tools_run::go_on(&fenced.tool, fenced.by))
+}
+
+/// Refuses a fence (`word` is `--fence`, or what takes one away) for a tool that the run neither calls nor offers. `added`: tools that an edit adds. With `changed`,
 /// another command than the recorded one, only a name that looks like a misspelt one is refused.
 pub(super) fn check(
     opened: &Opened,
+    word: &str,
     fences: &[String],
     added: &[String],
     changed: bool,
@@ -33,7 +51,7 @@ pub(super) fn check(
             if known.is_empty() { "it has none".into() } else { format!("its tools: {}", known.join(", ")) };
         let error = CliError::broken(format!("no tool {fence:?} in {id}; {tools}. Nothing was run."));
         return Err(match meant {
-            Some(meant) => error.hint(format!("did you mean --fence {meant}?")),
+            Some(meant) => error.hint(format!("did you mean {word} {meant}?")),
             None => error,
         });
     }

@@ -5,10 +5,10 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
+use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, fences, surroundings, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
@@ -16,10 +16,13 @@ use crate::record::Recorder;
 use crate::replay::matcher::Near;
 use crate::replay::plan::Plan;
 use crate::replay::player::{Player, PlayerOptions};
+use crate::replay::policy::Policy;
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
+use crate::report::matched::Matched;
 use crate::report::results::{self, Answers};
+use crate::report::tools_run::ToolsRun;
 use crate::run::checkpoint::snap;
 use crate::run::edit::{Edit, EditProblem};
 use crate::run::{Outline, Parent, StepKind};
@@ -27,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
+    let config = context.config()?;
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let manifest = opened.reader.manifest().clone();
@@ -57,7 +61,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let plan = Plan::new(&run, &edits, at).map_err(refused)?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let other = !args.command.is_empty() && args.command != manifest.command;
-    fences::check(&opened, &args.fences, &added, other)?;
+    fences::check(&opened, "--fence", &args.fences, &added, other)?;
+    fences::check(&opened, "--unfence", &args.unfence, &added, other)?;
+    let fences = fences::of(&config, &args.fences, &args.unfence)?;
     let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
@@ -66,19 +72,23 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
     let mut planned = plan_told(&plan, &outline, moved);
-    let edited_steps = plan.edited_steps(&outline).len() as u32;
+    let edited_steps = plan.edited_steps(&outline);
     let at_step = plan.at_step.min(untouched(&plan, &outline));
+    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let options = PlayerOptions {
         timing: Timing::Fast,
-        fences: args.fences.clone(),
+        fences: fences.clone(),
+        // What does not fit the recording goes live, so that nothing is to be stopped.
+        policy: Policy::default(),
+        rules: config.rules.clone(),
         to_step: None,
         max_live: args.max_live,
         plan: Some(plan),
+        surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
         upstream: None,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
-    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let mut session = Session {
         command: again.command.clone(),
         directory: again.directory.clone(),
@@ -149,7 +159,6 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let new = Opened::by_id(&store, &id)?;
     warnings.extend(live_troubles(&tally));
-    let ran = ran(&new.outline);
     let totals = Totals::of(&new.view());
     let mut answers = Answers { refused: tally.refused, ..answered(&new) };
     let mut tokens = live_tokens(&new);
@@ -183,7 +192,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         parent: manifest.id.to_string(),
         steps: (totals.model_steps, totals.tool_steps),
         answers,
-        edited_steps,
+        edited_steps: edited_steps.len() as u32,
         tokens,
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
@@ -191,8 +200,10 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         agent: Some(ended(&landed)).filter(|end| stopped.is_none() && end != "exit 0"),
         stopped,
         pinned: pinned(&tally, &redactor),
-        risky: risky(&ran, &args.fences),
-        ran,
+        stale: tally.stale(&outline, &config.tools, &edited_steps),
+        matched: Matched::of(&tally),
+        tools: ToolsRun::new(ran(&new.outline), &fences),
+        go_on: fences::go_on(&tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),
         warnings,
@@ -200,8 +211,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     eprint!("{}", results::fork(&done, context.err_style));
     if context.json {
         context.print_json(&serde_json::json!({
-            "fork": done, "plan": planned, "classes": tally.classes(), "misses": tally.misses,
-            "fenced": tally.fenced, "exit": code,
+            "fork": done, "plan": planned, "classes": tally.classes(), "matching": tally.matching,
+            "misses": tally.misses, "fenced": tally.fenced, "exit": code,
         }))?;
     }
     Ok(code)

@@ -14,8 +14,10 @@ mod replay;
 mod runs;
 mod session;
 mod show;
+mod surroundings;
 mod view;
 
+use crate::config::Config;
 use crate::report::Style;
 use crate::store::Store;
 use args::{Cli, Command};
@@ -27,6 +29,7 @@ use std::path::PathBuf;
 /// What every verb gets.
 pub(crate) struct Context {
     store: Option<PathBuf>,
+    config: Option<PathBuf>,
     json: bool,
     /// For standard output.
     style: Style,
@@ -45,6 +48,15 @@ impl Context {
 
     fn store_or_new(&self) -> Result<Store, CliError> {
         Ok(Store::find_or_create(self.store.as_deref(), &self.directory()?)?)
+    }
+
+    /// What is declared of the agent, in the file that is named or the nearest one.
+    fn config(&self) -> Result<Config, CliError> {
+        let config = match &self.config {
+            Some(path) => Config::read(path),
+            None => Config::find(&self.directory()?, std::env::var_os("HOME").map(PathBuf::from).as_deref()),
+        };
+        Ok(config?)
     }
 
     /// Prints data, as JSON.
@@ -118,6 +130,7 @@ pub fn main() -> i32 {
     };
     let context = Context {
         store: cli.store,
+        config: cli.config,
         json: cli.json,
         style: style(std::io::stdout().is_terminal()),
         err_style: style(std::io::stderr().is_terminal()),

@@ -3,6 +3,7 @@
 use super::args::{ReplayArgs, RunArgs};
 use super::error::{CliError, exit};
 use super::session::{Session, now_us, own_environment};
+use super::surroundings;
 use super::view::Opened;
 use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
@@ -12,7 +13,7 @@ use crate::agent::{environment, git};
 use crate::exchange::{Fault, StandIn};
 use crate::record::Recorder;
 use crate::redact::Redactor;
-use crate::replay::tally::sounds_irreversible;
+use crate::replay::fences::sounds_irreversible;
 use crate::report::results;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
@@ -147,10 +148,9 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
 fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
+    let fences = super::fences::of(&context.config()?, &args.fences, &[])?;
     let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
-    let harmful = calls
-        .map(|c| c.name.as_str())
-        .find(|name| sounds_irreversible(name) && !args.fences.iter().any(|fence| fence == name));
+    let harmful = calls.map(|c| c.name.as_str()).find(|name| fences.overlook(name));
     if let (Some(tool), false) = (harmful, args.yes) {
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));
@@ -159,6 +159,9 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
     let replay = ReplayArgs {
         run: opened.reader.manifest().id.to_string(),
         fences: args.fences.clone(),
+        unfence: Vec::new(),
+        strict: false,
+        allow: Vec::new(),
         timing: "fast".into(),
         to: None,
         record: false,
@@ -255,12 +258,16 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
     note_stand_ins(stand_ins, &mut found);
     let command_redacted = !found.is_empty();
     let directory_text = redacted(redactor, &directory.display().to_string(), &mut found);
+    let here = surroundings::here(directory);
     let environment = kept.into_iter().map(|(k, v)| (k, redacted(redactor, &v, &mut found))).collect();
     Manifest {
         id,
         uuid: uuid::Uuid::now_v7().to_string(),
         recorder: env!("CARGO_PKG_VERSION").into(),
         started_us: now_us(),
+        home: redacted(redactor, &here.home, &mut found),
+        temp: redacted(redactor, &here.temp, &mut found),
+        zone_s: here.zone_s,
         labels: BTreeMap::new(),
         note: None,
         command_redacted,

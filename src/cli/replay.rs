@@ -5,7 +5,7 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, fences, surroundings, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
@@ -13,10 +13,13 @@ use crate::diff::field;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::player::{Player, PlayerOptions};
+use crate::replay::policy::{self, Policy};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
-use crate::replay::tally::{Tally, sounds_irreversible};
+use crate::replay::tally::Tally;
+use crate::report::matched::Matched;
 use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::report::tools_run::ToolsRun;
 use crate::report::words::many;
 use crate::report::{action, heading, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, StepKind, Stopped};
@@ -36,6 +39,8 @@ pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliErro
 
 /// Replays and tells a person; the exit code, and what to tell a program.
 pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value), CliError> {
+    let config = context.config()?;
+    let policy = policy(&args, config.allow.clone())?;
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     let timing = Timing::parse(&args.timing).map_err(CliError::usage)?;
@@ -50,22 +55,28 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         let steps = opened.outline.steps.len();
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
-    fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
+    let changed = !args.command.is_empty() && args.command != manifest.command;
+    fences::check(&opened, "--fence", &args.fences, &[], changed)?;
+    fences::check(&opened, "--unfence", &args.unfence, &[], changed)?;
+    let fences = fences::of(&config, &args.fences, &args.unfence)?;
     let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
+    let directory = again.directory.clone().unwrap_or(context.directory()?);
     let options = PlayerOptions {
         timing,
-        fences: args.fences.clone(),
+        fences: fences.clone(),
+        policy,
+        rules: config.rules.clone(),
         to_step: args.to,
         max_live: None,
         plan: None,
         upstream: None,
+        surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
-        let directory = again.directory.clone().unwrap_or(context.directory()?);
         let mut writer = store.create_run(manifest.id.name(), |id| {
             let mut own = manifest_of(id, &redactor, &again.command, &directory);
             own.upstreams = manifest.upstreams.clone();
@@ -131,7 +142,6 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         Compared::Same if !unasked.is_empty() => Compared::Early,
         other => other,
     };
-    let ran = tally.tools_run(outline);
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = again.warnings;
     if tally.recorded + tally.edited + tally.refused == 0 {
@@ -154,8 +164,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         took_us: landed.took_us,
         outcome,
         pinned: pinned(&tally, &redactor),
-        risky: risky(&ran, &args.fences),
-        ran,
+        matched: Matched::of(&tally),
+        tools: ToolsRun::new(tally.tools_run(outline), &fences),
+        go_on: fences::go_on(&tally),
         unasked,
         backoff: (tally.back_offs, 0),
         secrets: (tally.revealed, tally.stand_ins),
@@ -167,10 +178,25 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
     }
     let data = serde_json::json!({
-        "replay": done, "classes": tally.classes(), "misses": tally.misses, "fenced": tally.fenced,
-        "kept": kept, "exit": code,
+        "replay": done, "classes": tally.classes(), "matching": tally.matching, "misses": tally.misses,
+        "not_allowed": tally.not_allowed, "fenced": tally.fenced, "kept": kept, "exit": code,
     });
     Ok((code, data))
+}
+
+/// Which matches pass: what the flags say, else `retake.toml`, else all but drift.
+fn policy(args: &ReplayArgs, declared: Option<Policy>) -> Result<Policy, CliError> {
+    let listed = (!args.allow.is_empty()).then(|| {
+        let said = format!("--allow {}", args.allow.join(","));
+        Policy::of(args.allow.iter().map(String::as_str), &said)
+            .map_err(|why| CliError::usage(format!("--allow: {why}")))
+    });
+    Ok(match (args.strict, listed.transpose()?) {
+        (true, Some(listed)) => Policy::strict().or(&listed),
+        (true, None) => Policy::strict(),
+        (false, Some(listed)) => listed,
+        (false, None) => declared.unwrap_or_default(),
+    })
 }
 
 /// How the agent is started again.
@@ -331,11 +357,6 @@ pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> Vec<Pinned> {
     pins.collect()
 }
 
-/// Of the tools that ran: those that sound as if that did something, and that no fence stops.
-pub(super) fn risky(ran: &BTreeMap<String, u32>, fences: &[String]) -> Vec<String> {
-    ran.keys().filter(|name| sounds_irreversible(name) && !fences.contains(name)).cloned().collect()
-}
-
 /// Why the agent was stopped, if it was.
 pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
     if let Some(fenced) = &tally.fenced {
@@ -347,6 +368,13 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
     }
     if let Some(step) = tally.stopped_at {
         return Some(format!("after step {step}, as asked"));
+    }
+    if let Some(refused) = tally.not_allowed {
+        let step = refused.step.map(|n| format!("step {n}, ")).unwrap_or_default();
+        return Some(format!(
+            "at {step}a match that is not allowed to pass ({})",
+            policy::name(refused.class)
+        ));
     }
     (!tally.misses.is_empty()).then(|| "at a request that the recording has no right answer for".into())
 }
@@ -414,6 +442,7 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
 /// Explains the first miss, once.
 pub(super) fn tell_miss(context: &Context, tally: &Tally) {
     if let Some(first) = tally.misses.first() {
-        eprint!("{}", miss::miss(first, context.err_style));
+        let tell = if tally.not_allowed.is_some() { miss::not_allowed } else { miss::miss };
+        eprint!("{}", tell(first, context.err_style));
     }
 }

@@ -26,7 +26,7 @@ mod trigger;
 mod webhooks;
 
 use crate::exchange::{HeaderList, StandIn};
-pub use reveal::reveal;
+pub use reveal::{Replaced, replace, reveal};
 use scan::{Layer, Scan};
 use std::borrow::Cow;
 

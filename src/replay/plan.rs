@@ -137,8 +137,9 @@ impl Plan {
                 self.faults.extend(places.into_iter().map(|place| (place, kind)));
                 Ok(())
             }
-            Field::System | Field::Tools | Field::Param(_) => {
-                if let (Field::Tools, Change::Remove(Value::String(name))) = (&edit.field, &edit.change) {
+            Field::System | Field::ToolClasses | Field::Param(_) => {
+                if let (Field::ToolClasses, Change::Remove(Value::String(name))) = (&edit.field, &edit.change)
+                {
                     let mut offered = self
                         .covered(edit.scope)
                         .filter_map(|(lane, turn)| recording.request(lane, turn).ok())
@@ -354,13 +355,13 @@ fn request_edit(edit: &Edit, request: &ModelRequest, edits: &mut Vec<RequestEdit
             let text = edit.apply(&current).map_err(|p| EditError::NotThere(p.to_string()))?;
             edits.push(RequestEdit::SetSystem(text));
         }
-        (Field::Tools, Change::Remove(value)) => {
+        (Field::ToolClasses, Change::Remove(value)) => {
             let name = plain(value);
             if request.tools.iter().any(|tool| tool_name(tool) == name) {
                 edits.push(RequestEdit::RemoveTool(name));
             }
         }
-        (Field::Tools, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
+        (Field::ToolClasses, Change::Append(tool)) => edits.push(RequestEdit::AddTool(tool.clone())),
         (Field::Param(name), Change::Set(value)) => {
             edits.push(RequestEdit::SetField { name: name.clone(), value: value.clone() });
         }

@@ -1,14 +1,18 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
+mod answers;
 mod refusal;
 mod side;
 
+use super::fences::Fences;
 use super::inherited::inherited;
+use super::matcher::holes::{Rewrite, Rules, Surroundings};
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::{LiveTurn, Plan, reasoning_blocks};
-use super::recording::{RecordedRun, read_answer_body};
+use super::policy::Policy;
+use super::recording::RecordedRun;
 use super::serve::{self, Timing};
-use super::tally::{Fenced, Tally};
+use super::tally::{Fenced, Matching, Tally};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{
@@ -18,6 +22,7 @@ use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::likeness;
+use answers::{calls, live_answer, served_answer};
 use bytes::Bytes;
 use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
@@ -34,7 +39,11 @@ pub struct PlayerOptions {
     /// How fast answers come.
     pub timing: Timing,
     /// Tools that must not run: the answer that asks for one is not served.
-    pub fences: Vec<String>,
+    pub fences: Fences,
+    /// Which matches pass.
+    pub policy: Policy,
+    /// What does not count, and what differs.
+    pub rules: Rules,
     /// Stop after this step.
     pub to_step: Option<u32>,
     /// Live calls at most.
@@ -43,6 +52,8 @@ pub struct PlayerOptions {
     pub plan: Option<Plan>,
     /// Where live calls go instead of where they went when recorded.
     pub upstream: Option<String>,
+    /// Where and when the recording ran, and where and when this replay does.
+    pub surroundings: Option<Surroundings>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
 }
@@ -87,6 +98,7 @@ struct Fit {
     attempt: u32,
     class: MatchClass,
     pins: Vec<Pin>,
+    rewrite: Rewrite,
 }
 
 impl Player {
@@ -99,6 +111,8 @@ impl Player {
         let matcher_options = MatcherOptions {
             live_on_drift: options.plan.is_some(),
             secrets: stand_ins,
+            surroundings: options.surroundings.clone(),
+            rules: options.rules.clone(),
             ..MatcherOptions::default()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
@@ -129,7 +143,9 @@ impl Player {
     /// Counts so far.
     pub fn tally(&self) -> Tally {
         let state = self.state();
+        let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
+            matching: Matching::of(state.matcher.counters(), side_repeats),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
             ..state.tally.clone()
@@ -213,8 +229,11 @@ impl Player {
         decision: Option<Decision>,
     ) -> Answer {
         match decision {
-            Some(Decision::Serve { lane, turn, attempt, class, pins, .. }) => {
-                let fit = Fit { place: (lane, turn), attempt, class, pins };
+            Some(Decision::Serve { lane, turn, attempt, class, pins, rewrite, .. }) => {
+                let fit = Fit { place: (lane, turn), attempt, class, pins, rewrite };
+                if !self.options.policy.allows(class) {
+                    return self.not_allowed(asked, dialect, read.map(|(request, _)| request), &fit);
+                }
                 let answer = self.serve(asked, dialect, fit);
                 self.hang(&answer).await;
                 answer
@@ -234,7 +253,10 @@ impl Player {
                     None => self.miss(asked, Some(dialect), lost_decision()),
                 }
             }
-            Some(Decision::Miss { miss, .. }) => self.miss(asked, Some(dialect), *miss),
+            Some(Decision::Miss { miss, .. }) => {
+                self.state().tally.unfitted += 1;
+                self.miss(asked, Some(dialect), *miss)
+            }
             None => self.miss(asked, Some(dialect), lost_decision()),
         }
     }
@@ -256,7 +278,7 @@ impl Player {
     }
 
     fn serve(&self, asked: &Asked, dialect: &'static dyn Dialect, fit: Fit) -> Answer {
-        let Fit { place, attempt, class, pins } = fit;
+        let Fit { place, attempt, class, pins, rewrite } = fit;
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
@@ -300,6 +322,11 @@ impl Player {
                 return self.miss(asked, Some(dialect), miss);
             }
         };
+        if let (None, Some(why)) = (&response, &self.run.reader().manifest().incomplete) {
+            let mut miss = lost_decision();
+            miss.reason = format!("the recording has no answer to this request: it is incomplete ({why})");
+            return self.miss(asked, Some(dialect), miss);
+        }
         if let Some(blocks) = edited {
             self.note_served(place, class, &pins);
             return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
@@ -312,13 +339,13 @@ impl Player {
             bound.or_else(|| self.options.redactor.reveal(&stand_in.text))
         };
         let (answer, rewritten) =
-            serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
+            serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal, &rewrite);
         let first = self.note_served(place, class, &pins);
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
         let mut state = self.state();
         match fault {
             None => {
-                if rewritten.revealed > 0
+                if rewritten.revealed + rewritten.values > 0
                     && let Some(served) = served_answer(dialect, &answer)
                 {
                     state.matcher.served_as(asked.id, &served);
@@ -342,6 +369,7 @@ impl Player {
         let outline = self.run.shared_outline();
         let mut state = self.state();
         pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
+        *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.served.insert(place, class).is_none()
     }
 
@@ -360,6 +388,7 @@ impl Player {
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;
+        state.note_parting(&self.run, (lane, turn), &answer);
         if dropped > 0 {
             state.tally.dropped.push(format!(
                 "{} of step {} left out: nobody signed the edited answer",
@@ -452,10 +481,10 @@ impl Answerer for Player {
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
         let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
         let answer = live_answer(dialect, seen);
-        let tool = calls(&answer.blocks).into_iter().find(|name| self.options.fences.contains(name))?;
-        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool));
+        let (tool, by) = self.first_fenced(calls(&answer.blocks))?;
+        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool, by));
         self.state().tally.fenced =
-            Some(Fenced { tool, step: None, asked_live: Some(answer.usage.unwrap_or_default()) });
+            Some(Fenced { tool, by, step: None, asked_live: Some(answer.usage.unwrap_or_default()) });
         Some(with_answer(halted, &answer))
     }
 
@@ -471,27 +500,7 @@ impl Answerer for Player {
         // What retake itself says, as at a fence, is no failure of the call.
         let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
         state.tally.live_attempt(place, error);
+        state.note_parting(&self.run, place, &answer);
         state.matcher.answered_live(seen.id, &answer);
     }
-}
-
-fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {
-    let Some(head) = &seen.head else { return ModelAnswer::default() };
-    let bytes: Vec<u8> = seen.frames.iter().flat_map(|(b, _)| b.iter().copied()).collect();
-    read_answer_body(dialect, head, &bytes)
-}
-
-/// What the agent reads in an answer that is not the recorded one to the byte.
-fn served_answer(dialect: &dyn Dialect, answer: &Answer) -> Option<ModelAnswer> {
-    let Answer::Serve(canned) = answer else { return None };
-    let bytes: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
-    Some(read_answer_body(dialect, &canned.head, &bytes))
-}
-
-fn calls(blocks: &[Block]) -> Vec<String> {
-    let names = blocks.iter().filter_map(|b| match b {
-        Block::ToolCall { name, .. } => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
 }

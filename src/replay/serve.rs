@@ -1,13 +1,17 @@
-//! Recorded responses to answers on the wire: the recorded bytes, except stand-ins and Retry-After.
+//! Recorded responses to answers on the wire: the recorded bytes, except stand-ins, values that are others today, and
+//! Retry-After.
 
+use super::matcher::holes::Rewrite;
 use crate::dialect::Dialect;
 use crate::exchange::{
-    BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source,
+    BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source, encoding,
 };
 use crate::proxy::{Answer, Canned, CannedEnd};
 use crate::redact;
 use crate::run::edit::FaultKind;
 use bytes::Bytes;
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::Duration;
 
@@ -55,17 +59,21 @@ pub struct Rewritten {
     pub revealed: u32,
     /// Stand-ins that were served as they are.
     pub stand_ins: u32,
+    /// Places where a value of today stands for the recorded one.
+    pub values: u32,
     /// A Retry-After that became 0.
     pub retry_after: bool,
 }
 
-/// The answer that a recorded exchange gave. `reveal` knows today's secrets by stand-in.
+/// The answer that a recorded exchange gave. `reveal` knows today's secrets by stand-in, `rewrite` the other values
+/// of today.
 pub fn recorded(
     run: &str,
     id: ExchangeId,
     response: Option<&RecordedResponse>,
     timing: Timing,
     reveal: &dyn Fn(&crate::exchange::StandIn) -> Option<String>,
+    rewrite: &Rewrite,
 ) -> (Answer, Rewritten) {
     let source = Source::Recorded { run: run.to_string(), exchange: id };
     let mut rewritten = Rewritten::default();
@@ -80,7 +88,12 @@ pub fn recorded(
     if timing != Timing::Recorded {
         rewritten.retry_after = zero_retry_after(&mut head.headers);
     }
-    let (body, frames) = with_secrets(response, &mut rewritten, reveal);
+    let (mut body, mut frames) = with_secrets(response, &mut rewritten, reveal);
+    if let Some(told) = with_values(&head, &body, &frames, rewrite) {
+        rewritten.values += told.places;
+        head.headers.remove("content-encoding");
+        (body, frames) = (told.body, told.frames);
+    }
     if body.len() != response.body.len() && head.headers.get("content-length").is_some() {
         head.headers.set("content-length", body.len().to_string());
     }
@@ -145,6 +158,56 @@ fn with_secrets(
         body = Bytes::from(told);
     }
     (body, frames)
+}
+
+/// A body with today's values.
+struct Told {
+    body: Bytes,
+    frames: Vec<FrameMark>,
+    places: u32,
+}
+
+/// The body with today's values in the place of the recorded ones, not encoded; none when there is nothing to change.
+fn with_values(head: &ResponseHead, body: &Bytes, frames: &[FrameMark], rewrite: &Rewrite) -> Option<Told> {
+    if rewrite.is_empty() {
+        return None;
+    }
+    let plain = encoding::decode(head.headers.get("content-encoding"), body).ok()?;
+    let places = Cell::new(0u32);
+    let edits = |text: &str| {
+        let edits: Vec<_> =
+            rewrite.edits(text).into_iter().map(|(at, live)| (at, live.to_string())).collect();
+        places.set(places.get() + edits.len() as u32);
+        edits
+    };
+    let (told, list) = redact::replace(&plain, head.is_event_stream(), &edits)?;
+    let last = frames.last().map_or(0, |f| f.1);
+    let frames = match plain {
+        Cow::Borrowed(_) => moved_frames(frames, &list),
+        // Frames of an encoded body say nothing of the text in it.
+        Cow::Owned(_) => vec![FrameMark(told.len() as u32, last)],
+    };
+    Some(Told { body: told.into(), frames, places: places.get() })
+}
+
+/// Frames of a body in which some parts are now longer or shorter.
+fn moved_frames(frames: &[FrameMark], list: &[redact::Replaced]) -> Vec<FrameMark> {
+    let now = |end: usize| {
+        list.iter().take_while(|part| part.was.start < end).fold(end as i64, |at, part| {
+            let covered = part.was.end.min(end) - part.was.start;
+            let new = if part.was.end <= end { part.now } else { part.now.min(covered) };
+            at + new as i64 - covered as i64
+        })
+    };
+    let (mut end, mut before) = (0usize, 0i64);
+    let mut out = Vec::with_capacity(frames.len());
+    for FrameMark(length, when) in frames {
+        end += *length as usize;
+        let at = now(end);
+        out.push(FrameMark((at - before).max(0) as u32, *when));
+        before = at.max(before);
+    }
+    out
 }
 
 /// A plain answer of retake's own, with a JSON body.

@@ -1,6 +1,12 @@
 //! What a replay or a fork came to: counts, pins, misses.
 
-use super::matcher::{MatchClass, Miss, Near, Pin};
+mod stale;
+
+pub use stale::Stale;
+
+use super::fences::FencedBy;
+use super::matcher::{Counters, MatchClass, Miss, Near, Pin};
+use super::policy::CLASSES;
 use super::serve::Rewritten;
 use crate::dialect::conversation::Usage;
 use crate::run::{CallSite, Outline, StepKind};
@@ -13,6 +19,19 @@ pub struct Tally {
     /// Model turns that were answered, by lane and turn, with their class.
     #[serde(skip)]
     pub served: BTreeMap<(u32, u32), MatchClass>,
+    /// Requests for model turns that were answered, by class.
+    #[serde(skip)]
+    pub(super) fitted: BTreeMap<MatchClass, u32>,
+    /// Requests that nothing recorded was right for.
+    #[serde(skip)]
+    pub(super) unfitted: u32,
+    /// What the matcher had to do beside.
+    pub matching: Matching,
+    /// The match that the policy did not let pass.
+    pub not_allowed: Option<NotAllowed>,
+    /// From which turn on a lane went on from another answer than the recorded one.
+    #[serde(skip)]
+    pub(super) parted: BTreeMap<u32, u32>,
     /// Model turns that no request reached.
     #[serde(skip)]
     pub unasked: BTreeSet<(u32, u32)>,
@@ -38,6 +57,8 @@ pub struct Tally {
     pub back_offs: u32,
     /// Secrets of today put into answers.
     pub revealed: u32,
+    /// Values of today (names, directories, dates) put into answers.
+    pub values: u32,
     /// Stand-ins served because today's secret is not known.
     pub stand_ins: u32,
     /// What was left out of live requests so that the provider takes them.
@@ -50,6 +71,45 @@ pub struct Tally {
     /// Attempts of live calls that failed, by lane and turn.
     #[serde(skip)]
     pub(super) live_attempts: BTreeMap<(u32, u32), Attempts>,
+}
+
+/// What the matcher had to do beside finding the place of each request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Matching {
+    /// Choices among lanes that nothing tells apart.
+    pub symmetric: u32,
+    /// Answers that were held until a twin of their lane had begun.
+    pub gates: u32,
+    /// Of those: released without, since nothing else happened.
+    pub gate_timeouts: u32,
+    /// Side calls that were answered again with the same.
+    pub side_repeats: u32,
+    /// Answers that were served again, because the first did not arrive.
+    pub repeats: u32,
+    /// Recorded attempts that were served after the first of their turn, without their waiting.
+    pub retries: u32,
+}
+
+impl Matching {
+    pub(super) fn of(counters: Counters, side_repeats: u32) -> Matching {
+        Matching {
+            symmetric: counters.symmetric,
+            gates: counters.gates,
+            gate_timeouts: counters.gate_timeouts,
+            side_repeats: counters.side_repeats + side_repeats,
+            repeats: counters.repeats,
+            retries: counters.retries,
+        }
+    }
+}
+
+/// A match that the policy did not let pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct NotAllowed {
+    /// Its class.
+    pub class: MatchClass,
+    /// The model step that it is of.
+    pub step: Option<u32>,
 }
 
 /// Attempts of one live call that failed.
@@ -66,6 +126,8 @@ pub(super) struct Attempts {
 pub struct Fenced {
     /// Name of the tool.
     pub tool: String,
+    /// Who fences it.
+    pub by: FencedBy,
     /// The model step that asked for it, when it is a recorded one.
     pub step: Option<u32>,
     /// Tokens of the answer that asked for it, when it came from a live call; the agent never got it.
@@ -90,6 +152,7 @@ pub struct PinReport {
 impl Tally {
     pub(super) fn rewritten(&mut self, what: Rewritten) {
         self.revealed += what.revealed;
+        self.values += what.values;
         self.stand_ins += what.stand_ins;
         self.back_offs += u32::from(what.retry_after);
     }
@@ -182,28 +245,21 @@ impl Tally {
         ran
     }
 
-    /// How many requests fell into each class.
+    /// How many requests fell into each class, all classes told. Those that nothing recorded was right for are drift.
     pub fn classes(&self) -> BTreeMap<MatchClass, u32> {
-        let mut classes = BTreeMap::new();
-        for class in self.served.values() {
-            *classes.entry(*class).or_default() += 1;
-        }
-        classes
+        let drift = self.unfitted + self.drifts.len() as u32;
+        let count = |class| match class {
+            MatchClass::Drift => drift,
+            class => self.fitted.get(&class).copied().unwrap_or_default(),
+        };
+        CLASSES.iter().map(|(class, _)| (*class, count(*class))).collect()
     }
-}
 
-/// Words in a tool's name that say it changes the world. A guess, used for warnings only.
-const CHANGES: [&str; 26] = [
-    "refund", "pay", "charge", "transfer", "send", "email", "post", "publish", "delete", "remove", "drop",
-    "write", "create", "update", "insert", "cancel", "book", "order_", "purchase", "buy", "deploy", "merge",
-    "push", "submit", "approve", "issue",
-];
-
-/// True when a tool's name sounds as if running it again could do harm.
-pub fn sounds_irreversible(tool: &str) -> bool {
-    let name = tool.to_ascii_lowercase();
-    let reads = ["get", "list", "lookup", "search", "find", "read", "fetch", "check", "show"];
-    !reads.iter().any(|r| name.starts_with(r)) && CHANGES.iter().any(|w| name.contains(w))
+    /// The answer of this turn was another than the recorded one.
+    pub(super) fn part(&mut self, (lane, turn): (u32, u32)) {
+        let first = self.parted.entry(lane).or_insert(turn);
+        *first = turn.min(*first);
+    }
 }
 
 #[cfg(test)]
@@ -233,11 +289,5 @@ mod tests {
             Some(&1),
             "its result was in the stopped request"
         );
-    }
-
-    #[test]
-    fn harmless_names_are_left_alone() {
-        assert!(sounds_irreversible("issue_refund") && sounds_irreversible("send_email"));
-        assert!(!sounds_irreversible("lookup_order") && !sounds_irreversible("get_issue"));
     }
 }

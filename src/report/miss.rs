@@ -11,8 +11,17 @@ const NEAREST: usize = 3;
 
 /// The explanation for the terminal. The agent gets the same facts in the body of its error.
 pub fn miss(miss: &Miss, style: Style) -> String {
+    explained("no recorded answer is right for this request", miss, style)
+}
+
+/// The same for a request whose recorded answer is known, but which fits it less well than was asked for.
+pub fn not_allowed(miss: &Miss, style: Style) -> String {
+    explained("the recorded answer is known, but this match is not allowed to pass", miss, style)
+}
+
+fn explained(title: &str, miss: &Miss, style: Style) -> String {
     let room = style.columns().saturating_sub(12);
-    let mut out = format!("{}\n", style.paint(Ink::Bad, "no recorded answer is right for this request"));
+    let mut out = format!("{}\n", style.paint(Ink::Bad, title));
     let mut labelled = |label: &str, text: &str| {
         out.push_str(&format!("  {} {text}\n", style.paint(Ink::Dim, &format!("{label:<9}"))));
     };

@@ -9,6 +9,7 @@ pub mod context;
 pub mod difference;
 pub mod heading;
 mod lines;
+pub mod matched;
 pub mod miss;
 pub mod outcome;
 pub mod results;
@@ -18,6 +19,7 @@ pub mod step;
 pub mod steps;
 pub mod style;
 pub mod table;
+pub mod tools_run;
 pub mod words;
 
 pub use style::{Ink, Style};

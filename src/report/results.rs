@@ -2,10 +2,13 @@
 
 use super::action;
 use super::lines::Lines;
+use super::matched::{Matched, matched, stale};
 use super::secrets;
 use super::style::{Ink, Style};
+use super::tools_run::{ToolsRun, ran};
 use super::words::{self, line, many};
 use crate::diff::{FieldChange, RunView, Totals};
+use crate::replay::tally::Stale;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -84,10 +87,14 @@ pub struct Replay {
     pub outcome: Compared,
     /// Tool results that were pinned.
     pub pinned: Vec<Pinned>,
-    /// Tools that the agent ran for real, with how often.
-    pub ran: BTreeMap<String, u32>,
-    /// Of those: tools that are known to change something, or may.
-    pub risky: Vec<String>,
+    /// How well requests fitted.
+    #[serde(skip)]
+    pub matched: Matched,
+    /// Tools that the agent ran for real.
+    #[serde(flatten)]
+    pub tools: ToolsRun,
+    /// After a fence: how to go on, in words.
+    pub go_on: Option<String>,
     /// Recorded steps that were never asked for, with what they did.
     pub unasked: Vec<(u32, String)>,
     /// Recorded waiting (retries, `Retry-After`) that was not waited again: attempts and microseconds.
@@ -161,10 +168,16 @@ pub struct Fork {
     pub stopped: Option<String>,
     /// Tool results that were pinned.
     pub pinned: Vec<Pinned>,
-    /// Tools that the agent ran for real, with how often.
-    pub ran: BTreeMap<String, u32>,
-    /// Of those: tools that are known to change something, or may.
-    pub risky: Vec<String>,
+    /// Of those: shown after a write that was not as recorded.
+    pub stale: Vec<Stale>,
+    /// How well requests fitted.
+    #[serde(skip)]
+    pub matched: Matched,
+    /// Tools that the agent ran for real.
+    #[serde(flatten)]
+    pub tools: ToolsRun,
+    /// After a fence: how to go on, in words.
+    pub go_on: Option<String>,
     /// What was dropped or repaired so that the provider takes the edited history, one line each.
     pub repaired: Vec<String>,
     /// Model calls that no edit meant to change and that were asked live, in words.
@@ -270,6 +283,8 @@ pub fn replay(done: &Replay, style: Style) -> String {
     if done.answers.edited + done.answers.refused > 0 {
         lines.say(Ink::Note, &format!("requests: {}", sources(done.answers)));
     }
+    done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
+    matched(&mut lines, &done.matched, done.backoff.0 > 0);
     pinned(&mut lines, &done.pinned);
     unasked(&mut lines, &done.unasked, done.outcome == Compared::Early);
     if done.backoff.0 > 0 {
@@ -287,7 +302,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
             lines.say(Ink::Dim, &format!("{} served as a stand-in{real}", many(fake.into(), "secret")));
         }
     }
-    ran(&mut lines, &done.ran, &done.risky);
+    ran(&mut lines, &done.tools);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
     lines.out()
 }
@@ -363,6 +378,7 @@ pub fn fork(done: &Fork, style: Style) -> String {
     if let Some(by) = &done.stopped {
         lines.say(Ink::Note, &format!("stopped {}", line(by)));
     }
+    done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
     if let Some((step, text)) = &done.answer {
         let room = style.columns().saturating_sub(16);
         lines.say(Ink::Plain, &format!("{step}  {}", action::quoted(text, room)));
@@ -373,8 +389,10 @@ pub fn fork(done: &Fork, style: Style) -> String {
     }
     done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
+    matched(&mut lines, &done.matched, false);
     pinned(&mut lines, &done.pinned);
-    ran(&mut lines, &done.ran, &done.risky);
+    stale(&mut lines, &done.stale);
+    ran(&mut lines, &done.tools);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
     lines.next(&[format!("retake diff {} {}", done.parent, done.run)]);
     lines.out()
@@ -443,26 +461,5 @@ fn unasked(lines: &mut Lines, steps: &[(u32, String)], is_said: bool) {
     for (number, text) in steps.iter().take(3) {
         let room = lines.columns().saturating_sub(14 + wide);
         lines.say(Ink::Plain, &format!("  {number:>wide$}  {}", words::clip(&line(text), room)));
-    }
-}
-
-fn ran(lines: &mut Lines, ran: &BTreeMap<String, u32>, risky: &[String]) {
-    if !risky.is_empty() {
-        let names: Vec<String> = risky.iter().map(|t| line(t)).collect();
-        let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
-        let (names, fences) = (names.join(", "), fences.join(" "));
-        let before = if risky.len() == 1 { "it" } else { "them" };
-        lines.say(
-            Ink::Note,
-            &format!("warning: {names} ran for real in your process. Use {fences} to stop before {before}."),
-        );
-    }
-    let harmless: Vec<String> = ran
-        .iter()
-        .filter(|(tool, _)| !risky.contains(*tool))
-        .map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) })
-        .collect();
-    if !harmless.is_empty() {
-        lines.say(Ink::Dim, &format!("ran for real in your process: {}", harmless.join(", ")));
     }
 }

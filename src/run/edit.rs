@@ -80,7 +80,7 @@ pub enum Field {
     /// The last user message.
     Prompt,
     /// The tool list.
-    Tools,
+    ToolClasses,
     /// A fault instead of an answer.
     Fault,
     /// `model` or any other top-level field of the request.
@@ -179,9 +179,9 @@ impl Edit {
                 true
             }
             (Field::Fault, _) => false,
-            (Field::Tools, Change::Append(v)) => v.is_object(),
-            (Field::Tools, Change::Remove(v)) => v.is_string(),
-            (Field::Tools, _) => false,
+            (Field::ToolClasses, Change::Append(v)) => v.is_object(),
+            (Field::ToolClasses, Change::Remove(v)) => v.is_string(),
+            (Field::ToolClasses, _) => false,
             (Field::Param(_), Change::Set(_)) => true,
             (Field::Param(_), _) => false,
             (_, Change::Remove(_)) => false,
@@ -192,7 +192,7 @@ impl Edit {
         }
         Err(match self.field {
             Field::Fault => "a fault is set: fault=429, fault=timeout or fault=cut:3",
-            Field::Tools => {
+            Field::ToolClasses => {
                 "tools are taken away by name (tools-=NAME) or added as a JSON object (tools+={…})"
             }
             Field::Param(_) => "a field of the request can only be set (=)",
@@ -203,7 +203,7 @@ impl Edit {
 
     /// The name of the tool that an edit adds to those on offer.
     pub fn added_tool(&self) -> Option<String> {
-        let (Field::Tools, Change::Append(tool)) = (&self.field, &self.change) else { return None };
+        let (Field::ToolClasses, Change::Append(tool)) = (&self.field, &self.change) else { return None };
         let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")))?;
         name.as_str().map(str::to_string)
     }

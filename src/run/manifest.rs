@@ -76,6 +76,10 @@ impl std::fmt::Display for RunId {
     }
 }
 
+fn is_zero(n: &i32) -> bool {
+    *n == 0
+}
+
 /// Where a fork comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parent {
@@ -132,6 +136,15 @@ pub struct Manifest {
     pub recorder: String,
     /// When it began: microseconds since the Unix epoch.
     pub started_us: u64,
+    /// Home directory of whoever ran it; empty when it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub home: String,
+    /// Directory for temporary files; empty when it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub temp: String,
+    /// What local time was ahead of UTC, in seconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub zone_s: i32,
     /// Labels, `k=v`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,

@@ -314,6 +314,8 @@ fn what_belongs_to_the_machine_stays_there() {
         "uuid",
         "recorder",
         "started_us",
+        "home",
+        "temp",
         "command",
         "directory",
         "environment",

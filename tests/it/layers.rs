@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect"],
     &["run", "redact", "proxy"],
     &["store", "diff"],
-    &["record", "replay", "agent", "report"],
+    &["record", "replay", "config", "agent", "report"],
     &["cli", "demo"],
 ];
 

@@ -4,6 +4,7 @@ mod support;
 
 mod carrying;
 mod damage;
+mod declared;
 mod destinations;
 mod drift;
 mod durable;

@@ -43,7 +43,9 @@ fn shape(env: &TestEnv, args: &[&str], code: i32) -> String {
     let work = env.work().display().to_string();
     let uuid = regex::Regex::new("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}").unwrap();
     let port = regex::Regex::new(r"127\.0\.0\.1:\d+").unwrap();
-    let text = uuid.replace_all(&text.replace(&work, "[work]"), "[uuid]").into_owned();
+    let home = env.home().display().to_string();
+    let text = text.replace(&work, "[work]").replace(&home, "[home]");
+    let text = uuid.replace_all(&text, "[uuid]").into_owned();
     port.replace_all(&text, "127.0.0.1:[port]").into_owned()
 }
 

@@ -51,6 +51,9 @@ impl Fake {
                 uuid: format!("uuid of {id}"),
                 recorder: "0.1.0".into(),
                 started_us: START,
+                home: String::new(),
+                temp: String::new(),
+                zone_s: 0,
                 labels: Default::default(),
                 note: None,
                 command: vec![

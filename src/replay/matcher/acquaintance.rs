@@ -19,13 +19,8 @@ pub(super) struct Acquaintance {
 
 impl<R: Recording> Matcher<R> {
     /// What a comparison knows before it begins. `bound`: what holds if a conversation is what it is taken for.
-    pub(super) fn known<'a>(
-        &'a self,
-        dialect: &'a str,
-        bound: &Bindings,
-        may_bind: &'a dyn Fn(&str, &str) -> bool,
-    ) -> Known<'a> {
-        Known { holes: &self.holes, below: &self.bound, plain: self.is_plain(bound), may_bind, dialect }
+    pub(super) fn known<'a>(&'a self, dialect: &'a str, bound: &Bindings) -> Known<'a> {
+        Known { behind: self, below: &self.bound, plain: self.is_plain(bound), dialect }
     }
 
     /// True while equal texts mean the same: nothing of the recording is another today.
@@ -35,7 +30,7 @@ impl<R: Recording> Matcher<R> {
 
     /// True when a recorded name can have become a live one: the live one is no value of the recording, and the recorded
     /// one has not been shown as it is.
-    pub(super) fn may_bind(&self, recorded: &str, live: &str) -> bool {
+    pub(super) fn may_become(&self, recorded: &str, live: &str) -> bool {
         let mut met = self.acquaintance.borrow_mut();
         let known = met.recorded.get_or_insert_with(|| self.recorded_names());
         if known.contains(live) {

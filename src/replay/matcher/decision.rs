@@ -46,6 +46,8 @@ pub struct Pin {
     pub block: usize,
     pub recorded: String,
     pub live: String,
+    /// True when only names and quantities differ: they are bound or let pass, and nothing takes the result's place.
+    pub renamed: bool,
 }
 
 /// What the matcher decided for a request.

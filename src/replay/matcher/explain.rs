@@ -90,7 +90,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// What was asked, in one line.
-fn asked(live: &Live<'_>) -> String {
+pub(super) fn asked(live: &Live<'_>) -> String {
     let request = &live.ask.request;
     let last = request.messages.last().map(|m| {
         let text = m.blocks.iter().rev().find_map(|b| match b {
@@ -196,8 +196,7 @@ impl<R: Recording> Matcher<R> {
     /// How many recorded lanes begin with the same settings, tools and system prompt as this request.
     pub(super) fn same_system(&self, live: &Live<'_>) -> usize {
         let lanes = 0..self.recording.outline().lanes.len().min(LOOKED_AT) as u32;
-        let (nothing, may_bind) = (Bindings::default(), |r: &str, l: &str| self.may_bind(r, l));
-        let known = self.known(live.ask.dialect, &nothing, &may_bind);
+        let known = self.known(live.ask.dialect, &Bindings::default());
         let same = |lane: &u32| {
             let mut unifier = Unifier::new(known, Bindings::default());
             let recorded = self.recording.request(*lane, 0);
@@ -224,8 +223,7 @@ impl<R: Recording> Matcher<R> {
             .collect();
         lanes.sort_unstable();
         let mut found: Vec<(usize, usize, Near)> = Vec::new();
-        let (nothing, may_bind) = (Bindings::default(), |r: &str, l: &str| self.may_bind(r, l));
-        let known = self.known(live.ask.dialect, &nothing, &may_bind);
+        let known = self.known(live.ask.dialect, &Bindings::default());
         for (_, at) in lanes.into_iter().take(LOOKED_AT) {
             let lane = at as u32;
             let Ok(recorded) = self.recording.request(lane, 0) else { continue };

@@ -10,7 +10,7 @@ use super::unify::Unifier;
 use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::run::likeness::{self, Key};
 use crate::run::reading::readings;
-use crate::run::{CallSite, Lane};
+use crate::run::{CallSite, Lane, LaneKind};
 use std::collections::HashMap;
 
 /// How many lanes are compared one by one, where nothing leads to one of them.
@@ -155,6 +155,9 @@ impl<R: Recording> Matcher<R> {
         self.narrow_by_headers(live, &mut fits);
         self.narrow_by_order(&mut fits);
         if fits.is_empty() {
+            if let Some(lane) = self.side_call_again(live) {
+                return self.repeat(lane, live, out);
+            }
             if self.is_changed() {
                 if self.is_as_recorded() {
                     self.drifts.extend(self.nearest_beginnings(live).into_iter().next());
@@ -200,15 +203,15 @@ impl<R: Recording> Matcher<R> {
             let open = lanes.filter(|(l, at)| {
                 self.is_free(*at) && l.turns.first().is_some_and(|t| t.messages == messages)
             });
-            let some: Vec<u32> = open.map(|(_, at)| at).take(LOOKED_AT).collect();
-            fits = self.fitting(&self.possible(Some(&some), live), live);
+            let some = open.map(|(_, at)| at).filter(|at| self.same_path(*at, live));
+            fits = self.fitting(&some.take(LOOKED_AT).collect::<Vec<u32>>(), live);
         }
         let least = fits.iter().map(|f| f.cost).min();
         fits.retain(|f| Some(f.cost) == least);
         fits
     }
 
-    /// Of some lanes those that can begin now. Of roots that were asked one after the other only the first that is left
+    /// Of lanes that begin alike those that can begin now. Of roots that were asked one after the other only the first that is left
     /// can be meant: the others need not be looked at, however many there are.
     fn possible(&self, lanes: Option<&Vec<u32>>, live: &Live<'_>) -> Vec<u32> {
         let all = &self.recording.outline().lanes;
@@ -230,8 +233,7 @@ impl<R: Recording> Matcher<R> {
     /// Those of some lanes whose first request is this one up to holes.
     fn fitting(&self, lanes: &[u32], live: &Live<'_>) -> Vec<Fit> {
         let nothing = Bindings::default();
-        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
-        let known = self.known(live.ask.dialect, &nothing, &may_bind);
+        let known = self.known(live.ask.dialect, &nothing);
         let fit = |lane: &u32| {
             let recorded = self.recording.request(*lane, 0).ok()?;
             let there = readings(&recorded.messages);
@@ -242,6 +244,9 @@ impl<R: Recording> Matcher<R> {
             }
             for (a, b) in there.iter().zip(&live.readings) {
                 unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).ok()?;
+            }
+            if !unifier.closes() {
+                return None;
             }
             let keys = likeness::reading_keys(&there);
             let equal =
@@ -254,6 +259,7 @@ impl<R: Recording> Matcher<R> {
                 pins: Vec::new(),
                 recorded: Transcript::new(keys),
                 class,
+                results: Vec::new(),
             })
         };
         lanes.iter().filter_map(fit).collect()
@@ -270,6 +276,24 @@ impl<R: Recording> Matcher<R> {
         parent.is_none_or(|site| {
             self.threads.iter().any(|t| t.may_be(site.lane) && t.has_asked(site.turn, whole))
         })
+    }
+
+    /// A side call of the recording that says the same and has had its answer.
+    fn side_call_again(&self, live: &Live<'_>) -> Option<u32> {
+        let lanes = &self.recording.outline().lanes;
+        let side = |lane: &u32| lanes.get(*lane as usize).is_some_and(|l| l.kind == LaneKind::Side);
+        if !live.ask.request.tools.is_empty() || !(0..lanes.len() as u32).any(|lane| side(&lane)) {
+            return None;
+        }
+        let like: Vec<u32> = self
+            .beginnings()
+            .like(&self.holes, live)
+            .into_iter()
+            .flatten()
+            .copied()
+            .filter(|lane| side(lane) && !self.is_free(*lane) && self.same_path(*lane, live))
+            .collect();
+        self.fitting(&like, live).into_iter().map(|fit| fit.lane).next()
     }
 
     /// Headers of the agent's own, where they say something.

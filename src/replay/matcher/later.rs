@@ -4,7 +4,7 @@ use super::decision::{Decision, MatchClass, Near, Pin};
 use super::explain;
 use super::thread::Carried;
 use super::transcript::Transcript;
-use super::unify::{Difference, Unifier};
+use super::unify::{Difference, Renamed, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::dialect::conversation::Block;
 use crate::run::CallSite;
@@ -24,13 +24,23 @@ pub(super) struct Fit {
     pub recorded: Transcript,
     /// How well; pins that were made before do not count.
     pub class: MatchClass,
+    /// New results that came out as another text, by the index of their call.
+    pub results: Vec<Renamed>,
 }
 
 impl Fit {
     /// The recorded request itself.
     pub fn exact(lane: u32, bound: Bindings) -> Fit {
         let recorded = Transcript::of_turn(lane, 0);
-        Fit { lane, cost: 0, bound, pins: Vec::new(), recorded, class: MatchClass::Exact }
+        Fit {
+            lane,
+            cost: 0,
+            bound,
+            pins: Vec::new(),
+            recorded,
+            class: MatchClass::Exact,
+            results: Vec::new(),
+        }
     }
 }
 
@@ -146,8 +156,7 @@ impl<R: Recording> Matcher<R> {
         let there = readings(&recorded.messages);
         let keys = likeness::reading_keys(&there);
         let (seen, before) = (thread.seen.keys(&self.recording), hypothesis.recorded.keys(&self.recording));
-        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
-        let known = self.known(live.ask.dialect, &hypothesis.bound, &may_bind);
+        let known = self.known(live.ask.dialect, &hypothesis.bound);
         let mut unifier = Unifier::new(known, hypothesis.bound.clone());
         unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
         if there.len() != live.readings.len() {
@@ -190,12 +199,27 @@ impl<R: Recording> Matcher<R> {
                 }
                 Ok(())
             };
+            unifier.new = i > last;
+            if i <= last {
+                unifier.results.clear();
+            }
             let unified = unifier.reading(a, b, if i > last { &alike } else { &|_, _| false }, &mut pin);
             unified.map_err(|d| near(refusal.unwrap_or("a message differs"), Some(d)))?;
         }
+        if !unifier.closes() {
+            return Err(near("answers are quoted that belong elsewhere", None));
+        }
         let cost = pins.len() * PIN_COST + unifier.swapped + unifier.cost;
         let class = unifier.class(turn.request_key == live.request_key, !pins.is_empty());
-        Ok(Fit { lane, cost, bound: unifier.bound, pins, recorded: Transcript::new(keys), class })
+        Ok(Fit {
+            lane,
+            cost,
+            bound: unifier.bound,
+            pins,
+            recorded: Transcript::new(keys),
+            class,
+            results: unifier.results,
+        })
     }
 
     /// Whether a result that came out differently may stand for the recorded one.
@@ -249,8 +273,7 @@ impl<R: Recording> Matcher<R> {
         let there = readings(&recorded.messages);
         let last = live.last.unwrap_or_default();
         let mut pins = Vec::new();
-        let may_bind = |recorded: &str, live: &str| self.may_bind(recorded, live);
-        let known = self.known(live.ask.dialect, &Bindings::default(), &may_bind);
+        let known = self.known(live.ask.dialect, &Bindings::default());
         let mut unifier = Unifier::new(known, Bindings::default());
         for (i, (a, b)) in there.iter().zip(&live.readings).enumerate().skip(last + 1) {
             for x in &a.pieces {
@@ -293,5 +316,6 @@ fn pin_of(outline: &crate::run::Outline, site: CallSite, recorded: &Piece<'_>, l
         block: live.index,
         recorded: text(recorded),
         live: text(live),
+        renamed: false,
     }
 }

@@ -10,10 +10,13 @@ mod by_bytes;
 mod decision;
 mod explain;
 mod first;
+mod flat;
 mod gate;
 pub mod holes;
 mod later;
 mod notes;
+mod refused;
+mod segments;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -28,10 +31,11 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::run::likeness::{self, Key};
 use crate::run::reading::{Reading, last_assistant, readings};
-use crate::run::{CallSite, Outline};
+use crate::run::{CallSite, LaneKind, Outline};
 use acquaintance::Acquaintance;
 use first::Beginnings;
 use holes::Holes;
+use segments::Segments;
 use std::cell::{OnceCell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -101,6 +105,7 @@ pub struct Matcher<R> {
     options: Options,
     holes: Holes,
     acquaintance: RefCell<Acquaintance>,
+    segments: RefCell<Segments>,
     /// Turns that can be told by the bytes of their request.
     by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
@@ -142,6 +147,7 @@ impl<R: Recording> Matcher<R> {
         let mut matcher = Matcher {
             holes,
             acquaintance: RefCell::default(),
+            segments: RefCell::default(),
             options,
             by_bytes: by_bytes::unmistakable(recording.outline()),
             by_first: HashMap::new(),
@@ -286,7 +292,9 @@ impl<R: Recording> Matcher<R> {
             *turns = (*turns).max(thread.turn.saturating_add(1));
         }
         let lanes = self.recording.outline().lanes.iter().enumerate();
+        // Side calls may be absent.
         lanes
+            .filter(|(_, l)| l.kind != LaneKind::Side)
             .flat_map(|(lane, l)| {
                 let first = asked.get(&(lane as u32)).copied().unwrap_or_default();
                 (first..l.turns.len() as u32).map(move |turn| (lane as u32, turn))

@@ -5,9 +5,12 @@ use super::decision::{Decision, MatchClass, Miss, Pin};
 use super::explain;
 use super::holes::Rewrite;
 use super::later::Fit;
+use super::segments::Said;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
+use super::unify::Renamed;
 use super::{Arrival, Live, Matcher, Recording};
 use crate::dialect::conversation::ModelAnswer;
+use crate::run::CallSite;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::Reading;
 use std::collections::BTreeSet;
@@ -124,7 +127,9 @@ impl<R: Recording> Matcher<R> {
         let mut pins_of: Vec<(u32, Vec<Carried>)> = Vec::new();
         let class_of: Vec<(u32, MatchClass)> = fits.iter().map(|f| (f.lane, f.class)).collect();
         thread.hypotheses.clear();
+        let mut results_of: Vec<(u32, Vec<Renamed>)> = Vec::new();
         for fit in fits {
+            results_of.push((fit.lane, fit.results));
             pins_of.push((fit.lane, fit.pins));
             thread.hypotheses.push(Hypothesis { lane: fit.lane, bound: fit.bound, recorded: fit.recorded });
         }
@@ -132,17 +137,30 @@ impl<R: Recording> Matcher<R> {
         self.resolve(at);
         self.represent(at);
         let Some(thread) = self.threads.get_mut(at) else { return };
-        let lane = thread.lane;
+        let (lane, turn) = (thread.lane, thread.turn);
+        let answered_turn = thread.answered_turn;
+        let results = results_of.into_iter().filter(|(l, _)| *l == lane).flat_map(|(_, r)| r);
+        let mut varied: Vec<Pin> = Vec::new();
+        for result in results {
+            let said = Said::Result { lane, turn, call: result.call };
+            self.segments.get_mut().note_result(said, &result.live);
+            let site = CallSite { lane, turn: answered_turn, call: result.call as u32 };
+            if result.varied && !self.by_call.contains_key(&site) {
+                varied.push(result.into_pin(self.recording.outline(), site));
+            }
+        }
+        let Some(thread) = self.threads.get_mut(at) else { return };
         let new = pins_of.into_iter().find(|(l, _)| *l == lane).map(|(_, p)| p).unwrap_or_default();
         // A pin of an old result is a known one, seen again in another form.
         let known = |c: &Carried| thread.pins.iter().any(|k| k.pin.site == c.pin.site);
         let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
-        let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
+        let mut pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
+        self.counters.pins += pins.len() as u32;
+        pins.extend(varied);
         thread.pins.extend(new);
         let class = class_of.into_iter().find(|(l, _)| *l == lane).map_or(MatchClass::Exact, |(_, c)| c);
         let carries_pins = !thread.pins.is_empty() && class == MatchClass::Renamed;
         thread.class = if carries_pins { MatchClass::Pinned } else { class };
-        self.counters.pins += pins.len() as u32;
         if self.threads.get(at).is_some_and(|t| self.is_dirty(t.lane, t.turn)) {
             return self.ask_model(at, readings, out);
         }
@@ -248,6 +266,24 @@ impl<R: Recording> Matcher<R> {
         }
     }
 
+    /// Serves a side call once more.
+    pub(super) fn repeat(&mut self, lane: u32, live: &Live<'_>, out: &mut Vec<Decision>) {
+        self.counters.side_repeats += 1;
+        let rewrite =
+            self.today(lane, 0, &Bindings::default()).map(|(rewrite, _)| rewrite).unwrap_or_default();
+        let attempts = self.recording.outline().turn(lane, 0).map_or(1, |t| t.attempts.len().max(1) as u32);
+        let (id, class) = (live.ask.id, MatchClass::Exact);
+        out.push(Decision::Serve {
+            id,
+            lane,
+            turn: 0,
+            attempt: attempts - 1,
+            class,
+            pins: Vec::new(),
+            rewrite,
+        });
+    }
+
     /// Hands out the recorded answer of a conversation's present turn.
     pub(super) fn reply(&mut self, at: usize, pins: Vec<Pin>, out: &mut Vec<Decision>) {
         let Some(thread) = self.threads.get_mut(at) else { return };
@@ -263,7 +299,10 @@ impl<R: Recording> Matcher<R> {
         let class = thread.class;
         let bound = self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane));
         let today = bound.filter(|_| last).and_then(|h| self.today(lane, turn, &h.bound));
-        let (rewrite, echo) = today.unwrap_or((Rewrite::default(), echo));
+        let (rewrite, echo, today_text) = match today {
+            Some((rewrite, answer)) => (rewrite, likeness::answer_key(&answer), Some(answer.text())),
+            None => (Rewrite::default(), echo, None),
+        };
         let Some(thread) = self.threads.get_mut(at) else { return };
         let count = match class {
             MatchClass::Exact => &mut self.counters.exact,
@@ -292,13 +331,16 @@ impl<R: Recording> Matcher<R> {
             }
             self.resolve(at);
         }
+        if last {
+            self.segments.get_mut().note_answer(lane, turn, today_text);
+        }
         if let Some(echo) = echo {
             self.known_by(at, vec![echo], calls);
         }
     }
 
-    /// What is to be changed in a recorded answer, and by what it is then known again; none where it is served as it is.
-    fn today(&self, lane: u32, turn: u32, bound: &Bindings) -> Option<(Rewrite, Option<Key>)> {
+    /// What is to be changed in a recorded answer, and what it says then; none where it is served as it is.
+    fn today(&self, lane: u32, turn: u32, bound: &Bindings) -> Option<(Rewrite, ModelAnswer)> {
         if self.holes.is_same_world() && !self.bound.changes_anything() && !bound.changes_anything() {
             return None;
         }
@@ -307,8 +349,8 @@ impl<R: Recording> Matcher<R> {
         if rewrite.is_empty() {
             return None;
         }
-        let echo = likeness::answer_key(&rewrite.answer(&answer));
-        Some((rewrite, echo))
+        let told = rewrite.answer(&answer);
+        Some((rewrite, told))
     }
 
     /// By which answer a conversation is found again.

@@ -3,12 +3,16 @@
 //! What may differ inside a text is decided in [`Unifier::text_at`] alone (see [`super::holes`]).
 
 use super::bindings::Bindings;
-use super::decision::MatchClass;
-use super::holes::{Holes, Place};
+use super::decision::{MatchClass, Pin};
+use super::flat;
+use super::holes::Place;
 use super::notes;
-use crate::dialect::conversation::{Block, ModelRequest};
+use super::segments::{Backdrop, Part, Said};
+use crate::dialect::conversation::{Block, ModelRequest, Role};
 use crate::run::reading::{Piece, Reading};
+use crate::run::{CallSite, Outline};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// Where two requests first differ.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +28,41 @@ pub struct Difference {
 /// What a comparison knows before it begins.
 #[derive(Clone, Copy)]
 pub(super) struct Known<'a> {
-    pub holes: &'a Holes,
+    pub behind: &'a dyn Backdrop,
     /// What is bound for the whole run.
     pub below: &'a Bindings,
     /// True when equal texts need no look at their holes.
     pub plain: bool,
-    /// Whether a recorded name can have become a live one.
-    pub may_bind: &'a dyn Fn(&str, &str) -> bool,
     pub dialect: &'a str,
+}
+
+/// A tool result that came out as another text, equal up to holes.
+#[derive(Debug, Clone)]
+pub(super) struct Renamed {
+    /// Index of the call among those of its answer.
+    pub call: usize,
+    /// Where it stands in the live request.
+    pub message: usize,
+    pub block: usize,
+    pub recorded: String,
+    pub live: String,
+    /// True when a value in it varies by itself: nothing foretold it.
+    pub varied: bool,
+}
+
+impl Renamed {
+    /// As a pin that only tells of it.
+    pub fn into_pin(self, outline: &Outline, site: CallSite) -> Pin {
+        Pin {
+            site,
+            tool: outline.call(site).map(|c| c.name.clone()).unwrap_or_default(),
+            message: self.message,
+            block: self.block,
+            recorded: self.recorded,
+            live: self.live,
+            renamed: true,
+        }
+    }
 }
 
 /// Compares, and collects what had to be bound.
@@ -39,6 +70,8 @@ pub(super) struct Unifier<'a> {
     known: Known<'a>,
     /// What this comparison bound.
     pub bound: Bindings,
+    /// True while what is compared has not been sent before: results may come in another order.
+    pub new: bool,
     /// How many results of identical calls stood in each other's place.
     pub swapped: usize,
     /// What had to be taken for granted: new names, things that stayed where today's are others.
@@ -47,6 +80,20 @@ pub(super) struct Unifier<'a> {
     pub masked: bool,
     /// True when parts stand in another order.
     pub reordered: bool,
+    /// Results that came out as another text and are the same up to holes.
+    pub results: Vec<Renamed>,
+    varied: bool,
+    /// What is quoted in the place of what: recorded to live, one to one.
+    quoted: BTreeMap<Said, Said>,
+}
+
+/// What a comparison found so far.
+pub(super) struct State {
+    bound: Bindings,
+    cost: usize,
+    masked: bool,
+    reordered: bool,
+    pub quoted: BTreeMap<Said, Said>,
 }
 
 type Unified = Result<(), Difference>;
@@ -58,7 +105,18 @@ fn differ(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<
 impl<'a> Unifier<'a> {
     /// A comparison on top of what is bound already.
     pub fn new(known: Known<'a>, bound: Bindings) -> Unifier<'a> {
-        Unifier { known, bound, swapped: 0, cost: 0, masked: false, reordered: false }
+        Unifier {
+            known,
+            bound,
+            new: false,
+            swapped: 0,
+            cost: 0,
+            masked: false,
+            reordered: false,
+            results: Vec::new(),
+            varied: false,
+            quoted: BTreeMap::new(),
+        }
     }
 
     /// How well the requests fit, as far as they were compared.
@@ -81,21 +139,81 @@ impl<'a> Unifier<'a> {
         if recorded == live && self.known.plain {
             return true;
         }
-        let Known { holes, below, may_bind, dialect, .. } = self.known;
+        self.walk(path, recorded, live) || flat::text(self, path, recorded, live)
+    }
+
+    /// True when the texts are equal up to holes, what they quote included.
+    pub(super) fn walk(&mut self, path: &str, recorded: &str, live: &str) -> bool {
+        let Known { behind, below, dialect, .. } = self.known;
         let mut trial = self.bound.clone();
         let place = Place { dialect, path };
-        let Some(walked) = holes.walk(&place, recorded, live, &mut trial, below, may_bind) else {
+        let may_bind = |recorded: &str, live: &str| behind.may_bind(recorded, live);
+        let Some(walked) = behind.holes().walk(&place, recorded, live, &mut trial, below, &may_bind) else {
             return false;
         };
         self.bound = trial;
         self.cost += walked.cost;
         self.masked |= walked.masked;
+        self.varied |= walked.varied;
         true
     }
 
+    /// What both texts quote.
+    pub(super) fn split(&self, recorded: &str, live: &str) -> (Vec<Part>, Vec<Part>) {
+        self.known.behind.split(recorded, live)
+    }
+
+    /// Notes that one is quoted where the other was; false when one of them is taken.
+    pub(super) fn quote(&mut self, recorded: Said, live: Said, cost: usize) -> bool {
+        if let Some(known) = self.quoted.get(&recorded) {
+            return *known == live;
+        }
+        if recorded == live {
+            return !self.quoted.values().any(|taken| *taken == live);
+        }
+        if self.quoted.values().any(|taken| *taken == live) {
+            return false;
+        }
+        self.quoted.insert(recorded, live);
+        self.cost += cost;
+        true
+    }
+
+    /// True when quotes only changed places among themselves, since a state.
+    pub(super) fn is_closed(&self, since: &BTreeMap<Said, Said>) -> bool {
+        flat::is_closed(&self.quoted, since, |a, b| self.known.behind.may_swap(a, b))
+    }
+
+    /// True when all quotes of the request only changed places among themselves.
+    pub fn closes(&self) -> bool {
+        self.is_closed(&BTreeMap::new())
+    }
+
+    /// All that a comparison changes, to go back to.
+    pub(super) fn state(&self) -> State {
+        State {
+            bound: self.bound.clone(),
+            cost: self.cost,
+            masked: self.masked,
+            reordered: self.reordered,
+            quoted: self.quoted.clone(),
+        }
+    }
+
+    pub(super) fn restore(&mut self, state: State) {
+        self.bound = state.bound;
+        self.cost = state.cost;
+        self.masked = state.masked;
+        self.reordered = state.reordered;
+        self.quoted = state.quoted;
+    }
+
+    fn ignores(&self, path: &str) -> bool {
+        self.known.behind.holes().rules.ignores(self.known.dialect, path)
+    }
+
     fn text_at(&mut self, path: &str, recorded: &str, live: &str) -> Unified {
-        let ignored = || self.known.holes.rules.ignores(self.known.dialect, path);
-        if recorded != live && ignored() {
+        if recorded != live && self.ignores(path) {
             self.masked = true;
             return Ok(());
         }
@@ -104,7 +222,7 @@ impl<'a> Unifier<'a> {
 
     /// JSON values, whatever the order of their keys.
     pub fn value(&mut self, path: &str, recorded: &Value, live: &Value) -> Unified {
-        if recorded != live && self.known.holes.rules.ignores(self.known.dialect, path) {
+        if recorded != live && self.ignores(path) {
             self.masked = true;
             return Ok(());
         }
@@ -144,7 +262,7 @@ impl<'a> Unifier<'a> {
 
     /// A field that one side does not have.
     fn lone(&mut self, path: String, recorded: String, live: String) -> Unified {
-        if self.known.holes.rules.ignores(self.known.dialect, &path) {
+        if self.ignores(&path) {
             self.masked = true;
             return Ok(());
         }
@@ -243,7 +361,12 @@ impl<'a> Unifier<'a> {
         if noted {
             self.notes(first, recorded, live)?;
         }
+        // The search binds nothing: what fits is compared again, in its place.
+        let before = self.state();
         let order = self.order(recorded, live, alike, noted);
+        let moved = self.reordered;
+        self.restore(before);
+        self.reordered |= moved;
         for (a, b) in recorded.pieces.iter().zip(order) {
             let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
             let path = if alone {
@@ -258,8 +381,23 @@ impl<'a> Unifier<'a> {
             {
                 return differ(format!("{path}.result.call_id"), x.clone(), y.clone());
             }
+            self.varied = false;
             if let Err(difference) = self.piece(&path, a, b, noted) {
                 pin(a, b, difference)?;
+                self.varied = false;
+            }
+            if let (Block::ToolResult { text: x, .. }, Block::ToolResult { text: y, .. }, Some(call)) =
+                (a.block, b.block, a.answers)
+                && x != y
+            {
+                self.results.push(Renamed {
+                    call,
+                    message: b.message,
+                    block: b.index,
+                    recorded: x.clone(),
+                    live: y.clone(),
+                    varied: self.varied,
+                });
             }
         }
         Ok(())
@@ -288,6 +426,16 @@ impl<'a> Unifier<'a> {
         }
     }
 
+    /// True when two pieces fit; where they do not, nothing is left of the attempt.
+    fn tries(&mut self, recorded: &Piece<'_>, live: &Piece<'_>, noted: bool) -> bool {
+        let before = self.state();
+        let fits = self.piece("", recorded, live, noted).is_ok();
+        if !fits {
+            self.restore(before);
+        }
+        fits
+    }
+
     /// The live pieces in the order of the recorded ones: each in its own place, but for results of identical calls,
     /// which stand where they fit.
     fn order<'p>(
@@ -297,33 +445,41 @@ impl<'a> Unifier<'a> {
         alike: &dyn Fn(usize, usize) -> bool,
         noted: bool,
     ) -> Vec<&'p Piece<'p>> {
+        let loose = self.new && is_flat(recorded) && is_flat(live);
+        let paired = |a: &Piece<'_>, b: &Piece<'_>| loose || paired(a, b, alike);
         let pairs = recorded.pieces.iter().zip(&live.pieces);
-        let fits: Vec<bool> =
-            pairs.map(|(a, b)| paired(a, b, alike) && self.piece("", a, b, noted).is_ok()).collect();
+        let fits: Vec<bool> = pairs.map(|(a, b)| paired(a, b) && self.tries(a, b, noted)).collect();
         let mut order: Vec<Option<usize>> =
             fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
         let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
         for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
             let found = left.iter().position(|j| {
                 let b = &live.pieces[*j];
-                paired(a, b, alike) && a.answers != b.answers && self.piece("", a, b, noted).is_ok()
+                paired(a, b) && (loose || a.answers != b.answers) && self.tries(a, b, noted)
             });
             if let Some(at) = found {
                 order[i] = Some(left.remove(at));
                 self.swapped += 1;
+                self.reordered |= loose;
             }
         }
         for (i, a) in recorded.pieces.iter().enumerate() {
             if order[i].is_none() {
                 // What fits nowhere stays in its place where that is free, else goes to the first that is alike.
                 let at = left.iter().position(|j| *j == i);
-                let at =
-                    at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j], alike))).unwrap_or(0);
+                let at = at.or_else(|| left.iter().position(|j| paired(a, &live.pieces[*j]))).unwrap_or(0);
                 order[i] = (at < left.len()).then(|| left.remove(at));
             }
         }
         order.into_iter().flatten().map(|j| &live.pieces[j]).collect()
     }
+}
+
+/// True for a message of several texts, as agents without tool calls send their results: in order of completion.
+fn is_flat(reading: &Reading<'_>) -> bool {
+    reading.role == Role::User
+        && reading.pieces.len() > 1
+        && reading.pieces.iter().all(|p| matches!(p.block, Block::Text { .. }))
 }
 
 /// True when a live result can stand for a recorded one: both answer the same call, or calls that are alike.

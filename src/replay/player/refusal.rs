@@ -1,13 +1,15 @@
 //! Requests that get no answer: misses, fences, limits. The first stops the agent.
 
-use super::{Player, State, Stop, serve};
-use crate::dialect::conversation::ModelAnswer;
+use super::{Fit, Player, State, Stop, serve};
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
-use crate::exchange::{ExchangeId, Source};
+use crate::exchange::{ExchangeId, Source, SpanContext};
 use crate::proxy::{Answer, Asked, Canned};
-use crate::replay::matcher::Miss;
-use crate::replay::tally::Fenced;
-use crate::run::stop;
+use crate::replay::fences::FencedBy;
+use crate::replay::matcher::{Ask, Miss};
+use crate::replay::policy;
+use crate::replay::tally::{Fenced, NotAllowed};
+use crate::run::{StepKind, stop};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -19,13 +21,52 @@ impl Player {
         step: impl Fn() -> Option<u32>,
         whole: impl Fn() -> Option<ModelAnswer>,
     ) -> Option<Answer> {
-        let tool = asks_for.iter().find(|name| self.options.fences.contains(name))?;
-        self.state().tally.fenced = Some(Fenced { tool: tool.clone(), step: step(), asked_live: None });
-        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(tool));
+        let (tool, by) = self.first_fenced(asks_for.to_vec())?;
+        let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool, by));
+        self.state().tally.fenced = Some(Fenced { tool, by, step: step(), asked_live: None });
         Some(Answer::Serve(match whole() {
             Some(answer) => with_answer(halted, &answer),
             None => halted,
         }))
+    }
+
+    /// The first of these tools that is fenced, and who says so.
+    pub(super) fn first_fenced(&self, asks_for: Vec<String>) -> Option<(String, FencedBy)> {
+        asks_for.into_iter().find_map(|tool| self.options.fences.stops(&tool).map(|by| (tool, by)))
+    }
+
+    /// Refuses a request whose recorded turn is known, but which fits it less well than this replay demands.
+    pub(super) fn not_allowed(
+        &self,
+        asked: &Asked,
+        dialect: &'static dyn Dialect,
+        read: Option<ModelRequest>,
+        fit: &Fit,
+    ) -> Answer {
+        let (class, (lane, turn)) = (fit.class, fit.place);
+        let request = read.or_else(|| dialect.read_request(&Player::decoded(asked)).ok());
+        let mut miss = match request {
+            Some(request) => {
+                let (id, path) = (asked.id, asked.head.path().to_string());
+                let context = SpanContext::default();
+                let ask = Ask { id, dialect: dialect.name(), path, context, request };
+                self.state().matcher.refused(&ask, fit.place, class)
+            }
+            None => lost_decision(),
+        };
+        let step = self.run.number_of(StepKind::Model { lane, turn });
+        let (name, policy) = (policy::name(class), &self.options.policy);
+        let place = step.map_or_else(|| "this model call".into(), |step| format!("step {step}"));
+        let tools: Vec<&str> = fit.pins.iter().map(|pin| pin.tool.as_str()).collect();
+        let of =
+            if tools.is_empty() { String::new() } else { format!(" (the result of {})", tools.join(", ")) };
+        miss.reason = format!("{place} matches as {name}{of}, but {}", policy.told());
+        miss.hints.insert(0, format!("{} lets it pass", policy.flag_for(class)));
+        let mut state = self.state();
+        *state.tally.fitted.entry(class).or_default() += 1;
+        state.tally.not_allowed = Some(NotAllowed { class, step });
+        drop(state);
+        self.miss(asked, Some(dialect), miss)
     }
 
     /// True, and noted, when no live call is left (`--max-live`).
@@ -113,8 +154,13 @@ impl Player {
     }
 }
 
-pub(super) fn fence_message(tool: &str) -> String {
-    format!("retake: stopped before {tool} would run (--fence {tool})")
+pub(super) fn fence_message(tool: &str, by: FencedBy) -> String {
+    match by {
+        FencedBy::Flag => format!("retake: stopped before {tool} would run (--fence {tool})"),
+        FencedBy::Irreversible => format!(
+            "retake: stopped before {tool} would run (irreversible in retake.toml; --unfence {tool} lets it run)"
+        ),
+    }
 }
 
 /// Puts the answer that a fence holds back into the error that goes out in its place, so that it is recorded.

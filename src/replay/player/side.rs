@@ -4,6 +4,7 @@ use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::exchange::StandIn;
 use crate::proxy::{Answer, Asked};
+use crate::replay::matcher::holes::Rewrite;
 use crate::replay::matcher::{Miss, Near};
 
 impl Player {
@@ -44,8 +45,14 @@ impl Player {
         match reader.answer(id) {
             Ok(response) => {
                 let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
-                let (answer, rewritten) =
-                    serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
+                let (answer, rewritten) = serve::recorded(
+                    &self.name,
+                    id,
+                    response.as_ref(),
+                    self.options.timing,
+                    &reveal,
+                    &Rewrite::default(),
+                );
                 state.tally.recorded += 1;
                 state.tally.rewritten(rewritten);
                 answer

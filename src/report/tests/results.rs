@@ -2,13 +2,18 @@
 
 use crate::diff::field;
 use crate::diff::tests::fake::{Fake, refund};
-use crate::replay::matcher::{Miss, Near};
+use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::matcher::{MatchClass, Miss, Near};
+use crate::replay::tally::{Matching, Stale};
+use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::report::Style;
-use crate::report::miss::miss;
+use crate::report::matched::Matched;
+use crate::report::miss::{miss, not_allowed};
 use crate::report::results::{
     Answers, Compared, Fork, ForkPlan, LiveCalls, Pinned, Recording, Replay, fork, fork_plan, recording,
     replay,
 };
+use crate::report::tools_run::{ToolsRun, go_on};
 use insta::assert_snapshot;
 
 fn replayed() -> Replay {
@@ -20,13 +25,26 @@ fn replayed() -> Replay {
         took_us: 80_000,
         outcome: Compared::Same,
         pinned: Vec::new(),
-        ran: Default::default(),
-        risky: Vec::new(),
+        matched: Matched::default(),
+        tools: ToolsRun::default(),
+        go_on: None,
         unasked: Vec::new(),
         backoff: (0, 0),
         secrets: (0, 0),
         warnings: Vec::new(),
     }
+}
+
+fn declared(all: &[(&str, ToolClass)]) -> ToolClasses {
+    let mut tools = ToolClasses::default();
+    assert!(all.iter().all(|(name, class)| tools.declare(name, *class)));
+    tools
+}
+
+fn ran(all: &[(&str, u32)], lifted: &[&str], tools: ToolClasses) -> ToolsRun {
+    let lifted: Vec<String> = lifted.iter().map(|t| t.to_string()).collect();
+    let ran = all.iter().map(|(tool, n)| (tool.to_string(), *n)).collect();
+    ToolsRun::new(ran, &Fences::new(&[], &lifted, tools))
 }
 
 fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
@@ -85,9 +103,10 @@ fn replays() {
         pin(2, "lookup_order", r#"{"amount":4999}"#, r#"{"amount":49.99}"#),
         pin(9, "note", "left", "right"),
     ];
-    pinned.ran =
-        [("lookup_order", 1), ("get_policy", 3), ("issue_refund", 1)].map(|(t, n)| (t.into(), n)).into();
-    pinned.risky = vec!["issue_refund".into()];
+    let all = [("lookup_order", 1), ("get_policy", 3), ("issue_refund", 1)];
+    pinned.tools = ran(&all, &[], ToolClasses::default());
+    pinned.matched.classes = [(MatchClass::Exact, 2), (MatchClass::Pinned, 3)].into();
+    pinned.matched.matching = Matching { retries: 2, symmetric: 1, ..Matching::default() };
     pinned.backoff = (2, 4_500_000);
     pinned.secrets = (1, 1);
     let mut bad = replayed();
@@ -103,7 +122,16 @@ fn replays() {
     let mut fenced = replayed();
     fenced.replayed = 7;
     fenced.outcome = Compared::Stopped { by: "at the fence before issue_refund (step 9)".into() };
-    let all: Vec<String> = [clean, pinned, bad, fenced].iter().map(|r| replay(r, Style::default())).collect();
+    fenced.go_on = Some(go_on("issue_refund", FencedBy::Flag));
+    let mut classed = replayed();
+    let classes =
+        declared(&[("get_*", ToolClass::Read), ("put", ToolClass::Write), ("pay", ToolClass::Irreversible)]);
+    classed.tools =
+        ran(&[("get_a", 2), ("get_b", 1), ("put", 1), ("pay", 1), ("send", 1)], &["pay"], classes);
+    let mut looked = replayed();
+    looked.tools = ran(&[("get_a", 2)], &[], declared(&[("get_*", ToolClass::Read)]));
+    let all: Vec<String> =
+        [clean, pinned, bad, fenced, classed, looked].iter().map(|r| replay(r, Style::default())).collect();
     assert_snapshot!(all.join("\n"));
 }
 
@@ -144,8 +172,10 @@ fn forks() {
         agent: None,
         stopped: None,
         pinned: Vec::new(),
-        ran: [("check_fraud".into(), 1)].into(),
-        risky: Vec::new(),
+        stale: Vec::new(),
+        matched: Matched::default(),
+        tools: ran(&[("check_fraud", 1)], &[], ToolClasses::default()),
+        go_on: None,
         repaired: Vec::new(),
         drifted: Vec::new(),
         warnings: Vec::new(),
@@ -157,7 +187,18 @@ fn forks() {
         drifted: vec!["step 3 no longer matches the recording (messages[0].text); asked live".into()],
         repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
         warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
-        risky: vec!["send_mail".into(), "pay".into()],
+        tools: ran(&[("send_mail", 1), ("pay", 1)], &[], ToolClasses::default()),
+        go_on: Some(go_on("issue_refund", FencedBy::Irreversible)),
+        matched: Matched {
+            classes: [(MatchClass::Renamed, 1), (MatchClass::Drift, 1)].into(),
+            matching: Matching { gate_timeouts: 1, side_repeats: 2, retries: 1, ..Matching::default() },
+        },
+        stale: vec![Stale {
+            step: Some(7),
+            tool: "get_balance".into(),
+            after_step: Some(5),
+            after: "pay".into(),
+        }],
         ..done.clone()
     };
     let style = Style::default();
@@ -205,5 +246,7 @@ fn misses() {
         nearest: Vec::new(),
         hints: Vec::new(),
     };
-    assert_snapshot!(format!("{}\n{}", miss(&with, Style::default()), miss(&without, Style::default())));
+    let style = Style::default();
+    let refused = not_allowed(&without, style);
+    assert_snapshot!(format!("{}\n{}\n{refused}", miss(&with, style), miss(&without, style)));
 }

@@ -51,7 +51,7 @@ pub(super) fn parse_field(text: &str) -> Result<Field, String> {
         "answer" => Field::Answer,
         "system" => Field::System,
         "prompt" => Field::Prompt,
-        "tools" => Field::Tools,
+        "tools" => Field::ToolClasses,
         "fault" => Field::Fault,
         "messages" => return Err("messages cannot be set as a whole: edit prompt, answer or result".into()),
         "" => {

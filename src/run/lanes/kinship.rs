@@ -124,6 +124,27 @@ fn strings(value: &Value, out: &mut Vec<String>) {
     }
 }
 
+/// Answers that are shorter are quoted by chance.
+const SHORTEST_HEARD: usize = 4;
+
+/// Calls beside the agent's own conversations (titles, summaries for a status line): one turn, no tools on offer though
+/// other conversations have some, and an answer that nothing quotes.
+pub(super) fn tell_side_calls(builder: &mut LaneBuilder) {
+    if !builder.lanes.iter().any(|l| l.has_tools) {
+        return;
+    }
+    for (index, open) in builder.lanes.iter_mut().enumerate() {
+        let lane = &mut open.lane;
+        let alone = lane.kind == LaneKind::Root && lane.named.is_none() && open.continued_by.is_none();
+        let [turn] = lane.turns.as_slice() else { continue };
+        let answered =
+            turn.error.is_none() && turn.calls.is_empty() && open.last_text.trim().len() >= SHORTEST_HEARD;
+        if alone && answered && !open.has_tools && !builder.heard.contains(&(index as u32)) {
+            lane.kind = LaneKind::Side;
+        }
+    }
+}
+
 /// The lane that a new one goes on after, its history replaced by a summary: the new lane quotes an answer S that was
 /// asked about the old lane (or by it), and begins like the old one.
 pub(super) fn continued(

@@ -48,6 +48,9 @@ pub(super) struct OpenLane {
     failing: Option<Key>,
 }
 
+/// How many short answers are listened for.
+const MOST_WHISPERS: usize = 64;
+
 /// Builds the outline of a run, one exchange after the other.
 #[derive(Default)]
 pub struct LaneBuilder {
@@ -60,6 +63,10 @@ pub struct LaneBuilder {
     failing: HashMap<Key, Vec<u32>>,
     pub(super) claims: Claims,
     quoted: QuoteIndex,
+    /// Lanes whose answers a later request quotes.
+    pub(super) heard: BTreeSet<u32>,
+    /// Short answers of calls that may be side calls, with their lanes.
+    whispers: Vec<(String, u32)>,
     /// True once a request said that it is a retry: then requests that do not say so are none.
     pub(super) retries_are_declared: bool,
 }
@@ -106,6 +113,7 @@ impl LaneBuilder {
     pub fn finish(mut self) -> Outline {
         kinship::merge_undeclared_retries(&mut self);
         kinship::settle_parents(&mut self);
+        kinship::tell_side_calls(&mut self);
         let lanes = self.lanes.into_iter().map(|l| l.lane).collect();
         let stand_ins = self.stand_ins.into_iter().collect();
         let mut outline = Outline { lanes, steps: Vec::new(), others: self.others, stand_ins };
@@ -204,6 +212,9 @@ impl LaneBuilder {
         lane.lane.turns.push(new_turn(call, seen));
         let last = last_assistant(&seen.readings).unwrap_or(at);
         for piece in seen.readings.iter().skip(last + 1).flat_map(|r| &r.pieces) {
+            if let Block::Text { text } | Block::ToolResult { text, .. } = piece.block {
+                self.hear(text);
+            }
             let (Some(call_index), Block::ToolResult { text, is_error, .. }) = (piece.answers, piece.block)
             else {
                 continue;
@@ -270,6 +281,8 @@ impl LaneBuilder {
             None
         };
         lane.quotes = quotes.into_keys().collect();
+        self.heard.extend(&lane.quotes);
+        texts.iter().for_each(|text| self.hear(text));
         if let Some(old) = lane.lane.continues.and_then(|old| self.lanes.get_mut(old as usize)) {
             old.continued_by = Some(index);
         }
@@ -278,6 +291,13 @@ impl LaneBuilder {
         }
         self.lanes.push(lane);
         index
+    }
+
+    /// Notes which answers a text quotes.
+    fn hear(&mut self, text: &str) {
+        self.heard.extend(self.quoted.scan(text).into_keys());
+        let quoted = self.whispers.iter().filter(|(said, _)| text.contains(said.as_str()));
+        self.heard.extend(quoted.map(|(_, lane)| *lane));
     }
 
     /// Takes in the answer of a lane's last turn.
@@ -309,6 +329,11 @@ impl LaneBuilder {
         lane.answered_turn = number;
         lane.answered_us = call.ended_us;
         lane.last_text = answer.text();
+        let said = lane.last_text.trim();
+        let may_be_side = lane.lane.turns.len() == 1 && !lane.has_tools;
+        if may_be_side && said.len() < QuoteIndex::SHORTEST && self.whispers.len() < MOST_WHISPERS {
+            self.whispers.push((said.to_string(), index));
+        }
         self.by_echo.entry(echo).or_default().push(index);
         self.quoted.add(&lane.last_text, index);
         self.claims.offer(index, number, answer, call);

@@ -42,6 +42,9 @@ fn key(bytes: &[u8]) -> Key {
 }
 
 impl QuoteIndex {
+    /// Shorter texts are not found.
+    pub const SHORTEST: usize = GRAM;
+
     /// Adds a text that belongs to a lane.
     pub fn add(&mut self, text: &str, lane: u32) {
         let bytes = text.trim().as_bytes();

@@ -72,6 +72,9 @@ pub fn manifest(id: RunId) -> Manifest {
         recorder: "0.1.0".into(),
         started_us: std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_micros()
             as u64,
+        home: String::new(),
+        temp: String::new(),
+        zone_s: 0,
         labels: [("suite".to_string(), "refunds".to_string())].into(),
         note: None,
         command: vec!["python".into(), "agent.py".into()],

@@ -1,6 +1,6 @@
 """Works on a task with tools, on the standard library alone.
 
-TASK: the task (else standard input). CLOCK=1: says the time in its prompt. TRACE=1: a tool gives another id each time.
+TASK: the task (else standard input). CLOCK=1: says the time in its prompt. DICE=1: says a number that it made up. TRACE=1: a tool gives another id each time.
 COLOUR: goes into the prompt. ROUNDS: gives up after so many answers. LEAVE: its exit code. Tools that ran are in ran.txt.
 """
 
@@ -15,6 +15,8 @@ import uuid
 task = os.environ.get("TASK") or sys.stdin.read()
 if os.environ.get("CLOCK"):
     task += " It is %d." % time.time_ns()
+if os.environ.get("DICE"):
+    task += " Take %d." % (time.time_ns() // 1000 % 1000000)
 if os.environ.get("COLOUR"):
     task += " Think " + os.environ["COLOUR"] + "."
 print("in", os.path.basename(os.getcwd()), flush=True)

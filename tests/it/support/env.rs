@@ -60,6 +60,10 @@ impl TestEnv {
         self.root.path().join("work")
     }
 
+    pub fn home(&self) -> PathBuf {
+        self.root.path().join("home")
+    }
+
     pub fn store(&self) -> PathBuf {
         self.work().join(".retake")
     }
@@ -91,7 +95,7 @@ impl TestEnv {
             .current_dir(self.work())
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.root.path().join("home"))
+            .env("HOME", self.home())
             .env("TMPDIR", std::env::temp_dir())
             .env("LC_ALL", "C.UTF-8")
             .env("NO_COLOR", "1")

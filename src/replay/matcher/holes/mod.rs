@@ -2,13 +2,14 @@
 
 mod dates;
 pub(super) mod lexer;
+mod paths;
 mod rewrite;
 mod rules;
 mod surroundings;
 mod walk;
 
 pub use rewrite::Rewrite;
-pub use rules::{HoleKind, RuleError, Rules};
+pub use rules::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
 pub use surroundings::{Side, Surroundings};
 pub(super) use walk::Place;
 

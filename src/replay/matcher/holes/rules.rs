@@ -1,7 +1,10 @@
 //! What a person declared: fields that do not count (`[[ignore]]`), and values that differ (`[[hole]]`).
 
+use super::paths::Paths;
+use regex::Regex;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// How a declared hole is filled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
@@ -13,33 +16,202 @@ pub enum HoleKind {
     Any,
 }
 
+/// Which part of a rule is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleField {
+    Path,
+    Pattern,
+    /// The rule as it stands.
+    Whole,
+}
+
+/// A rule that cannot be used: which part of it, and why, in a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct RuleError {
+    pub field: RuleField,
+    pub why: String,
+}
+
+fn wrong(field: RuleField, why: impl Into<String>) -> RuleError {
+    RuleError { field, why: why.into() }
+}
+
+/// Where a rule holds: in one dialect or all, at one place or anywhere.
+#[derive(Debug, Clone)]
+struct Scope {
+    dialect: Option<String>,
+    place: Option<Paths>,
+}
+
+impl Scope {
+    fn new(dialect: Option<&str>, path: Option<&str>) -> Result<Scope, RuleError> {
+        let place = path.map(Paths::parse).transpose().map_err(|why| wrong(RuleField::Path, why))?;
+        Ok(Scope { dialect: dialect.map(str::to_string), place })
+    }
+
+    fn covers(&self, dialect: &str, path: &str) -> bool {
+        self.dialect.as_deref().is_none_or(|own| own == dialect)
+            && self.place.as_ref().is_none_or(|place| place.covers(path))
+    }
+}
+
+/// A field, or a part of texts, that does not count.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    scope: Scope,
+    pattern: Option<Regex>,
+}
+
+impl Ignore {
+    /// A rule for a path, for what a pattern takes, or for what a pattern takes at a path.
+    ///
+    /// # Errors
+    /// When it has neither, when one of them cannot be read, and when it would let everything pass.
+    pub fn new(
+        dialect: Option<&str>,
+        path: Option<&str>,
+        pattern: Option<&str>,
+    ) -> Result<Ignore, RuleError> {
+        let scope = Scope::new(dialect, path)?;
+        let pattern = pattern.map(compiled).transpose()?;
+        match (&scope.place, &pattern) {
+            (None, None) => Err(wrong(RuleField::Whole, "an [[ignore]] needs a path, a pattern, or both")),
+            (None, Some(pattern)) if takes_anything(pattern) => Err(wrong(
+                RuleField::Pattern,
+                "this pattern takes every text, so nothing would count any more: give it a path as well",
+            )),
+            (Some(place), None) if place.whole_messages => Err(wrong(
+                RuleField::Path,
+                "whole messages would not count any more: name what is in them, like messages[*].text, or give \
+                 a pattern as well",
+            )),
+            _ => Ok(Ignore { scope, pattern }),
+        }
+    }
+}
+
+/// A value that differs from run to run.
+#[derive(Debug, Clone)]
+pub struct Hole {
+    scope: Scope,
+    pattern: Regex,
+    kind: HoleKind,
+}
+
+impl Hole {
+    /// What the first group of a pattern takes, or the whole pattern when it has none.
+    ///
+    /// # Errors
+    /// When the path or the pattern cannot be read, and when everything would be a hole.
+    pub fn new(
+        dialect: Option<&str>,
+        path: Option<&str>,
+        pattern: &str,
+        kind: HoleKind,
+    ) -> Result<Hole, RuleError> {
+        let scope = Scope::new(dialect, path)?;
+        let pattern = compiled(pattern)?;
+        if scope.place.is_none() && takes_anything(&pattern) {
+            let why = "this pattern takes every text, so everything would be a hole: give it a path as well";
+            return Err(wrong(RuleField::Pattern, why));
+        }
+        Ok(Hole { scope, pattern, kind })
+    }
+
+    /// Where it is in a text.
+    fn found<'t>(&'t self, text: &'t str) -> impl Iterator<Item = Range<usize>> + 't {
+        let group = usize::from(self.pattern.captures_len() > 1);
+        let taken = self.pattern.captures_iter(text).filter_map(move |c| c.get(group).map(|m| m.range()));
+        taken.filter(|range| !range.is_empty())
+    }
+}
+
+fn compiled(pattern: &str) -> Result<Regex, RuleError> {
+    Regex::new(pattern).map_err(|error| {
+        // The last line says what is wrong, those before it draw where.
+        let told = error.to_string();
+        let last = told.lines().last().unwrap_or_default().trim();
+        let last = last.strip_prefix("error: ").unwrap_or(last);
+        wrong(RuleField::Pattern, format!("`{pattern}` is no pattern: {last}"))
+    })
+}
+
+/// True when texts that have nothing in common are taken whole.
+fn takes_anything(pattern: &Regex) -> bool {
+    let whole = |text: &&str| pattern.find(text).is_some_and(|m| m.len() == text.len());
+    ["4999", "The sea is blue.", "{\"a\":\n[]}"].iter().all(whole)
+}
+
+#[derive(Debug, Default)]
+struct Declared {
+    ignores: Vec<Ignore>,
+    holes: Vec<Hole>,
+}
+
 /// Rules, ready to be used. The default has none.
 #[derive(Debug, Clone, Default)]
-pub struct Rules {}
-
-/// A rule that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct RuleError(pub String);
+pub struct Rules(Arc<Declared>);
 
 impl Rules {
+    /// All rules of a run.
+    pub fn new(ignores: Vec<Ignore>, holes: Vec<Hole>) -> Rules {
+        Rules(Arc::new(Declared { ignores, holes }))
+    }
+
     /// True when there are none.
     pub fn is_empty(&self) -> bool {
-        true
+        self.0.ignores.is_empty() && self.0.holes.is_empty()
     }
 
     /// True when a whole field does not count. `path` is as a difference shows it: `messages[3].text`, `params.seed`.
-    pub fn ignores(&self, _dialect: &str, _path: &str) -> bool {
-        false
+    pub fn ignores(&self, dialect: &str, path: &str) -> bool {
+        self.0.ignores.iter().any(|rule| rule.pattern.is_none() && rule.scope.covers(dialect, path))
     }
 
-    /// A text without the parts that do not count.
-    pub fn without_ignored<'t>(&self, _dialect: &str, _path: &str, text: &'t str) -> Cow<'t, str> {
-        Cow::Borrowed(text)
+    /// A text without the parts that do not count; empty when none of it does.
+    pub fn without_ignored<'t>(&self, dialect: &str, path: &str, text: &'t str) -> Cow<'t, str> {
+        let mut cut: Vec<Range<usize>> = Vec::new();
+        for rule in self.0.ignores.iter().filter(|rule| rule.scope.covers(dialect, path)) {
+            match &rule.pattern {
+                None => return Cow::Borrowed(""),
+                // Every rule looks at the text as it is, so that their order says nothing.
+                Some(pattern) => cut.extend(pattern.find_iter(text).map(|m| m.range())),
+            }
+        }
+        cut.retain(|range| !range.is_empty());
+        if cut.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        cut.sort_by_key(|range| range.start);
+        let mut kept = String::with_capacity(text.len());
+        let mut at = 0;
+        for range in cut {
+            kept.push_str(text.get(at..range.start).unwrap_or_default());
+            at = at.max(range.end);
+        }
+        kept.push_str(text.get(at..).unwrap_or_default());
+        Cow::Owned(kept)
     }
 
-    /// The declared holes in a text, in order, none overlapping.
-    pub fn holes(&self, _dialect: &str, _path: &str, _text: &str) -> Vec<(Range<usize>, HoleKind)> {
-        Vec::new()
+    /// The declared holes in a text, in order, none overlapping: of two that do, the one that begins first, else the
+    /// longer, else the one declared first.
+    pub fn holes(&self, dialect: &str, path: &str, text: &str) -> Vec<(Range<usize>, HoleKind)> {
+        let rules = self.0.holes.iter().filter(|rule| rule.scope.covers(dialect, path));
+        let mut found: Vec<(Range<usize>, HoleKind)> =
+            rules.flat_map(|rule| rule.found(text).map(|range| (range, rule.kind))).collect();
+        found.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));
+        let mut free = 0;
+        found.retain(|(range, _)| {
+            let fits = range.start >= free;
+            if fits {
+                free = range.end;
+            }
+            fits
+        });
+        found
     }
 }
+
+#[cfg(test)]
+mod tests;

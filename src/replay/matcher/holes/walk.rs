@@ -16,6 +16,8 @@ pub(in crate::replay::matcher) struct Walked {
     pub cost: usize,
     /// True when a part that does not count differs.
     pub masked: bool,
+    /// True when a value came out differently that nothing foretold: a new name, another quantity.
+    pub varied: bool,
 }
 
 /// Where a comparison takes place.
@@ -73,9 +75,11 @@ impl Holes {
                 Hole::Declared(kind) => {
                     let end = today.declared_at(at).or(same.then_some(at + said.len()))?;
                     let now = live.get(at..end)?;
+                    let known = bound.is_bound(below, said, now).is_some();
                     if kind == HoleKind::Name && !bound.bind(below, said, now) {
                         return None;
                     }
+                    walked.varied |= said != now && !(kind == HoleKind::Name && known);
                     end
                 }
                 Hole::Token(Kind::Root(index)) => {
@@ -128,10 +132,13 @@ impl Holes {
                             if !holds || !bound.bind(below, said, now) {
                                 return None;
                             }
-                            walked.cost += usize::from(known.is_none() && said != now);
+                            let new = known.is_none() && said != now;
+                            walked.cost += usize::from(new);
+                            walked.varied |= new;
                         }
                         Kind::Port => bound.note_port(said, now),
-                        Kind::Quantity(_) | Kind::Date(..) | Kind::Root(_) => {}
+                        Kind::Quantity(_) => walked.varied |= said != now,
+                        Kind::Date(..) | Kind::Root(_) => {}
                     }
                     end
                 }

@@ -1,0 +1,38 @@
+//! Where and when a run runs, as far as its values tell of it.
+
+use super::session::{now_us, own_environment};
+use crate::replay::matcher::holes::{Side, Surroundings};
+use crate::run::Manifest;
+use std::path::Path;
+
+/// How long a run may go on, for what its clock may show.
+const LONGEST_US: u64 = 24 * 3600 * 1_000_000;
+
+/// This machine, now.
+pub(super) fn here(directory: &Path) -> Side {
+    let vars = own_environment();
+    let of = |name: &str| vars.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.clone());
+    let now = jiff::Timestamp::now();
+    Side {
+        directory: directory.display().to_string(),
+        home: of("HOME").unwrap_or_default(),
+        temp: of("TMPDIR").unwrap_or_else(|| std::env::temp_dir().display().to_string()),
+        started_us: now_us(),
+        ended_us: now_us().saturating_add(LONGEST_US),
+        zone_s: jiff::tz::TimeZone::system().to_offset(now).seconds(),
+    }
+}
+
+/// A recording and this machine; the agent runs in `directory`.
+pub(super) fn of(manifest: &Manifest, directory: &Path) -> Surroundings {
+    let ended = manifest.outcome.as_ref().map(|o| o.ended_us);
+    let recorded = Side {
+        directory: manifest.directory.clone(),
+        home: manifest.home.clone(),
+        temp: manifest.temp.clone(),
+        started_us: manifest.started_us,
+        ended_us: ended.unwrap_or(manifest.started_us.saturating_add(LONGEST_US)),
+        zone_s: manifest.zone_s,
+    };
+    Surroundings { recorded, live: here(directory) }
+}

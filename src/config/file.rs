@@ -1,0 +1,153 @@
+//! The file as it is written, and what it declares.
+
+use super::error::{Wrong, of_toml};
+use crate::dialect;
+use crate::replay::matcher::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
+use crate::replay::policy::Policy;
+use crate::replay::tools::{ToolClass, ToolClasses};
+use crate::run::spelling::nearest;
+use serde::Deserialize;
+use std::ops::Range;
+use toml::Spanned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    ignore: Vec<Spanned<IgnoreRule>>,
+    hole: Vec<Spanned<HoleRule>>,
+    tools: ToolLists,
+    replay: Replay,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct IgnoreRule {
+    dialect: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+    pattern: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoleRule {
+    dialect: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+    pattern: Option<Spanned<String>>,
+    kind: Option<HoleKind>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct ToolLists {
+    read: Vec<Spanned<String>>,
+    write: Vec<Spanned<String>>,
+    irreversible: Vec<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Replay {
+    allow: Option<Vec<Spanned<String>>>,
+}
+
+/// Reads a file's text.
+pub(super) fn read(text: &str) -> Result<(Rules, ToolClasses, Option<Policy>), Wrong> {
+    let file: File = toml::from_str(text).map_err(|error| of_toml(&error))?;
+    let ignores = file.ignore.iter().map(ignore).collect::<Result<_, _>>()?;
+    let holes = file.hole.iter().map(hole).collect::<Result<_, _>>()?;
+    let tools = tools(&file.tools)?;
+    let allow = file.replay.allow.as_deref().map(policy).transpose()?;
+    Ok((Rules::new(ignores, holes), tools, allow))
+}
+
+fn wrong(at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) -> Wrong {
+    Wrong { at, what: what.into(), hint: hint.into() }
+}
+
+fn ignore(rule: &Spanned<IgnoreRule>) -> Result<Ignore, Wrong> {
+    let own = rule.get_ref();
+    let dialect = known_dialect(own.dialect.as_ref())?;
+    let made = Ignore::new(dialect, said(own.path.as_ref()), said(own.pattern.as_ref()));
+    made.map_err(|error| of_rule(error, rule.span(), own.path.as_ref(), own.pattern.as_ref()))
+}
+
+fn hole(rule: &Spanned<HoleRule>) -> Result<Hole, Wrong> {
+    let own = rule.get_ref();
+    let dialect = known_dialect(own.dialect.as_ref())?;
+    let Some(pattern) = &own.pattern else {
+        let what =
+            "a [[hole]] needs a pattern: its first group is the value that differs, else all that it takes";
+        return Err(wrong(rule.span(), what, "for instance: pattern = 'session ([0-9a-f]{8})'"));
+    };
+    let made =
+        Hole::new(dialect, said(own.path.as_ref()), pattern.get_ref(), own.kind.unwrap_or(HoleKind::Any));
+    made.map_err(|error| of_rule(error, rule.span(), own.path.as_ref(), Some(pattern)))
+}
+
+fn said(text: Option<&Spanned<String>>) -> Option<&str> {
+    text.map(|text| text.get_ref().as_str())
+}
+
+fn of_rule(
+    error: RuleError,
+    rule: Range<usize>,
+    path: Option<&Spanned<String>>,
+    pattern: Option<&Spanned<String>>,
+) -> Wrong {
+    let at = match error.field {
+        RuleField::Path => path,
+        RuleField::Pattern => pattern,
+        RuleField::Whole => None,
+    };
+    let hint = match error.field {
+        RuleField::Path => "a miss tells the path of what differs: paste it, with [*] for any index",
+        RuleField::Pattern => "patterns are regular expressions as in Rust's regex crate, in single quotes",
+        RuleField::Whole => "for instance: path = \"params.seed\"",
+    };
+    wrong(at.map_or(rule, Spanned::span), error.why, hint)
+}
+
+fn known_dialect(name: Option<&Spanned<String>>) -> Result<Option<&str>, Wrong> {
+    let Some(name) = name else { return Ok(None) };
+    let asked = name.get_ref().as_str();
+    if dialect::by_name(asked).is_some() {
+        return Ok(Some(asked));
+    }
+    let known: Vec<&str> = dialect::all().iter().map(|d| d.name()).collect();
+    let meant = nearest(asked, known.iter().copied());
+    let hint = meant.map_or_else(String::new, |name| format!("did you mean {name}?"));
+    Err(wrong(name.span(), format!("{asked:?} is no dialect; there are {}", known.join(", ")), hint))
+}
+
+fn tools(lists: &ToolLists) -> Result<ToolClasses, Wrong> {
+    let all = [
+        (&lists.read, ToolClass::Read),
+        (&lists.write, ToolClass::Write),
+        (&lists.irreversible, ToolClass::Irreversible),
+    ];
+    let mut tools = ToolClasses::default();
+    for (names, class) in all {
+        for name in names {
+            let text = name.get_ref().trim();
+            if text.is_empty() || text.trim_end_matches('*').contains('*') || text.ends_with("**") {
+                let what =
+                    format!("{text:?} is no tool: a name, or the beginning of names with one * at its end");
+                return Err(wrong(name.span(), what, "for instance: read = [\"get_*\", \"lookup_order\"]"));
+            }
+            if !tools.declare(text, class) {
+                let what = format!("{text} is {} here and something else above", class.name());
+                return Err(wrong(name.span(), what, "a tool stands in one of read, write, irreversible"));
+            }
+        }
+    }
+    Ok(tools)
+}
+
+fn policy(names: &[Spanned<String>]) -> Result<Policy, Wrong> {
+    for name in names {
+        // One by one, so that the line is that of the name.
+        Policy::of([name.get_ref().as_str()], "").map_err(|why| wrong(name.span(), why, ""))?;
+    }
+    let texts = names.iter().map(|name| name.get_ref().as_str());
+    Policy::of(texts, &format!("{} [replay]", super::NAME)).map_err(|why| wrong(0..0, why, ""))
+}

@@ -1,0 +1,106 @@
+//! What tools do to the world, as far as somebody has said so.
+
+use serde::Serialize;
+
+/// What running a tool does to the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolClass {
+    /// It changes nothing.
+    Read,
+    /// Nobody has said: it may change something.
+    Unclassified,
+    /// It changes something, and may do so again.
+    Write,
+    /// It changes something that cannot be taken back: it must not run again.
+    Irreversible,
+}
+
+impl ToolClass {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            ToolClass::Read => "read",
+            ToolClass::Write => "write",
+            ToolClass::Irreversible => "irreversible",
+            ToolClass::Unclassified => "unclassified",
+        }
+    }
+
+    /// True when a call of it, made otherwise than recorded, may leave another world behind.
+    pub fn may_write(self) -> bool {
+        self != ToolClass::Read
+    }
+}
+
+/// Tools by what they do. The default knows none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ToolClasses {
+    declared: Vec<(String, ToolClass)>,
+}
+
+impl ToolClasses {
+    /// Declares a tool, or with `*` at the end of the name all that begin so. False when the name has another class
+    /// already.
+    #[must_use]
+    pub fn declare(&mut self, name: &str, class: ToolClass) -> bool {
+        let known = self.declared.iter().find(|(declared, _)| declared == name).map(|(_, class)| *class);
+        if known.is_none() {
+            self.declared.push((name.to_string(), class));
+        }
+        known.is_none_or(|known| known == class)
+    }
+
+    /// True when nothing is declared.
+    pub fn is_empty(&self) -> bool {
+        self.declared.is_empty()
+    }
+
+    /// True when something is declared to be of this class.
+    pub fn any(&self, class: ToolClass) -> bool {
+        self.declared.iter().any(|(_, declared)| *declared == class)
+    }
+
+    /// The class of a tool: as its whole name says, else the longest beginning that fits.
+    pub fn class_of(&self, tool: &str) -> ToolClass {
+        let fits = self.declared.iter().filter_map(|(declared, class)| {
+            let rank = match declared.strip_suffix('*') {
+                _ if declared == tool => usize::MAX,
+                Some(beginning) if tool.starts_with(beginning) => beginning.len(),
+                _ => return None,
+            };
+            Some((rank, *class))
+        });
+        fits.max_by_key(|(rank, _)| *rank).map_or(ToolClass::Unclassified, |(_, class)| class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn declared(all: &[(&str, ToolClass)]) -> ToolClasses {
+        let mut tools = ToolClasses::default();
+        assert!(all.iter().all(|(name, class)| tools.declare(name, *class)));
+        tools
+    }
+
+    #[test]
+    fn the_whole_name_counts_before_the_longest_beginning() {
+        use ToolClass::{Irreversible, Read, Unclassified, Write};
+        let tools =
+            declared(&[("crm_*", Write), ("crm_get_*", Read), ("crm_get_rid", Irreversible), ("pay", Write)]);
+        for (tool, class) in [
+            ("crm_put", Write),
+            ("crm_get_all", Read),
+            ("crm_get_rid", Irreversible),
+            ("pay", Write),
+            ("payout", Unclassified),
+            ("crm", Unclassified),
+        ] {
+            assert_eq!(tools.class_of(tool), class, "{tool}");
+        }
+        assert!(!tools.clone().declare("pay", Read) && tools.clone().declare("pay", Write));
+        assert_eq!(declared(&[("*", Read)]).class_of("anything"), Read);
+    }
+}

@@ -1,0 +1,88 @@
+//! Which of the agent's own tools ran for real, and what a fence held back.
+
+use super::lines::Lines;
+use super::style::Ink;
+use super::words::{self, line};
+use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::tools::ToolClass;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Tools that the agent ran for real.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ToolsRun {
+    /// How often, by name.
+    pub ran: BTreeMap<String, u32>,
+    /// What is said of each.
+    pub ran_classes: BTreeMap<String, ToolClass>,
+    /// Of those: tools that sound as if they did harm, and that nobody has thought of.
+    pub risky: Vec<String>,
+}
+
+impl ToolsRun {
+    /// With what is said of them.
+    pub fn new(ran: BTreeMap<String, u32>, fences: &Fences) -> ToolsRun {
+        let class = |name: &String| (name.clone(), fences.tools().class_of(name));
+        let ran_classes = ran.keys().map(class).collect();
+        let risky = ran.keys().filter(|name| fences.overlook(name)).cloned().collect();
+        ToolsRun { ran, ran_classes, risky }
+    }
+
+    /// Name and count, of one class or of all.
+    fn named(&self, class: Option<ToolClass>) -> Vec<String> {
+        let is_of = |name: &String| class.is_none() || self.ran_classes.get(name).copied() == class;
+        let asked = self
+            .ran
+            .iter()
+            .filter(|(name, _)| is_of(name) && (class.is_some() || !self.risky.contains(name)));
+        asked.map(|(name, n)| if *n > 1 { format!("{} x{n}", line(name)) } else { line(name) }).collect()
+    }
+}
+
+/// Says which tools ran: by class where any class is declared.
+pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
+    if !tools.risky.is_empty() {
+        let names: Vec<String> = tools.risky.iter().map(|t| line(t)).collect();
+        let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
+        let (names, fences) = (names.join(", "), fences.join(" "));
+        let before = if tools.risky.len() == 1 { "it" } else { "them" };
+        lines.say(
+            Ink::Note,
+            &format!("warning: {names} ran for real in your process. Use {fences} to stop before {before}."),
+        );
+    }
+    if tools.ran_classes.values().all(|class| *class == ToolClass::Unclassified) {
+        let harmless = tools.named(None);
+        if !harmless.is_empty() {
+            lines.say(Ink::Dim, &format!("ran for real in your process: {}", harmless.join(", ")));
+        }
+        return;
+    }
+    let all = [ToolClass::Read, ToolClass::Write, ToolClass::Irreversible, ToolClass::Unclassified];
+    let told: Vec<String> = all
+        .into_iter()
+        .filter_map(|class| {
+            let names = tools.named(Some(class));
+            let of = |name: &&String| tools.ran_classes.get(*name) == Some(&class);
+            let count: u32 = tools.ran.keys().filter(of).filter_map(|name| tools.ran.get(name)).sum();
+            (count > 0).then(|| format!("{count}{}{} ({})", words::GLUE, class.name(), names.join(", ")))
+        })
+        .collect();
+    let harmless = tools.ran_classes.values().all(|class| *class == ToolClass::Read);
+    let ink = if harmless { Ink::Dim } else { Ink::Note };
+    lines.say(ink, &format!("ran for real in your process: {}", told.join(", ")));
+}
+
+/// How to go on after a fence.
+pub fn go_on(tool: &str, by: FencedBy) -> String {
+    let tool = line(tool);
+    match by {
+        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
+        FencedBy::Irreversible => {
+            format!(
+                "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",
+                words::GLUE
+            )
+        }
+    }
+}
