@@ -1,8 +1,21 @@
 //! The matcher against synthetic agents, and case by case.
+//!
+//! [`program`] says what a synthetic agent may hold, [`maker`] makes one of a seed, [`agent`] runs it under a schedule,
+//! [`answerers`] answer it, [`verdict`] judges what it got.
 
+mod agent;
+mod answerers;
 mod cases;
+mod clock;
+mod dice;
+mod figures;
 mod forks;
+mod history;
+mod maker;
+mod mutations;
 mod program;
 mod shuffled;
 mod tape;
-mod world;
+mod tau;
+mod values;
+mod verdict;
