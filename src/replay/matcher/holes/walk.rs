@@ -122,14 +122,18 @@ impl Holes {
                 }
                 Hole::Token(Kind::Date(form, day)) => {
                     let moved = today.token_at(at).and_then(|t| match t.kind {
-                        Kind::Date(f, d) if f == form && self.shifts.contains(&(d - day)) => {
-                            Some((d - day, t.range.end))
+                        Kind::Date(f, d) if f == form => {
+                            let by = self.shifts.iter().position(|shift| *shift == d - day)?;
+                            // Local and universal time may be days apart: a run goes by one of them.
+                            let known = bound.shift(below).is_none_or(|shift| shift == d - day);
+                            known.then_some((d - day, t.range.end, by))
                         }
                         _ => None,
                     });
                     match moved {
-                        Some((shift, end)) => {
+                        Some((shift, end, by)) => {
                             bound.note_day(day, Some(shift));
+                            walked.cost += by;
                             end
                         }
                         None if same => {
