@@ -140,12 +140,9 @@ noticed! {
     another_digit_is_noticed: PLAIN, Change::Digit;
     a_change_in_a_rewritten_history_is_noticed: HISTORIES, Change::Longer;
     a_change_in_plain_chat_is_noticed: Menu { chat: true, distinct: true, ..PLAIN }, Change::Digit;
-    #[ignore = "needs repeated side calls"]
     a_change_of_a_side_call_is_noticed: Menu { sides: true, ..PLAIN }, Change::Longer;
-    #[ignore = "needs flat text"]
     a_change_in_joined_results_is_noticed:
         Menu { chat: true, flattened: true, compaction: true, ..PLAIN }, Change::Digit;
-    #[ignore = "needs holes"]
     a_change_beside_values_is_noticed:
         Menu { names: true, quantities: true, dates: true, paths: true, ..PLAIN }, Change::Longer;
 }
