@@ -124,24 +124,19 @@ properties! { 40;
     a_compacted_conversation_with_twins_goes_on: Menu { compaction: true, ..PLAIN };
     plain_chat_with_twins_is_followed: Menu { chat: true, ..PLAIN };
     samples_drawn_at_once_are_told_by_their_join: Menu { votes_at_once: true, ..PLAIN };
-    #[ignore = "needs results of different calls in any order where they have no ids"]
     results_joined_as_they_came_are_known_again: Menu { flattened: true, chat: true, compaction: true, ..PLAIN };
     #[ignore = "needs parents of rewound lanes"]
     a_rewound_conversation_with_twins_goes_on: Menu { rewinds: true, ..PLAIN };
     a_rewritten_history_with_twins_is_known_again: Menu { rewrites: true, ..PLAIN };
-    #[ignore = "needs repeats of side calls that were recorded more than once"]
     side_calls_may_repeat_and_may_be_missing: Menu { sides: true, ..PLAIN };
 }
 
 properties! { 40;
-    #[ignore = "needs hex ids with one letter"]
     names_are_bound_and_served_as_those_of_today: Menu { names: true, ..PLAIN };
     quantities_match_by_their_type: Menu { quantities: true, ..PLAIN };
     today_and_tomorrow_are_computed: Menu { dates: true, ..PLAIN };
     directories_are_those_of_today: Menu { paths: true, ..PLAIN };
-    #[ignore = "needs hex ids with one letter, days in two zones"]
     values_of_every_kind_together: EVERY_VALUE;
-    #[ignore = "needs hex ids with one letter, days in two zones"]
     values_of_every_kind_with_pins_and_retries: Menu { flaky: true, retries: true, ..EVERY_VALUE };
 }
 
