@@ -5,10 +5,10 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, risky, stopped_by, tell_miss};
+use super::replay::{Again, ended, knowing, outcome_of, refuse_empty, risky, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, control, fences, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
@@ -19,6 +19,8 @@ use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
+use crate::replay::tools::{Pinning, ToolClasses};
+use crate::report;
 use crate::report::results::{self, Answers};
 use crate::run::checkpoint::snap;
 use crate::run::edit::{Edit, EditProblem};
@@ -58,6 +60,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let other = !args.command.is_empty() && args.command != manifest.command;
     fences::check(&opened, &args.fences, &added, other)?;
+    let unpin = control::unpin(&opened, &args.unpin, other)?;
     let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
@@ -68,21 +71,11 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let mut planned = plan_told(&plan, &outline, moved);
     let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
-    let options = PlayerOptions {
-        timing: Timing::Fast,
-        fences: args.fences.clone(),
-        to_step: None,
-        max_live: args.max_live,
-        plan: Some(plan),
-        redactor: redactor.clone(),
-        upstream: None,
-    };
-    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let directory = again.directory.clone().unwrap_or(context.directory()?);
     let mut session = Session {
         command: again.command.clone(),
         directory: again.directory.clone(),
-        stdin: again.stdin,
+        stdin: again.stdin.clone(),
         overrides: &overrides,
         recorded: Some(&manifest.environment),
         restore: again.restore,
@@ -91,14 +84,41 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         run: None,
         port: 0,
         tape: None,
-        answerer: Some(player.clone()),
+        answerer: None,
         may_dial: true,
-        stop: Some(player.stopped()),
+        stop: None,
         json: context.json,
+        silent: false,
     };
     let told = session.plan("");
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     eprint!("{}", results::fork_plan(&planned, context.err_style));
+    let classes = ToolClasses::default();
+    let arm = control::Arm {
+        store: &store,
+        opened: &opened,
+        again: &again,
+        redactor: &redactor,
+        classes: &classes,
+        fences: &args.fences,
+        unpin: &unpin,
+        own_command: !other,
+    };
+    let known = control::known(&arm, &plan, &args.control)?;
+    eprint!("{}", report::control::control(&known.told, context.err_style));
+    let options = PlayerOptions {
+        timing: Timing::Fast,
+        fences: args.fences.clone(),
+        to_step: None,
+        max_live: args.max_live,
+        plan: Some(plan),
+        redactor: redactor.clone(),
+        upstream: None,
+        pinning: Pinning { noise: Some(known.varying.clone()), unpin, classes },
+    };
+    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
+    session.answerer = Some(player.clone());
+    session.stop = Some(player.stopped());
     let mut warnings = again.warnings;
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
@@ -178,6 +198,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         let why = format!("stopped {by}, before the first answer: there is no fork");
         return Err(CliError { code, ..CliError::broken(why) });
     }
+    let (pinned, stale) = control::pinned(&tally, &redactor);
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),
@@ -190,7 +211,9 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         unrecorded: tally.unrecorded.len() as u32,
         agent: Some(ended(&landed)).filter(|end| stopped.is_none() && end != "exit 0"),
         stopped,
-        pinned: pinned(&tally, &redactor),
+        pinned,
+        stale,
+        sent_as_is: known.explain(&tally, &redactor),
         risky: risky(&ran, &args.fences),
         ran,
         repaired: tally.dropped.clone(),
@@ -201,7 +224,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     if context.json {
         context.print_json(&serde_json::json!({
             "fork": done, "plan": planned, "classes": tally.classes(), "misses": tally.misses,
-            "fenced": tally.fenced, "exit": code,
+            "fenced": tally.fenced, "control": known.told, "exit": code,
         }))?;
     }
     Ok(code)

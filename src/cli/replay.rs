@@ -5,18 +5,18 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, fences, warn};
+use super::{Context, control, fences, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
-use crate::diff::field;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::player::{Player, PlayerOptions};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::{Tally, sounds_irreversible};
-use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::replay::tools::Pinning;
+use crate::report::results::{self, Answers, Compared};
 use crate::report::words::many;
 use crate::report::{action, heading, miss};
 use crate::run::{Manifest, Outcome, Outline, Parent, StepKind, Stopped};
@@ -51,6 +51,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
     fences::check(&opened, &args.fences, &[], !args.command.is_empty() && args.command != manifest.command)?;
+    let other = !args.command.is_empty() && args.command != manifest.command;
+    let unpin = control::unpin(&opened, &args.unpin, other)?;
     let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
@@ -62,6 +64,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         plan: None,
         upstream: None,
         redactor: redactor.clone(),
+        pinning: Pinning { unpin, ..Pinning::default() },
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
@@ -104,6 +107,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         may_dial: false,
         stop: Some(player.stopped()),
         json: context.json,
+        silent: false,
     };
     let landed = session.run();
     let kept = match recorder {
@@ -124,6 +128,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
+    }
+    if !other {
+        control::keep(&store, &opened, &tally);
     }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
@@ -146,6 +153,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
             manifest.id
         ));
     }
+    let (pinned, stale) = control::pinned(&tally, &redactor);
     let done = results::Replay {
         run: manifest.id.to_string(),
         steps: outline.steps.len() as u32,
@@ -153,7 +161,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         answers: answers(&tally),
         took_us: landed.took_us,
         outcome,
-        pinned: pinned(&tally, &redactor),
+        pinned,
+        stale,
         risky: risky(&ran, &args.fences),
         ran,
         unasked,
@@ -319,16 +328,6 @@ pub(super) fn outcome_of(landed: &Landed, tally: &Tally) -> Outcome {
 
 pub(super) fn answers(tally: &Tally) -> Answers {
     Answers { recorded: tally.recorded, edited: tally.edited, live: tally.live, refused: tally.refused }
-}
-
-pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> Vec<Pinned> {
-    let pins = tally.pins.iter().filter_map(|pin| {
-        // Today's secrets are no difference: the recorded result has stand-ins in their places.
-        let live = redactor.text(&pin.live).0;
-        let fields = field::texts(&pin.recorded, &live);
-        (pin.recorded != live).then(|| Pinned { step: pin.step, tool: pin.tool.clone(), fields })
-    });
-    pins.collect()
 }
 
 /// Of the tools that ran: those that sound as if that did something, and that no fence stops.

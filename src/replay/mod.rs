@@ -9,3 +9,4 @@ pub mod player;
 pub mod recording;
 pub mod serve;
 pub mod tally;
+pub mod tools;

@@ -9,6 +9,7 @@ use super::plan::{LiveTurn, Plan, reasoning_blocks};
 use super::recording::{RecordedRun, read_answer_body};
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Tally};
+use super::tools::Pinning;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{
@@ -45,6 +46,8 @@ pub struct PlayerOptions {
     pub upstream: Option<String>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
+    /// When the recorded result of a tool stands for today's.
+    pub pinning: Pinning,
 }
 
 /// Why the agent is to be stopped.
@@ -99,6 +102,9 @@ impl Player {
         let matcher_options = MatcherOptions {
             live_on_drift: options.plan.is_some(),
             secrets: stand_ins,
+            noise: options.pinning.noise.clone(),
+            unpin: options.pinning.unpin.clone(),
+            classes: options.pinning.classes.clone(),
             ..MatcherOptions::default()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
@@ -132,6 +138,7 @@ impl Player {
         Tally {
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
+            sent_as_is: Tally::sent_as_they_are(&self.run.shared_outline(), state.matcher.sent_as_they_are()),
             ..state.tally.clone()
         }
     }

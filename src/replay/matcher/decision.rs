@@ -3,6 +3,7 @@
 use super::holes::{Rewrite, Rules, Surroundings};
 use crate::dialect::conversation::ModelRequest;
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::replay::tools::ToolClasses;
 use crate::run::CallSite;
 use std::collections::HashSet;
 
@@ -46,6 +47,8 @@ pub struct Pin {
     pub block: usize,
     pub recorded: String,
     pub live: String,
+    /// A write before it was not as recorded: the recorded result may describe a world that is no more.
+    pub stale: bool,
 }
 
 /// What the matcher decided for a request.
@@ -106,6 +109,16 @@ impl Decision {
     }
 }
 
+/// Tools whose results are never pinned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Unpin {
+    #[default]
+    Nothing,
+    Everything,
+    /// Those of these names.
+    Tools(HashSet<String>),
+}
+
 /// How a matcher behaves.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -116,6 +129,10 @@ pub struct Options {
     /// In a fork, once something has gone live: the calls whose results may still be pinned, because they also vary
     /// in an unedited control replay. None pins every call.
     pub noise: Option<HashSet<CallSite>>,
+    /// Whose results are not pinned at all.
+    pub unpin: Unpin,
+    /// What tools do to the world.
+    pub classes: ToolClasses,
     /// Where and when both sides ran; none where that is not known.
     pub surroundings: Option<Surroundings>,
     /// What a person declared.

@@ -12,6 +12,7 @@ mod first;
 mod gate;
 pub mod holes;
 mod later;
+mod pins;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ mod transcript;
 mod unify;
 
 pub use bindings::Bindings;
-pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin};
+pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin, Unpin};
+pub use pins::{SentAsIs, Unpinned};
 
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
@@ -126,6 +128,7 @@ pub struct Matcher<R> {
     new_lanes: u32,
     gone_live: bool,
     drifts: Vec<Near>,
+    parted: pins::Parted,
     counters: Counters,
 }
 
@@ -160,6 +163,7 @@ impl<R: Recording> Matcher<R> {
             new_lanes: 0,
             gone_live: false,
             drifts: Vec::new(),
+            parted: pins::Parted::default(),
             counters: Counters::default(),
             recording,
         };

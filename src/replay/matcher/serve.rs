@@ -101,7 +101,7 @@ impl<R: Recording> Matcher<R> {
             let piece = reading.pieces.iter().find(|p| p.answers == Some(carried.pin.site.call as usize))?;
             Some(Pin { message: piece.message, block: piece.index, ..carried.pin.clone() })
         };
-        let pins = thread.pins.iter().filter_map(placed).collect();
+        let pins = thread.pins.iter().filter(|c| !c.pin.stale).filter_map(placed).collect();
         out.push(Decision::Live { id: thread.id, lane: thread.lane, turn: thread.turn, pins });
     }
 
@@ -134,7 +134,9 @@ impl<R: Recording> Matcher<R> {
         let new = pins_of.into_iter().find(|(l, _)| *l == lane).map(|(_, p)| p).unwrap_or_default();
         // A pin of an old result is a known one, seen again in another form.
         let known = |c: &Carried| thread.pins.iter().any(|k| k.pin.site == c.pin.site);
-        let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
+        let mut new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
+        self.take_pins(&mut new);
+        let Some(thread) = self.threads.get_mut(at) else { return };
         let pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
         thread.pins.extend(new);
         let recorded = self.recording.outline().turn(lane, thread.turn).map(|t| t.request_key);
@@ -332,6 +334,9 @@ impl<R: Recording> Matcher<R> {
         let mut echoes: Vec<Key> = kept.into_iter().filter(|e| *e != echo).collect();
         echoes.push(echo);
         let calls = answer.tool_calls().next().is_some();
+        if changed {
+            self.note_calls(at, answer);
+        }
         self.known_by(at, echoes, calls);
         self.gone_live |= changed;
     }
