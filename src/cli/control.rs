@@ -71,6 +71,7 @@ impl Known {
                 tool: &sent.tool,
                 recorded: &sent.recorded,
                 live,
+                by_itself: self.varying.contains(&sent.site),
             }))
         };
         let unknown = of(&|why, seen| why == Unpinned::Swapped || (why == Unpinned::Effect && !seen));
@@ -92,7 +93,11 @@ impl Known {
 }
 
 /// The pins of a replay or fork, by tool; and those of them that come after a changed write.
-pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> (Vec<ToolResults>, Vec<ToolResults>) {
+pub(super) fn pinned(
+    tally: &Tally,
+    redactor: &Redactor,
+    varying: &HashSet<CallSite>,
+) -> (Vec<ToolResults>, Vec<ToolResults>) {
     let lives: Vec<String> = tally.pins.iter().map(|pin| redactor.text(&pin.live).0).collect();
     let of = |stale_only: bool| {
         let all = tally.pins.iter().zip(&lives).filter(|(pin, live)| pin.recorded != **live);
@@ -101,6 +106,7 @@ pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> (Vec<ToolResults>, V
             tool: &pin.tool,
             recorded: &pin.recorded,
             live,
+            by_itself: varying.contains(&pin.site),
         }))
     };
     (of(false), of(true))

@@ -198,7 +198,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         let why = format!("stopped {by}, before the first answer: there is no fork");
         return Err(CliError { code, ..CliError::broken(why) });
     }
-    let (pinned, stale) = control::pinned(&tally, &redactor);
+    let (pinned, stale) = control::pinned(&tally, &redactor, &known.varying);
     let done = results::Fork {
         run: id.to_string(),
         parent: manifest.id.to_string(),

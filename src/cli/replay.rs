@@ -153,7 +153,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
             manifest.id
         ));
     }
-    let (pinned, stale) = control::pinned(&tally, &redactor);
+    let (pinned, stale) = control::pinned(&tally, &redactor, &Default::default());
     let done = results::Replay {
         run: manifest.id.to_string(),
         steps: outline.steps.len() as u32,

@@ -267,6 +267,8 @@ impl Player {
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
+        // The results were in this request, whether it is answered or stopped.
+        self.note_pins(&pins);
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {
@@ -308,7 +310,7 @@ impl Player {
             }
         };
         if let Some(blocks) = edited {
-            self.note_served(place, class, &pins);
+            self.note_served(place, class);
             return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
         }
         // Put together before the books are opened: other requests wait for them.
@@ -320,7 +322,7 @@ impl Player {
         };
         let (answer, rewritten) =
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal);
-        let first = self.note_served(place, class, &pins);
+        let first = self.note_served(place, class);
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
         let mut state = self.state();
         match fault {
@@ -345,11 +347,16 @@ impl Player {
     }
 
     /// Notes a turn that is served; true the first time.
-    fn note_served(&self, place: (u32, u32), class: MatchClass, pins: &[Pin]) -> bool {
-        let outline = self.run.shared_outline();
-        let mut state = self.state();
-        pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
-        state.tally.served.insert(place, class).is_none()
+    fn note_served(&self, place: (u32, u32), class: MatchClass) -> bool {
+        self.state().tally.served.insert(place, class).is_none()
+    }
+
+    fn note_pins(&self, pins: &[Pin]) {
+        if !pins.is_empty() {
+            let outline = self.run.shared_outline();
+            let mut state = self.state();
+            pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
+        }
     }
 
     fn serve_edited(

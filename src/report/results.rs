@@ -435,8 +435,9 @@ fn sent_as_is(lines: &mut Lines, sent: &SentAsIs) {
     let lead = format!("tool results that changed by the edit, sent as they are ({})", calls(&sent.by_edit));
     say(Ink::Note, lead, &sent.by_edit);
     let lead = format!(
-        "stale, after a write that is not as recorded: {} sent as they are",
-        tool_results::counted(&sent.after_write)
+        "stale, after a write that is not as recorded: {} sent as {}",
+        tool_results::counted(&sent.after_write),
+        if calls(&sent.after_write) == 1 { "it is" } else { "they are" }
     );
     say(Ink::Note, lead, &sent.after_write);
     let lead = format!("not pinned, as asked (--unpin), sent as they are ({})", calls(&sent.unwanted));

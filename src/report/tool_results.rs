@@ -22,6 +22,8 @@ pub struct Differing<'a> {
     pub recorded: &'a str,
     /// Today's.
     pub live: &'a str,
+    /// It differs in an unedited control replay too.
+    pub by_itself: bool,
 }
 
 /// How the results of a tool differ.
@@ -33,6 +35,8 @@ pub struct ToolResults {
     pub calls: u32,
     /// Their steps.
     pub steps: Vec<u32>,
+    /// All of them differ in an unedited control replay too.
+    pub by_itself: bool,
     /// What differs, each field once: as it did the first time.
     pub fields: Vec<ResultField>,
 }
@@ -56,14 +60,15 @@ impl ToolResults {
     /// Puts differences together, one block a tool, in the order in which they come.
     pub fn of<'a>(differing: impl IntoIterator<Item = Differing<'a>>) -> Vec<ToolResults> {
         let mut all: Vec<ToolResults> = Vec::new();
-        for Differing { step, tool, recorded, live } in differing {
+        for Differing { step, tool, recorded, live, by_itself } in differing {
             let at = all.iter().position(|known| known.tool == tool).unwrap_or_else(|| {
                 let (tool, steps, fields) = (tool.to_string(), Vec::new(), Vec::new());
-                all.push(ToolResults { tool, calls: 0, steps, fields });
+                all.push(ToolResults { tool, calls: 0, steps, by_itself: true, fields });
                 all.len() - 1
             });
             let Some(results) = all.get_mut(at) else { continue };
             results.calls += 1;
+            results.by_itself &= by_itself;
             results.steps.extend(step);
             results.steps.sort_unstable();
             for change in field::texts(recorded, live) {
@@ -92,16 +97,16 @@ impl ToolResults {
         all
     }
 
-    /// True when nothing but ids and clocks differ.
+    /// True when nothing but ids and clocks differ, or what differs in a control replay too.
     pub fn varies(&self) -> bool {
-        self.fields.iter().all(|f| f.varies.is_some())
+        self.by_itself || self.fields.iter().all(|f| f.varies.is_some())
     }
 
     /// `step 7 check_fraud`, `lookup_clock (3 calls: steps 3, 5, 9)`.
     fn name(&self) -> String {
         let tool = line(&self.tool);
         match (self.calls, self.steps.as_slice()) {
-            (1, [step]) => format!("step {step} {tool}"),
+            (1, [step]) => format!("step{GLUE}{step}{GLUE}{tool}", GLUE = words::GLUE),
             (1, _) => tool,
             (n, []) => format!("{n} calls of {tool}"),
             (n, steps) => format!("{n} calls of {tool}, steps {}", words::ranges(steps)),
@@ -177,9 +182,9 @@ fn field_line(lines: &mut Lines, ink: Ink, field: &ResultField, of: u32, room: u
     let (recorded, live) = (side(&field.recorded), side(&field.live));
     let path = if field.path.is_empty() { String::new() } else { format!("{}  ", line(&field.path)) };
     let often = match (field.calls, of) {
-        (n, of) if n < of => format!("   ({n} of {of})"),
-        (1, _) => String::new(),
-        _ => "   (the first)".into(),
+        (1, 1) => String::new(),
+        (n, of) if n < of => format!("   (in {n} of {of})"),
+        (_, of) => format!("   (first of {of})"),
     };
     let each = room.saturating_sub(words::width(&path) + words::width(&often) + 4) / 2;
     let (recorded, live) = excerpt::differing(&recorded, &live, each);
