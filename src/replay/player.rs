@@ -134,11 +134,11 @@ impl Player {
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
-        let state = self.state();
+        let (outline, state) = (self.run.shared_outline(), self.state());
         Tally {
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
-            sent_as_is: Tally::sent_as_they_are(&self.run.shared_outline(), state.matcher.sent_as_they_are()),
+            sent_as_is: Tally::sent_as_they_are(&outline, state.matcher.sent_as_they_are()),
             ..state.tally.clone()
         }
     }
@@ -268,7 +268,7 @@ impl Player {
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
         // The results were in this request, whether it is answered or stopped.
-        self.note_pins(&pins);
+        pins.iter().for_each(|pin| self.state().tally.pin(&outline, pin));
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {
@@ -349,14 +349,6 @@ impl Player {
     /// Notes a turn that is served; true the first time.
     fn note_served(&self, place: (u32, u32), class: MatchClass) -> bool {
         self.state().tally.served.insert(place, class).is_none()
-    }
-
-    fn note_pins(&self, pins: &[Pin]) {
-        if !pins.is_empty() {
-            let outline = self.run.shared_outline();
-            let mut state = self.state();
-            pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
-        }
     }
 
     fn serve_edited(

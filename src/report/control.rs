@@ -66,7 +66,7 @@ pub fn control(done: &Control, style: Style) -> String {
         }
     };
     if let Some(stopped) = &done.stopped {
-        text.push_str(&format!("; it stopped {}", line(stopped)));
+        text.push_str(&format!("; it stopped {}", line(stopped).replace(' ', &words::GLUE.to_string())));
     }
     if !done.ran.is_empty() {
         text.push_str(&format!("; ran for real for it: {}", names(&done.ran)));
