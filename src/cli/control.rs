@@ -159,22 +159,22 @@ pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<K
         return Ok(Known::nothing("--no-control"));
     }
     let wanted = in_question(arm, plan);
-    if wanted.is_empty() && !asked.control {
-        return Ok(Known::nothing(""));
-    }
     let kept = arm.opened.reader.noise(outline).filter(|_| arm.own_command && !asked.control);
     let age = |noise: &Noise| now_us().saturating_sub(noise.made_us);
     if let Some(noise) = kept.filter(|noise| age(noise) < FRESH_US) {
-        let told = Control {
-            made: Made::Kept { age_us: age(&noise) },
-            varying: named(outline, &noise.varying),
-            ..Known::nothing("").told
-        };
+        let mut told = Known::nothing("").told;
+        if !wanted.is_empty() {
+            told.made = Made::Kept { age_us: age(&noise) };
+            told.varying = named(outline, &noise.varying);
+        }
         return Ok(Known {
             told,
             varying: noise.varying,
             seen: calls(outline).map(|(site, _)| site).collect(),
         });
+    }
+    if wanted.is_empty() && !asked.control {
+        return Ok(Known::nothing(""));
     }
     let fences = fences(arm, asked.control);
     let numbers = outline.numbers();
@@ -186,7 +186,9 @@ pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<K
         && !asked.control
         && wanted.iter().all(|site| step(site) >= step(&fenced))
     {
-        return Ok(Known::nothing(format!("no control replay: it would run {name} for real")));
+        return Ok(Known::nothing(format!(
+            "no control replay, which would run {name} for real; --control asks for one"
+        )));
     }
     replayed(arm, fences)
 }
@@ -194,22 +196,42 @@ pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<K
 /// The calls whose results may come back once something has gone live, and could be pinned.
 fn in_question(arm: &Arm<'_>, plan: &Plan) -> Vec<CallSite> {
     let outline = &arm.opened.outline;
-    let numbers = outline.numbers();
-    let asked = plan.first_asked().into_iter();
-    let asked = asked.filter_map(|(lane, turn)| numbers.get(&StepKind::Model { lane, turn }).copied());
-    let answers = plan.edited_steps(outline).into_iter();
-    let answers = answers.filter(|step| matches!(outline.step(*step), Some(StepKind::Model { .. })));
-    let Some(first) = asked.chain(answers).min() else { return Vec::new() };
+    let mut live: Vec<(u32, u32)> = plan.first_asked().into_iter().collect();
+    live.extend(plan.edited_steps(outline).into_iter().filter_map(|step| match outline.step(step)? {
+        // The results of an edited answer's calls are in question.
+        StepKind::Model { lane, turn } => Some((lane, turn)),
+        StepKind::Tool { .. } => None,
+    }));
+    live.retain(|(lane, turn)| outline.turn(*lane, *turn).is_some());
     let begins_lane = |site: &CallSite| outline.lanes.iter().any(|lane| lane.parent == Some(*site));
-    let later = |site: &CallSite| {
-        numbers.get(&StepKind::Tool { site: *site }).is_some_and(|step| *step > first)
-            && outline.call(*site).is_some_and(|call| call.result.is_some())
-    };
+    let covered = |name: &str| arm.fences.iter().any(|fence| fence == name) || arm.unpin.covers(name);
     calls(outline)
-        .filter(|(_, name)| !arm.fences.iter().any(|fence| fence == name) && !arm.unpin.covers(name))
+        .filter(|(site, name)| {
+            !covered(name) && outline.call(*site).is_some_and(|call| call.result.is_some())
+        })
         .map(|(site, _)| site)
-        .filter(|site| later(site) && !begins_lane(site))
+        .filter(|site| !begins_lane(site) && live.iter().any(|place| !is_before(outline, *site, *place)))
         .collect()
+}
+
+/// True when the result of a call is known to come back before a turn is asked: it is an earlier one of that lane, or
+/// of one that this lane comes from, or one of theirs has waited for it. Of lanes that are not related, the times tell.
+fn is_before(outline: &Outline, site: CallSite, place: (u32, u32)) -> bool {
+    let line = |from: (u32, u32)| {
+        let above = |(lane, _): &(u32, u32)| {
+            let lane = outline.lanes.get(*lane as usize)?;
+            lane.parent.map(|site| (site.lane, site.turn))
+        };
+        // A forged outline may go round in circles.
+        std::iter::successors(Some(from), above).take(outline.lanes.len() + 1)
+    };
+    for (lane, turn) in line((site.lane, site.turn)) {
+        if let Some((_, asked)) = line(place).find(|(other, _)| *other == lane) {
+            return turn < asked;
+        }
+    }
+    let began = line(place).last().and_then(|(lane, _)| outline.turn(lane, 0)).map_or(0, |t| t.started_us);
+    outline.call(site).and_then(|call| call.result.as_ref()).is_some_and(|result| result.seen_us <= began)
 }
 
 /// The tools that a control replay stops before. Nobody asked for it to run anything: one that was not asked for stops
@@ -304,3 +326,6 @@ fn calls(outline: &Outline) -> impl Iterator<Item = (CallSite, &str)> {
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,10 +102,7 @@ impl Player {
         let matcher_options = MatcherOptions {
             live_on_drift: options.plan.is_some(),
             secrets: stand_ins,
-            noise: options.pinning.noise.clone(),
-            unpin: options.pinning.unpin.clone(),
-            classes: options.pinning.classes.clone(),
-            ..MatcherOptions::default()
+            ..options.pinning.matcher_options()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
         if let Some(plan) = &options.plan {

@@ -1,6 +1,6 @@
 //! What tools do to the world, as far as somebody has said so.
 
-use super::matcher::Unpin;
+use super::matcher::{Options as MatcherOptions, Unpin};
 use crate::run::CallSite;
 use std::collections::{BTreeSet, HashSet};
 
@@ -76,6 +76,18 @@ pub struct Pinning {
     pub unpin: Unpin,
     /// What tools do to the world.
     pub classes: ToolClasses,
+}
+
+impl Pinning {
+    /// As the matcher takes it, all else left as it is by default.
+    pub(super) fn matcher_options(&self) -> MatcherOptions {
+        MatcherOptions {
+            noise: self.noise.clone(),
+            unpin: self.unpin.clone(),
+            classes: self.classes.clone(),
+            ..MatcherOptions::default()
+        }
+    }
 }
 
 #[cfg(test)]

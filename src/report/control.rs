@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Where the knowledge of what varies by itself is from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", tag = "how")]
 pub enum Made {
     /// From a control replay of this fork.
     Now,
@@ -66,7 +66,10 @@ pub fn control(done: &Control, style: Style) -> String {
         }
     };
     if let Some(stopped) = &done.stopped {
-        text.push_str(&format!("; it stopped {}", line(stopped).replace(' ', &words::GLUE.to_string())));
+        text.push_str(&format!(
+            "; {}",
+            format!("it stopped {}", line(stopped)).replace(' ', &words::GLUE.to_string())
+        ));
     }
     if !done.ran.is_empty() {
         text.push_str(&format!("; ran for real for it: {}", names(&done.ran)));
