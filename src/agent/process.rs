@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::process::{Child, Command};
@@ -36,6 +36,8 @@ pub struct Launch {
     pub keep_stdout: Option<usize>,
     /// Its standard output goes where standard error goes: retake's own output is for a program to read.
     pub stdout_aside: bool,
+    /// What it prints is thrown away, errors too.
+    pub silent: bool,
 }
 
 /// Why there is no agent.
@@ -158,6 +160,9 @@ impl Agent {
         let mut output = None;
         if launch.stdout_aside {
             command.stdout(io::stderr());
+        }
+        if launch.silent {
+            command.stdout(Stdio::null()).stderr(Stdio::null());
         }
         if launch.keep_stdout.is_some() {
             let (ours, theirs) = io::pipe().map_err(failed)?;

@@ -238,6 +238,9 @@ pub struct ReplayArgs {
     /// Stop when this step is done
     #[arg(long, value_name = "STEP", value_parser = step)]
     pub to: Option<u32>,
+    /// Do not put the recorded result of a tool in the place of another one: of this tool, or of all
+    #[arg(long, value_name = "TOOL", num_args = 0..=1, default_missing_value = "")]
+    pub unpin: Vec<String>,
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,
@@ -281,6 +284,12 @@ pub struct ForkArgs {
     /// Let this tool run, though retake.toml says that it is irreversible; may be given several times
     #[arg(long = "unfence", value_name = "TOOL")]
     pub unfence: Vec<String>,
+    /// Do not put the recorded result of a tool in the place of another one: of this tool, or of all
+    #[arg(long, value_name = "TOOL", num_args = 0..=1, default_missing_value = "")]
+    pub unpin: Vec<String>,
+    /// Which tool results vary without the edit
+    #[command(flatten)]
+    pub control: ControlArgs,
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,
@@ -290,6 +299,18 @@ pub struct ForkArgs {
     /// Another command than the recorded one; it runs here, with today's environment
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// The control replay of a fork.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ControlArgs {
+    /// Run the agent once without the edits first, to see which tool results vary by themselves [default: where that
+    /// matters, is not known from a replay of the last day, and no tool would run that may do harm]
+    #[arg(long, conflicts_with = "no_control")]
+    pub control: bool,
+    /// Do not: after the edit no tool result is pinned then
+    #[arg(long)]
+    pub no_control: bool,
 }
 
 /// `retake diff`

@@ -1,6 +1,7 @@
 //! The command line: one file a verb, and the only place that prints.
 
 mod args;
+mod control;
 mod demo;
 mod destination;
 mod diff;

@@ -45,6 +45,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         may_dial: true,
         stop: None,
         json: context.json,
+        silent: false,
     };
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
@@ -164,6 +165,7 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
         allow: Vec::new(),
         timing: "fast".into(),
         to: None,
+        unpin: Vec::new(),
         record: false,
         yes: true,
         port: 0,

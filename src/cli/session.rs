@@ -53,6 +53,8 @@ pub struct Session<'a> {
     pub stop: Option<watch::Receiver<Stop>>,
     /// With `--json`: standard output is retake's alone, what the agent prints goes to standard error.
     pub json: bool,
+    /// What it prints is thrown away.
+    pub silent: bool,
 }
 
 /// How it went.
@@ -115,7 +117,7 @@ impl Session<'_> {
                 .hint("leave --port away to take a free one")
         })?;
         let told = self.plan(&proxy.origin());
-        for (name, why) in &told.left_alone {
+        for (name, why) in told.left_alone.iter().filter(|_| !self.silent) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
         }
         let launch = Launch {
@@ -126,6 +128,7 @@ impl Session<'_> {
             stdin: self.stdin.clone(),
             keep_stdout: None,
             stdout_aside: self.json,
+            silent: self.silent,
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
         let ended = match self.stop.clone() {

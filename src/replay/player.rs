@@ -13,6 +13,7 @@ use super::policy::Policy;
 use super::recording::RecordedRun;
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
+use super::tools::Pinning;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{
@@ -56,6 +57,8 @@ pub struct PlayerOptions {
     pub surroundings: Option<Surroundings>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
+    /// When the recorded result of a tool stands for today's.
+    pub pinning: Pinning,
 }
 
 /// Why the agent is to be stopped.
@@ -113,7 +116,7 @@ impl Player {
             secrets: stand_ins,
             surroundings: options.surroundings.clone(),
             rules: options.rules.clone(),
-            ..MatcherOptions::default()
+            ..options.pinning.matcher_options()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
         if let Some(plan) = &options.plan {
@@ -123,6 +126,7 @@ impl Player {
             for (lane, turn) in plan.alone() {
                 matcher.mark_alone(lane, turn);
             }
+            plan.edited_results().for_each(|site| matcher.mark_result(site));
         }
         let name = run.reader().manifest().id.to_string();
         let state = State {
@@ -142,12 +146,13 @@ impl Player {
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
-        let state = self.state();
+        let (outline, state) = (self.run.shared_outline(), self.state());
         let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
             matching: Matching::of(state.matcher.counters(), side_repeats),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
+            sent_as_is: Tally::sent_as_they_are(&outline, state.matcher.sent_as_they_are()),
             ..state.tally.clone()
         }
     }
@@ -282,6 +287,8 @@ impl Player {
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
+        // The results were in this request, whether it is answered or stopped.
+        pins.iter().for_each(|pin| self.state().tally.pin(&outline, pin));
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {
@@ -328,8 +335,10 @@ impl Player {
             return self.miss(asked, Some(dialect), miss);
         }
         if let Some(blocks) = edited {
-            self.note_served(place, class, &pins);
-            return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
+            self.note_served(place, class);
+            let blocks = ModelAnswer { blocks: blocks.to_vec(), ..ModelAnswer::default() };
+            let blocks = rewrite.answer(&blocks).blocks;
+            return self.serve_edited(asked, dialect, place, &blocks, (id, response.as_ref()));
         }
         // Put together before the books are opened: other requests wait for them.
         let holds_secrets = response.as_ref().is_some_and(|r| !r.stand_ins.is_empty());
@@ -340,7 +349,7 @@ impl Player {
         };
         let (answer, rewritten) =
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal, &rewrite);
-        let first = self.note_served(place, class, &pins);
+        let first = self.note_served(place, class);
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
         let mut state = self.state();
         match fault {
@@ -365,10 +374,8 @@ impl Player {
     }
 
     /// Notes a turn that is served; true the first time.
-    fn note_served(&self, place: (u32, u32), class: MatchClass, pins: &[Pin]) -> bool {
-        let outline = self.run.shared_outline();
+    fn note_served(&self, place: (u32, u32), class: MatchClass) -> bool {
         let mut state = self.state();
-        pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
         *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.served.insert(place, class).is_none()
     }
@@ -388,7 +395,6 @@ impl Player {
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;
-        state.note_parting(&self.run, (lane, turn), &answer);
         if dropped > 0 {
             state.tally.dropped.push(format!(
                 "{} of step {} left out: nobody signed the edited answer",
@@ -421,7 +427,8 @@ impl Player {
         let bindings = state.matcher.secrets();
         let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
         let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
-            let live = LiveTurn { place, request, body: &body, pins, inherited };
+            let today = |text: &str| state.matcher.in_todays_words(asked.id, text);
+            let live = LiveTurn { place, request, body: &body, pins, today: &today, inherited };
             plan.outgoing(&outline, dialect, live)
                 .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
         });
@@ -500,7 +507,6 @@ impl Answerer for Player {
         // What retake itself says, as at a fence, is no failure of the call.
         let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
         state.tally.live_attempt(place, error);
-        state.note_parting(&self.run, place, &answer);
         state.matcher.answered_live(seen.id, &answer);
     }
 }

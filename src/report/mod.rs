@@ -6,6 +6,7 @@
 pub mod action;
 pub mod checkpoint;
 pub mod context;
+pub mod control;
 pub mod difference;
 pub mod heading;
 mod lines;
@@ -19,6 +20,7 @@ pub mod step;
 pub mod steps;
 pub mod style;
 pub mod table;
+pub mod tool_results;
 pub mod tools_run;
 pub mod words;
 

@@ -21,6 +21,7 @@ mod messages;
 mod moving;
 mod no_room;
 mod outcomes;
+mod pins;
 mod plans;
 mod proxy_answers;
 mod proxy_faults;

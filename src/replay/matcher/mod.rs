@@ -15,6 +15,7 @@ mod gate;
 pub mod holes;
 mod later;
 mod notes;
+mod pins;
 mod refused;
 mod segments;
 mod serve;
@@ -25,7 +26,8 @@ mod transcript;
 mod unify;
 
 pub use bindings::Bindings;
-pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin};
+pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin, Unpin};
+pub use pins::{SentAsIs, Unpinned};
 
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
@@ -134,6 +136,7 @@ pub struct Matcher<R> {
     new_lanes: u32,
     gone_live: bool,
     drifts: Vec<Near>,
+    parted: pins::Parted,
     counters: Counters,
 }
 
@@ -168,6 +171,7 @@ impl<R: Recording> Matcher<R> {
             new_lanes: 0,
             gone_live: false,
             drifts: Vec::new(),
+            parted: pins::Parted::default(),
             counters: Counters::default(),
             recording,
         };

@@ -2,6 +2,7 @@
 
 mod cases;
 mod forks;
+mod pins;
 mod program;
 mod shuffled;
 mod tape;
