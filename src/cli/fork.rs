@@ -76,6 +76,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         plan: Some(plan),
         redactor: redactor.clone(),
         upstream: None,
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let directory = again.directory.clone().unwrap_or(context.directory()?);
@@ -95,6 +96,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         may_dial: true,
         stop: Some(player.stopped()),
         json: context.json,
+        quiet: false,
     };
     let told = session.plan("");
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;

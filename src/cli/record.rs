@@ -44,6 +44,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         may_dial: true,
         stop: None,
         json: context.json,
+        quiet: false,
     };
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {

@@ -62,6 +62,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         plan: None,
         upstream: None,
         redactor: redactor.clone(),
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
@@ -104,6 +105,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         may_dial: false,
         stop: Some(player.stopped()),
         json: context.json,
+        quiet: false,
     };
     let landed = session.run();
     let kept = match recorder {

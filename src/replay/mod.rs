@@ -2,10 +2,13 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
+mod dice;
+pub mod doctor;
 mod inherited;
 pub mod matcher;
 pub mod plan;
 pub mod player;
 pub mod recording;
 pub mod serve;
+pub mod shuffle;
 pub mod tally;

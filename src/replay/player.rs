@@ -1,5 +1,6 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
+mod lenient;
 mod refusal;
 mod side;
 
@@ -45,6 +46,8 @@ pub struct PlayerOptions {
     pub upstream: Option<String>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
+    /// Answer what does not fit as the nearest recorded turn, so that the next difference is seen too. Never a replay.
+    pub lenient: bool,
 }
 
 /// Why the agent is to be stopped.
@@ -165,14 +168,8 @@ impl Player {
         };
         let path = asked.head.path().to_string();
         let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
-        let (tell, told) = oneshot::channel();
-        {
-            let mut state = self.state();
-            state.waiting.insert(asked.id, tell);
-            let decisions = state.matcher.on_request(ask);
-            state.hand_out(decisions);
-        }
-        let decision = self.wait_for(told).await;
+        let told = self.place(ask.clone());
+        let decision = self.leniently(ask, self.wait_for(told).await).await;
         self.act(&asked, dialect, Some((request, body)), decision).await
     }
 

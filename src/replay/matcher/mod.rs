@@ -90,11 +90,12 @@ impl<'a> Live<'a> {
 /// nothing has happened for a while ([`Matcher::idle`]); each may bring decisions, also for requests asked earlier. In a
 /// fork it also says which turns an edit touches ([`Matcher::mark_dirty`]) and what the model answered
 /// ([`Matcher::answered_live`]). The recording is read where it is needed: a first turn costs a look-up in a hash map, a
-/// later one the comparison of what is new in it.
+/// later one the comparison of what is new in it. A clone stands where the matcher stands, and goes its own way.
+#[derive(Clone)]
 pub struct Matcher<R> {
     recording: R,
     options: Options,
-    stand_ins: StandIns,
+    stand_ins: Arc<StandIns>,
     /// Turns that can be told by the bytes of their request.
     by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
@@ -135,7 +136,7 @@ impl<R: Recording> Matcher<R> {
     /// # Errors
     /// A sentence when the options cannot be used.
     pub fn new(recording: R, options: Options) -> Result<Matcher<R>, String> {
-        let stand_ins = StandIns::new(&options.secrets)?;
+        let stand_ins = Arc::new(StandIns::new(&options.secrets)?);
         let mut matcher = Matcher {
             stand_ins,
             options,
