@@ -22,6 +22,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
+    let (_, code, data) = recorded(context, args, StdinFrom::Caller)?;
+    if context.json {
+        context.print_json(&data)?;
+    }
+    Ok(code)
+}
+
+/// Records and tells a person; the run, the exit code, and what to tell a program.
+pub(super) fn recorded(
+    context: &Context,
+    args: RunArgs,
+    stdin: StdinFrom,
+) -> Result<(RunId, i32, Value), CliError> {
     let name = run_name(args.name.as_deref(), &args.command)?;
     let labels = parse_labels(&args.labels)?;
     let overrides = parse_upstreams(&args.upstreams)?;
@@ -31,7 +44,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     let mut session = Session {
         command: args.command.clone(),
         directory: None,
-        stdin: StdinFrom::Caller,
+        stdin,
         overrides: &overrides,
         recorded: None,
         restore: false,
@@ -120,19 +133,16 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
         false => verify(context, &opened, &args),
     });
-    if context.json {
-        let mut data = serde_json::json!({
-            "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-            "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-            "exit_code": agent_code, "incomplete": recorded.incomplete,
-        });
-        if let Some(verified) = &verified {
-            data["verify"] = match verified {
-                Ok((_, data)) => data.clone(),
-                Err(error) => error.json(),
-            };
-        }
-        context.print_json(&data)?;
+    let mut data = serde_json::json!({
+        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
+        "exit_code": agent_code, "incomplete": recorded.incomplete,
+    });
+    if let Some(verified) = &verified {
+        data["verify"] = match verified {
+            Ok((_, data)) => data.clone(),
+            Err(error) => error.json(),
+        };
     }
     let own_code = match verified {
         Some(Ok((code, _))) => code,
@@ -143,7 +153,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         None if recorded.incomplete.is_some() => exit::BROKEN,
         None => exit::OK,
     };
-    Ok(if agent_code == 0 { own_code } else { agent_code })
+    Ok((id, if agent_code == 0 { own_code } else { agent_code }, data))
 }
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
@@ -196,7 +206,7 @@ fn unreachable(opened: &Opened) -> Vec<String> {
 }
 
 /// Tools that were called and sound as if they changed something.
-fn irreversible(opened: &Opened) -> Vec<String> {
+pub(super) fn irreversible(opened: &Opened) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
         if sounds_irreversible(&call.name) && !names.contains(&call.name) {

@@ -249,7 +249,7 @@ impl Again {
     }
 }
 
-fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
+pub(super) fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
     manifest
         .stdin
         .as_ref()

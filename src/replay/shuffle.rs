@@ -35,7 +35,8 @@ impl Orders {
     /// Which of these steps comes next, after those.
     fn choose(&mut self, so_far: &[u32], open: &[u32]) -> usize {
         let path = |step: u32| [so_far, &[step]].concat();
-        let counts: Vec<u32> = open.iter().map(|s| self.tried.get(&path(*s)).copied().unwrap_or_default()).collect();
+        let counts: Vec<u32> =
+            open.iter().map(|s| self.tried.get(&path(*s)).copied().unwrap_or_default()).collect();
         let least = counts.iter().min().copied().unwrap_or_default();
         let rarest: Vec<usize> = (0..open.len()).filter(|i| counts.get(*i) == Some(&least)).collect();
         let chosen = rarest.get(self.dice.below(rarest.len())).copied().unwrap_or_default();

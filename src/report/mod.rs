@@ -7,6 +7,7 @@ pub mod action;
 pub mod checkpoint;
 pub mod context;
 pub mod difference;
+pub mod doctor;
 pub mod heading;
 mod lines;
 pub mod miss;

@@ -5,6 +5,7 @@ mod support;
 mod carrying;
 mod damage;
 mod destinations;
+mod doctor;
 mod drift;
 mod durable;
 mod examples;

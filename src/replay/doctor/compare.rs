@@ -148,8 +148,11 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
     }
 
     fn end(&mut self, lane: u32, turn: u32) -> Result<(), String> {
-        let Some((ask, id)) = self.lanes.get_mut(lane as usize).and_then(|t| t.open.take()) else { return Ok(()) };
-        let Some((id, Decision::Serve { lane: l, turn: t, rewrite, .. })) = self.rehearsal.decided(&ask, id) else {
+        let Some((ask, id)) = self.lanes.get_mut(lane as usize).and_then(|t| t.open.take()) else {
+            return Ok(());
+        };
+        let Some((id, Decision::Serve { lane: l, turn: t, rewrite, .. })) = self.rehearsal.decided(&ask, id)
+        else {
             // What it stands for is taken: nothing that follows can be placed.
             self.skip(lane, turn.saturating_add(1));
             return Ok(());
@@ -239,10 +242,16 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         let mut explained = !matches!(decision, Some(Decision::Miss { .. }));
         for leaf in leaves {
             let fits = match decision {
-                Some(Decision::Serve { class, pins, .. }) => Some((*class, pins.iter().any(|p| stands(&leaf, p.message, p.block)))),
+                Some(Decision::Serve { class, pins, .. }) => {
+                    Some((*class, pins.iter().any(|p| stands(&leaf, p.message, p.block))))
+                }
                 _ => {
                     let request = with_leaf(&recorded.request, &live.request, &leaf.place);
-                    match self.rehearsal.would(&Ask { context: live.context.clone(), request, ..recorded.clone() }) {
+                    match self.rehearsal.would(&Ask {
+                        context: live.context.clone(),
+                        request,
+                        ..recorded.clone()
+                    }) {
                         Some(Decision::Serve { class, pins, .. }) => Some((class, !pins.is_empty())),
                         _ => None,
                     }
@@ -322,7 +331,10 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             let name = change.path.rsplit(['.', ']']).next().unwrap_or_default();
             let all: Vec<Part> = parts(l.trim_matches('"'), r.trim_matches('"'))
                 .into_iter()
-                .map(|p| Part { before: if p.before.is_empty() { format!("{name}: ") } else { p.before }, ..p })
+                .map(|p| Part {
+                    before: if p.before.is_empty() { format!("{name}: ") } else { p.before },
+                    ..p
+                })
                 .collect();
             let kind = match all.as_slice() {
                 [part] => super::kinds::kind_of(&part.recorded, &part.live, &part.before, &part.behind),
@@ -330,7 +342,8 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             };
             let paste = (copes == Copes::No).then(|| {
                 // In a field of JSON the name stands in quotes; the value's own shape is what can be told.
-                let rule = all.first().filter(|_| all.len() == 1 && change.path.is_empty()).and_then(holes::hole);
+                let rule =
+                    all.first().filter(|_| all.len() == 1 && change.path.is_empty()).and_then(holes::hole);
                 rule.unwrap_or_else(|| holes::ignore(&leaf.path))
             });
             self.findings.push(Finding {
@@ -349,14 +362,25 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
     }
 
     /// The step and the name of the tool whose result stands at a leaf.
-    fn call_of(&self, (lane, turn): (u32, u32), recorded: &Ask, leaf: &Leaf) -> Option<(Option<u32>, Option<String>)> {
+    fn call_of(
+        &self,
+        (lane, turn): (u32, u32),
+        recorded: &Ask,
+        leaf: &Leaf,
+    ) -> Option<(Option<u32>, Option<String>)> {
         let Place::Block { recorded: (message, block), .. } = leaf.place else { return None };
         let there = readings(&recorded.request.messages);
-        let answers = there.iter().flat_map(|r| &r.pieces).find(|p| (p.message, p.index) == (message, block))?.answers?;
+        let answers = there
+            .iter()
+            .flat_map(|r| &r.pieces)
+            .find(|p| (p.message, p.index) == (message, block))?
+            .answers?;
         let outline: &Outline = self.first.outline();
         let turns = &outline.lanes.get(lane as usize)?.turns;
         // The last turn before this one that was asked with fewer messages than stand before the result.
-        let of = (0..turn).rev().find(|t| turns.get(*t as usize).is_some_and(|t| t.messages as usize <= message))?;
+        let of = (0..turn)
+            .rev()
+            .find(|t| turns.get(*t as usize).is_some_and(|t| t.messages as usize <= message))?;
         let site = crate::run::CallSite { lane, turn: of, call: answers as u32 };
         let call = outline.call(site)?;
         Some((self.numbers.get(&StepKind::Tool { site }).copied(), Some(call.name.clone())))
@@ -404,8 +428,12 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         }
         let of = place.1.checked_sub(1);
         let steps = |calls: &[usize]| -> Vec<u32> {
-            let site = |call: &usize| Some(crate::run::CallSite { lane: place.0, turn: of?, call: *call as u32 });
-            calls.iter().filter_map(|c| self.numbers.get(&StepKind::Tool { site: site(c)? }).copied()).collect()
+            let site =
+                |call: &usize| Some(crate::run::CallSite { lane: place.0, turn: of?, call: *call as u32 });
+            calls
+                .iter()
+                .filter_map(|c| self.numbers.get(&StepKind::Tool { site: site(c)? }).copied())
+                .collect()
         };
         let (a, b) = (steps(&a), steps(&b));
         self.findings.push(in_order("results", &a, &b));
@@ -429,7 +457,13 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         let steps = |places: &[(u32, u32)]| places.iter().filter_map(|p| self.step(*p)).collect::<Vec<u32>>();
         let (a, b) = (steps(&then), steps(&self.met));
         let head = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
-        let tail = a.iter().rev().zip(b.iter().rev()).take(a.len().min(b.len()) - head).take_while(|(x, y)| x == y).count();
+        let tail = a
+            .iter()
+            .rev()
+            .zip(b.iter().rev())
+            .take(a.len().min(b.len()) - head)
+            .take_while(|(x, y)| x == y)
+            .count();
         let middle = |all: &[u32]| all.get(head..all.len() - tail).unwrap_or_default().to_vec();
         if a.len() == b.len() {
             self.findings.push(in_order("model calls", &middle(&a), &middle(&b)));
@@ -446,12 +480,17 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         let mut steps: Vec<u32> = Vec::new();
         for (lane, l) in (0..).zip(&outline.lanes) {
             let turns = (0..l.turns.len() as u32).map(|turn| (lane, turn));
-            steps.extend(turns.filter(|place| !self.met.contains(place)).filter_map(|place| self.step(place)));
+            steps
+                .extend(turns.filter(|place| !self.met.contains(place)).filter_map(|place| self.step(place)));
         }
         steps.sort_unstable();
         let Some(first) = steps.first().and_then(|n| outline.step(*n)) else { return };
         let StepKind::Model { lane, turn } = first else { return };
-        let said = self.first.answer(lane, turn).map(|a| summary::answer_line(&a.blocks, usize::MAX)).unwrap_or_default();
+        let said = self
+            .first
+            .answer(lane, turn)
+            .map(|a| summary::answer_line(&a.blocks, usize::MAX))
+            .unwrap_or_default();
         let why = Some("the agent did not ask for it again".to_string());
         self.findings.push(Finding { steps, why, ..other(None, "", &said, "") });
     }
@@ -468,9 +507,12 @@ fn stands(leaf: &Leaf, message: usize, block: usize) -> bool {
 
 fn reason(decision: Option<&Decision>) -> Option<String> {
     match decision {
-        Some(Decision::Miss { miss, .. }) => {
-            Some(miss.nearest.first().filter(|n| !n.path.is_empty()).map_or(miss.reason.clone(), |n| n.why.clone()))
-        }
+        Some(Decision::Miss { miss, .. }) => Some(
+            miss.nearest
+                .first()
+                .filter(|n| !n.path.is_empty())
+                .map_or(miss.reason.clone(), |n| n.why.clone()),
+        ),
         _ => None,
     }
 }

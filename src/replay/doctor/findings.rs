@@ -76,7 +76,9 @@ impl Finding {
             // A message stands at another index in another lane; what it is does not change.
             _ => f.path.replace(|c: char| c.is_ascii_digit(), ""),
         };
-        let sort = |f: &Finding| (f.source, f.kind, f.copes, f.tool.clone(), f.why.clone(), place(f), f.paste.clone());
+        let sort = |f: &Finding| {
+            (f.source, f.kind, f.copes, f.tool.clone(), f.why.clone(), place(f), f.paste.clone())
+        };
         // Answers and other requests are told one by one.
         sort(self) == sort(other) && !matches!(self.source, Source::Request | Source::Outcome)
     }

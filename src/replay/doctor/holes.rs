@@ -15,7 +15,10 @@ pub(super) fn hole(part: &Part) -> Option<String> {
     let distinct = matches!(part.kind, ValueKind::Uuid | ValueKind::Time) && shape.contains(['-', ':'])
         || (part.kind == ValueKind::Date && shape.starts_with(r"\d{4}"));
     let pattern = if distinct { shape.clone() } else { with(&context) };
-    if !distinct && context.trim().is_empty() && !matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id) {
+    if !distinct
+        && context.trim().is_empty()
+        && !matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id)
+    {
         return None;
     }
     if !takes(&pattern, part) {
@@ -42,7 +45,9 @@ fn shape(part: &Part) -> Option<String> {
         ValueKind::Hex => r"\b[0-9a-fA-F]{8,}\b".into(),
         ValueKind::Path => format!(r#"{}[^\s"'\\]+"#, regex::escape(shared_directory(a, b))),
         ValueKind::Id => format!("{}[A-Za-z0-9]+", regex::escape(shared_prefix(a, b))),
-        ValueKind::Date | ValueKind::Time | ValueKind::Port | ValueKind::Duration | ValueKind::Number => like(a, b),
+        ValueKind::Date | ValueKind::Time | ValueKind::Port | ValueKind::Duration | ValueKind::Number => {
+            like(a, b)
+        }
         ValueKind::Other => return None,
     })
 }
@@ -58,7 +63,9 @@ fn like(a: &str, b: &str) -> String {
         let letters = |t: &str| t.chars().all(char::is_alphabetic);
         match () {
             () if x == y && !digits(x) => regex::escape(x),
-            () if digits(x) && digits(y) && x.len() == y.len() && x.len() <= 4 => format!(r"\d{{{}}}", x.len()),
+            () if digits(x) && digits(y) && x.len() == y.len() && x.len() <= 4 => {
+                format!(r"\d{{{}}}", x.len())
+            }
             () if digits(x) && digits(y) => r"\d+".into(),
             () if letters(x) && letters(y) => r"\p{L}+".into(),
             () => r"\S+".into(),
@@ -78,7 +85,8 @@ fn runs(text: &str) -> Vec<&str> {
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
         let of = class(first);
-        let end = if of == 0 { first.len_utf8() } else { rest.find(|c| class(c) != of).unwrap_or(rest.len()) };
+        let end =
+            if of == 0 { first.len_utf8() } else { rest.find(|c| class(c) != of).unwrap_or(rest.len()) };
         let (run, more) = rest.split_at(end);
         all.push(run);
         rest = more;
@@ -124,7 +132,10 @@ fn takes(pattern: &str, part: &Part) -> bool {
 /// A TOML string.
 fn literal(pattern: &str) -> String {
     if pattern.contains('\'') || pattern.contains(char::is_control) {
-        return format!("\"{}\"", pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t"));
+        return format!(
+            "\"{}\"",
+            pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
+        );
     }
     format!("'{pattern}'")
 }

@@ -61,7 +61,8 @@ pub(super) struct Part {
 
 /// How much of two long texts is aligned token by token.
 const TOKENS: usize = 4_000;
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// The parts of two texts that differ.
@@ -130,7 +131,8 @@ fn is_date_or_time(text: &str, before: &str) -> bool {
 
 /// Words with what belongs to them, and what stands between.
 fn tokens(text: &str) -> Vec<&str> {
-    let inside = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '.' | '+' | '/' | '~' | '@' | '%');
+    let inside =
+        |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '.' | '+' | '/' | '~' | '@' | '%');
     let mut all = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
@@ -185,7 +187,8 @@ pub(super) fn kind_of(recorded: &str, live: &str, before: &str, behind: &str) ->
 }
 
 fn is_number(text: &str) -> bool {
-    text.bytes().any(|b| b.is_ascii_digit()) && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
+    text.bytes().any(|b| b.is_ascii_digit())
+        && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'))
 }
 
 /// Seconds, or a power of a thousand of them, since 1970: a date between 2001 and 2096.
@@ -207,7 +210,9 @@ fn is_uuid(text: &str) -> bool {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.len() >= 8 && text.bytes().all(|b| b.is_ascii_hexdigit()) && text.bytes().any(|b| b.is_ascii_alphabetic())
+    text.len() >= 8
+        && text.bytes().all(|b| b.is_ascii_hexdigit())
+        && text.bytes().any(|b| b.is_ascii_alphabetic())
 }
 
 /// `2026-11-21`, `11/21/2026`, a month or a day of the week.
@@ -215,7 +220,9 @@ fn is_day(text: &str) -> bool {
     let fields: Vec<&str> = text.split(['-', '/', '.']).collect();
     let digits = |t: &&str| matches!(t.len(), 1 | 2 | 4) && t.bytes().all(|b| b.is_ascii_digit());
     let word = text.to_lowercase();
-    let begins = |names: &[&str]| names.iter().any(|n| word.starts_with(n)) && word.bytes().all(|b| b.is_ascii_lowercase());
+    let begins = |names: &[&str]| {
+        names.iter().any(|n| word.starts_with(n)) && word.bytes().all(|b| b.is_ascii_lowercase())
+    };
     (fields.len() == 3 && fields.iter().all(digits) && fields.iter().any(|f| f.len() == 4))
         || begins(&MONTHS)
         || (begins(&DAYS) && (word.len() == 3 || word.ends_with("day")))
@@ -246,7 +253,10 @@ fn is_duration(text: &str) -> bool {
 
 fn is_unit(behind: &str) -> bool {
     let word = behind.trim_start().split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
-    matches!(word, "ns" | "us" | "µs" | "ms" | "s" | "sec" | "secs" | "seconds" | "second" | "minutes" | "milliseconds")
+    matches!(
+        word,
+        "ns" | "us" | "µs" | "ms" | "s" | "sec" | "secs" | "seconds" | "second" | "minutes" | "milliseconds"
+    )
 }
 
 /// `127.0.0.1:43221`, `http://localhost:8000/x`.
@@ -272,7 +282,8 @@ fn is_opaque(text: &str) -> bool {
     tail.len() >= 6
         && tail.bytes().all(|b| b.is_ascii_alphanumeric())
         && has(&|c| c.is_ascii_alphabetic())
-        && (has(&|c| c.is_ascii_digit()) || (tail.len() >= 8 && tail.chars().skip(1).any(|c| c.is_ascii_uppercase())))
+        && (has(&|c| c.is_ascii_digit())
+            || (tail.len() >= 8 && tail.chars().skip(1).any(|c| c.is_ascii_uppercase())))
 }
 
 #[cfg(test)]
@@ -280,7 +291,10 @@ mod tests {
     use super::*;
 
     fn told(recorded: &str, live: &str) -> Vec<String> {
-        parts(recorded, live).iter().map(|p| format!("{} {} -> {}", p.kind.words(), p.recorded, p.live)).collect()
+        parts(recorded, live)
+            .iter()
+            .map(|p| format!("{} {} -> {}", p.kind.words(), p.recorded, p.live))
+            .collect()
     }
 
     #[test]
@@ -288,7 +302,11 @@ mod tests {
         for (recorded, live, says) in [
             ("It is 2026-11-21.", "It is 2026-11-22.", "a date 2026-11-21 -> 2026-11-22"),
             ("at 10:22:03, go", "at 11:07:59, go", "a time 10:22:03 -> 11:07:59"),
-            ("at 2026-11-21T10:22:03Z", "at 2026-11-21T10:25:00Z", "a time 2026-11-21T10:22:03Z -> 2026-11-21T10:25:00Z"),
+            (
+                "at 2026-11-21T10:22:03Z",
+                "at 2026-11-21T10:25:00Z",
+                "a time 2026-11-21T10:22:03Z -> 2026-11-21T10:25:00Z",
+            ),
             ("now=1795224754.62", "now=1795224790.1", "a time 1795224754.62 -> 1795224790.1"),
             (
                 "id 6f1c8a52-1111-4222-8333-abcdefabcdef ok",
@@ -298,7 +316,11 @@ mod tests {
             ("trace 0643afbe12", "trace 99ab41ce07", "a hex id 0643afbe12 -> 99ab41ce07"),
             ("see req_01HXWabc", "see req_01HYQdef", "an id req_01HXWabc -> req_01HYQdef"),
             ("in /tmp/a1b2/x.txt now", "in /tmp/c3d4/x.txt now", "a path /tmp/a1b2/x.txt -> /tmp/c3d4/x.txt"),
-            ("http://127.0.0.1:4321/v1", "http://127.0.0.1:999/v1", "a port http://127.0.0.1:4321/v1 -> http://127.0.0.1:999/v1"),
+            (
+                "http://127.0.0.1:4321/v1",
+                "http://127.0.0.1:999/v1",
+                "a port http://127.0.0.1:4321/v1 -> http://127.0.0.1:999/v1",
+            ),
             ("took 12 ms", "took 9 ms", "a duration 12 -> 9"),
             ("took 1.5s", "took 1.25s", "a duration 1.5s -> 1.25s"),
             ("Refund 4999 now", "Refund 49.99 now", "a number 4999 -> 49.99"),

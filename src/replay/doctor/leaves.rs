@@ -13,7 +13,10 @@ pub(super) enum Place {
     Param(String),
     System,
     /// Message and block, recorded and live.
-    Block { recorded: (usize, usize), live: (usize, usize) },
+    Block {
+        recorded: (usize, usize),
+        live: (usize, usize),
+    },
 }
 
 /// A leaf that differs.
@@ -31,7 +34,10 @@ pub(super) struct Leaf {
 }
 
 /// The leaves that differ, or why the requests cannot be laid side by side: `5 messages`, `7 messages`.
-pub(super) fn differences(recorded: &ModelRequest, live: &ModelRequest) -> Result<Vec<Leaf>, (String, String)> {
+pub(super) fn differences(
+    recorded: &ModelRequest,
+    live: &ModelRequest,
+) -> Result<Vec<Leaf>, (String, String)> {
     let mut out = head(recorded, live);
     let (a, b) = (readings(&recorded.messages), readings(&live.messages));
     if a.len() != b.len() || a.iter().zip(&b).any(|(a, b)| a.role != b.role) {
@@ -69,7 +75,8 @@ fn head(recorded: &ModelRequest, live: &ModelRequest) -> Vec<Leaf> {
     leaf(Place::Stream, "stream", recorded.stream.to_string(), live.stream.to_string(), None);
     let tools = |r: &ModelRequest| Value::from(r.tools.clone()).to_string();
     leaf(Place::Tools, "tools", tools(recorded), tools(live), None);
-    let names = recorded.params.keys().chain(live.params.keys().filter(|k| !recorded.params.contains_key(*k)));
+    let names =
+        recorded.params.keys().chain(live.params.keys().filter(|k| !recorded.params.contains_key(*k)));
     for name in names {
         let said = |r: &ModelRequest| r.params.get(name).map_or("(absent)".to_string(), Value::to_string);
         leaf(Place::Param(name.clone()), &format!("params.{name}"), said(recorded), said(live), None);
@@ -80,8 +87,10 @@ fn head(recorded: &ModelRequest, live: &ModelRequest) -> Vec<Leaf> {
 }
 
 fn reading(recorded: &Reading<'_>, live: &Reading<'_>, out: &mut Vec<Leaf>) {
-    let same_kind = |(a, b): (&Piece<'_>, &Piece<'_>)| std::mem::discriminant(a.block) == std::mem::discriminant(b.block);
-    let aligned = recorded.pieces.len() == live.pieces.len() && recorded.pieces.iter().zip(&live.pieces).all(same_kind);
+    let same_kind =
+        |(a, b): (&Piece<'_>, &Piece<'_>)| std::mem::discriminant(a.block) == std::mem::discriminant(b.block);
+    let aligned =
+        recorded.pieces.len() == live.pieces.len() && recorded.pieces.iter().zip(&live.pieces).all(same_kind);
     if !aligned {
         let all = |r: &Reading<'_>| r.pieces.iter().map(|p| said(p.block)).collect::<Vec<_>>().join("\n");
         let place = |r: &Reading<'_>| r.pieces.first().map_or((0, 0), |p| (p.message, usize::MAX));

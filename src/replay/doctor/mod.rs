@@ -9,8 +9,8 @@ mod findings;
 mod holes;
 mod kinds;
 mod leaves;
-mod mutate;
 mod mutants;
+mod mutate;
 mod rehearsal;
 #[cfg(test)]
 mod tests;

@@ -114,11 +114,17 @@ impl Mutations {
 ///
 /// # Errors
 /// A sentence, when the recording cannot be read.
-pub fn mutants<R: Recording + Clone>(recording: &R, options: &Options, seed: u64) -> Result<Mutations, String> {
+pub fn mutants<R: Recording + Clone>(
+    recording: &R,
+    options: &Options,
+    seed: u64,
+) -> Result<Mutations, String> {
     let outline = recording.outline();
     let mut dice = Dice(seed);
-    let mut all: Vec<(u32, u32)> =
-        (0..).zip(&outline.lanes).flat_map(|(lane, l)| (0..l.turns.len() as u32).map(move |turn| (lane, turn))).collect();
+    let mut all: Vec<(u32, u32)> = (0..)
+        .zip(&outline.lanes)
+        .flat_map(|(lane, l)| (0..l.turns.len() as u32).map(move |turn| (lane, turn)))
+        .collect();
     let turns = all.len() as u32;
     for i in (1..all.len()).rev() {
         all.swap(i, dice.below(i + 1));
@@ -138,7 +144,10 @@ pub fn mutants<R: Recording + Clone>(recording: &R, options: &Options, seed: u64
                     out.unanswered.extend(step);
                 } else if chosen.contains(&(lane, turn)) {
                     out.mutated += 1;
-                    let from = turn.checked_sub(1).and_then(|t| outline.turn(lane, t)).map_or(0, |t| t.messages as usize);
+                    let from = turn
+                        .checked_sub(1)
+                        .and_then(|t| outline.turn(lane, t))
+                        .map_or(0, |t| t.messages as usize);
                     for mutant in mutants_of(&ask.request, from, &mut dice) {
                         out.judge(&rehearsal, &ask, mutant, step);
                     }
@@ -158,7 +167,13 @@ pub fn mutants<R: Recording + Clone>(recording: &R, options: &Options, seed: u64
 }
 
 impl Mutations {
-    fn judge<R: Recording + Clone>(&mut self, rehearsal: &Rehearsal<R>, ask: &Ask, mutant: Mutant, step: Option<u32>) {
+    fn judge<R: Recording + Clone>(
+        &mut self,
+        rehearsal: &Rehearsal<R>,
+        ask: &Ask,
+        mutant: Mutant,
+        step: Option<u32>,
+    ) {
         let count = self.by_leaf.entry(mutant.leaf).or_default();
         count.mutants += 1;
         let decision = rehearsal.would(&Ask { request: mutant.request, ..ask.clone() });

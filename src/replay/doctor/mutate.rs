@@ -30,7 +30,13 @@ pub(super) fn mutants_of(request: &ModelRequest, from: usize, dice: &mut Dice) -
         out.push(Mutant { leaf, path, recorded, live, request });
     };
     let model = changed_word(&request.model, dice);
-    push(Leaf::Model, "model".into(), request.model.clone(), model.clone(), ModelRequest { model, ..request.clone() });
+    push(
+        Leaf::Model,
+        "model".into(),
+        request.model.clone(),
+        model.clone(),
+        ModelRequest { model, ..request.clone() },
+    );
     for (i, block) in request.system.iter().enumerate() {
         let many = request.system.len() > 1;
         let path = if many { format!("system[{i}]") } else { "system".to_string() };
@@ -114,15 +120,19 @@ fn changed_block(block: &Block, dice: &mut Dice) -> Vec<(String, String, Block)>
 fn changed_value(value: &Value, most: usize, dice: &mut Dice) -> Vec<(String, String, String, Value)> {
     let mut all = Vec::new();
     leaves(value, String::new(), String::new(), &mut all);
-    let chosen: Vec<(String, String)> =
-        some_of(&all, most, dice).into_iter().map(|(_, (pointer, path))| (pointer.clone(), path.clone())).collect();
+    let chosen: Vec<(String, String)> = some_of(&all, most, dice)
+        .into_iter()
+        .map(|(_, (pointer, path))| (pointer.clone(), path.clone()))
+        .collect();
     let mut out = Vec::new();
     for (pointer, path) in chosen {
         let mut changed = value.clone();
         let Some(leaf) = changed.pointer_mut(&pointer) else { continue };
         let before = leaf.to_string();
         *leaf = match &*leaf {
-            Value::String(text) => Value::from(changed_text(text, dice).pop().map_or("x".into(), |(.., text)| text)),
+            Value::String(text) => {
+                Value::from(changed_text(text, dice).pop().map_or("x".into(), |(.., text)| text))
+            }
             Value::Bool(b) => Value::from(!b),
             Value::Number(n) => match (n.as_i64(), n.as_f64()) {
                 (Some(n), _) => Value::from(n.wrapping_add(1)),

@@ -88,7 +88,8 @@ impl<R: Recording> Rehearsal<R> {
             }
             let decision = self.told.remove(&id)?;
             let Decision::Serve { lane, turn, attempt, .. } = decision else { return Some((id, decision)) };
-            let attempts = self.matcher.recording().outline().turn(lane, turn).map_or(1, |t| t.attempts.len());
+            let attempts =
+                self.matcher.recording().outline().turn(lane, turn).map_or(1, |t| t.attempts.len());
             if attempt as usize + 1 >= attempts {
                 return Some((id, decision));
             }

@@ -18,7 +18,9 @@ impl Player {
     /// The decision; where nothing recorded is right and that is allowed, the one on the nearest recorded request.
     pub(super) async fn leniently(&self, ask: Ask, decision: Option<Decision>) -> Option<Decision> {
         let Some(Decision::Miss { miss, .. }) = &decision else { return decision };
-        let Some(nearest) = self.options.lenient.then(|| self.nearest(&ask, miss)).flatten() else { return decision };
+        let Some(nearest) = self.options.lenient.then(|| self.nearest(&ask, miss)).flatten() else {
+            return decision;
+        };
         let told = self.place(nearest);
         match self.wait_for(told).await {
             // The first explanation is the one that counts.
