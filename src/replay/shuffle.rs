@@ -15,6 +15,8 @@ use tokio::time::{Instant, timeout};
 
 /// How long nothing must have happened before an answer is chosen: the agent may be about to ask something else.
 const QUIET: Duration = Duration::from_millis(30);
+/// The same while a request is missing that was open at the same time in the recording.
+const COMPANY: Duration = Duration::from_millis(200);
 /// How long the chosen answer may take to reach the agent before the next is chosen.
 const ARRIVAL: Duration = Duration::from_secs(1);
 
@@ -53,6 +55,8 @@ pub struct Shuffled {
     orders: Arc<Mutex<Orders>>,
     /// Model steps by the exchange that holds their answer.
     steps: HashMap<ExchangeId, u32>,
+    /// By model step: those that were open at the same time in the recording.
+    company: HashMap<u32, Vec<u32>>,
     state: Mutex<State>,
     changed: Notify,
 }
@@ -62,6 +66,8 @@ struct State {
     waiting: Vec<(ExchangeId, u32)>,
     /// Answers that may go.
     released: HashSet<ExchangeId>,
+    /// Steps that were asked for.
+    asked: HashSet<u32>,
     /// The one on its way.
     going: Option<(ExchangeId, Instant)>,
     /// When something happened last.
@@ -73,21 +79,32 @@ impl Shuffled {
     /// Answers as the player does, in another order.
     pub fn new(player: Arc<Player>, outline: &Outline, orders: Arc<Mutex<Orders>>) -> Shuffled {
         let mut steps = HashMap::new();
+        let mut open: Vec<(u64, u64, u32)> = Vec::new();
         for (number, step) in (1..).zip(&outline.steps) {
             if let StepKind::Model { lane, turn } = step.kind
                 && let Some(turn) = outline.turn(lane, turn)
             {
                 steps.extend(turn.attempts.iter().map(|id| (*id, number)));
+                open.push((turn.started_us, turn.ended_us, number));
+            }
+        }
+        open.sort_unstable();
+        let mut company: HashMap<u32, Vec<u32>> = HashMap::new();
+        for (i, (_, end, step)) in open.iter().enumerate() {
+            for (_, _, other) in open.iter().skip(i + 1).take_while(|(start, ..)| start < end) {
+                company.entry(*step).or_default().push(*other);
+                company.entry(*other).or_default().push(*step);
             }
         }
         let state = State {
             waiting: Vec::new(),
             released: HashSet::new(),
+            asked: HashSet::new(),
             going: None,
             moved: Instant::now(),
             order: Vec::new(),
         };
-        Shuffled { player, orders, steps, state: Mutex::new(state), changed: Notify::new() }
+        Shuffled { player, orders, steps, company, state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// The steps in the order in which their answers went out.
@@ -105,6 +122,7 @@ impl Shuffled {
         {
             let mut state = self.state();
             state.waiting.push((id, step));
+            state.asked.insert(step);
             state.moved = Instant::now();
         }
         loop {
@@ -117,7 +135,8 @@ impl Shuffled {
                 }
                 let ready_at = match state.going {
                     Some((_, since)) => since + ARRIVAL,
-                    None => state.moved + QUIET,
+                    None if self.is_alone(&state) => state.moved + QUIET,
+                    None => state.moved + COMPANY,
                 };
                 if ready_at <= now {
                     self.choose(&mut state);
@@ -128,6 +147,12 @@ impl Shuffled {
             // Woken or not: it is looked at again.
             let _ = timeout(ready_at - now, changed).await;
         }
+    }
+
+    /// True when nothing is missing that was open together with what is open now.
+    fn is_alone(&self, state: &State) -> bool {
+        let waiting = state.waiting.iter().filter_map(|(_, step)| self.company.get(step));
+        waiting.flatten().all(|step| state.asked.contains(step))
     }
 
     fn choose(&self, state: &mut State) {

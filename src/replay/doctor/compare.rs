@@ -307,7 +307,8 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             return self.findings.push(finding);
         }
         for part in parts(&leaf.recorded, &leaf.live) {
-            let paste = no.then(|| holes::hole(&part).unwrap_or_else(|| holes::ignore(&leaf.path)));
+            let paste =
+                no.then(|| holes::hole(&part).unwrap_or_else(|| holes::ignore_part(&leaf.path, &part)));
             self.findings.push(Finding {
                 source: Source::Prompt,
                 kind: Some(part.kind),
@@ -408,7 +409,10 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
     /// A request that stands for no recorded turn.
     fn unknown(&self, decision: Option<&Decision>, ask: &Ask) -> Finding {
         let last = ask.request.messages.last().map(|m| summary::message_line(&m.blocks, usize::MAX));
-        let why = reason(decision);
+        let why = match decision {
+            Some(Decision::Miss { miss, .. }) => Some(miss.reason.clone()),
+            _ => None,
+        };
         Finding { why, ..other(None, "", "", &last.unwrap_or_default()) }
     }
 

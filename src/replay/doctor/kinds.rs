@@ -115,7 +115,9 @@ fn push(out: &mut Vec<Part>, l: &mut String, r: &mut String, before: &str, behin
         let gap = last.behind.clone();
         last.recorded.push_str(&format!("{gap}{recorded}"));
         last.live.push_str(&format!("{gap}{live}"));
-        last.kind = last.kind.max(kind_of(&recorded, &live, &before, &behind));
+        if kind_of(&recorded, &live, &before, &behind) == ValueKind::Time {
+            last.kind = ValueKind::Time;
+        }
         last.behind = behind;
         return;
     }
@@ -130,7 +132,7 @@ fn is_date_or_time(text: &str, before: &str) -> bool {
 }
 
 /// Words with what belongs to them, and what stands between.
-fn tokens(text: &str) -> Vec<&str> {
+pub(super) fn tokens(text: &str) -> Vec<&str> {
     let inside =
         |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | ':' | '.' | '+' | '/' | '~' | '@' | '%');
     let mut all = Vec::new();

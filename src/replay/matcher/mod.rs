@@ -14,7 +14,7 @@ pub mod holes;
 mod later;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(in crate::replay) mod tests;
 mod thread;
 mod transcript;
 mod unify;

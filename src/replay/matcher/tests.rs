@@ -4,5 +4,5 @@ mod cases;
 mod forks;
 mod program;
 mod shuffled;
-mod tape;
+pub(in crate::replay) mod tape;
 mod world;

@@ -2,7 +2,7 @@
 
 CLOCK=1: the time in its prompt. SESSION=1: a uuid in its system prompt. TOOL=1: a tool gives another id each time.
 TEMP=1: another number in a parameter. RACE=note: two calls at once, the text of the first one in is used; RACE=exit: it
-is the exit code. EXTRA=1: one more question when a file is there that the first run leaves.
+is the exit code. EXTRA=1: one more question in the second run, FLIP=1: the two calls the other way round in it.
 """
 
 import json
@@ -43,12 +43,15 @@ if os.environ.get("RACE"):
         answers.append(said(question)["content"])
 
     threads = [threading.Thread(target=one, args=["Vote on %s." % name]) for name in "ab"]
+    if os.environ.get("FLIP") and os.path.exists("left"):
+        threads.reverse()
     # The first begins first, so that the recording has an order.
     for thread in threads:
         thread.start()
-        time.sleep(0.1)
+        time.sleep(0.05)
     for thread in threads:
         thread.join()
+    open("left", "w").close()
     if os.environ["RACE"] == "exit":
         sys.exit(0 if answers[0].endswith("a.") else 3)
     if os.environ["RACE"] == "note":
