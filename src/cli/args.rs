@@ -51,24 +51,24 @@ Exit codes: 0 the fork was made, however the agent ended (`agent exit 1` in its 
 edit that cannot apply.";
 
 const DOCTOR_EXAMPLES: &str = "\
-Four questions about an agent, each answered by trying it out:
-  retake doctor -- python agent.py     what differs from run to run? (records it twice)
-  retake doctor refund.1               what differs from the recording? (replays it, never dials out)
-  retake doctor refund.1 --mutate      would a replay notice a change? (runs no agent)
+Four questions about an agent, answered by trying:
+  retake doctor -- python agent.py     what differs from run to run? records it twice
+  retake doctor refund.1               what differs from the recording? replays it, offline
+  retake doctor refund.1 --mutate      would a replay notice a change? runs no agent
   retake doctor refund.1 --shuffle 20  does the outcome depend on which answer comes first?
 
-Differences are grouped by where they come from: the prompt (a clock, an id), a tool's result, another
-request, the model's sampling, order. Each says whether a replay copes with it by itself; where it does
-not, the lines to paste into retake.toml stand below it.
+Differences are grouped by where they come from: the prompt (a clock, an id), a tool's result,
+another request, the model's sampling, order. Each says whether a replay copes with it by itself;
+where it does not, the lines to paste into retake.toml stand below it.
 
---mutate changes one leaf at a time of each recorded request (a text, a result, an argument, a schema,
-the model's name) and lists those that are answered as if nothing had changed. --shuffle answers requests
-that are open at the same time in another order each time; what depends on an answer still comes after it.
+--mutate changes one leaf of a recorded request at a time (a text, a result, an argument, a schema,
+the model's name) and lists what is answered as if nothing had changed. --shuffle answers requests
+that are open together in another order each time; what depends on an answer still comes after it.
 
 Tools of the agent run for real, except with --mutate.
 
-Exit codes: 0 nothing that a replay does not cope with, 1 something (it stops, a mutant was served all
-the same, the outcome depends on order), 3 broken setup or nothing recorded.";
+Exit codes: 0 nothing that a replay does not cope with; 1 something: it stops, a mutant was served
+all the same, the outcome depends on order; 3 broken setup or nothing recorded.";
 
 fn step(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "a step is a number, as `retake show RUN` lists them".to_string())

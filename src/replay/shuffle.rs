@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout};
 /// How long nothing must have happened before an answer is chosen: the agent may be about to ask something else.
 const QUIET: Duration = Duration::from_millis(30);
 /// The same while a request is missing that was open at the same time in the recording.
-const COMPANY: Duration = Duration::from_millis(200);
+const COMPANY: Duration = Duration::from_millis(300);
 /// How long the chosen answer may take to reach the agent before the next is chosen.
 const ARRIVAL: Duration = Duration::from_secs(1);
 

@@ -175,7 +175,7 @@ fn finding(out: &mut String, f: &Finding, style: Style) {
     let kind =
         f.kind.map(|k| k.words()).filter(|k| *k != "text").map(|k| format!("{k} in ")).unwrap_or_default();
     let what = match (f.source, place.is_empty()) {
-        (Source::Order, _) => format!("{place}, completed as"),
+        (Source::Order, _) => place,
         (Source::Request, true) if f.live.is_empty() => "never asked for again".to_string(),
         (Source::Request, true) if f.recorded.is_empty() => {
             "a request that the recording does not have".to_string()

@@ -27,10 +27,17 @@ fn answer(n: usize, received: &Received, samples: bool) -> Script {
         json!({"role": "assistant", "content": format!("I heard: {text}")})
     };
     let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
-    Script::json(
-        &json!({"id": format!("c{n}"), "object": "chat.completion", "model": "small", "choices": [choice]})
-            .to_string(),
-    )
+    let body =
+        json!({"id": format!("c{n}"), "object": "chat.completion", "model": "small", "choices": [choice]});
+    let body = body.to_string();
+    if !text.starts_with("Vote") {
+        return Script::json(&body);
+    }
+    // Long enough for the other vote to be asked for meanwhile.
+    let length = body.len().to_string();
+    let fields = [("Content-Type", "application/json"), ("Content-Length", length.as_str())];
+    let pause = Act::Gap(Duration::from_millis(400));
+    Script::new(vec![pause, head("200 OK", &fields), Act::Raw(body.into_bytes())])
 }
 
 /// The agent in a place of its own, with a model.

@@ -42,14 +42,14 @@ pub(super) fn mutants_of(request: &ModelRequest, from: usize, dice: &mut Dice) -
         let path = if many { format!("system[{i}]") } else { "system".to_string() };
         for (recorded, live, block) in changed_block(block, dice) {
             let mut mutant = request.clone();
-            mutant.system[i] = block;
+            mutant.system.splice(i..=i, [block]);
             push(Leaf::System, path.clone(), recorded, live, mutant);
         }
     }
     for (i, tool) in some_of(&request.tools, LEAVES, dice) {
         for (path, recorded, live, tool) in changed_value(tool, 1, dice) {
             let mut mutant = request.clone();
-            mutant.tools[i] = tool;
+            mutant.tools.splice(i..=i, [tool]);
             push(Leaf::ToolSchema, format!("tools[{i}]{path}"), recorded, live, mutant);
         }
     }
@@ -74,7 +74,9 @@ pub(super) fn mutants_of(request: &ModelRequest, from: usize, dice: &mut Dice) -
             };
             for (recorded, live, block) in changed_block(block, dice) {
                 let mut mutant = request.clone();
-                mutant.messages[m].blocks[b] = block;
+                if let Some(old) = mutant.messages.get_mut(m).and_then(|message| message.blocks.get_mut(b)) {
+                    *old = block;
+                }
                 push(leaf, path.clone(), recorded, live, mutant);
             }
         }
