@@ -267,6 +267,7 @@ fn replayed(arm: &Arm<'_>, fences: Vec<String>) -> Result<Known, CliError> {
         surroundings: Some(arm.surroundings.clone()),
         redactor: arm.redactor.clone(),
         pinning: Pinning { classes: arm.fences.tools().clone(), ..Pinning::default() },
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let session = Session {
@@ -289,7 +290,7 @@ fn replayed(arm: &Arm<'_>, fences: Vec<String>) -> Result<Known, CliError> {
         may_dial: false,
         stop: Some(player.stopped()),
         json: false,
-        silent: true,
+        quiet: true,
     };
     let landed = session.run()?;
     if landed.ended.told_to_end {

@@ -94,7 +94,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         may_dial: true,
         stop: None,
         json: context.json,
-        silent: false,
+        quiet: false,
     };
     let told = session.plan("");
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
@@ -126,6 +126,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         redactor: redactor.clone(),
         upstream: None,
         pinning: Pinning { noise: Some(known.varying.clone()), unpin, classes: config.tools.clone() },
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     session.answerer = Some(player.clone());

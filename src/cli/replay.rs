@@ -76,6 +76,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
         pinning: Pinning { unpin, classes: config.tools.clone(), ..Pinning::default() },
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
@@ -117,7 +118,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         may_dial: false,
         stop: Some(player.stopped()),
         json: context.json,
-        silent: false,
+        quiet: false,
     };
     let landed = session.run();
     let kept = match recorder {
@@ -280,7 +281,7 @@ impl Again {
     }
 }
 
-fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
+pub(super) fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
     manifest
         .stdin
         .as_ref()

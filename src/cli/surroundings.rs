@@ -25,14 +25,23 @@ pub(super) fn here(directory: &Path) -> Side {
 
 /// A recording and this machine; the agent runs in `directory`.
 pub(super) fn of(manifest: &Manifest, directory: &Path) -> Surroundings {
+    Surroundings { recorded: then(manifest), live: here(directory) }
+}
+
+/// Two recordings, the second in the place of a replay of the first.
+pub(super) fn between(first: &Manifest, second: &Manifest) -> Surroundings {
+    Surroundings { recorded: then(first), live: then(second) }
+}
+
+/// Where and when a recording was made.
+fn then(manifest: &Manifest) -> Side {
     let ended = manifest.outcome.as_ref().map(|o| o.ended_us);
-    let recorded = Side {
+    Side {
         directory: manifest.directory.clone(),
         home: manifest.home.clone(),
         temp: manifest.temp.clone(),
         started_us: manifest.started_us,
         ended_us: ended.unwrap_or(manifest.started_us.saturating_add(LONGEST_US)),
         zone_s: manifest.zone_s,
-    };
-    Surroundings { recorded, live: here(directory) }
+    }
 }

@@ -1,6 +1,7 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod answers;
+mod lenient;
 mod refusal;
 mod side;
 
@@ -59,6 +60,8 @@ pub struct PlayerOptions {
     pub redactor: Arc<Redactor>,
     /// When the recorded result of a tool stands for today's.
     pub pinning: Pinning,
+    /// Answer what does not fit as the nearest recorded turn, so that the next difference is seen too. Never a replay.
+    pub lenient: bool,
 }
 
 /// Why the agent is to be stopped.
@@ -186,14 +189,8 @@ impl Player {
         };
         let path = asked.head.path().to_string();
         let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
-        let (tell, told) = oneshot::channel();
-        {
-            let mut state = self.state();
-            state.waiting.insert(asked.id, tell);
-            let decisions = state.matcher.on_request(ask);
-            state.hand_out(decisions);
-        }
-        let decision = self.wait_for(told).await;
+        let told = self.place(ask.clone());
+        let decision = self.leniently(ask, self.wait_for(told).await).await;
         self.act(&asked, dialect, Some((request, body)), decision).await
     }
 

@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod context;
 pub mod control;
 pub mod difference;
+pub mod doctor;
 pub mod heading;
 mod lines;
 pub mod matched;

@@ -6,6 +6,7 @@ mod carrying;
 mod damage;
 mod declared;
 mod destinations;
+mod doctor;
 mod drift;
 mod durable;
 mod examples;

@@ -68,9 +68,10 @@ fn run_takes_an_agent_as_the_readme_says() {
 fn verbs_of_the_table_exist() {
     let env = TestEnv::new();
     let help = env.retake(["--help"]).expect(0).out;
-    for verb in
-        ["run", "ls", "show", "replay", "fork", "diff", "export", "import", "rm", "gc", "index", "demo"]
-    {
+    for verb in [
+        "run", "ls", "show", "replay", "fork", "diff", "doctor", "export", "import", "rm", "gc", "index",
+        "demo",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in --help");
     }
     assert!(env.retake(["man"]).expect(0).out.contains(".TH"));

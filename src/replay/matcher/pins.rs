@@ -62,7 +62,7 @@ pub struct SentAsIs {
 }
 
 /// How far the tools of a replay or fork have parted from the recording.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Parted {
     /// The first call of each lane that may have written something else than recorded: turn and call.
     writes: BTreeMap<u32, (u32, u32)>,

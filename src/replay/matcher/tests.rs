@@ -5,5 +5,5 @@ mod forks;
 mod pins;
 mod program;
 mod shuffled;
-mod tape;
+pub(in crate::replay) mod tape;
 mod world;
