@@ -77,6 +77,7 @@ impl Known {
                 recorded: &sent.recorded,
                 live,
                 by_itself: self.varying.contains(&sent.site),
+                renamed: false,
             }))
         };
         let unknown = of(&|why, seen| why == Unpinned::Swapped || (why == Unpinned::Effect && !seen));
@@ -107,6 +108,7 @@ pub(super) fn pinned(tally: &Tally, redactor: &Redactor, varying: &HashSet<CallS
         recorded: &pin.recorded,
         live,
         by_itself: pin.renamed || varying.contains(&pin.site),
+        renamed: pin.renamed,
     }))
 }
 

@@ -152,7 +152,7 @@ impl Player {
         let (outline, state) = (self.run.shared_outline(), self.state());
         let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
-            matching: Matching::of(state.matcher.counters(), side_repeats),
+            matching: Matching::of(state.matcher.counters(), side_repeats, state.tally.matching.side_unknown),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
             sent_as_is: Tally::sent_as_they_are(&outline, state.matcher.sent_as_they_are()),

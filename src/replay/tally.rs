@@ -83,6 +83,8 @@ pub struct Matching {
     pub gate_timeouts: u32,
     /// Side calls that were answered again with the same.
     pub side_repeats: u32,
+    /// Side calls that the recording does not have, answered with 404.
+    pub side_unknown: u32,
     /// Answers that were served again, because the first did not arrive.
     pub repeats: u32,
     /// Recorded attempts that were served after the first of their turn, without their waiting.
@@ -90,8 +92,9 @@ pub struct Matching {
 }
 
 impl Matching {
-    pub(super) fn of(counters: Counters, side_repeats: u32) -> Matching {
+    pub(super) fn of(counters: Counters, side_repeats: u32, side_unknown: u32) -> Matching {
         Matching {
+            side_unknown,
             symmetric: counters.symmetric,
             gates: counters.gates,
             gate_timeouts: counters.gate_timeouts,

@@ -36,12 +36,13 @@ pub(super) fn matched(lines: &mut Lines, matched: &Matched, waits: bool) {
     if CLASSES.iter().any(|(class, _)| *class != MatchClass::Exact && count(class) > 0) {
         lines.say(Ink::Dim, &format!("matched: {}", classes.join(", ")));
     }
-    let Matching { symmetric, gate_timeouts, side_repeats, retries, .. } = matched.matching;
+    let Matching { symmetric, gate_timeouts, side_repeats, side_unknown, retries, .. } = matched.matching;
     let retries = if waits { 0 } else { retries };
     let odd: Vec<String> = [
         (symmetric, "symmetric choice", "symmetric choices"),
         (gate_timeouts, "gate timeout", "gate timeouts"),
         (side_repeats, "side call repeated", "side calls repeated"),
+        (side_unknown, "side call not in the recording (404)", "side calls not in the recording (404)"),
         (retries, "retry collapsed", "retries collapsed"),
     ]
     .iter()

@@ -400,7 +400,13 @@ pub fn fork(done: &Fork, style: Style) -> String {
     done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
     matched(&mut lines, &done.matched, false);
-    pinned(&mut lines, &done.pinned);
+    let (renamed, hard): (Vec<ToolResults>, Vec<ToolResults>) =
+        done.pinned.iter().cloned().partition(|results| results.renamed);
+    pinned(&mut lines, &hard);
+    if !renamed.is_empty() {
+        let lead = format!("ids and clocks of today, sent as they are: {}", tool_results::counted(&renamed));
+        tool_results::say(&mut lines, Ink::Dim, &lead, &renamed);
+    }
     stale(&mut lines, &done.stale);
     sent_as_is(&mut lines, &done.sent_as_is);
     ran(&mut lines, &done.tools);

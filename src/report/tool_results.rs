@@ -24,6 +24,8 @@ pub struct Differing<'a> {
     pub live: &'a str,
     /// It differs in an unedited control replay too.
     pub by_itself: bool,
+    /// It differs in nothing but names and quantities.
+    pub renamed: bool,
 }
 
 /// How the results of a tool differ.
@@ -37,6 +39,8 @@ pub struct ToolResults {
     pub steps: Vec<u32>,
     /// All of them differ in an unedited control replay too.
     pub by_itself: bool,
+    /// All of them differ in nothing but names and quantities: today's are bound or let pass, and stay.
+    pub renamed: bool,
     /// What differs, each field once: as it did the first time.
     pub fields: Vec<ResultField>,
 }
@@ -60,15 +64,16 @@ impl ToolResults {
     /// Puts differences together, one block a tool, in the order in which they come.
     pub fn of<'a>(differing: impl IntoIterator<Item = Differing<'a>>) -> Vec<ToolResults> {
         let mut all: Vec<ToolResults> = Vec::new();
-        for Differing { step, tool, recorded, live, by_itself } in differing {
+        for Differing { step, tool, recorded, live, by_itself, renamed } in differing {
             let at = all.iter().position(|known| known.tool == tool).unwrap_or_else(|| {
                 let (tool, steps, fields) = (tool.to_string(), Vec::new(), Vec::new());
-                all.push(ToolResults { tool, calls: 0, steps, by_itself: true, fields });
+                all.push(ToolResults { tool, calls: 0, steps, by_itself: true, renamed: true, fields });
                 all.len() - 1
             });
             let Some(results) = all.get_mut(at) else { continue };
             results.calls += 1;
             results.by_itself &= by_itself;
+            results.renamed &= renamed;
             results.steps.extend(step);
             results.steps.sort_unstable();
             for change in field::texts(recorded, live) {

@@ -4,15 +4,15 @@ use crate::support::env::{Ran, TestEnv, project};
 use crate::support::upstream::{FakeUpstream, Received, Script};
 use serde_json::{Value, json};
 
-/// Looks (2), asks for clock (4), id (5) and quote (6), then for the clock (8) again, and says what it saw (9).
+/// Looks (2), asks for load (4), id (5) and quote (6), then for the load (8) again, and says what it saw (9).
 fn answer(request: &Received) -> Script {
     let body: Value = serde_json::from_slice(&request.body).expect("JSON");
     let results = results(&body);
     let amount = results.first().map_or(Value::Null, |look| look["amount"].clone());
     let (text, calls) = match results.len() {
         0 => ("Let me look.".to_string(), vec!["look"]),
-        1 => (format!("The amount is {amount}."), vec!["lookup_clock", "make_id", "quote"]),
-        4 => ("And now?".to_string(), vec!["lookup_clock"]),
+        1 => (format!("The amount is {amount}."), vec!["lookup_load", "make_id", "quote"]),
+        4 => ("And now?".to_string(), vec!["lookup_load"]),
         5 if body["messages"][0]["content"] == "mail" => ("Tell them.".to_string(), vec!["send_mail"]),
         _ => (format!("It was {amount}."), vec![]),
     };
@@ -76,7 +76,7 @@ fn told(ran: &Ran) -> String {
         (r"\d+(\.\d+)? ?(ms|s)\b", "[time]"),
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
         (r"~\d+ tokens", "~[n] tokens"),
-        (r"\d{9,}\.\d+", "[clock]"),
+        (r"queue of \d+", "queue of [n]"),
     ];
     filters.iter().fold(ran.err.clone(), |text, (pattern, with)| {
         regex::Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
@@ -96,11 +96,11 @@ fn a_replay_tells_of_them_by_tool_and_field() {
     insta::assert_snapshot!("replay", told(&replay));
     let data = clerk.retake(&["replay", "clerk.1", "--json"], 0).json();
     let pinned = &data["replay"]["pinned"];
-    assert_eq!(pinned[0]["tool"], "lookup_clock", "{pinned:#}");
+    assert_eq!(pinned[0]["tool"], "lookup_load", "{pinned:#}");
     assert_eq!((&pinned[0]["calls"], &pinned[0]["steps"]), (&json!(2), &json!([4, 8])));
     assert_eq!(
         (&pinned[0]["fields"][0]["path"], &pinned[0]["fields"][0]["varies"]),
-        (&json!("at"), &json!("clock"))
+        (&json!("load"), &Value::Null)
     );
     assert_eq!((&pinned[1]["tool"], &pinned[1]["fields"][0]["varies"]), (&json!("make_id"), &json!("id")));
     assert_eq!(pinned.as_array().map(Vec::len), Some(2));
@@ -114,13 +114,13 @@ fn a_fork_sends_what_varies_as_recorded_and_what_the_edit_changed_as_it_is() {
     insta::assert_snapshot!("fork", told(&fork));
     let sent = clerk.sent();
     assert_eq!(sent[0]["amount"], 7);
-    assert_eq!(sent[1], recorded[1], "the clock as recorded");
+    assert_eq!(sent[1], recorded[1], "the load as recorded");
     assert_ne!(sent[2], recorded[2], "the id is that of today: it is a name, and bound");
     assert_eq!(sent[3]["said"], "The amount is 7.", "what depends on the edit as it is");
-    assert_ne!(sent[4], recorded[4], "the clock again, after a tool of unknown class did something else");
+    assert_ne!(sent[4], recorded[4], "the load again, after a tool of unknown class did something else");
     assert_eq!(clerk.ran().len(), 10, "the control replay runs the tools too");
     let data = clerk.retake(&with(&FORK, &["--json"]), 0).json();
-    assert_eq!(data["control"]["varying"], json!({"lookup_clock": 2, "make_id": 1}), "{:#}", data["control"]);
+    assert_eq!(data["control"]["varying"], json!({"lookup_load": 2, "make_id": 1}), "{:#}", data["control"]);
     let (pinned, as_is) = (&data["fork"]["pinned"], &data["fork"]["sent_as_is"]);
     assert_eq!((&pinned[0]["steps"], &pinned[1]["steps"]), (&json!([4]), &json!([5])), "{pinned:#}");
     assert_eq!((&as_is["by_edit"][0]["tool"], &as_is["by_edit"][0]["steps"]), (&json!("quote"), &json!([6])));
@@ -136,7 +136,10 @@ fn an_edit_that_changes_no_result_pins_all_that_varies() {
     assert_eq!(clerk.model.received().len() - before, 4, "{}", fork.err);
     let sent = clerk.sent();
     assert!([0, 1, 3, 4].iter().all(|at| sent[*at] == recorded[*at]), "{}", fork.err);
-    fork.says(&["pinned 3 tool results:"]);
+    fork.says(&[
+        "pinned 2 tool results: 2 calls of lookup_load, steps 4, 8",
+        "ids and clocks of today, sent as they are: 1 tool result: step 5 make_id (id differs: id)",
+    ]);
 }
 
 #[test]
@@ -147,12 +150,12 @@ fn what_a_replay_showed_spares_the_control_replay() {
     clerk.ran();
     let fork = clerk.retake(&FORK, 0);
     fork.says(&[
-        "control replay, kept from just now: 3 tool results vary by themselves (lookup_clock x2, make_id)",
+        "control replay, kept from just now: 3 tool results vary by themselves (lookup_load x2, make_id)",
     ]);
     assert_eq!((clerk.ran().len(), &clerk.sent()[1]), (5, &recorded[1]));
     let forced = clerk.retake(&with(&FORK, &["--control"]), 0);
     forced.says(&[
-        "control replay: 3 tool results vary by themselves (lookup_clock x2, make_id); ran for real for it:",
+        "control replay: 3 tool results vary by themselves (lookup_load x2, make_id); ran for real for it:",
     ]);
     assert_eq!(clerk.ran().len(), 10);
     // A file that nobody can read is none.
@@ -180,14 +183,14 @@ fn unpin_makes_drift_of_it_and_sends_it_as_it_is() {
     let recorded = clerk.sent();
     let replay = clerk.retake(&["replay", "clerk.1", "--unpin"], 4);
     replay.says(&["a tool result differs, and it is not to be pinned (--unpin)", "result"]);
-    clerk.retake(&["replay", "clerk.1", "--unpin", "lookup_clock"], 4);
+    clerk.retake(&["replay", "clerk.1", "--unpin", "lookup_load"], 4);
     // An id that is another today is bound, and needs no pin.
     clerk.retake(&["replay", "clerk.1", "--unpin", "make_id"], 0);
     clerk.retake(&["replay", "clerk.1", "--unpin", "quote"], 0);
     clerk.retake(&["replay", "clerk.1", "--unpin", "make_ib"], 3).says(&["did you mean --unpin make_id?"]);
-    let fork = clerk.retake(&with(&FORK, &["--unpin", "lookup_clock"]), 0);
+    let fork = clerk.retake(&with(&FORK, &["--unpin", "lookup_load"]), 0);
     assert!(clerk.sent()[1] != recorded[1], "{}", fork.err);
-    fork.says(&["not pinned, as asked (--unpin), sent as they are (2): 2 calls of lookup_clock"]);
+    fork.says(&["not pinned, as asked (--unpin), sent as they are (2): 2 calls of lookup_load"]);
     clerk.retake(&with(&FORK, &["--unpin"]), 0);
     let sent = clerk.sent();
     assert!((1..5).all(|at| sent[at] != recorded[at]), "{sent:?}");

@@ -78,9 +78,8 @@ fn shape(part: &Part) -> Option<String> {
         ValueKind::Hex => r"\b[0-9a-fA-F]{8,}\b".into(),
         ValueKind::Path => format!(r#"{}[^\s"'\\]+"#, escaped(shared_directory(a, b))),
         ValueKind::Id => format!("{}[A-Za-z0-9]+", escaped(shared_prefix(a, b))),
-        ValueKind::Date | ValueKind::Time | ValueKind::Port | ValueKind::Duration | ValueKind::Number => {
-            like(a, b)
-        }
+        ValueKind::Date | ValueKind::Time => like(a, b, true),
+        ValueKind::Port | ValueKind::Duration | ValueKind::Number => like(a, b, false),
         ValueKind::Other => return None,
     })
 }
@@ -90,8 +89,9 @@ fn escaped(text: &str) -> String {
     regex::escape(text).replace(r"\-", "-")
 }
 
-/// The digits and words of two values as classes, their signs as they are.
-fn like(a: &str, b: &str) -> String {
+/// The digits and words of two values as classes, their signs as they are. `padded`: as many digits each time, where
+/// there are few.
+fn like(a: &str, b: &str, padded: bool) -> String {
     let (x, y) = (runs(a), runs(b));
     if x.len() != y.len() {
         return r"\d[\d.,:]*".into();
@@ -101,7 +101,7 @@ fn like(a: &str, b: &str) -> String {
         let letters = |t: &str| t.chars().all(char::is_alphabetic);
         match () {
             () if x == y && !digits(x) => escaped(x),
-            () if digits(x) && digits(y) && x.len() == y.len() && x.len() <= 4 => {
+            () if padded && digits(x) && digits(y) && x.len() == y.len() && x.len() <= 4 => {
                 format!(r"\d{{{}}}", x.len())
             }
             () if digits(x) && digits(y) => r"\d+".into(),

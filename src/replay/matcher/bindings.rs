@@ -67,6 +67,15 @@ impl Bindings {
         taken.then_some(false)
     }
 
+    /// True when one of two names stands for a third one. A name that stands for itself is in no one's way: tools list
+    /// what they know in any order.
+    pub fn is_another(&self, below: &Bindings, recorded: &str, live: &str) -> bool {
+        let now = self.live(recorded).or_else(|| below.live(recorded));
+        let then = self.recorded_of.get(live).or_else(|| below.recorded_of.get(live)).map(String::as_str);
+        now.is_some_and(|now| now != recorded && now != live)
+            || then.is_some_and(|then| then != live && then != recorded)
+    }
+
     /// Binds a stand-in to today's secret.
     pub fn bind_secret(&mut self, below: &Bindings, stand_in: &str, secret: &str) -> bool {
         let bound = self.secrets.get(stand_in).or_else(|| below.secrets.get(stand_in));
@@ -116,6 +125,11 @@ impl Bindings {
         let any =
             |of: fn(&Bindings) -> &BTreeSet<usize>| of(self).contains(&index) || of(below).contains(&index);
         any(|b| &b.moved_roots) || !any(|b| &b.fixed_roots)
+    }
+
+    /// By how many days dates were later today, where one was seen.
+    pub fn shift(&self, below: &Bindings) -> Option<i64> {
+        self.shift.or(below.shift)
     }
 
     /// How many days later a recorded date is today; none when it stays.

@@ -279,6 +279,15 @@ impl<R: Recording> Matcher<R> {
         !self.gone_live && self.threads.iter().all(|thread| !thread.live)
     }
 
+    /// True when two JSON bodies are the same up to holes; nothing is bound.
+    pub fn same_body(&self, recorded: &[u8], live: &[u8]) -> bool {
+        let read = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok();
+        let (Some(recorded), Some(live)) = (read(recorded), read(live)) else { return false };
+        let bound = bindings::Bindings::default();
+        let mut unifier = unify::Unifier::new(self.known("", &bound), bound.clone());
+        unifier.value("", &recorded, &live).is_ok()
+    }
+
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         self.counters

@@ -167,11 +167,28 @@ impl<R: Recording> Matcher<R> {
                 self.changed_write(pin.site);
             }
             match why {
-                None => pins.push(carried),
+                None => {
+                    self.bind_names(at, pin.site.lane, &carried.pin);
+                    pins.push(carried);
+                }
                 Some(why) => self.parted.sent.push(SentAsIs { result: carried.pin, why }),
             }
         }
         (pins, renamed)
+    }
+
+    /// What is done later with the names of a pinned result is done with today's.
+    fn bind_names(&mut self, at: usize, lane: u32, pin: &Pin) {
+        let pairs = self.holes.name_pairs(&pin.recorded, &pin.live);
+        let pairs = pairs.into_iter().filter(|(then, now)| then == now || self.may_become(then, now));
+        let pairs: Vec<(String, String)> = pairs.collect();
+        let below = &self.bound;
+        let thread = self.threads.get_mut(at);
+        if let Some(own) = thread.and_then(|t| t.hypotheses.iter_mut().find(|h| h.lane == lane)) {
+            pairs.iter().for_each(|(then, now)| {
+                own.bound.bind(below, then, now);
+            });
+        }
     }
 
     /// The results in a request that differ from the recorded ones of the same calls, in the order of the calls.
@@ -271,12 +288,13 @@ impl<R: Recording> Matcher<R> {
         noise.is_none_or(|calls| calls.contains(&site))
     }
 
-    /// True when a result that differs tells of another world: that of a write, or of a tool that nobody has classified
-    /// and that is not known to vary by itself. Ids and clocks tell of none.
+    /// True when a result that differs tells of another world: that of a write; in a fork also that of a tool that nobody
+    /// has classified and that is not known to vary by itself. Ids and clocks tell of none.
     fn is_changed_write(&self, pin: &Pin) -> bool {
         let class = self.options.classes.class_of(&pin.tool);
         let known = || self.options.noise.as_ref().is_some_and(|calls| calls.contains(&pin.site));
-        (class.writes() || (class.may_write() && !known()))
+        let suspect = self.options.live_on_drift && class.may_write();
+        (class.writes() || (suspect && !known()))
             && !field::texts(&pin.recorded, &pin.live).iter().all(|field| field.varies)
     }
 

@@ -71,6 +71,8 @@ pub(super) struct Unifier<'a> {
     known: Known<'a>,
     /// What this comparison bound.
     pub bound: Bindings,
+    /// True while no part of a text may stand in another place.
+    plainly: bool,
     /// True while what is compared has not been sent before: results may come in another order.
     pub new: bool,
     /// How many results of identical calls stood in each other's place.
@@ -110,6 +112,7 @@ impl<'a> Unifier<'a> {
             known,
             bound,
             new: false,
+            plainly: false,
             swapped: 0,
             cost: 0,
             masked: false,
@@ -140,7 +143,30 @@ impl<'a> Unifier<'a> {
         if recorded == live && self.known.plain {
             return true;
         }
-        self.walk(path, recorded, live) || flat::text(self, path, recorded, live)
+        self.walk(path, recorded, live) || (!self.plainly && self.loosely(path, recorded, live))
+    }
+
+    /// True when the texts are equal up to holes and the order of their parts.
+    fn loosely(&mut self, path: &str, recorded: &str, live: &str) -> bool {
+        self.json(path, recorded, live) || flat::text(self, path, recorded, live)
+    }
+
+    /// True when both texts are JSON that says the same, whatever the order of its keys.
+    fn json(&mut self, path: &str, recorded: &str, live: &str) -> bool {
+        let read = |text: &str| {
+            let is_json = text.trim_start().starts_with(['{', '[']);
+            is_json.then(|| serde_json::from_str::<Value>(text).ok()).flatten()
+        };
+        let (Some(recorded), Some(live)) = (read(recorded), read(live)) else { return false };
+        let before = self.state();
+        let masked = std::mem::take(&mut self.masked);
+        if self.value(path, &recorded, &live).is_err() {
+            self.restore(before);
+            return false;
+        }
+        self.reordered |= !self.masked;
+        self.masked |= masked;
+        true
     }
 
     /// True when the texts are equal up to holes, what they quote included.
@@ -238,6 +264,12 @@ impl<'a> Unifier<'a> {
                 differ(path, format!("{} items", a.len()), format!("{} items", b.len()))
             }
             (Value::Object(a), Value::Object(b)) => self.fields(path, a, b),
+            // The name of a field may say that its number counts something volatile.
+            (Value::Number(a), Value::Number(b)) if a != b => {
+                let name = path.rsplit('.').next().unwrap_or_default();
+                let (x, y) = (format!("{name}: {a}"), format!("{name}: {b}"));
+                if self.walk(path, &x, &y) { Ok(()) } else { differ(path, a.to_string(), b.to_string()) }
+            }
             (a, b) if a == b => Ok(()),
             (a, b) => differ(path, a.to_string(), b.to_string()),
         }
@@ -405,7 +437,11 @@ impl<'a> Unifier<'a> {
             }
             self.varied = false;
             if let Err(difference) = self.piece(&path, a, b, noted) {
+                if self.contradicts(a.block, b.block) {
+                    return Err(difference);
+                }
                 pin(a, b, difference)?;
+                self.bind_names(a.block, b.block);
                 self.varied = false;
             }
             if let (Block::ToolResult { text: x, .. }, Block::ToolResult { text: y, .. }, Some(call)) =
@@ -423,6 +459,31 @@ impl<'a> Unifier<'a> {
             }
         }
         Ok(())
+    }
+
+    /// True when two results hold the same numbers of names, and one of them stands for another already: what differs
+    /// is no chance.
+    fn contradicts(&self, recorded: &Block, live: &Block) -> bool {
+        let pairs = self.names_in(recorded, live);
+        pairs.iter().any(|(then, now)| self.bound.is_another(self.known.below, then, now))
+    }
+
+    /// Binds the names of a result that came out differently: what is done with them later is done with today's.
+    fn bind_names(&mut self, recorded: &Block, live: &Block) {
+        for (then, now) in self.names_in(recorded, live) {
+            if then == now || self.known.behind.may_bind(&then, &now) {
+                self.bound.bind(self.known.below, &then, &now);
+            }
+        }
+    }
+
+    fn names_in(&self, recorded: &Block, live: &Block) -> Vec<(String, String)> {
+        match (recorded, live) {
+            (Block::ToolResult { text: then, .. }, Block::ToolResult { text: now, .. }) => {
+                self.known.behind.holes().name_pairs(then, now)
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The notes of all results: the same ones in the same order, whichever results they hang on.
@@ -469,22 +530,30 @@ impl<'a> Unifier<'a> {
     ) -> Vec<&'p Piece<'p>> {
         let loose = self.new && is_flat(recorded) && is_flat(live);
         let paired = |a: &Piece<'_>, b: &Piece<'_>| loose || paired(a, b, alike);
-        let pairs = recorded.pieces.iter().zip(&live.pieces);
-        let fits: Vec<bool> = pairs.map(|(a, b)| paired(a, b) && self.tries(a, b, noted)).collect();
-        let mut order: Vec<Option<usize>> =
-            fits.iter().enumerate().map(|(i, fits)| fits.then_some(i)).collect();
-        let mut left: Vec<usize> = (0..live.pieces.len()).filter(|i| !fits[*i]).collect();
-        for (i, a) in recorded.pieces.iter().enumerate().filter(|(i, _)| !fits[*i]) {
-            let found = left.iter().position(|j| {
-                let b = &live.pieces[*j];
-                paired(a, b) && (loose || a.answers != b.answers) && self.tries(a, b, noted)
-            });
-            if let Some(at) = found {
-                order[i] = Some(left.remove(at));
-                self.swapped += 1;
-                self.reordered |= loose;
+        let mut order: Vec<Option<usize>> = vec![None; recorded.pieces.len()];
+        let mut left: Vec<usize> = (0..live.pieces.len()).collect();
+        // Texts in any order first as they are, then with their parts in another order.
+        for plainly in if loose { &[true, false][..] } else { &[false] } {
+            self.plainly = *plainly;
+            for stays in [true, false] {
+                for (i, a) in recorded.pieces.iter().enumerate() {
+                    if order[i].is_some() {
+                        continue;
+                    }
+                    let found = left.iter().position(|j| {
+                        let b = &live.pieces[*j];
+                        let other = loose || a.answers != b.answers;
+                        (*j == i) == stays && paired(a, b) && (stays || other) && self.tries(a, b, noted)
+                    });
+                    if let Some(at) = found {
+                        order[i] = Some(left.remove(at));
+                        self.swapped += usize::from(!stays);
+                        self.reordered |= loose && !stays;
+                    }
+                }
             }
         }
+        self.plainly = false;
         for (i, a) in recorded.pieces.iter().enumerate() {
             if order[i].is_none() {
                 // What fits nowhere stays in its place where that is free, else goes to the first that is alike.

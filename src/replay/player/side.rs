@@ -1,8 +1,12 @@
 //! Calls that are no model calls: token counts, model lists, bodies that no dialect knows.
+//!
+//! Those of a protocol (token counts) come when they come: they may repeat and may be absent. One that was not recorded
+//! is answered with 404, which clients take for a server that does not offer it, and counted.
 
 use super::refusal::lost_decision;
 use super::{Player, serve};
-use crate::exchange::StandIn;
+use crate::dialect::{self, Endpoint};
+use crate::exchange::{Source, StandIn};
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::holes::Rewrite;
 use crate::replay::matcher::{Miss, Near};
@@ -11,15 +15,21 @@ impl Player {
     /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
     pub(super) fn side_call(&self, asked: &Asked) -> Answer {
         let reader = self.run.reader();
-        let mut same = Vec::new();
+        let (mut same, mut alike) = (Vec::new(), Vec::new());
         for id in &self.run.shared_outline().others {
             let Ok(record) = reader.request(*id) else { continue };
             if record.head.method != asked.head.method || record.head.target != asked.head.target {
                 continue;
             }
-            if reader.body(record.body).is_ok_and(|body| self.same_side_body(&body, &asked.body)) {
+            let Ok(body) = reader.body(record.body) else { continue };
+            if self.same_side_body(&body, &asked.body) {
                 same.push(*id);
+            } else if self.state().matcher.same_body(&body, &asked.body) {
+                alike.push(*id);
             }
+        }
+        if same.is_empty() {
+            same = alike;
         }
         let mut state = self.state();
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
@@ -31,6 +41,12 @@ impl Player {
                 }
                 state.tally.live += 1;
                 return Answer::Forward { body: None, upstream: None, hold: false };
+            }
+            if let Some((dialect, Endpoint::Side)) = dialect::recognise(&asked.head) {
+                state.tally.matching.side_unknown += 1;
+                drop(state);
+                let body = dialect.render_error(404, "retake: the recording holds no such request");
+                return Answer::Serve(serve::own(404, body, Source::Refused));
             }
             drop(state);
             let miss = Miss {

@@ -57,6 +57,7 @@ fn differing(all: &[(u32, &str, &str, &str)]) -> Vec<ToolResults> {
         recorded,
         live,
         by_itself: false,
+        renamed: false,
     }))
 }
 

@@ -124,9 +124,6 @@ fn strings(value: &Value, out: &mut Vec<String>) {
     }
 }
 
-/// Answers that are shorter are quoted by chance.
-const SHORTEST_HEARD: usize = 4;
-
 /// Calls beside the agent's own conversations (titles, summaries for a status line): one turn, no tools on offer though
 /// other conversations have some, and an answer that nothing quotes.
 pub(super) fn tell_side_calls(builder: &mut LaneBuilder) {
@@ -137,8 +134,7 @@ pub(super) fn tell_side_calls(builder: &mut LaneBuilder) {
         let lane = &mut open.lane;
         let alone = lane.kind == LaneKind::Root && lane.named.is_none() && open.continued_by.is_none();
         let [turn] = lane.turns.as_slice() else { continue };
-        let answered =
-            turn.error.is_none() && turn.calls.is_empty() && open.last_text.trim().len() >= SHORTEST_HEARD;
+        let answered = turn.error.is_none() && turn.calls.is_empty() && !open.last_text.trim().is_empty();
         if alone && answered && !open.has_tools && !builder.heard.contains(&(index as u32)) {
             lane.kind = LaneKind::Side;
         }

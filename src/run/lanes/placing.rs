@@ -165,10 +165,12 @@ impl LaneBuilder {
             let equal = lane.keys.iter().zip(&seen.keys).filter(|(a, b)| a == b).count();
             let before = lane.answered_us <= call.started_us;
             let glue = lane.agent_id == call.context.agent_id;
+            // One that has been asked again since, in vain, is less likely than its twin.
+            let waits = lane.answered_turn as usize + 1 == lane.lane.turns.len();
             Some((
                 in_place,
                 before,
-                glue,
+                (glue, waits),
                 lane.system == seen.system,
                 equal,
                 std::cmp::Reverse(lane.answered_us),

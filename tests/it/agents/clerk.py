@@ -1,4 +1,4 @@
-"""A clerk whose tools tell the time, make ids, and quote what the model has just said. `ran.log` lists what ran.
+"""A clerk whose tools say how busy it is, make ids, and quote what the model has just said. `ran.log` lists what ran.
 
 The argument is the task. MAIL: 1 sends a mail before the last question.
 """
@@ -13,7 +13,7 @@ import uuid
 said = ""
 TOOLS = {
     "look": lambda: {"amount": 10},
-    "lookup_clock": lambda: {"at": time.time()},
+    "lookup_load": lambda: {"load": "queue of %d" % (time.time_ns() % 1000000007)},
     "make_id": lambda: {"id": str(uuid.uuid4())},
     "quote": lambda: {"said": said},
     "send_mail": lambda: {"sent": True},

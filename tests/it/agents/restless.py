@@ -2,7 +2,8 @@
 
 CLOCK=1: the time in its prompt. SESSION=1: a uuid in its system prompt. TOOL=1: a tool gives another id each time.
 TEMP=1: another number in a parameter. RACE=note: two calls at once, the text of the first one in is used; RACE=exit: it
-is the exit code. TICKET=1: a number that only this agent knows to vary. EXTRA=1: one more question in the second run, FLIP=1: the two calls the other way round in it.
+is the exit code. EXTRA=1: one more question in the second run, FLIP=1: the two calls the other way round in it.
+TICKET=1: a number in its prompt that only this agent knows to vary.
 """
 
 import json
@@ -36,7 +37,7 @@ if os.environ.get("CLOCK"):
     task += " It is %d now." % time.time_ns()
 if os.environ.get("TICKET"):
     task += " Ticket %d is yours." % os.getpid()
-params = {"seed": time.time_ns()} if os.environ.get("TEMP") else {}
+params = {"seed": 500000000000 + uuid.uuid4().int % 1000000007} if os.environ.get("TEMP") else {}
 
 if os.environ.get("RACE"):
     answers = []

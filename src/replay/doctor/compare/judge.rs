@@ -34,22 +34,26 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         };
         let mut known = false;
         let mut explained = !matches!(decision, Some(Decision::Miss { .. }));
+        let several = leaves.len() > 1;
         for leaf in leaves {
+            let alone = |pair: &Self| {
+                let request = with_leaf(&recorded.request, &live.request, &leaf.place);
+                let ask = Ask { context: live.context.clone(), request, ..recorded.clone() };
+                match pair.rehearsal.would(&ask) {
+                    Some(Decision::Serve { class, pins, .. }) => {
+                        Some((class, pins.iter().any(|p| !p.renamed)))
+                    }
+                    _ => None,
+                }
+            };
             let fits = match decision {
                 Some(Decision::Serve { class, pins, .. }) => {
-                    Some((*class, pins.iter().any(|p| stands(&leaf, p.message, p.block))))
+                    let pinned = pins.iter().any(|p| !p.renamed && stands(&leaf, p.message, p.block));
+                    // The class is that of the whole request.
+                    let own = (several && !pinned).then(|| alone(self)).flatten();
+                    Some(own.unwrap_or((*class, pinned)))
                 }
-                _ => {
-                    let request = with_leaf(&recorded.request, &live.request, &leaf.place);
-                    match self.rehearsal.would(&Ask {
-                        context: live.context.clone(),
-                        request,
-                        ..recorded.clone()
-                    }) {
-                        Some(Decision::Serve { class, pins, .. }) => Some((class, !pins.is_empty())),
-                        _ => None,
-                    }
-                }
+                _ => alone(self),
             };
             let told = (leaf.path.clone(), leaf.recorded.clone(), leaf.live.clone());
             let fresh = self.lanes.get_mut(lane as usize).is_some_and(|t| t.told.insert(told));

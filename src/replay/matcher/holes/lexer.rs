@@ -43,6 +43,8 @@ pub(in crate::replay::matcher) enum Quantity {
     /// An instant as a number of so many digits.
     Epoch(usize),
     TimeOfDay,
+    /// The day of an instant, in universal time or in any other.
+    Day(Form),
     /// Short ids in a known context.
     Chunk,
 }
@@ -177,6 +179,13 @@ impl Lexer {
             match told {
                 Some(token) => {
                     let past = token.range.end;
+                    if token.kind == Kind::Quantity(Quantity::TimeOfDay)
+                        && let Some(Token { range, kind }) = found.last_mut()
+                        && let Kind::Date(form, _) = *kind
+                        && token.range.start - range.end == 1
+                    {
+                        *kind = Kind::Quantity(Quantity::Day(form));
+                    }
                     found.push(token);
                     // A date and a time of day are one word where only a T stands between them.
                     at = if bytes.get(past) == Some(&b'T') { past + 1 } else { past };
@@ -198,6 +207,9 @@ impl Lexer {
         if said.len() == 6 && self.is_below_temp(text, at) {
             return temporary(word.end);
         }
+        if let Some(end) = uuid_at(text, at) {
+            return make(end, Kind::Name(Shape::Uuid));
+        }
         let has_digit = said.iter().any(u8::is_ascii_digit);
         if !has_digit {
             let named = said.first().is_some_and(u8::is_ascii_uppercase) || said.len() == 3;
@@ -207,9 +219,6 @@ impl Lexer {
             }
             return is_chunk(text, &word)
                 .then_some(Token { range: word, kind: Kind::Quantity(Quantity::Chunk) });
-        }
-        if let Some(end) = uuid_at(text, at) {
-            return make(end, Kind::Name(Shape::Uuid));
         }
         if let Some(clock) = &self.clock
             && let Some((end, kind)) = clock.reading(text, at, found)
@@ -230,7 +239,8 @@ impl Lexer {
         }
         let has_letter = said.iter().any(u8::is_ascii_alphabetic);
         // One letter and a number is what people count things with: A12345678.
-        let counted = said.len() < 16 && said.iter().skip(1).all(u8::is_ascii_digit);
+        let short = if said.first().is_some_and(u8::is_ascii_uppercase) { 16 } else { 10 };
+        let counted = said.len() < short && said.iter().skip(1).all(u8::is_ascii_digit);
         if said.len() >= 8 && has_letter && !counted && is_hex(said) {
             return make(word.end, Kind::Name(Shape::Hex(said.len())));
         }
@@ -525,8 +535,8 @@ mod tests {
     #[test]
     fn names_are_whole_tokens() {
         assert_eq!(
-            told("see msg_6f1c8a52-1111-4222-8333-abcdefabcdef."),
-            ["Uuid 6f1c8a52-1111-4222-8333-abcdefabcdef"]
+            told("see msg_6f1c8a52-1111-4222-8333-abcdefabcdef, fbdbeecc-e0c0-40a6-aa1c-7ed1d8a5313d."),
+            ["Uuid 6f1c8a52-1111-4222-8333-abcdefabcdef", "Uuid fbdbeecc-e0c0-40a6-aa1c-7ed1d8a5313d"]
         );
         assert_eq!(told("agentId: a9f0123456789abcd (use it)"), ["Hex(17) a9f0123456789abcd"]);
         assert_eq!(
@@ -572,10 +582,16 @@ mod tests {
             ["Epoch(10) 1795255201", "Epoch(13) 1795255201123", "Epoch(10) 1795255201.5"]
         );
         assert_eq!(told("at 1695255201"), Vec::<String>::new());
-        assert_eq!(told("2026-11-21T10:03:48.123Z"), ["day 0 2026-11-21", "TimeOfDay 10:03:48.123"]);
-        assert_eq!(told("2026-11-21 10:03"), ["day 0 2026-11-21", "TimeOfDay 10:03"]);
-        assert_eq!(told("log-20261121_100348.txt"), ["day 0 20261121", "TimeOfDay 100348"]);
-        assert_eq!(told("Sat, 21 Nov 2026 10:03:48 GMT"), ["day 0 Sat, 21 Nov 2026", "TimeOfDay 10:03:48"]);
+        assert_eq!(told("2026-11-21T10:03:48.123Z"), ["Day(Iso(45)) 2026-11-21", "TimeOfDay 10:03:48.123"]);
+        assert_eq!(told("2026-11-21 10:03"), ["Day(Iso(45)) 2026-11-21", "TimeOfDay 10:03"]);
+        assert_eq!(told("log-20261121_100348.txt"), ["Day(Compact) 20261121", "TimeOfDay 100348"]);
+        assert_eq!(
+            told("Sat, 21 Nov 2026 10:03:48 GMT"),
+            [
+                "Day(Words { short: true, weekday: 1, year: true, day_first: true }) Sat, 21 Nov 2026",
+                "TimeOfDay 10:03:48"
+            ]
+        );
         assert_eq!(told("tomorrow is 2026-11-22"), ["day 1 2026-11-22"]);
     }
 

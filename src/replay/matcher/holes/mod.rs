@@ -136,6 +136,16 @@ impl Holes {
         request
     }
 
+    /// The names of two texts, in pairs, where both have as many.
+    pub fn name_pairs(&self, recorded: &str, live: &str) -> Vec<(String, String)> {
+        let names = |lexer: &Lexer, text: &str| -> Vec<String> {
+            let found = lexer.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_)));
+            found.filter_map(|t| text.get(t.range)).map(str::to_string).collect()
+        };
+        let (then, now) = (names(&self.recorded, recorded), names(&self.live, live));
+        if then.len() == now.len() { then.into_iter().zip(now).collect() } else { Vec::new() }
+    }
+
     /// What is to be changed in a recorded answer before it is served.
     pub fn rewrite(&self, answer: &ModelAnswer, bound: &Bindings, below: &Bindings) -> Rewrite {
         let mut rewrite = Rewrite::default();

@@ -45,15 +45,34 @@ impl Holes {
         below: &Bindings,
         may_bind: &dyn Fn(&str, &str) -> bool,
     ) -> Option<Walked> {
-        let (mut then, mut now) = (Cow::Borrowed(recorded), Cow::Borrowed(live));
-        let mut walked = Walked::default();
-        if !self.rules.is_empty() {
-            then = self.rules.without_ignored(place.dialect, place.path, recorded);
-            now = self.rules.without_ignored(place.dialect, place.path, live);
-            walked.masked = (then == now && recorded != live)
-                || matches!((&then, &now), (Cow::Owned(_), _) | (_, Cow::Owned(_)));
+        if self.rules.is_empty() {
+            return self.whole(place, recorded, live, bound, below, may_bind);
         }
-        let (recorded, live) = (then.as_ref(), now.as_ref());
+        let mut trial = bound.clone();
+        if let Some(walked) = self.whole(place, recorded, live, &mut trial, below, may_bind) {
+            *bound = trial;
+            return Some(walked);
+        }
+        let then = self.rules.without_ignored(place.dialect, place.path, recorded);
+        let now = self.rules.without_ignored(place.dialect, place.path, live);
+        if matches!((&then, &now), (Cow::Borrowed(_), Cow::Borrowed(_))) {
+            return None;
+        }
+        let walked = self.whole(place, &then, &now, bound, below, may_bind)?;
+        Some(Walked { masked: true, ..walked })
+    }
+
+    /// The same for texts of which everything counts.
+    fn whole(
+        &self,
+        place: &Place<'_>,
+        recorded: &str,
+        live: &str,
+        bound: &mut Bindings,
+        below: &Bindings,
+        may_bind: &dyn Fn(&str, &str) -> bool,
+    ) -> Option<Walked> {
+        let mut walked = Walked::default();
         let declared = |text: &str| match self.rules.is_empty() {
             true => Vec::new(),
             false => self.rules.holes(place.dialect, place.path, text),
@@ -103,14 +122,18 @@ impl Holes {
                 }
                 Hole::Token(Kind::Date(form, day)) => {
                     let moved = today.token_at(at).and_then(|t| match t.kind {
-                        Kind::Date(f, d) if f == form && self.shifts.contains(&(d - day)) => {
-                            Some((d - day, t.range.end))
+                        Kind::Date(f, d) if f == form => {
+                            let by = self.shifts.iter().position(|shift| *shift == d - day)?;
+                            // Local and universal time may be days apart: a run goes by one of them.
+                            let known = bound.shift(below).is_none_or(|shift| shift == d - day);
+                            known.then_some((d - day, t.range.end, by))
                         }
                         _ => None,
                     });
                     match moved {
-                        Some((shift, end)) => {
+                        Some((shift, end, by)) => {
                             bound.note_day(day, Some(shift));
+                            walked.cost += by;
                             end
                         }
                         None if same => {

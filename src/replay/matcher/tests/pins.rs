@@ -141,12 +141,18 @@ fn a_write_that_returns_something_else_is_a_changed_one_even_if_it_varies_by_its
 }
 
 #[test]
-fn in_a_replay_a_tool_of_unknown_class_may_have_written_unless_it_is_known_to_vary() {
+fn in_a_fork_a_tool_of_unknown_class_may_have_written_unless_it_is_known_to_vary() {
     let recorded: Turns<'_> = &[&[("look", "", "ten apples")], &[("clock", "", "early")]];
     let today: Turns<'_> = &[&[("look", "", "two pears")], &[("clock", "", "late")]];
     let tape = Tape::in_sequence(conversation(recorded, unique));
-    for (noise, stale) in [(None, true), (sites(&[(1, 0)]), true), (sites(&[(0, 0)]), false)] {
-        let mut matcher = tape.matcher(Options { noise, ..Options::default() });
+    let all = [
+        (None, true, true),
+        (None, false, false),
+        (sites(&[(1, 0)]), true, true),
+        (sites(&[(0, 0)]), true, false),
+    ];
+    for (noise, live_on_drift, stale) in all {
+        let mut matcher = tape.matcher(Options { noise, live_on_drift, ..Options::default() });
         let served = replayed(&mut matcher, conversation(today, unique));
         assert_eq!(served.iter().map(|pin| pin.stale.is_some()).collect::<Vec<_>>(), [false, stale]);
     }

@@ -1,187 +1,234 @@
-//! Synthetic agent programs: what the model says at each place, and what the tools return.
+//! What a synthetic agent program may hold.
+//!
+//! A program says for every place of every lane what the model answers there ([`Say`]) and for every command what its
+//! tool returns ([`Job`]); its [`Habits`] say how the agent behaves around that. A lane is named by its path: `1.0` is
+//! the first prompt of the second group of roots, `1.0/2.1` the lane that call 1 of turn 2 of it began. What an agent
+//! asks beside its conversation has a suffix: `1.0#title`, `1.0#vote.2`, `1.0#summary`, `#quota`.
+//!
+//! Texts are templates: see [`super::values`] for what may stand in braces.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
-/// A small generator of pseudo-random numbers (xorshift64*), so that a seed names a case.
-pub struct Rng(u64);
+/// What may differ between programs. Everything off is a plain tree of lanes with byte-identical siblings.
+#[derive(Clone, Copy, Debug)]
+pub struct Menu {
+    /// No byte-identical siblings.
+    pub distinct: bool,
+    /// Tools that return something else in every run.
+    pub flaky: bool,
+    /// Calls that fail and are tried again.
+    pub retries: bool,
+    /// Byte-identical children of different parents.
+    pub crossed: bool,
+    /// Histories replaced by a summary that quotes them.
+    pub compaction: bool,
+    /// Conversations that go back to an earlier turn.
+    pub rewinds: bool,
+    /// Titles and quota probes: at random, repeated, missing.
+    pub sides: bool,
+    /// Samples drawn one after the other, joined into the prompt.
+    pub votes: bool,
+    /// The same, drawn at once.
+    pub votes_at_once: bool,
+    /// Old messages in other words: reasoning dropped, old results cleared, reminders gone.
+    pub rewrites: bool,
+    /// No tool-call ids: calls and results are plain text.
+    pub chat: bool,
+    /// Results, also of sub-agents, joined in flat text in the order in which they came.
+    pub flattened: bool,
+    /// Ids that tools make and later calls use; ids of agents in results.
+    pub names: bool,
+    /// Durations, wall times, instants, epochs, pids, ports.
+    pub quantities: bool,
+    /// Today and tomorrow, in prompts and results.
+    pub dates: bool,
+    /// Working, home and temp directories, also slug-encoded, also in arguments.
+    pub paths: bool,
+    /// Up to 64 lanes instead of some dozen.
+    pub large: bool,
+    /// Programs of which nobody could tell some lanes apart.
+    pub undecidable: bool,
+}
 
-impl Rng {
-    pub fn new(seed: u64) -> Rng {
-        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x51ed_270b_9f0c_63a1)
-    }
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-    pub fn below(&mut self, n: u64) -> u64 {
-        (self.next() >> 16) % n.max(1)
-    }
-    pub fn chance(&mut self, percent: u64) -> bool {
-        self.below(100) < percent
+impl Menu {
+    pub const PLAIN: Menu = Menu {
+        distinct: false,
+        flaky: false,
+        retries: false,
+        crossed: false,
+        compaction: false,
+        rewinds: false,
+        sides: false,
+        votes: false,
+        votes_at_once: false,
+        rewrites: false,
+        chat: false,
+        flattened: false,
+        names: false,
+        quantities: false,
+        dates: false,
+        paths: false,
+        large: false,
+        undecidable: false,
+    };
+
+    /// One bit a dish.
+    pub fn of(dishes: u16) -> Menu {
+        let has = |bit: u32| dishes >> bit & 1 == 1;
+        Menu {
+            distinct: false,
+            flaky: has(0),
+            retries: has(1),
+            crossed: has(2),
+            compaction: has(3),
+            rewinds: has(4),
+            sides: has(5),
+            votes: has(6),
+            votes_at_once: has(7),
+            rewrites: has(8),
+            chat: has(9),
+            flattened: has(10),
+            names: has(11),
+            quantities: has(12),
+            dates: has(13),
+            paths: has(14),
+            large: false,
+            undecidable: has(15),
+        }
     }
 }
 
 /// What the model says at one place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Say {
     pub text: String,
+    pub reasoning: Option<String>,
+    /// `bash` with a command that names a job, or `task` with a prompt, which begins a lane.
     pub calls: Vec<(&'static str, Value)>,
     /// Attempts that fail before.
     pub fails: u32,
 }
 
+/// What a command returns.
 #[derive(Clone, Debug)]
 pub enum Job {
-    Plain(String),
+    Returns(String),
     /// Something else in every run.
     Flaky,
     /// Depends on which sibling runs it, in the same way in every run.
     Hidden,
 }
 
+/// How lanes of one kind behave.
+#[derive(Clone, Debug, Default)]
+pub struct Habits {
+    pub system: String,
+    /// Requests carry the ids of the agent and of its parent.
+    pub names_agents: bool,
+    /// Parallel results are sent in the order in which they came.
+    pub by_completion: bool,
+    /// Asks for a title first, beside the conversation.
+    pub titles: bool,
+    /// Asks now and then whether there is quota left.
+    pub probes: bool,
+    /// Draws samples first, and joins them into its prompt.
+    pub votes: Option<Votes>,
+    /// Before this turn the history is replaced by a summary.
+    pub compacts: Option<(u32, Summary)>,
+    /// Before this turn the conversation goes back by so many rounds of results.
+    pub rewinds: Option<(u32, u32)>,
+    /// Old reasoning is not sent back.
+    pub drops_reasoning: bool,
+    /// Old tool results become `[cleared]`.
+    pub clears: bool,
+    /// The newest message carries a reminder that is gone in the next turn.
+    pub reminds: bool,
+    /// Without call ids: results are one text, not one each.
+    pub joins_results: bool,
+    /// Sub-agents' results carry their id, tokens and duration.
+    pub signs_results: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Votes {
+    pub count: u32,
+    pub at_once: bool,
+}
+
+/// Where a summary is asked for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Summary {
+    /// In the conversation itself, by another user message.
+    Inside,
+    /// In a call of its own that quotes the conversation as text.
+    Aside,
+}
+
+/// How calls are named on the wire.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Ids {
+    #[default]
+    Unique,
+    /// The same few in every lane.
+    Repeated,
+    /// None: calls and results are plain text.
+    Absent,
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Program {
-    /// By path of the lane: `0.1` for the second root of the first group, `0.1/2.0` for a child of it.
+    /// What the model says, by path and turn.
     pub script: BTreeMap<String, Vec<Say>>,
-    /// Groups run in parallel, the prompts of a group one after the other.
+    /// Groups run at the same time, the prompts of a group one after the other.
     pub roots: Vec<Vec<String>>,
     pub jobs: HashMap<String, Job>,
-    pub openai: bool,
-    pub by_completion: bool,
-    pub declares_retries: bool,
-    pub repeats_ids: bool,
-    pub agent_ids: bool,
-    /// Siblings that a hidden result tells apart.
-    pub has_hidden: bool,
+    /// Those of the lane `0.0`, of the other roots, and of the lanes that calls begin.
+    pub main: Habits,
+    pub other: Habits,
+    pub worker: Habits,
+    pub ids: Ids,
+    /// Tool results are messages of their own.
+    pub tool_messages: bool,
+    /// The recording may lack side calls that a replay makes.
+    pub lossy: bool,
+    /// Nobody could tell some lanes apart.
+    pub undecidable: bool,
 }
 
-/// What a program may hold.
-#[derive(Clone, Copy)]
-pub struct Menu {
-    pub flaky: bool,
-    pub retries: bool,
-    /// Byte-identical children of different parents.
-    pub crossed: bool,
-}
+impl Program {
+    pub fn habits(&self, path: &str) -> &Habits {
+        match path {
+            MAIN => &self.main,
+            _ if path.contains('/') => &self.worker,
+            _ => &self.other,
+        }
+    }
 
-struct Maker {
-    rng: Rng,
-    program: Program,
-    said: u32,
-}
+    /// What the model says; once the script is over it ends, and side calls are answered by their name.
+    pub fn say(&self, path: &str, turn: u32) -> Say {
+        let scripted = self.script.get(path).and_then(|says| says.get(turn as usize)).cloned();
+        scripted.unwrap_or_else(|| Say {
+            text: if path == QUOTA { "ok".into() } else { format!("The answer to {path} at {turn}.") },
+            ..Say::default()
+        })
+    }
 
-impl Maker {
-    fn say(&mut self, what: &str) -> String {
-        self.said += 1;
-        format!("{what} no. {}", self.said)
+    /// The job that a command names.
+    pub fn job<'a>(&self, command: &'a str) -> (&'a str, &Job) {
+        let name = command.split_whitespace().next().unwrap_or_default();
+        (name, &self.jobs[name])
     }
-    fn job(&mut self, job: Job) -> (&'static str, Value) {
-        let name = format!("job-{}", self.program.jobs.len());
-        self.program.jobs.insert(name.clone(), job);
-        ("bash", json!({"cmd": name, "dir": "/src"}))
-    }
-    fn local(&mut self, flaky: bool) -> (&'static str, Value) {
-        let plain = ["listing: 3 files", "built", "all good"][self.rng.below(3) as usize];
-        let flaky = flaky && self.rng.chance(40);
-        self.job(if flaky { Job::Flaky } else { Job::Plain(plain.to_string()) })
-    }
-    fn turn(&mut self, what: &str, calls: Vec<(&'static str, Value)>) -> Say {
-        Say { text: self.say(what), calls, fails: 0 }
-    }
-    fn worker(&mut self, path: &str, menu: Menu, kids: u64) {
-        let mut says = Vec::new();
-        for _ in 0..self.rng.below(3) {
-            let calls = (0..1 + self.rng.below(2)).map(|_| self.local(menu.flaky)).collect();
-            says.push(self.turn("works", calls));
-        }
-        if kids > 0 {
-            let prompt = if menu.crossed { "Check the leaves.".to_string() } else { self.say("Check leaf") };
-            let at = self.rng.below(says.len() as u64 + 1) as usize;
-            let calls = (0..kids).map(|_| ("task", json!({"prompt": prompt}))).collect();
-            let turn = self.turn("delegates", calls);
-            says.insert(at, turn);
-            (0..kids).for_each(|k| self.worker(&format!("{path}/{at}.{k}"), menu, 0));
-        }
-        says.push(self.turn("concludes", vec![]));
-        self.program.script.insert(path.to_string(), says);
-    }
-    fn hidden(&mut self, path: &str, turn: usize, n: u64) -> Say {
-        let job = self.job(Job::Hidden);
-        let look = self.say("looks");
-        for i in 0..n {
-            let first = Say { text: look.clone(), calls: vec![job.clone()], fails: 0 };
-            let then = vec![self.local(false)];
-            let says = vec![first, self.turn("goes on", then), self.turn("ends", vec![])];
-            self.program.script.insert(format!("{path}/{turn}.{i}"), says);
-        }
-        self.program.has_hidden = true;
-        let calls = (0..n).map(|_| ("task", json!({"prompt": "Work in your tree."}))).collect();
-        self.turn("sends", calls)
-    }
-    fn main(&mut self, path: &str, menu: Menu) {
-        let mut says: Vec<Say> = Vec::new();
-        for _ in 0..1 + self.rng.below(3) {
-            let (at, n) = (says.len(), 2 + self.rng.below(3));
-            let say = match self.rng.below(5) {
-                0 => {
-                    let calls = (0..n).map(|_| self.local(menu.flaky)).collect();
-                    self.turn("looks around", calls)
-                }
-                1 if !says.iter().any(|s| s.text.starts_with("sends")) => self.hidden(path, at, n),
-                2 => {
-                    let prompts: Vec<String> = (0..n).map(|_| self.say("Area")).collect();
-                    (0..n).for_each(|i| self.worker(&format!("{path}/{at}.{i}"), menu, 1));
-                    self.turn("splits", prompts.iter().map(|p| ("task", json!({"prompt": p}))).collect())
-                }
-                kind => {
-                    let prompt = self.say("Review the module");
-                    let kids = if kind == 3 { 2 } else { 0 };
-                    (0..n).for_each(|i| self.worker(&format!("{path}/{at}.{i}"), menu, kids));
-                    self.turn("fans out", (0..n).map(|_| ("task", json!({"prompt": prompt}))).collect())
-                }
-            };
-            says.push(say);
-        }
-        says.push(self.turn("is done", vec![]));
-        self.program.script.insert(path.to_string(), says);
+
+    /// True for lanes that a hidden result tells apart.
+    pub fn is_hidden(&self, path: &str) -> bool {
+        let commands = self.script.get(path).into_iter().flatten().flat_map(|say| &say.calls);
+        let mut jobs = commands.filter_map(|(_, args)| Some(self.job(args["cmd"].as_str()?).1));
+        jobs.any(|job| matches!(job, Job::Hidden))
     }
 }
 
-/// The program of a seed.
-pub fn program(seed: u64, menu: Menu) -> Program {
-    let mut maker = Maker { rng: Rng::new(seed), program: Program::default(), said: 0 };
-    maker.program.openai = maker.rng.chance(50);
-    maker.program.by_completion = maker.rng.chance(70);
-    maker.program.repeats_ids = maker.rng.chance(20);
-    maker.program.declares_retries = true;
-    maker.program.agent_ids = !menu.crossed && maker.rng.chance(20);
-    maker.program.roots.push(vec!["Do the work.".into()]);
-    maker.main("0.0", menu);
-    if maker.rng.chance(40) {
-        // The same question asked three times, one after the other, each time with another answer.
-        maker.program.roots.push(vec!["Vote on the plan.".into(); 3]);
-        for i in 0..3 {
-            let vote = maker.turn("votes", vec![]);
-            maker.program.script.insert(format!("1.{i}"), vec![vote]);
-        }
-    }
-    if maker.rng.chance(30) {
-        let branches = maker.program.roots.len();
-        for i in 0..3 {
-            maker.program.roots.push(vec![format!("Research branch {i}.")]);
-            maker.worker(&format!("{}.0", branches + i), menu, 0);
-        }
-    }
-    // Siblings that say the same, under the same ids, have one transcript: which is which nobody can tell.
-    maker.program.repeats_ids &= !maker.program.has_hidden;
-    if menu.retries {
-        let Maker { rng, program, .. } = &mut maker;
-        for say in program.script.values_mut().flatten() {
-            say.fails = if rng.chance(25) { 1 + rng.below(2) as u32 } else { 0 };
-        }
-    }
-    maker.program
-}
+/// The path of the lane that nearly everything else begins in.
+pub const MAIN: &str = "0.0";
+/// The path of all quota probes.
+pub const QUOTA: &str = "#quota";

@@ -1,40 +1,63 @@
 //! One schedule recorded, the unmodified agent replayed under others.
 
-use super::program::{Menu, Program, program};
-use super::tape::Tape;
-use super::world::{Answerer, Given, Matched, Out, Recorded, Run, Verdict, in_order, record, run, verdict};
-use crate::dialect::conversation::{Block, ModelAnswer};
-use crate::replay::matcher::Ask;
-use crate::run::likeness;
+use super::agent::{Outcome, run};
+use super::answerers::{GroundTruth, Matched, Recorded, UNRECORDED, record};
+use super::maker::program;
+use super::program::{Menu, Program, QUOTA};
+use super::values::Values;
+use super::verdict::{Verdict, verdict};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::HashMap;
 
-const PLAIN: Menu = Menu { flaky: false, retries: false, crossed: false };
+pub const PLAIN: Menu = Menu::PLAIN;
 
-fn replay<'a>(program: &'a Program, recorded: &Recorded, schedule: u64) -> (Run<'a>, Matched) {
-    let mut matched = Matched::new(&recorded.tape);
-    let run = run(program, schedule, schedule + 2, &mut matched);
-    (run, matched)
+/// The values of a replay: its run is a day later than the recorded one.
+pub fn today(schedule: u64) -> Values {
+    Values::new(schedule, 1)
 }
 
-/// Everything decidable must be right; only exchanges of identical calls are allowed.
-fn check(menu: Menu, seed: u64, recorded_under: u64, replayed_under: u64) {
+pub fn replay(program: &Program, recorded: &Recorded, schedule: u64) -> (Outcome, Matched<'static>) {
+    let mut values = today(schedule);
+    let mut matched = Matched::new(recorded, &values.side.clone());
+    let outcome = run(program, schedule, false, &mut values, &mut matched);
+    (outcome, matched)
+}
+
+/// Whether the recording holds all that the agent asks under a schedule. What is served by ground truth is right: else
+/// the generator or the judge is broken.
+pub fn is_recorded(program: &Program, recorded: &Recorded, schedule: u64) -> bool {
+    let mut truth = GroundTruth::new(program, recorded);
+    let outcome = run(program, schedule, false, &mut today(schedule), &mut truth);
+    match verdict(program, recorded, &outcome) {
+        Verdict::Right => true,
+        Verdict::Stopped(why) if why == UNRECORDED => false,
+        other => panic!("served by ground truth: {other:?}"),
+    }
+}
+
+/// Everything that can be decided must be right, with nothing pinned that holes explain; nothing may be silently wrong.
+pub fn check(menu: Menu, seed: u64, recorded_under: u64, replayed_under: u64) {
     let program = program(seed, menu);
     let recorded = record(&program, recorded_under);
-    let (run, matched) = replay(&program, &recorded, replayed_under);
-    let verdict = verdict(&program, &recorded, &run);
-    let keys: Vec<String> = recorded.tape.outline.lanes.iter().map(|l| l.key.clone()).collect();
-    assert!(
-        matches!(verdict, Verdict::Right | Verdict::Exchanged),
-        "{verdict:?} {:?}\n{keys:?}",
-        run.refused.as_deref().unwrap_or_default()
-    );
-    assert_eq!(matched.0.unasked(), vec![]);
-    let counters = matched.counters();
-    assert_eq!(counters.missed + counters.live, 0);
-    if !menu.flaky {
-        assert_eq!(counters.pins, 0);
+    let decidable = !program.undecidable && is_recorded(&program, &recorded, replayed_under);
+    let (outcome, matched) = replay(&program, &recorded, replayed_under);
+    let keys = || recorded.tape.outline.lanes.iter().map(|l| l.key.as_str()).collect::<Vec<_>>().join(" ");
+    match verdict(&program, &recorded, &outcome) {
+        Verdict::Wrong(why) => panic!("silently wrong: {why}\n{}", keys()),
+        Verdict::Stopped(why) => assert!(!decidable, "{why}\n{}", keys()),
+        Verdict::Right | Verdict::Exchanged => {
+            let counters = matched.matcher.counters();
+            assert_eq!(counters.missed + counters.live, 0);
+            assert!(menu.flaky || counters.pins == 0, "{counters:?}");
+            let outline = &recorded.tape.outline;
+            let path_of = |(lane, turn): (u32, u32)| {
+                let attempt = outline.turn(lane, turn).and_then(|t| t.attempts.last()).unwrap();
+                &recorded.truth[&attempt.0].0
+            };
+            let missing = matched.matcher.unasked().into_iter().map(path_of);
+            let unasked: Vec<_> = missing.filter(|p| *p != QUOTA && !p.ends_with("#title")).collect();
+            assert!(unasked.is_empty(), "{unasked:?}");
+        }
     }
 }
 
@@ -63,139 +86,91 @@ fn check_lanes(menu: Menu, seed: u64, schedule: u64) {
     }
 }
 
+/// How many cases a property tries: `PROPTEST_CASES`, or some.
+pub fn cases(unless_told: u32) -> ProptestConfig {
+    let told = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    ProptestConfig::with_cases(told.unwrap_or(unless_told))
+}
+
+macro_rules! properties {
+    ($cases:expr; $($(#[$attribute:meta])* $name:ident: $menu:expr;)*) => {
+        proptest! {
+            #![proptest_config(cases($cases))]
+            $(
+                #[test]
+                $(#[$attribute])*
+                fn $name(seed: u64, recorded in 0u64..1 << 60, replayed in 0u64..1 << 60) {
+                    check($menu, seed, recorded, replayed);
+                }
+            )*
+        }
+    };
+}
+
+properties! { 40;
+    every_request_gets_the_answer_of_its_own_lane_and_turn: PLAIN;
+    results_that_vary_are_pinned: Menu { flaky: true, ..PLAIN };
+    failed_attempts_are_served_as_such: Menu { retries: true, ..PLAIN };
+    identical_children_of_different_parents_are_told_apart_by_gates: Menu { crossed: true, ..PLAIN };
+    samples_drawn_in_turn_come_in_their_order: Menu { votes: true, ..PLAIN };
+    a_compacted_conversation_goes_on: Menu { compaction: true, distinct: true, ..PLAIN };
+    a_rewound_conversation_goes_on: Menu { rewinds: true, distinct: true, ..PLAIN };
+    a_rewritten_history_is_known_again: Menu { rewrites: true, distinct: true, ..PLAIN };
+    plain_chat_without_ids_is_followed: Menu { chat: true, distinct: true, ..PLAIN };
+}
+
+// Identical siblings may have been exchanged: what quotes them then stands in another order.
+properties! { 40;
+    a_compacted_conversation_with_twins_goes_on: Menu { compaction: true, ..PLAIN };
+    plain_chat_with_twins_is_followed: Menu { chat: true, ..PLAIN };
+    samples_drawn_at_once_are_told_by_their_join: Menu { votes_at_once: true, ..PLAIN };
+    results_joined_as_they_came_are_known_again: Menu { flattened: true, chat: true, compaction: true, ..PLAIN };
+    #[ignore = "needs parents of rewound lanes"]
+    a_rewound_conversation_with_twins_goes_on: Menu { rewinds: true, ..PLAIN };
+    a_rewritten_history_with_twins_is_known_again: Menu { rewrites: true, ..PLAIN };
+    side_calls_may_repeat_and_may_be_missing: Menu { sides: true, ..PLAIN };
+}
+
+properties! { 40;
+    names_are_bound_and_served_as_those_of_today: Menu { names: true, ..PLAIN };
+    quantities_match_by_their_type: Menu { quantities: true, ..PLAIN };
+    today_and_tomorrow_are_computed: Menu { dates: true, ..PLAIN };
+    directories_are_those_of_today: Menu { paths: true, ..PLAIN };
+    values_of_every_kind_together: EVERY_VALUE;
+    values_of_every_kind_with_pins_and_retries: Menu { flaky: true, retries: true, ..EVERY_VALUE };
+}
+
+const EVERY_VALUE: Menu = Menu { names: true, quantities: true, dates: true, paths: true, ..PLAIN };
+
+// Everything that has no property of its own yet: nothing is ever silently wrong.
+properties! { 24;
+    up_to_64_lanes: Menu { large: true, retries: true, crossed: true, ..PLAIN };
+    undecidable_lanes_are_refused_with_a_reason: Menu { undecidable: true, sides: true, flaky: true, ..PLAIN };
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(cases(40))]
 
     #[test]
-    fn every_request_gets_the_answer_of_its_own_lane_and_turn(seed: u64, a: u64, b in 0u64..1 << 60) {
-        check(PLAIN, seed, a, b);
+    fn everything_at_once_is_never_silently_wrong(seed: u64, a in 0u64..1 << 60, b in 0u64..1 << 60, dishes: u16) {
+        never_silently_wrong(Menu { names: false, paths: false, ..Menu::of(dishes) }, seed, a, b);
     }
 
     #[test]
-    fn results_that_vary_are_pinned(seed: u64, a: u64, b in 0u64..1 << 60) {
-        check(Menu { flaky: true, ..PLAIN }, seed, a, b);
+    fn everything_with_values_is_never_silently_wrong(seed: u64, a in 0u64..1 << 60, b in 0u64..1 << 60, dishes: u16) {
+        never_silently_wrong(Menu::of(dishes), seed, a, b);
     }
 
     #[test]
-    fn failed_attempts_are_served_as_such(seed: u64, a: u64, b in 0u64..1 << 60) {
-        check(Menu { retries: true, ..PLAIN }, seed, a, b);
-    }
-
-    #[test]
-    fn identical_children_of_different_parents_are_told_apart_by_gates(seed: u64, a: u64, b in 0u64..1 << 60) {
-        check(Menu { crossed: true, ..PLAIN }, seed, a, b);
-    }
-
-    #[test]
-    fn everything_at_once_is_never_silently_wrong(seed: u64, a: u64, b in 0u64..1 << 60) {
-        let menu = Menu { flaky: true, retries: true, crossed: true };
-        let program = program(seed, menu);
-        let recorded = record(&program, a);
-        let (run, _) = replay(&program, &recorded, b);
-        prop_assert_ne!(verdict(&program, &recorded, &run), Verdict::Wrong);
-    }
-
-    #[test]
-    fn lanes_and_parents_are_those_of_the_program(seed: u64, schedule: u64) {
-        check_lanes(Menu { flaky: true, retries: true, crossed: true }, seed, schedule);
-    }
-
-    #[test]
-    fn a_changed_message_is_noticed(seed: u64, a: u64, b in 0u64..1 << 60, place: usize) {
-        let program = program(seed, PLAIN);
-        let mut recorded = record(&program, a);
-        let mut calls: Vec<_> = in_order(&recorded.tape).into_iter().cloned().collect();
-        let at = place % calls.len();
-        let request = Arc::make_mut(&mut calls[at].request);
-        match request.messages.last_mut().and_then(|m| m.blocks.last_mut()) {
-            Some(Block::Text { text } | Block::ToolResult { text, .. }) => text.push_str(" changed"),
-            _ => unreachable!(),
-        }
-        recorded.tape = Tape::new(calls);
-        let (run, matched) = replay(&program, &recorded, b);
-        prop_assert!(run.refused.is_some() || matched.counters().pins > 0);
+    fn lanes_and_parents_are_those_of_the_program(seed: u64, schedule in 0u64..1 << 60) {
+        check_lanes(Menu { flaky: true, retries: true, crossed: true, ..PLAIN }, seed, schedule);
     }
 }
 
-/// The n-th request gets the n-th answer.
-struct Nth(Tape, u32);
-
-/// Requests in canonical form, first in first out.
-struct Fifo(HashMap<String, VecDeque<(u32, Arc<ModelAnswer>)>>);
-
-impl Answerer for Nth {
-    fn ask(&mut self, ask: Ask, _: (&str, u32, u32), _: u64) -> Out {
-        let given = match self.0.calls.get(&self.1) {
-            Some(call) => Given::Answer { exchange: self.1, answer: Arc::clone(&call.answer) },
-            None => Given::Refused("more requests than recorded".into()),
-        };
-        self.1 += 1;
-        vec![(ask.id.0, given)]
-    }
-    fn delivered(&mut self, _: u32, _: u64) -> Out {
-        vec![]
-    }
-    fn idle(&mut self) -> Out {
-        vec![]
-    }
-}
-
-/// The request with all tool-call ids masked.
-fn masked(request: &crate::dialect::conversation::ModelRequest) -> String {
-    let mut request = request.clone();
-    for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
-        match block {
-            Block::ToolCall { id, .. } => id.clear(),
-            Block::ToolResult { call_id, .. } => call_id.clear(),
-            _ => {}
-        }
-    }
-    likeness::hex(&likeness::request_key(&request))
-}
-
-impl Answerer for Fifo {
-    fn ask(&mut self, ask: Ask, _: (&str, u32, u32), _: u64) -> Out {
-        let given = match self.0.get_mut(&masked(&ask.request)).and_then(VecDeque::pop_front) {
-            Some((exchange, answer)) => Given::Answer { exchange, answer },
-            None => Given::Refused("no such request".into()),
-        };
-        vec![(ask.id.0, given)]
-    }
-    fn delivered(&mut self, _: u32, _: u64) -> Out {
-        vec![]
-    }
-    fn idle(&mut self) -> Out {
-        vec![]
-    }
-}
-
-/// The examiner can fail a matcher: of two simple ones the first is silently wrong, the second finds hardly anything.
-#[test]
-fn simple_matchers_are_caught() {
-    let mut table: BTreeMap<&str, BTreeMap<Verdict, u32>> = BTreeMap::new();
-    for seed in 0..40 {
-        let program = program(seed, Menu { crossed: true, retries: true, ..PLAIN });
-        let recorded = record(&program, seed);
-        for schedule in 100..103 {
-            let mut fifo = Fifo(HashMap::new());
-            for call in in_order(&recorded.tape) {
-                let queue = fifo.0.entry(masked(&call.request)).or_default();
-                queue.push_back((call.id, Arc::clone(&call.answer)));
-            }
-            let mut nth = Nth(recorded.tape.clone(), 0);
-            let mut ours = Matched::new(&recorded.tape);
-            let all: [(&str, &mut dyn Answerer); 3] =
-                [("nth", &mut nth), ("fifo", &mut fifo), ("ours", &mut ours)];
-            for (name, answerer) in all {
-                let run = run(&program, schedule, schedule, answerer);
-                *table.entry(name).or_default().entry(verdict(&program, &recorded, &run)).or_default() += 1;
-            }
-        }
-    }
-    println!("{table:#?}");
-    let count = |name: &str, verdict| table[name].get(&verdict).copied().unwrap_or_default();
-    let right = |name: &str| count(name, Verdict::Right) + count(name, Verdict::Exchanged);
-    assert!(count("nth", Verdict::Wrong) > 40, "{table:?}");
-    assert!(right("fifo") < 60, "{table:?}");
-    assert_eq!(right("ours"), 120, "{table:?}");
+fn never_silently_wrong(menu: Menu, seed: u64, recorded_under: u64, replayed_under: u64) {
+    let program = program(seed, menu);
+    let recorded = record(&program, recorded_under);
+    is_recorded(&program, &recorded, replayed_under);
+    let verdict = verdict(&program, &recorded, &replay(&program, &recorded, replayed_under).0);
+    assert!(!matches!(verdict, Verdict::Wrong(_)), "{verdict:?}");
 }

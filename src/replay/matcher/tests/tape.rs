@@ -10,9 +10,14 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Stands for the key of a request's bytes.
+/// Stands for the bytes of a request.
+pub fn written(request: &ModelRequest) -> String {
+    format!("{request:?}")
+}
+
+/// Their key.
 pub fn body_key(path: &str, request: &ModelRequest) -> Key {
-    likeness::body_key(path, format!("{request:?}").as_bytes())
+    likeness::body_key(path, written(request).as_bytes())
 }
 
 #[derive(Clone)]
