@@ -2,14 +2,14 @@
 
 mod answers;
 mod lenient;
+mod live;
 mod refusal;
 mod side;
 
 use super::fences::Fences;
-use super::inherited::inherited;
 use super::matcher::holes::{Rewrite, Rules, Surroundings};
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
-use super::plan::{LiveTurn, Plan, reasoning_blocks};
+use super::plan::{Plan, reasoning_blocks};
 use super::policy::Policy;
 use super::recording::RecordedRun;
 use super::serve::{self, Timing};
@@ -17,9 +17,7 @@ use super::tally::{Fenced, Matching, Tally};
 use super::tools::Pinning;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{
-    ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, Upstream, encoding,
-};
+use crate::exchange::{ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, encoding};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
@@ -401,62 +399,6 @@ impl Player {
         }
         state.matcher.answered_live(asked.id, &answer);
         serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered)
-    }
-
-    fn go_live(
-        &self,
-        asked: &Asked,
-        dialect: &'static dyn Dialect,
-        request: &ModelRequest,
-        body: Bytes,
-        place: (u32, u32),
-        pins: &[Pin],
-    ) -> Answer {
-        let outline = self.run.shared_outline();
-        let Some(plan) = &self.options.plan else {
-            return self.miss(asked, Some(dialect), lost_decision());
-        };
-        let mut state = self.state();
-        if self.is_spent(&mut state) {
-            drop(state);
-            return self.refuse_to_spend(Some(dialect));
-        }
-        let bindings = state.matcher.secrets();
-        let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
-        let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
-            let today = |text: &str| state.matcher.in_todays_words(asked.id, text);
-            let live = LiveTurn { place, request, body: &body, pins, today: &today, inherited };
-            plan.outgoing(&outline, dialect, live)
-                .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
-        });
-        let outgoing = match outgoing {
-            Ok(outgoing) => outgoing,
-            Err(why) => {
-                let mut miss = lost_decision();
-                miss.reason = why;
-                drop(state);
-                return self.miss(asked, Some(dialect), miss);
-            }
-        };
-        for pin in pins {
-            state.tally.pin(&outline, pin);
-        }
-        for line in outgoing.dropped {
-            if !state.tally.dropped.contains(&line) {
-                state.tally.dropped.push(line);
-            }
-        }
-        state.tally.live += 1;
-        if outline.turn(place.0, place.1).is_none() {
-            state.tally.unrecorded.insert(place);
-        }
-        state.asked_live.insert(asked.id, (dialect, place));
-        let upstream = self
-            .options
-            .upstream
-            .as_ref()
-            .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
-        Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
     }
 }
 

@@ -11,10 +11,18 @@ import urllib.request
 import uuid
 
 said = ""
+made = []
+
+
+def make_id():
+    made.append(str(uuid.uuid4()))
+    return {"id": made[-1]}
+
+
 TOOLS = {
     "look": lambda: {"amount": 10},
-    "lookup_load": lambda: {"load": "queue of %d" % (time.time_ns() % 1000000007)},
-    "make_id": lambda: {"id": str(uuid.uuid4())},
+    "lookup_load": lambda: {"load": "queue of %d" % (time.time_ns() % 1000000007), "of": (made or [None])[-1]},
+    "make_id": make_id,
     "quote": lambda: {"said": said},
     "send_mail": lambda: {"sent": True},
 }
