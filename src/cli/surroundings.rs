@@ -24,8 +24,18 @@ pub(super) fn here(directory: &Path) -> Side {
     }
 }
 
-/// A recording and this machine; the agent runs in `live`.
-pub(super) fn of(manifest: &Manifest, live: &Path) -> Surroundings {
+/// A recording and this machine; the agent runs in `directory`.
+pub(super) fn of(manifest: &Manifest, directory: &Path) -> Surroundings {
+    Surroundings { recorded: then(manifest), live: here(directory) }
+}
+
+/// Two recordings, the second in the place of a replay of the first.
+pub(super) fn between(first: &Manifest, second: &Manifest) -> Surroundings {
+    Surroundings { recorded: then(first), live: then(second) }
+}
+
+/// Where and when a recording was made.
+fn then(manifest: &Manifest) -> Side {
     let ended = manifest.outcome.as_ref().map(|o| o.ended_us);
     // A file says of directories where they lie in a home, whosever that is.
     let homeless = portable::machine().homeless(&manifest.directory);
@@ -34,13 +44,12 @@ pub(super) fn of(manifest: &Manifest, live: &Path) -> Surroundings {
             Some(rest) => format!("{}{rest}", manifest.home.trim_end_matches('/')),
             None => manifest.directory.clone(),
         };
-    let recorded = Side {
+    Side {
         directory,
         home: manifest.home.clone(),
         temp: manifest.temp.clone(),
         started_us: manifest.started_us,
         ended_us: ended.unwrap_or(manifest.started_us.saturating_add(LONGEST_US)),
         zone_s: manifest.zone_s,
-    };
-    Surroundings { recorded, live: here(live) }
+    }
 }
