@@ -1,12 +1,50 @@
 //! The rule to paste into `retake.toml` for a difference that a replay does not cope with by itself.
 
-use super::kinds::{Part, ValueKind, kind_of, tokens};
+use super::kinds::{Part, ValueKind, kind_of, parts, tokens};
 use regex::Regex;
 
 /// Characters of what stands before a value that go into a pattern.
 const CONTEXT: usize = 24;
 /// Characters of a text that only one side has and that is named in full.
 const NAMED: usize = 200;
+
+/// Most holes that one difference is explained by.
+const MOST: usize = 3;
+
+/// The rule under which a difference would pass: a hole for each value in it, else an `[[ignore]]` of its field. None
+/// where a rule would take away what the comparison is for.
+pub(in crate::replay) fn rule_for(path: &str, recorded: &str, live: &str) -> Option<String> {
+    let leaf = [".text", ".result", ".args", "system", "params."].iter().any(|part| path.contains(part));
+    if !leaf || recorded.is_empty() || live.is_empty() {
+        return None;
+    }
+    let all = parts(recorded, live);
+    let holes: Option<Vec<String>> = all.iter().map(hole).collect();
+    if let Some(mut holes) = holes.filter(|holes| !holes.is_empty()) {
+        holes.sort();
+        holes.dedup();
+        if holes.len() <= MOST {
+            return Some(holes.concat());
+        }
+    }
+    // What a person or a model said is content. A setting, or a tool's result, may not be.
+    let may_not_matter = path.starts_with("params.") || path.contains(".result");
+    may_not_matter.then(|| ignore(&any_index(path)))
+}
+
+/// A path with any index in the place of each.
+pub(in crate::replay) fn any_index(path: &str) -> String {
+    let mut any = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((index, behind)) = after.split_once(']') else { break };
+        let index = if index.bytes().all(|b| b.is_ascii_digit()) { "*" } else { index };
+        any.push_str(&format!("{before}[{index}]"));
+        rest = behind;
+    }
+    any.push_str(rest);
+    any
+}
 
 /// A `[[hole]]` whose pattern takes both values where they stand; none when no pattern can say what they have in common.
 pub(super) fn hole(part: &Part) -> Option<String> {

@@ -101,6 +101,9 @@ pub struct Near {
     pub path: String,
     pub recorded: String,
     pub live: String,
+    /// What would let it pass, as it goes into `retake.toml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 impl Decision {

@@ -142,6 +142,13 @@ impl<R: Recording> Matcher<R> {
         self.resolve(at);
         self.represent(at);
         let Some(thread) = self.threads.get_mut(at) else { return };
+        if let Some(what) = thread.contradiction.clone() {
+            let (id, place) = (thread.id, (thread.lane, thread.turn));
+            let miss = explain::contradiction(self.recording.outline(), place, &what);
+            self.counters.missed += 1;
+            out.push(Decision::Miss { id, miss: Box::new(miss) });
+            return;
+        }
         let (lane, turn) = (thread.lane, thread.turn);
         let answered_turn = thread.answered_turn;
         let results = results_of.into_iter().filter(|(l, _)| *l == lane).flat_map(|(_, r)| r);
@@ -208,18 +215,18 @@ impl<R: Recording> Matcher<R> {
     fn resolve(&mut self, at: usize) {
         let mut work = vec![at];
         while let Some(at) = work.pop() {
-            let Some(thread) = self.threads.get(at) else { continue };
-            let [only] = thread.hypotheses.as_slice() else {
+            let Some(thread) = self.threads.get_mut(at) else { continue };
+            let [only] = thread.hypotheses.as_mut_slice() else {
                 if thread.hypotheses.len() > 1 {
                     self.undecided.insert(at);
                 }
                 continue;
             };
-            let (lane, bound) = (only.lane, only.bound.clone());
+            let (lane, bound) = (only.lane, std::mem::take(&mut only.bound));
+            thread.contradiction = self.bound.merge(&bound).or(thread.contradiction.take());
             self.undecided.remove(&at);
             self.take(lane);
             self.on_lane.insert(lane, at);
-            self.bound.merge(&bound);
             for &other in &self.undecided {
                 let Some(thread) = self.threads.get_mut(other) else { continue };
                 if thread.hypotheses.len() > 1 && thread.hypotheses.iter().any(|h| h.lane == lane) {
@@ -449,5 +456,6 @@ fn new_thread(arrival: &Arrival, lane: u32) -> Thread {
         class: MatchClass::Exact,
         pins: Vec::new(),
         waiting: None,
+        contradiction: None,
     }
 }

@@ -239,6 +239,7 @@ fn misses() {
         path: path.into(),
         recorded: recorded.into(),
         live: live.into(),
+        rule: None,
     };
     let long = "The customer wrote a long letter about the order. ".repeat(8);
     let with = Miss {
