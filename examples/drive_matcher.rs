@@ -2,7 +2,7 @@
 //!
 //! JSON, one object a line. In: `{"op":"start","recording":[EXCHANGE…],"rec":WORLD,"live":WORLD}`, then
 //! `{"op":"request","rid":N,"request":REQUEST}`, `{"op":"delivered","rid":N}` when an answer has arrived, and `{"op":"idle"}`
-//! when nothing happens until something is answered. Out, one line for each: `{"out":[{"rid":N,"serve":ID,"answer":ANSWER}` or
+//! when nothing happens until something is answered. Out, one line for each: `{"out":[{"rid":N,"serve":ID,"class":"exact","answer":ANSWER}` or
 //! `{"rid":N,"refuse":"why"}…]}`; a request that is not there is held.
 //!
 //! EXCHANGE is `{id, begun, ended, request, answer}`, REQUEST `{headers, path, body}` of Anthropic Messages, ANSWER
@@ -200,14 +200,19 @@ fn main() {
             _ => matcher.as_mut().unwrap().idle(),
         };
         let m = matcher.as_ref().unwrap();
-        let out: Vec<Value> = decisions.into_iter().map(|d| match d {
-            Decision::Serve { id, lane, turn, attempt, rewrite, .. } => {
-                let x = m.recording().outline.lanes[lane as usize].turns[turn as usize].attempts[attempt as usize];
-                json!({"rid": id.0, "serve": x.0, "answer": rewritten(&rewrite, &m.recording().calls[&x.0].raw)})
-            }
-            Decision::Live { id, .. } => json!({"rid": id.0, "refuse": "live"}),
-            Decision::Miss { id, miss } => json!({"rid": id.0, "refuse": miss.reason}),
-        }).collect();
+        let out: Vec<Value> = decisions
+            .into_iter()
+            .map(|d| match d {
+                Decision::Serve { id, lane, turn, attempt, rewrite, class, .. } => {
+                    let x = m.recording().outline.lanes[lane as usize].turns[turn as usize].attempts
+                        [attempt as usize];
+                    json!({"rid": id.0, "serve": x.0, "class": class,
+                    "answer": rewritten(&rewrite, &m.recording().calls[&x.0].raw)})
+                }
+                Decision::Live { id, .. } => json!({"rid": id.0, "refuse": "live"}),
+                Decision::Miss { id, miss } => json!({"rid": id.0, "refuse": miss.reason}),
+            })
+            .collect();
         println!("{}", json!({"out": out}));
         std::io::stdout().flush().unwrap();
     }

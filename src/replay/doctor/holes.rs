@@ -20,16 +20,25 @@ pub(in crate::replay) fn rule_for(path: &str, recorded: &str, live: &str) -> Opt
     }
     let all = parts(recorded, live);
     let holes: Option<Vec<String>> = all.iter().map(hole).collect();
-    if let Some(mut holes) = holes.filter(|holes| !holes.is_empty()) {
+    if let Some(mut holes) = holes {
+        // Where values stand next to each other, the context of one holds another.
+        holes.retain(|rule| pattern_of(rule).is_some_and(|p| p.is_match(recorded) && p.is_match(live)));
         holes.sort();
         holes.dedup();
-        if holes.len() <= MOST {
+        if !holes.is_empty() && holes.len() <= MOST {
             return Some(holes.concat());
         }
     }
     // What a person or a model said is content. A setting, or a tool's result, may not be.
     let may_not_matter = path.starts_with("params.") || path.contains(".result");
     may_not_matter.then(|| ignore(&any_index(path)))
+}
+
+/// The pattern in a rule.
+fn pattern_of(rule: &str) -> Option<Regex> {
+    let table: toml::Table = toml::from_str(rule).ok()?;
+    let pattern = table.get("hole")?.as_array()?.first()?.get("pattern")?.as_str()?;
+    Regex::new(pattern).ok()
 }
 
 /// A path with any index in the place of each.
