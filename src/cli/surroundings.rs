@@ -1,5 +1,6 @@
 //! Where and when a run runs, as far as its values tell of it.
 
+use super::portable;
 use super::session::{now_us, own_environment};
 use crate::replay::matcher::holes::{Side, Surroundings};
 use crate::run::Manifest;
@@ -36,8 +37,15 @@ pub(super) fn between(first: &Manifest, second: &Manifest) -> Surroundings {
 /// Where and when a recording was made.
 fn then(manifest: &Manifest) -> Side {
     let ended = manifest.outcome.as_ref().map(|o| o.ended_us);
+    // A file says of directories where they lie in a home, whosever that is.
+    let homeless = portable::machine().homeless(&manifest.directory);
+    let directory =
+        match homeless.strip_prefix('~').filter(|_| manifest.imported && !manifest.home.is_empty()) {
+            Some(rest) => format!("{}{rest}", manifest.home.trim_end_matches('/')),
+            None => manifest.directory.clone(),
+        };
     Side {
-        directory: manifest.directory.clone(),
+        directory,
         home: manifest.home.clone(),
         temp: manifest.temp.clone(),
         started_us: manifest.started_us,

@@ -26,6 +26,7 @@ fn lane(parent: Option<(u32, u32)>, times: &[u64]) -> Lane {
         parent: parent.map(|(lane, turn)| CallSite { lane, turn, call: 0 }),
         parent_unknown: false,
         continues: None,
+        rewinds: None,
         named: None,
         turns: times.iter().enumerate().map(turn).collect(),
     }

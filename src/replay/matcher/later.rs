@@ -72,7 +72,7 @@ impl<R: Recording> Matcher<R> {
         }
         let least = fits.iter().map(|(_, f)| f.cost).min();
         // A recorded lane that begins with just this request beats a turn that only nearly fits (branches).
-        if least != Some(0) && changed.is_none() && self.begins_recorded_lane(live) {
+        if least != Some(0) && changed.is_none() && self.begins_recorded_lane(live, least.is_none()) {
             return false;
         }
         if let Some(least) = least {
