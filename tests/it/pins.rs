@@ -77,6 +77,7 @@ fn told(ran: &Ran) -> String {
         (r"127\.0\.0\.1:\d+", "127.0.0.1:[port]"),
         (r"~\d+ tokens", "~[n] tokens"),
         (r"queue of \d+", "queue of [n]"),
+        ("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[uuid]"),
     ];
     filters.iter().fold(ran.err.clone(), |text, (pattern, with)| {
         regex::Regex::new(pattern).unwrap().replace_all(&text, *with).into_owned()
