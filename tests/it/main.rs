@@ -16,6 +16,7 @@ mod forks;
 mod heads;
 mod invisible;
 mod kin;
+mod lanes;
 mod layers;
 mod messages;
 mod moving;
