@@ -140,6 +140,54 @@ fn nested_twins_in_any_order() {
     nested(OPENAI_STREAM);
 }
 
+/// The number of a lane's first step with a tool.
+fn step(coder: &Coder, run: &str, lane: &str, tool: &str) -> u64 {
+    let shown = coder.env.retake(["show", run, "--json"]).expect(0).json();
+    let steps = shown["steps"].as_array().expect("steps").iter();
+    let mut found = steps.filter(|s| s["lane"] == lane && s["tool"] == tool).filter_map(|s| s["step"].as_u64());
+    found.next().unwrap_or_else(|| panic!("no {tool} in {lane}: {shown:#}"))
+}
+
+#[test]
+fn an_edit_reaches_one_branch_of_the_tree() {
+    for kind in [ANTHROPIC, OPENAI] {
+        let kind = [kind, &[("REMIND", "0")]].concat();
+        let coder = Coder::new(PLAIN, &kind);
+        let (here, there) = (Place::new("work"), Place::new("elsewhere"));
+        let (_, first) = coder.record(&here);
+        let read = step(&coder, "c.1", "main/0.0/0.1", "Read");
+        let before = coder.model.asked();
+        let edit = format!("{read}:result=\"Another note.\"");
+        let (ran, got) = coder.run(&there, &["fork", "c.1", "--set", &edit, "--yes"]);
+        let ran = ran.expect(0);
+        let live = coder.model.since(before);
+        assert_eq!(live.len(), 2 + 1 + 1, "{}", ran.all());
+        for body in &live {
+            let body = body.to_string();
+            assert!(!body.contains(&here.roots()[0]) && body.contains(&there.roots()[0]), "{body}");
+        }
+        // What the edit does not reach is as it was.
+        let reached = |(agent, turn): &(String, u64)| *turn > 0 && "main/0/1".starts_with(agent.as_str());
+        let changed = first.changed(&here, &got, &there);
+        for ((who, (_, then)), (_, now)) in first.answers.iter().zip(got.answers.values()) {
+            if !reached(who) {
+                Pair { who, then, now, changed: &changed }.check();
+            }
+        }
+        coder.env.retake(["export", "c.2", "c.retake"]).expect(0);
+        let file = std::fs::read_to_string(coder.env.work().join("c.retake")).expect("a file");
+        for root in here.roots() {
+            let old = file.lines().find(|line| line.contains(&root));
+            assert_eq!(old, None, "the fork holds today's values alone");
+        }
+        coder.env.retake(["show", "c.2"]).expect(0);
+        coder.env.retake(["diff", "c.1", "c.2"]).expect(1);
+        let (_, said, again) = coder.replay("c.2", &there);
+        same_but_for_values(&got, &there, &again, &there);
+        assert!(said.contains(&ran.out));
+    }
+}
+
 /// Where directories have names that JSON escapes, as the model writes them.
 const ODD: Manner = Manner { escapes: true, ..PLAIN };
 

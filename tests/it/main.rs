@@ -14,6 +14,7 @@ mod fences;
 mod fork_refusals;
 mod forks;
 mod heads;
+mod holes;
 mod invisible;
 mod kin;
 mod lanes;

@@ -1,8 +1,8 @@
 """A coding agent on sockets and JSON alone: sub-agents in threads, tools that know what they made, results in the order
 in which they come.
 
-PROVIDER: anthropic, openai; STREAM, THINK, GZIP: 0, 1; NAMES=1: its agents are named in headers; LOG: a file for what it
-got. The argument is the task.
+PROVIDER: anthropic, openai; STREAM, THINK, GZIP: 0, 1; NAMES=1: its agents are named in headers; REMIND=0: no reminder on
+the last result; LOG: a file for what it got. The argument is the task.
 """
 
 import base64
@@ -186,7 +186,8 @@ def run_calls(calls, agent, name):
         thread.start()
     for thread in threads:
         thread.join()
-    results[-1][1] += "\n\n<system-reminder>\nKeep to the task.\n</system-reminder>"
+    if os.environ.get("REMIND") != "0":
+        results[-1][1] += "\n\n<system-reminder>\nKeep to the task.\n</system-reminder>"
     return results
 
 
