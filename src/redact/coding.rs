@@ -48,6 +48,19 @@ impl Coding {
         plain.extend_from_slice(rest);
     }
 
+    /// For every byte that a coded text stands for, where its unit begins; and the length of the text.
+    pub(super) fn places(self, coded: &[u8]) -> Vec<usize> {
+        let mut places = Vec::with_capacity(coded.len() + 1);
+        let mut at = 0;
+        while let Some(rest) = coded.get(at..).filter(|rest| !rest.is_empty()) {
+            let unit = self.unit(rest);
+            places.extend(std::iter::repeat_n(at, unit.length));
+            at += unit.coded;
+        }
+        places.push(coded.len());
+        places
+    }
+
     /// Writes changed bytes back over the coded text, unit by unit. `plain` must be as long as what
     /// [`Coding::decode`] returned; returns how many bytes of it were used.
     pub(super) fn rewrite(self, coded: &mut [u8], plain: &[u8]) -> usize {
@@ -275,6 +288,11 @@ mod tests {
                 let mut out = text.clone();
                 prop_assert_eq!(coding.rewrite(&mut out, &plain), plain.len());
                 prop_assert_eq!(&out, &text);
+                let places = coding.places(&text);
+                prop_assert_eq!(places.len(), plain.len() + 1);
+                for (at, place) in places.iter().enumerate().filter(|(at, p)| *at == 0 || places[at - 1] != **p) {
+                    prop_assert_eq!(coding.decode(&text[*place..]), &plain[at..]);
+                }
             }
         }
     }

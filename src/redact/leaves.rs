@@ -19,6 +19,27 @@ const WHOLE: [&[u8]; 11] = [
     b"finish_reason",
 ];
 
+/// Fields with what a tool is called with: in them a name says nothing.
+const ARGUMENTS: [&[u8]; 4] = [b"input", b"arguments", b"args", b"partial_json"];
+/// Fields with reasoning, its signatures and ciphertext.
+const SEALED: [&[u8]; 13] = [
+    b"thinking",
+    b"thinking_blocks",
+    b"signature",
+    b"thought_signature",
+    b"thoughtSignature",
+    b"encrypted",
+    b"encrypted_content",
+    b"reasoning",
+    b"reasoning_content",
+    b"reasoning_details",
+    b"reasoning_text",
+    b"reasoning_opaque",
+    b"reasoning_signature",
+];
+/// Types of blocks that are reasoning as a whole.
+const SEALED_TYPES: [&[u8]; 4] = [b"thinking", b"redacted_thinking", b"reasoning", b"reasoning.encrypted"];
+
 /// One string. Its key has the type of the event in it, and no other `type`: that of a tool call is in its first piece
 /// alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +52,34 @@ pub(super) struct Leaf {
     pub(super) name: Range<usize>,
     /// True when it has JSON escapes.
     pub(super) escaped: bool,
+    /// True in reasoning, which may be signed.
+    pub(super) sealed: bool,
+}
+
+impl Leaf {
+    /// True when it is JSON in a string: the arguments of a tool call, or a piece of them.
+    pub(super) fn is_arguments(&self, text: &[u8]) -> bool {
+        matches!(text.get(self.name.clone()), Some(b"arguments" | b"partial_json"))
+    }
+}
+
+/// What a value lies in.
+#[derive(Clone, Copy, PartialEq)]
+enum Around {
+    Message,
+    Arguments,
+    Reasoning,
+}
+
+impl Around {
+    /// What the value of a field lies in.
+    fn field(self, name: &[u8]) -> Around {
+        match self {
+            Around::Message if ARGUMENTS.contains(&name) => Around::Arguments,
+            Around::Message if SEALED.contains(&name) => Around::Reasoning,
+            around => around,
+        }
+    }
 }
 
 /// The strings of a JSON text, in order; as far as the text is JSON. Fields that are never cut are left out.
@@ -40,11 +89,20 @@ pub(super) fn of_json(text: &[u8]) -> Vec<Leaf> {
     leaves
 }
 
+/// All strings of the JSON text in this range, which is what a tool is called with.
+pub(super) fn of_arguments(text: &[u8], range: Range<usize>) -> Vec<Leaf> {
+    let mut leaves = Vec::new();
+    let mut reader =
+        Reader { text: text.get(..range.end).unwrap_or_default(), at: range.start, leaves: &mut leaves };
+    let _ = reader.value(SEED, 0..0, Around::Arguments, 0);
+    leaves
+}
+
 /// Appends the strings of the JSON text in this range.
 pub(super) fn collect(text: &[u8], range: Range<usize>, leaves: &mut Vec<Leaf>) {
     let end = range.end.min(text.len());
     let mut reader = Reader { text: text.get(..end).unwrap_or_default(), at: range.start, leaves };
-    let _ = reader.value(SEED, 0..0, 0);
+    let _ = reader.value(SEED, 0..0, Around::Message, 0);
 }
 
 const SEED: u64 = 0xcbf2_9ce4_8422_2325;
@@ -79,17 +137,19 @@ impl Reader<'_> {
     }
 
     /// Reads one value; none at the end of the text or where it is no JSON.
-    fn value(&mut self, key: u64, name: Range<usize>, depth: u8) -> Option<Value> {
+    fn value(&mut self, key: u64, name: Range<usize>, around: Around, depth: u8) -> Option<Value> {
         match self.peek()? {
             b'"' => {
                 let (range, escaped) = self.string()?;
-                if !WHOLE.contains(&self.text.get(name.clone()).unwrap_or_default()) {
-                    self.leaves.push(Leaf { key, range: range.clone(), name, escaped });
+                let field = self.text.get(name.clone()).unwrap_or_default();
+                if around == Around::Arguments || !WHOLE.contains(&field) {
+                    let sealed = around == Around::Reasoning;
+                    self.leaves.push(Leaf { key, range: range.clone(), name, escaped, sealed });
                 }
                 Some(Value::Text(range))
             }
-            b'{' if depth < DEEPEST => self.object(key, depth),
-            b'[' if depth < DEEPEST => self.array(key, depth),
+            b'{' if depth < DEEPEST => self.object(key, around, depth),
+            b'[' if depth < DEEPEST => self.array(key, around, depth),
             b'{' | b'[' | b'}' | b']' | b',' | b':' => None,
             _ => {
                 let start = self.at;
@@ -123,10 +183,10 @@ impl Reader<'_> {
         (start <= at).then_some((start..at, escaped))
     }
 
-    fn object(&mut self, key: u64, depth: u8) -> Option<Value> {
+    fn object(&mut self, key: u64, around: Around, depth: u8) -> Option<Value> {
         self.at += 1;
         let first = self.leaves.len();
-        let (mut index, mut indexed) = (SEED, false);
+        let (mut index, mut indexed, mut sealed) = (SEED, false, false);
         let closed = loop {
             match self.peek() {
                 Some(b'"') => {}
@@ -146,11 +206,15 @@ impl Reader<'_> {
             }
             self.at += 1;
             let field = self.text.get(name.clone()).unwrap_or_default();
-            let (is_type, is_index) = (depth == 0 && field == b"type", field.ends_with(b"index"));
+            let (is_type, is_index) = (field == b"type", field.ends_with(b"index"));
             let path = mix(key, field);
-            match self.value(path, name, depth + 1) {
+            match self.value(path, name, around.field(field), depth + 1) {
                 Some(Value::Text(range)) if is_type => {
-                    index = mix(index, self.text.get(range).unwrap_or_default());
+                    let said = self.text.get(range).unwrap_or_default();
+                    sealed = around == Around::Message && SEALED_TYPES.contains(&said);
+                    if depth == 0 {
+                        index = mix(index, said);
+                    }
                 }
                 Some(Value::Number(range)) if is_index => {
                     index = mix(index, self.text.get(range).unwrap_or_default());
@@ -165,10 +229,13 @@ impl Reader<'_> {
                 leaf.key = mix(leaf.key, &index.to_le_bytes());
             }
         }
+        if sealed {
+            self.leaves.iter_mut().skip(first).for_each(|leaf| leaf.sealed = true);
+        }
         closed.then_some(Value::Object { indexed })
     }
 
-    fn array(&mut self, key: u64, depth: u8) -> Option<Value> {
+    fn array(&mut self, key: u64, around: Around, depth: u8) -> Option<Value> {
         self.at += 1;
         let path = mix(key, b"[]");
         let mut position = 0u32;
@@ -181,7 +248,7 @@ impl Reader<'_> {
                 }
                 _ => {
                     let first = self.leaves.len();
-                    let value = self.value(path, 0..0, depth + 1);
+                    let value = self.value(path, 0..0, around, depth + 1);
                     if !matches!(value, Some(Value::Object { indexed: true })) {
                         for leaf in self.leaves.iter_mut().skip(first) {
                             leaf.key = mix(leaf.key, &position.to_le_bytes());

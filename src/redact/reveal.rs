@@ -5,17 +5,6 @@ use super::leaves::{self, Leaf};
 use super::{is_json, stream};
 use std::ops::Range;
 
-/// Fields of reasoning, which may be signed: never touched.
-const SEALED: [&[u8]; 7] = [
-    b"thinking",
-    b"signature",
-    b"encrypted_content",
-    b"reasoning",
-    b"reasoning_content",
-    b"reasoning_details",
-    b"thought_signature",
-];
-
 /// A part of a body that was replaced: where it lay, and how long it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaced {
@@ -37,76 +26,118 @@ pub fn reveal(body: &[u8], is_stream: bool, stand_in: &str, secret: &str) -> Opt
         found.map(|at| (at..at + stand_in.len(), new.as_bytes().to_vec())).collect()
     };
     if is_stream {
-        return in_leaves(body, stream::groups(body), &|text| places(text, secret)).map(|(body, _)| body);
+        let edits = |leaf: &Leaf, text: &[u8]| {
+            let inside = leaf.key != stream::PLAIN && is_json(text);
+            places(text, &if inside { escaped(secret) } else { secret.to_string() })
+        };
+        return in_leaves(body, stream::groups(body), &edits).map(|(body, _)| body);
     }
     let secret = if is_json(body) { escaped(secret) } else { secret.to_string() };
     let edits = places(body, &secret);
-    (!edits.is_empty()).then(|| replaced(body, 0, &edits))
+    (!edits.is_empty()).then(|| spliced(body, &edits))
 }
 
 /// Says what goes where in a text.
 pub type Edits<'a> = dyn Fn(&str) -> Vec<(Range<usize>, String)> + 'a;
 
 /// The body with its texts edited, reasoning aside, and what was replaced, in order; none when nothing was. `edits`
-/// gets a text and says what goes where in it. In an event stream a text may be spelled out by several events: the
-/// first of those that hold a place gets all of what goes there.
+/// gets a text and says what goes where in it; what a tool is called with is JSON in a string, and each string of that
+/// is a text. In an event stream a text may be spelled out by several events: the first of those that hold a place
+/// gets all of what goes there. Every other byte stays.
 pub fn replace(body: &[u8], is_stream: bool, edits: &Edits<'_>) -> Option<(Vec<u8>, Vec<Replaced>)> {
     let groups = match is_stream {
         true => stream::groups(body),
         false => leaves::of_json(body).into_iter().map(|leaf| vec![leaf]).collect(),
     };
-    let sealed = |leaf: &Leaf| SEALED.contains(&body.get(leaf.name.clone()).unwrap_or_default());
-    let open = groups.into_iter().filter(|group| !group.iter().any(sealed)).collect();
-    in_leaves(body, open, &|text| {
-        let edits = std::str::from_utf8(text).map(edits).unwrap_or_default();
-        edits.into_iter().map(|(at, new)| (at, new.into_bytes())).collect()
+    let open = groups.into_iter().filter(|group| !group.iter().any(|leaf| leaf.sealed)).collect();
+    in_leaves(body, open, &|leaf, text| match leaf.is_arguments(body) {
+        true => in_arguments(text, edits),
+        false => in_text(text, edits),
     })
 }
 
+fn in_text(text: &[u8], edits: &Edits<'_>) -> Vec<Edit> {
+    let edits = std::str::from_utf8(text).map(edits).unwrap_or_default();
+    // An answer may be JSON as a whole.
+    let inside =
+        !edits.is_empty() && is_json(text) && serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+    let new = |new: String| if inside { escaped(&new) } else { new };
+    edits.into_iter().map(|(at, said)| (at, new(said).into_bytes())).collect()
+}
+
+/// The edits of JSON texts, one behind the other: some servers say several calls as if they were one.
+fn in_arguments(text: &[u8], edits: &Edits<'_>) -> Vec<Edit> {
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>();
+    let mut found = Vec::new();
+    loop {
+        let start = values.byte_offset();
+        match values.next() {
+            None => return found,
+            // It broke off: as good as it goes.
+            Some(Err(_)) => {
+                let edits = text.get(start..).and_then(|rest| std::str::from_utf8(rest).ok()).map(edits);
+                let rest = edits.unwrap_or_default().into_iter();
+                found.extend(
+                    rest.map(|(at, new)| (at.start + start..at.end + start, escaped(&new).into_bytes())),
+                );
+                return found;
+            }
+            Some(Ok(_)) => {
+                for leaf in leaves::of_arguments(text, start..values.byte_offset()) {
+                    let edits = std::str::from_utf8(&plain(text, &leaf)).map(edits).unwrap_or_default();
+                    let edits = edits.into_iter().map(|(at, new)| (at, new.into_bytes())).collect();
+                    found.extend(coded(text, &leaf, edits));
+                }
+            }
+        }
+    }
+}
+
+/// Edits of the text that a string stands for, as edits of what it lies in.
+fn coded(text: &[u8], leaf: &Leaf, edits: Vec<Edit>) -> Vec<Edit> {
+    if edits.is_empty() {
+        return edits;
+    }
+    let start = leaf.range.start;
+    let places = match leaf.escaped {
+        true => Coding::Escapes.places(text.get(leaf.range.clone()).unwrap_or_default()),
+        false => Vec::new(),
+    };
+    let place =
+        |at: usize| start + if leaf.escaped { places.get(at).copied().unwrap_or_default() } else { at };
+    let verbatim = leaf.key == stream::PLAIN;
+    let new = |new: Vec<u8>| match verbatim {
+        true => new,
+        false => escaped(&String::from_utf8_lossy(&new)).into_bytes(),
+    };
+    edits.into_iter().map(|(at, said)| (place(at.start)..place(at.end), new(said))).collect()
+}
+
+/// The body with the texts edited that some strings spell out together. `edits` gets the first of the strings and the
+/// text.
 fn in_leaves(
     body: &[u8],
     groups: Vec<Vec<Leaf>>,
-    edits: &dyn Fn(&[u8]) -> Vec<Edit>,
+    edits: &dyn Fn(&Leaf, &[u8]) -> Vec<Edit>,
 ) -> Option<(Vec<u8>, Vec<Replaced>)> {
-    let mut changed: Vec<(Leaf, Vec<u8>)> = Vec::new();
+    let mut all: Vec<Edit> = Vec::new();
     for group in groups {
+        let Some(first) = group.first() else { continue };
         let pieces: Vec<Vec<u8>> = group.iter().map(|leaf| plain(body, leaf)).collect();
-        let whole = pieces.concat();
-        let mut edits = edits(&whole);
+        let edits = edits(first, &pieces.concat());
         if edits.is_empty() {
             continue;
         }
-        // The arguments of a tool call are JSON in themselves.
-        if is_json(&whole) {
-            for (_, new) in &mut edits {
-                *new = escaped(&String::from_utf8_lossy(new)).into_bytes();
-            }
-        }
         let mut at = 0;
-        for (leaf, piece) in group.into_iter().zip(pieces) {
-            let text = replaced(&piece, at, &edits);
-            at += piece.len();
-            if text != piece {
-                changed.push((leaf, text));
-            }
+        for (leaf, piece) in group.iter().zip(pieces) {
+            let here = at..at + piece.len();
+            all.extend(coded(body, leaf, within(&here, &edits)));
+            at = here.end;
         }
     }
-    changed.sort_by_key(|(leaf, _)| leaf.range.start);
-    let mut out = Vec::with_capacity(body.len());
-    let mut list = Vec::with_capacity(changed.len());
-    let mut done = 0;
-    for (leaf, text) in &changed {
-        out.extend_from_slice(body.get(done..leaf.range.start)?);
-        let start = out.len();
-        match leaf.key {
-            stream::PLAIN => out.extend_from_slice(text),
-            _ => out.extend_from_slice(escaped(&String::from_utf8_lossy(text)).as_bytes()),
-        }
-        list.push(Replaced { was: leaf.range.clone(), now: out.len() - start });
-        done = leaf.range.end;
-    }
-    out.extend_from_slice(body.get(done..)?);
-    (!changed.is_empty()).then_some((out, list))
+    all.sort_by_key(|(at, _)| at.start);
+    let list = all.iter().map(|(at, new)| Replaced { was: at.clone(), now: new.len() }).collect();
+    (!all.is_empty()).then(|| (spliced(body, &all), list))
 }
 
 fn plain(body: &[u8], leaf: &Leaf) -> Vec<u8> {
@@ -114,20 +145,28 @@ fn plain(body: &[u8], leaf: &Leaf) -> Vec<u8> {
     if leaf.escaped { Coding::Escapes.decode(coded) } else { coded.to_vec() }
 }
 
-/// A piece of a text that begins at `start` in it. `edits` are those of the whole text; what begins in this piece is
-/// put in here.
-fn replaced(piece: &[u8], start: usize, edits: &[Edit]) -> Vec<u8> {
-    let end = start + piece.len();
-    let mut out = Vec::with_capacity(piece.len());
-    let mut at = start;
-    for (place, new) in edits.iter().filter(|(place, _)| place.start < end && place.end > start) {
-        if place.start >= start {
-            out.extend_from_slice(piece.get(at - start..place.start - start).unwrap_or_default());
-            out.extend_from_slice(new);
-        }
-        at = place.end.min(end);
+/// What edits of a whole text mean to the piece of it that lies here: what begins in it goes in, and what began before
+/// goes out.
+fn within(here: &Range<usize>, edits: &[Edit]) -> Vec<Edit> {
+    let touching = edits.iter().filter(|(at, _)| at.start < here.end && at.end > here.start);
+    let piece = touching.map(|(at, new)| {
+        let begins = at.start >= here.start;
+        let part = at.start.max(here.start) - here.start..at.end.min(here.end) - here.start;
+        (part, if begins { new.clone() } else { Vec::new() })
+    });
+    piece.collect()
+}
+
+/// A text with parts of it replaced, in order.
+fn spliced(text: &[u8], edits: &[Edit]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut done = 0;
+    for (at, new) in edits {
+        out.extend_from_slice(text.get(done..at.start).unwrap_or_default());
+        out.extend_from_slice(new);
+        done = at.end;
     }
-    out.extend_from_slice(piece.get(at - start..).unwrap_or_default());
+    out.extend_from_slice(text.get(done..).unwrap_or_default());
     out
 }
 
@@ -157,7 +196,7 @@ mod tests {
         let body = br#"{"a":"see /old/x","thinking":"/old","n":1,"b":["/old\n"]}"#;
         let (new, list) = replace(body, false, &edits).unwrap();
         assert_eq!(new, br#"{"a":"see /new/one/x","thinking":"/old","n":1,"b":["/new/one\n"]}"#);
-        assert_eq!(list, [Replaced { was: 6..16, now: 14 }, Replaced { was: 48..54, now: 10 }]);
+        assert_eq!(list, [Replaced { was: 10..14, now: 8 }, Replaced { was: 48..52, now: 8 }]);
         assert_eq!(replace(br#"{"a":"x"}"#, false, &edits), None);
         let stream = b"data: {\"delta\":{\"partial_json\":\"{\\\"p\\\":\\\"/o\"}}\n\ndata: {\"delta\":{\"partial_json\":\"ld\\\"}\"}}\n\n";
         let (new, _) = replace(stream, true, &edits).unwrap();

@@ -113,7 +113,13 @@ fn read_event(bytes: &[u8], lines: &[Range<usize>], found: &mut Vec<Leaf>) {
     let is_json = matches!(head.trim_ascii_start().first(), Some(b'{' | b'[')) && head != b"[DONE]";
     if !is_json {
         let plain = lines.iter().filter(|l| bytes.get((*l).clone()) != Some(b"[DONE]"));
-        found.extend(plain.map(|l| Leaf { key: PLAIN, range: l.clone(), name: 0..0, escaped: false }));
+        found.extend(plain.map(|l| Leaf {
+            key: PLAIN,
+            range: l.clone(),
+            name: 0..0,
+            escaped: false,
+            sealed: false,
+        }));
     } else if lines.len() == 1 {
         leaves::collect(bytes, first.clone(), found);
     } else {

@@ -14,6 +14,8 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
         Err(_) => panic!("waited in vain for: {what}"),
     }
 }
+pub mod coder;
+pub mod coder_model;
 pub mod env;
 pub mod lamp_model;
 pub mod raw;

@@ -81,6 +81,12 @@ impl Script {
         Script::new(vec![head(status, &all), Act::Raw(body.to_vec())])
     }
 
+    /// The same after something else.
+    pub fn after(mut self, act: Act) -> Script {
+        self.acts.insert(0, act);
+        self
+    }
+
     pub fn json(body: &str) -> Script {
         Script::body("200 OK", &[("Content-Type", "application/json")], body.as_bytes())
     }
