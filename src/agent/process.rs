@@ -36,6 +36,8 @@ pub struct Launch {
     pub keep_stdout: Option<usize>,
     /// Its standard output goes where standard error goes: retake's own output is for a program to read.
     pub stdout_aside: bool,
+    /// Nothing of what it prints is passed on.
+    pub quiet: bool,
 }
 
 /// Why there is no agent.
@@ -164,6 +166,12 @@ impl Agent {
             command.stdout(theirs);
             output = Some(ours);
         }
+        if launch.quiet {
+            command.stderr(std::process::Stdio::null());
+            if output.is_none() {
+                command.stdout(std::process::Stdio::null());
+            }
+        }
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::NotFound { command: name.clone() },
             io::ErrorKind::PermissionDenied => StartError::NotExecutable { command: name.clone(), source },
@@ -177,7 +185,7 @@ impl Agent {
         stdin::start(pump);
         let pid = Pid::from_raw(child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX));
         let reach = if shared { Reach::Shared(pid) } else { Reach::Group(pid) };
-        let stdout = output.zip(launch.keep_stdout).map(|(pipe, most)| keep(pipe, most));
+        let stdout = output.zip(launch.keep_stdout).map(|(pipe, most)| keep(pipe, most, launch.quiet));
         Ok(Agent { child, reach, signals, seen, stdout, ended: None, told_to_end: false })
     }
 
@@ -265,8 +273,9 @@ struct KeptOutput {
     complete: oneshot::Receiver<()>,
 }
 
-/// Passes an output on and keeps its beginning, until the end of the pipe or until nobody reads on the other side.
-fn keep(mut pipe: io::PipeReader, most: usize) -> KeptOutput {
+/// Passes an output on (unless `quiet`) and keeps its beginning, until the end of the pipe or until nobody reads on the
+/// other side.
+fn keep(mut pipe: io::PipeReader, most: usize, quiet: bool) -> KeptOutput {
     let (ending, complete) = oneshot::channel::<()>();
     let bytes = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&bytes);
@@ -283,6 +292,9 @@ fn keep(mut pipe: io::PipeReader, most: usize) -> KeptOutput {
             let room = most.saturating_sub(kept.len());
             kept.extend(bytes.iter().take(room));
             drop(kept);
+            if quiet {
+                continue;
+            }
             let mut out = io::stdout().lock();
             if out.write_all(bytes).and_then(|()| out.flush()).is_err() {
                 break;

@@ -52,6 +52,26 @@ Exit codes: 0 the fork was made, however the agent ended (`agent exit 1` in its 
 --max-live or a live call failed, 4 a request that has no right answer, 5 stopped at a fence, 64 an
 edit that cannot apply.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Four questions about an agent, answered by trying:
+  retake doctor -- python agent.py     what differs from run to run? records it twice
+  retake doctor refund.1               what differs from the recording? replays it, offline
+  retake doctor refund.1 --mutate      would a replay notice a change? runs no agent
+  retake doctor refund.1 --shuffle 20  does the outcome depend on which answer comes first?
+
+Differences are grouped by where they come from: the prompt (a clock, an id), a tool's result,
+another request, the model's sampling, order. Each says whether a replay copes with it by itself;
+where it does not, the lines to paste into retake.toml stand below it.
+
+--mutate changes one leaf of a recorded request at a time (a text, a result, an argument, a schema,
+the model's name) and lists what is answered as if nothing had changed. --shuffle answers requests
+that are open together in another order each time; what depends on an answer still comes after it.
+
+Tools of the agent run for real, except with --mutate.
+
+Exit codes: 0 nothing that a replay does not cope with; 1 something: it stops, a mutant was served
+all the same, the outcome depends on order; 3 broken setup or nothing recorded.";
+
 fn step(text: &str) -> Result<u32, String> {
     text.trim().parse().map_err(|_| "a step is a number, as `retake show RUN` lists them".to_string())
 }
@@ -115,6 +135,9 @@ pub enum Command {
         after_help = "Examples:\n  retake diff refund.1 refund.2         where they part, and why\n  retake diff refund.1 refund.2 --all   with every step that is the same"
     )]
     Diff(DiffArgs),
+    /// Find what keeps an agent from being replayed, and the rule to paste for it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Write a run to one readable file, for another machine
     #[command(
         after_help = "Examples:\n  retake export refund.1 refund.retake\n  retake export refund.1 - | less"
@@ -238,6 +261,9 @@ pub struct ReplayArgs {
     /// Stop when this step is done
     #[arg(long, value_name = "STEP", value_parser = step)]
     pub to: Option<u32>,
+    /// Do not put the recorded result of a tool in the place of another one: of this tool, or of all
+    #[arg(long, value_name = "TOOL", num_args = 0..=1, default_missing_value = "")]
+    pub unpin: Vec<String>,
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,
@@ -281,6 +307,12 @@ pub struct ForkArgs {
     /// Let this tool run, though retake.toml says that it is irreversible; may be given several times
     #[arg(long = "unfence", value_name = "TOOL")]
     pub unfence: Vec<String>,
+    /// Do not put the recorded result of a tool in the place of another one: of this tool, or of all
+    #[arg(long, value_name = "TOOL", num_args = 0..=1, default_missing_value = "")]
+    pub unpin: Vec<String>,
+    /// Which tool results vary without the edit
+    #[command(flatten)]
+    pub control: ControlArgs,
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,
@@ -290,6 +322,18 @@ pub struct ForkArgs {
     /// Another command than the recorded one; it runs here, with today's environment
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// The control replay of a fork.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct ControlArgs {
+    /// Run the agent once without the edits first, to see which tool results vary by themselves [default: where that
+    /// matters, is not known from a replay of the last day, and no tool would run that may do harm]
+    #[arg(long, conflicts_with = "no_control")]
+    pub control: bool,
+    /// Do not: after the edit no tool result is pinned then
+    #[arg(long)]
+    pub no_control: bool,
 }
 
 /// `retake diff`
@@ -302,6 +346,44 @@ pub struct DiffArgs {
     /// Show what is the same too
     #[arg(long)]
     pub all: bool,
+}
+
+/// `retake doctor`
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Which run: refund.1, refund (the newest of that name), last; none: record COMMAND twice
+    #[arg(required_unless_present = "command")]
+    pub run: Option<String>,
+    /// Change one leaf of each recorded request at a time: would a replay notice?
+    #[arg(long, requires = "run", conflicts_with_all = ["shuffle", "command"])]
+    pub mutate: bool,
+    /// Replay N times with answers in another order each time
+    #[arg(long, value_name = "N", requires = "run", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub shuffle: Option<u32>,
+    /// Which mutants, which orders; the same seed makes the same ones
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Name of the two recordings
+    #[arg(long, default_value = "doctor", conflicts_with = "run")]
+    pub name: String,
+    /// Remove the two recordings when they were compared
+    #[arg(long, conflicts_with = "run")]
+    pub discard: bool,
+    /// Stop before the agent runs this tool; may be given several times
+    #[arg(long = "fence", value_name = "TOOL", requires = "run")]
+    pub fences: Vec<String>,
+    /// Let this tool run, though retake.toml says that it is irreversible; may be given several times
+    #[arg(long = "unfence", value_name = "TOOL", requires = "run")]
+    pub unfence: Vec<String>,
+    /// Go on although a tool that sounds irreversible will run again, or the command comes from an imported file
+    #[arg(long)]
+    pub yes: bool,
+    /// Where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
+    #[arg(long = "upstream", value_name = "URL", conflicts_with = "run")]
+    pub upstreams: Vec<String>,
+    /// The agent's command; with RUN another one than the recorded, run here with today's environment
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// `retake export`

@@ -5,10 +5,10 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, ended, knowing, outcome_of, pinned, refuse_empty, stopped_by, tell_miss};
+use super::replay::{Again, ended, knowing, outcome_of, refuse_empty, stopped_by, tell_miss};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, fences, surroundings, warn};
+use super::{Context, control, fences, surroundings, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
@@ -20,6 +20,8 @@ use crate::replay::policy::Policy;
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
+use crate::replay::tools::Pinning;
+use crate::report;
 use crate::report::matched::Matched;
 use crate::report::results::{self, Answers};
 use crate::report::tools_run::ToolsRun;
@@ -64,6 +66,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     fences::check(&opened, "--fence", &args.fences, &added, other)?;
     fences::check(&opened, "--unfence", &args.unfence, &added, other)?;
     let fences = fences::of(&config, &args.fences, &args.unfence)?;
+    let unpin = control::unpin(&opened, &args.unpin, other)?;
     let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
@@ -72,9 +75,44 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
     let mut planned = plan_told(&plan, &outline, moved);
-    let edited_steps = plan.edited_steps(&outline);
+    let edited_steps = plan.edited_steps(&outline).len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
     let directory = again.directory.clone().unwrap_or(context.directory()?);
+    let mut session = Session {
+        command: again.command.clone(),
+        directory: again.directory.clone(),
+        stdin: again.stdin.clone(),
+        overrides: &overrides,
+        recorded: Some(&manifest.environment),
+        restore: again.restore,
+        own_recording: !manifest.imported,
+        dummy_keys: true,
+        run: None,
+        port: 0,
+        tape: None,
+        answerer: None,
+        may_dial: true,
+        stop: None,
+        json: context.json,
+        quiet: false,
+    };
+    let told = session.plan("");
+    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
+    eprint!("{}", results::fork_plan(&planned, context.err_style));
+    let surroundings = surroundings::of(&manifest, &directory);
+    let arm = control::Arm {
+        store: &store,
+        opened: &opened,
+        again: &again,
+        redactor: &redactor,
+        fences: &fences,
+        rules: &config.rules,
+        surroundings: &surroundings,
+        unpin: &unpin,
+        own_command: !other,
+    };
+    let known = control::known(&arm, &plan, &args.control)?;
+    eprint!("{}", report::control::control(&known.told, context.err_style));
     let options = PlayerOptions {
         timing: Timing::Fast,
         fences: fences.clone(),
@@ -84,31 +122,15 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         to_step: None,
         max_live: args.max_live,
         plan: Some(plan),
-        surroundings: Some(surroundings::of(&manifest, &directory)),
+        surroundings: Some(surroundings),
         redactor: redactor.clone(),
         upstream: None,
+        pinning: Pinning { noise: Some(known.varying.clone()), unpin, classes: config.tools.clone() },
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
-    let mut session = Session {
-        command: again.command.clone(),
-        directory: again.directory.clone(),
-        stdin: again.stdin,
-        overrides: &overrides,
-        recorded: Some(&manifest.environment),
-        restore: again.restore,
-        own_recording: !manifest.imported,
-        dummy_keys: true,
-        run: None,
-        port: 0,
-        tape: None,
-        answerer: Some(player.clone()),
-        may_dial: true,
-        stop: Some(player.stopped()),
-        json: context.json,
-    };
-    let told = session.plan("");
-    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
-    eprint!("{}", results::fork_plan(&planned, context.err_style));
+    session.answerer = Some(player.clone());
+    session.stop = Some(player.stopped());
     let mut warnings = again.warnings;
     let mut writer = store.create_run(&name, |id| {
         let mut own = manifest_of(id, &redactor, &again.command, &directory);
@@ -192,15 +214,16 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         parent: manifest.id.to_string(),
         steps: (totals.model_steps, totals.tool_steps),
         answers,
-        edited_steps: edited_steps.len() as u32,
+        edited_steps,
         tokens,
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         unrecorded: tally.unrecorded.len() as u32,
         agent: Some(ended(&landed)).filter(|end| stopped.is_none() && end != "exit 0"),
         stopped,
-        pinned: pinned(&tally, &redactor),
-        stale: tally.stale(&outline, &config.tools, &edited_steps),
+        pinned: control::pinned(&tally, &redactor, &known.varying),
+        stale: tally.stale(&outline),
+        sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
         tools: ToolsRun::new(ran(&new.outline), &fences),
         go_on: fences::go_on(&tally),
@@ -212,7 +235,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     if context.json {
         context.print_json(&serde_json::json!({
             "fork": done, "plan": planned, "classes": tally.classes(), "matching": tally.matching,
-            "misses": tally.misses, "fenced": tally.fenced, "exit": code,
+            "misses": tally.misses, "fenced": tally.fenced, "control": known.told, "exit": code,
         }))?;
     }
     Ok(code)

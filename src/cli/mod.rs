@@ -1,9 +1,11 @@
 //! The command line: one file a verb, and the only place that prints.
 
 mod args;
+mod control;
 mod demo;
 mod destination;
 mod diff;
+mod doctor;
 mod editor;
 mod error;
 mod fences;
@@ -100,7 +102,7 @@ fn with_dashes(error: &clap::Error) -> Option<String> {
     let takes_command = words
         .iter()
         .find(|w| !w.starts_with('-'))
-        .is_some_and(|verb| matches!(verb.as_str(), "run" | "replay" | "fork"));
+        .is_some_and(|verb| matches!(verb.as_str(), "run" | "replay" | "fork" | "doctor"));
     let at = words.iter().position(|word| word == odd)?;
     let before = words.get(..at)?;
     let fits = error.kind() == ErrorKind::UnknownArgument && takes_command && !odd.starts_with('-');
@@ -155,6 +157,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Replay(args) => replay::replay(context, args),
         Command::Fork(args) => fork::fork(context, args),
         Command::Diff(args) => diff::diff(context, &args),
+        Command::Doctor(args) => doctor::doctor(context, args),
         Command::Export(args) => portable::export(context, &args),
         Command::Import(args) => portable::import(context, &args),
         Command::Rm(args) => runs::rm(context, &args),

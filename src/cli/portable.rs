@@ -45,7 +45,7 @@ impl ExportSource for Leaving<'_> {
 }
 
 /// This machine, for what is bound to it.
-fn machine() -> Machine {
+pub(super) fn machine() -> Machine {
     let host = nix::unistd::gethostname().ok().and_then(|host| host.into_string().ok());
     Machine { home: std::env::var("HOME").unwrap_or_default(), host: host.unwrap_or_default() }
 }
@@ -57,6 +57,8 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
         is_base_url_variable(name) || (environment::is_for_the_agent(name) && !machine.binds(value))
     });
     manifest.directory = machine.homeless(&manifest.directory);
+    manifest.home = String::new();
+    manifest.temp = String::new();
     manifest.imported = false;
     manifest
 }
@@ -76,8 +78,20 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     }
     let redactor = knowing(redactor(&store, &[])?, &opened);
     let mut text = Vec::new();
-    let run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
+    let mut run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    // Directories that the conversation speaks of must be known where it is replayed; others stay here.
+    let Manifest { home, temp, .. } = opened.reader.manifest();
+    let said: Vec<u8> = text.splitn(3, |b| *b == b'\n').nth(2).unwrap_or_default().to_vec();
+    let spoken_of =
+        |place: &str| !place.is_empty() && memchr::memmem::find(&said, place.as_bytes()).is_some();
+    let (home_leaves, temp_leaves) = (spoken_of(home), spoken_of(temp));
+    if home_leaves || temp_leaves {
+        run.manifest.home = if home_leaves { home.clone() } else { String::new() };
+        run.manifest.temp = if temp_leaves { temp.clone() } else { String::new() };
+        text.clear();
+        bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    }
     let found = secrets_left(&redactor, &opened, &text);
     if !found.is_empty() {
         let what = format!("{} still holds what looks like a secret: {}", args.run, found.join(", "));

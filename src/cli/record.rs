@@ -23,6 +23,19 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
+    let (_, code, data) = recorded(context, args, StdinFrom::Caller)?;
+    if context.json {
+        context.print_json(&data)?;
+    }
+    Ok(code)
+}
+
+/// Records and tells a person; the run, the exit code, and what to tell a program.
+pub(super) fn recorded(
+    context: &Context,
+    args: RunArgs,
+    stdin: StdinFrom,
+) -> Result<(RunId, i32, Value), CliError> {
     let name = run_name(args.name.as_deref(), &args.command)?;
     let labels = parse_labels(&args.labels)?;
     let overrides = parse_upstreams(&args.upstreams)?;
@@ -32,7 +45,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
     let mut session = Session {
         command: args.command.clone(),
         directory: None,
-        stdin: StdinFrom::Caller,
+        stdin,
         overrides: &overrides,
         recorded: None,
         restore: false,
@@ -45,6 +58,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         may_dial: true,
         stop: None,
         json: context.json,
+        quiet: false,
     };
     let planned = session.plan("");
     let writer = store.create_run(&name, |id| {
@@ -120,19 +134,16 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
         false => verify(context, &opened, &args),
     });
-    if context.json {
-        let mut data = serde_json::json!({
-            "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-            "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-            "exit_code": agent_code, "incomplete": recorded.incomplete,
-        });
-        if let Some(verified) = &verified {
-            data["verify"] = match verified {
-                Ok((_, data)) => data.clone(),
-                Err(error) => error.json(),
-            };
-        }
-        context.print_json(&data)?;
+    let mut data = serde_json::json!({
+        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
+        "exit_code": agent_code, "incomplete": recorded.incomplete,
+    });
+    if let Some(verified) = &verified {
+        data["verify"] = match verified {
+            Ok((_, data)) => data.clone(),
+            Err(error) => error.json(),
+        };
     }
     let own_code = match verified {
         Some(Ok((code, _))) => code,
@@ -143,7 +154,7 @@ pub(super) fn run(context: &Context, args: RunArgs) -> Result<i32, CliError> {
         None if recorded.incomplete.is_some() => exit::BROKEN,
         None => exit::OK,
     };
-    Ok(if agent_code == 0 { own_code } else { agent_code })
+    Ok((id, if agent_code == 0 { own_code } else { agent_code }, data))
 }
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
@@ -164,6 +175,7 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
         allow: Vec::new(),
         timing: "fast".into(),
         to: None,
+        unpin: Vec::new(),
         record: false,
         yes: true,
         port: 0,

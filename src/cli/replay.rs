@@ -5,11 +5,10 @@ use super::error::{CliError, exit};
 use super::record::{manifest_of, redactor};
 use super::session::{Landed, Session, now_us, own_environment};
 use super::view::Opened;
-use super::{Context, fences, surroundings, warn};
+use super::{Context, control, fences, surroundings, warn};
 use crate::agent::git;
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::stdin::StdinFrom;
-use crate::diff::field;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::player::{Player, PlayerOptions};
@@ -17,8 +16,9 @@ use crate::replay::policy::{self, Policy};
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
+use crate::replay::tools::Pinning;
 use crate::report::matched::Matched;
-use crate::report::results::{self, Answers, Compared, Pinned};
+use crate::report::results::{self, Answers, Compared};
 use crate::report::tools_run::ToolsRun;
 use crate::report::words::many;
 use crate::report::{action, heading, miss};
@@ -55,10 +55,11 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         let steps = opened.outline.steps.len();
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
-    let changed = !args.command.is_empty() && args.command != manifest.command;
-    fences::check(&opened, "--fence", &args.fences, &[], changed)?;
-    fences::check(&opened, "--unfence", &args.unfence, &[], changed)?;
+    let other = !args.command.is_empty() && args.command != manifest.command;
+    fences::check(&opened, "--fence", &args.fences, &[], other)?;
+    fences::check(&opened, "--unfence", &args.unfence, &[], other)?;
     let fences = fences::of(&config, &args.fences, &args.unfence)?;
+    let unpin = control::unpin(&opened, &args.unpin, other)?;
     let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
     let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
@@ -74,6 +75,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         upstream: None,
         surroundings: Some(surroundings::of(&manifest, &directory)),
         redactor: redactor.clone(),
+        pinning: Pinning { unpin, classes: config.tools.clone(), ..Pinning::default() },
+        lenient: false,
     };
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     let recorder = if args.record {
@@ -115,6 +118,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         may_dial: false,
         stop: Some(player.stopped()),
         json: context.json,
+        quiet: false,
     };
     let landed = session.run();
     let kept = match recorder {
@@ -135,6 +139,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
+    }
+    if !other {
+        control::keep(&store, &opened, &tally);
     }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
     let outline = &opened.outline;
@@ -163,7 +170,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         answers: answers(&tally),
         took_us: landed.took_us,
         outcome,
-        pinned: pinned(&tally, &redactor),
+        pinned: control::pinned(&tally, &redactor, &Default::default()),
+        stale: tally.stale(outline),
         matched: Matched::of(&tally),
         tools: ToolsRun::new(tally.tools_run(outline), &fences),
         go_on: fences::go_on(&tally),
@@ -273,7 +281,7 @@ impl Again {
     }
 }
 
-fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
+pub(super) fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
     manifest
         .stdin
         .as_ref()
@@ -345,16 +353,6 @@ pub(super) fn outcome_of(landed: &Landed, tally: &Tally) -> Outcome {
 
 pub(super) fn answers(tally: &Tally) -> Answers {
     Answers { recorded: tally.recorded, edited: tally.edited, live: tally.live, refused: tally.refused }
-}
-
-pub(super) fn pinned(tally: &Tally, redactor: &Redactor) -> Vec<Pinned> {
-    let pins = tally.pins.iter().filter_map(|pin| {
-        // Today's secrets are no difference: the recorded result has stand-ins in their places.
-        let live = redactor.text(&pin.live).0;
-        let fields = field::texts(&pin.recorded, &live);
-        (pin.recorded != live).then(|| Pinned { step: pin.step, tool: pin.tool.clone(), fields })
-    });
-    pins.collect()
 }
 
 /// Why the agent was stopped, if it was.

@@ -21,6 +21,9 @@ const AFTER_REFUSAL: Duration = Duration::from_secs(5);
 /// How long an agent may take to end when it is told to.
 const AFTER_SIGNAL: Duration = Duration::from_secs(2);
 
+/// How much of what a quiet agent prints is kept.
+const KEPT_OUTPUT: usize = 256 * 1024;
+
 /// What to run, and behind what.
 pub struct Session<'a> {
     /// Program and arguments.
@@ -53,6 +56,8 @@ pub struct Session<'a> {
     pub stop: Option<watch::Receiver<Stop>>,
     /// With `--json`: standard output is retake's alone, what the agent prints goes to standard error.
     pub json: bool,
+    /// Nothing of what the agent prints is passed on; the beginning of its standard output is kept.
+    pub quiet: bool,
 }
 
 /// How it went.
@@ -115,7 +120,7 @@ impl Session<'_> {
                 .hint("leave --port away to take a free one")
         })?;
         let told = self.plan(&proxy.origin());
-        for (name, why) in &told.left_alone {
+        for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
         }
         let launch = Launch {
@@ -124,8 +129,9 @@ impl Session<'_> {
             set: told.set.into_iter().collect(),
             unset: told.unset,
             stdin: self.stdin.clone(),
-            keep_stdout: None,
+            keep_stdout: self.quiet.then_some(KEPT_OUTPUT),
             stdout_aside: self.json,
+            quiet: self.quiet,
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
         let ended = match self.stop.clone() {

@@ -1,5 +1,6 @@
 //! Where and when a run runs, as far as its values tell of it.
 
+use super::portable;
 use super::session::{now_us, own_environment};
 use crate::replay::matcher::holes::{Side, Surroundings};
 use crate::run::Manifest;
@@ -25,14 +26,30 @@ pub(super) fn here(directory: &Path) -> Side {
 
 /// A recording and this machine; the agent runs in `directory`.
 pub(super) fn of(manifest: &Manifest, directory: &Path) -> Surroundings {
+    Surroundings { recorded: then(manifest), live: here(directory) }
+}
+
+/// Two recordings, the second in the place of a replay of the first.
+pub(super) fn between(first: &Manifest, second: &Manifest) -> Surroundings {
+    Surroundings { recorded: then(first), live: then(second) }
+}
+
+/// Where and when a recording was made.
+fn then(manifest: &Manifest) -> Side {
     let ended = manifest.outcome.as_ref().map(|o| o.ended_us);
-    let recorded = Side {
-        directory: manifest.directory.clone(),
+    // A file says of directories where they lie in a home, whosever that is.
+    let homeless = portable::machine().homeless(&manifest.directory);
+    let directory =
+        match homeless.strip_prefix('~').filter(|_| manifest.imported && !manifest.home.is_empty()) {
+            Some(rest) => format!("{}{rest}", manifest.home.trim_end_matches('/')),
+            None => manifest.directory.clone(),
+        };
+    Side {
+        directory,
         home: manifest.home.clone(),
         temp: manifest.temp.clone(),
         started_us: manifest.started_us,
         ended_us: ended.unwrap_or(manifest.started_us.saturating_add(LONGEST_US)),
         zone_s: manifest.zone_s,
-    };
-    Surroundings { recorded, live: here(directory) }
+    }
 }

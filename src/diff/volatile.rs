@@ -29,6 +29,49 @@ const CLOCK_WORDS: [&str; 20] = [
 /// Names of fields that name one request or one trace.
 const ID_WORDS: [&str; 8] = ["trace", "span", "uuid", "guid", "traceparent", "etag", "nonce", "fingerprint"];
 
+/// What a volatile value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Volatile {
+    /// A clock, a date or a duration.
+    Clock,
+    /// An id.
+    Id,
+    /// A text with ids and clocks in it.
+    Both,
+}
+
+/// What two different values of a field are, written as a [`super::FieldChange`] has them; none when they are content.
+pub fn kind(path: &str, left: &str, right: &str) -> Option<Volatile> {
+    let name = path.rsplit(['.', ']']).find(|part| !part.is_empty()).unwrap_or_default();
+    let name = name.split('[').next().unwrap_or_default();
+    match (Tree::parse(left), Tree::parse(right)) {
+        (Some(l), Some(r)) if varies(name, &l, &r) => match (&l, &r) {
+            (Tree::Text(a), Tree::Text(b)) if is_instant(a) && is_instant(b) => Some(Volatile::Clock),
+            (Tree::Text(a), Tree::Text(b)) if !(is_number(a) && is_number(b)) => Some(Volatile::Id),
+            _ if words_of(name).iter().any(|w| matches!(w.as_str(), "pid" | "pgid" | "nonce")) => {
+                Some(Volatile::Id)
+            }
+            _ => Some(Volatile::Clock),
+        },
+        (Some(Tree::Text(l)), Some(Tree::Text(r))) => text_kind(&l, &r),
+        (Some(_), Some(_)) => None,
+        _ => text_kind(left, right),
+    }
+}
+
+fn text_kind(left: &str, right: &str) -> Option<Volatile> {
+    if !text_varies(left, right) {
+        return None;
+    }
+    let (a, b) = (tokens(left), tokens(right));
+    let kinds = a.iter().zip(&b).filter(|(x, y)| x != y).map(|(x, y)| match is_instant(x) && is_instant(y) {
+        true => Volatile::Clock,
+        false => Volatile::Id,
+    });
+    kinds.reduce(|a, b| if a == b { a } else { Volatile::Both })
+}
+
 /// True when two different values of a field, named by the last name of its path, look like an id, a clock or a
 /// duration on both sides.
 pub fn varies(name: &str, left: &Tree, right: &Tree) -> bool {
@@ -178,6 +221,29 @@ mod tests {
         }
         assert!(!text_varies("Refunded $4,999.00", "Refunded $49.99"));
         assert!(!text_varies("took 12 ms", "took 13 apples"));
+    }
+
+    #[test]
+    fn they_are_named() {
+        for (path, left, right, expected) in [
+            ("checked_at", "1795224754.6", "1795224790.1", Some(Volatile::Clock)),
+            ("a.trace", "\"0643afbe12\"", "\"99ab41ce07\"", Some(Volatile::Id)),
+            ("items[2].at[0]", "17", "18", Some(Volatile::Clock)),
+            ("pid", "17", "18", Some(Volatile::Id)),
+            ("when", "\"2026-08-21T10:00:00Z\"", "\"2026-08-21T10:00:05.5Z\"", Some(Volatile::Clock)),
+            ("", "2026-08-21T10:00:00Z", "2026-08-21T10:00:05Z", Some(Volatile::Clock)),
+            ("", "0643afbe12340643afbe", "99ab41ce077799ab41ce", Some(Volatile::Id)),
+            (
+                "",
+                "0643afbe12340643afbe at 2026-08-21T10:00:00Z",
+                "99ab41ce077799ab41ce at 2026-08-21T10:00:05Z",
+                Some(Volatile::Both),
+            ),
+            ("amount", "4999", "49.99", None),
+            ("", "left", "right", None),
+        ] {
+            assert_eq!(kind(path, left, right), expected, "{path}: {left} {right}");
+        }
     }
 
     #[test]

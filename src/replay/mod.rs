@@ -2,6 +2,8 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
+mod dice;
+pub mod doctor;
 pub mod fences;
 mod inherited;
 pub mod matcher;
@@ -10,5 +12,6 @@ pub mod player;
 pub mod policy;
 pub mod recording;
 pub mod serve;
+pub mod shuffle;
 pub mod tally;
 pub mod tools;

@@ -9,6 +9,7 @@ use crate::dialect::{Dialect, EditError, RequestEdit};
 use crate::replay::matcher::{Pin, Recording};
 use crate::replay::recording::RecordedRun;
 use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
+use crate::run::reading::readings;
 use crate::run::{CallSite, Outline, StepKind};
 use answer::edited_answer;
 use bytes::Bytes;
@@ -51,6 +52,8 @@ pub struct LiveTurn<'a> {
     pub body: &'a [u8],
     /// Tool results of recorded calls that came out differently.
     pub pins: &'a [Pin],
+    /// A recorded text with today's names and directories.
+    pub today: &'a dyn Fn(&str) -> String,
     /// The edits of the parent, where that is a fork itself.
     pub inherited: Vec<RequestEdit>,
 }
@@ -237,6 +240,11 @@ impl Plan {
         self.alone.iter().copied()
     }
 
+    /// The calls whose results are edited.
+    pub fn edited_results(&self) -> impl Iterator<Item = CallSite> + '_ {
+        self.results.keys().copied()
+    }
+
     /// The first turn of each lane that cannot come from the recording.
     pub fn first_asked(&self) -> BTreeMap<u32, u32> {
         let mut first = self.dirty.clone();
@@ -287,16 +295,16 @@ impl Plan {
         dialect: &dyn Dialect,
         live: LiveTurn<'_>,
     ) -> Result<Outgoing, EditError> {
-        let LiveTurn { place, request, body, pins, inherited } = live;
+        let LiveTurn { place, request, body, pins, today, inherited } = live;
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
         let edited = |site: &CallSite| self.results.contains_key(site);
-        for pin in pins.iter().filter(|pin| !edited(&pin.site)) {
+        for pin in pins.iter().filter(|pin| !pin.renamed && !edited(&pin.site)) {
             edits.push(RequestEdit::SetToolResult {
                 message: pin.message,
                 block: pin.block,
-                text: pin.recorded.clone(),
+                text: today(&pin.recorded),
             });
         }
         edits.extend(inherited);
@@ -307,7 +315,7 @@ impl Plan {
                     "the agent's request no longer carries the edited result of {name}"
                 ))
             })?;
-            edits.push(RequestEdit::SetToolResult { message, block, text: text.clone() });
+            edits.push(RequestEdit::SetToolResult { message, block, text: today(text) });
         }
         for (_, _, message, text) in self.prompts.iter().filter(|p| p.0 == lane && p.1 <= turn) {
             edits.push(RequestEdit::SetMessageText { message: *message, text: text.clone() });
@@ -423,27 +431,17 @@ pub fn recorded_result(recording: &RecordedRun, site: CallSite) -> Result<String
     }
 }
 
-/// Where a request of a lane carries the result of an earlier call: by place first, by id where the place is taken.
+/// Where a request of a lane carries the result of an earlier call: by its place, an id is only a hint to it.
 fn find_result(outline: &Outline, request: &ModelRequest, site: CallSite) -> Option<(usize, usize)> {
     let turn = outline.turn(site.lane, site.turn)?;
-    let call = turn.calls.get(site.call as usize)?;
+    turn.calls.get(site.call as usize)?;
     let asked = turn.messages as usize;
-    let after = request.messages.iter().enumerate().skip(asked + 1);
-    let until_next = after.take_while(|(_, m)| m.role != Role::Assistant);
-    let results: Vec<(usize, usize, &str)> = until_next
-        .flat_map(|(m, message)| {
-            message.blocks.iter().enumerate().filter_map(move |(b, block)| match block {
-                Block::ToolResult { call_id, .. } => Some((m, b, call_id.as_str())),
-                _ => None,
-            })
-        })
-        .collect();
-    let mut with_id = results.iter().filter(|(_, _, id)| *id == call.id);
-    let found = match (with_id.next(), with_id.next()) {
-        (Some(only), None) => Some(only),
-        _ => results.get(site.call as usize),
-    };
-    found.map(|(m, b, _)| (*m, *b))
+    let all = readings(&request.messages);
+    let after = all.iter().skip_while(|r| r.pieces.iter().all(|p| p.message < asked));
+    let until_next = after.skip(1).take_while(|r| r.role != Role::Assistant);
+    let mut results = until_next.flat_map(|r| &r.pieces);
+    let found = results.find(|p| p.answers.is_some_and(|call| call as u32 == site.call))?;
+    Some((found.message, found.index))
 }
 
 fn tool_name(tool: &Value) -> String {

@@ -1,23 +1,23 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod answers;
+mod lenient;
+mod live;
 mod refusal;
 mod side;
 
 use super::fences::Fences;
-use super::inherited::inherited;
 use super::matcher::holes::{Rewrite, Rules, Surroundings};
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
-use super::plan::{LiveTurn, Plan, reasoning_blocks};
+use super::plan::{Plan, reasoning_blocks};
 use super::policy::Policy;
 use super::recording::RecordedRun;
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
+use super::tools::Pinning;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{
-    ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, Upstream, encoding,
-};
+use crate::exchange::{ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, encoding};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
@@ -56,6 +56,10 @@ pub struct PlayerOptions {
     pub surroundings: Option<Surroundings>,
     /// Knows today's secrets.
     pub redactor: Arc<Redactor>,
+    /// When the recorded result of a tool stands for today's.
+    pub pinning: Pinning,
+    /// Answer what does not fit as the nearest recorded turn, so that the next difference is seen too. Never a replay.
+    pub lenient: bool,
 }
 
 /// Why the agent is to be stopped.
@@ -113,7 +117,7 @@ impl Player {
             secrets: stand_ins,
             surroundings: options.surroundings.clone(),
             rules: options.rules.clone(),
-            ..MatcherOptions::default()
+            ..options.pinning.matcher_options()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
         if let Some(plan) = &options.plan {
@@ -123,6 +127,7 @@ impl Player {
             for (lane, turn) in plan.alone() {
                 matcher.mark_alone(lane, turn);
             }
+            plan.edited_results().for_each(|site| matcher.mark_result(site));
         }
         let name = run.reader().manifest().id.to_string();
         let state = State {
@@ -142,12 +147,13 @@ impl Player {
 
     /// Counts so far.
     pub fn tally(&self) -> Tally {
-        let state = self.state();
+        let (outline, state) = (self.run.shared_outline(), self.state());
         let side_repeats = state.side_served.values().map(|times| times.saturating_sub(1)).sum();
         Tally {
             matching: Matching::of(state.matcher.counters(), side_repeats, state.tally.matching.side_unknown),
             unasked: state.matcher.unasked().into_iter().collect(),
             drifts: state.matcher.drifts().to_vec(),
+            sent_as_is: Tally::sent_as_they_are(&outline, state.matcher.sent_as_they_are()),
             ..state.tally.clone()
         }
     }
@@ -181,14 +187,8 @@ impl Player {
         };
         let path = asked.head.path().to_string();
         let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
-        let (tell, told) = oneshot::channel();
-        {
-            let mut state = self.state();
-            state.waiting.insert(asked.id, tell);
-            let decisions = state.matcher.on_request(ask);
-            state.hand_out(decisions);
-        }
-        let decision = self.wait_for(told).await;
+        let told = self.place(ask.clone());
+        let decision = self.leniently(ask, self.wait_for(told).await).await;
         self.act(&asked, dialect, Some((request, body)), decision).await
     }
 
@@ -282,6 +282,8 @@ impl Player {
         let outline = self.run.shared_outline();
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
+        // The results were in this request, whether it is answered or stopped.
+        pins.iter().for_each(|pin| self.state().tally.pin(&outline, pin));
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {
@@ -328,8 +330,10 @@ impl Player {
             return self.miss(asked, Some(dialect), miss);
         }
         if let Some(blocks) = edited {
-            self.note_served(place, class, &pins);
-            return self.serve_edited(asked, dialect, place, blocks, (id, response.as_ref()));
+            self.note_served(place, class);
+            let blocks = ModelAnswer { blocks: blocks.to_vec(), ..ModelAnswer::default() };
+            let blocks = rewrite.answer(&blocks).blocks;
+            return self.serve_edited(asked, dialect, place, &blocks, (id, response.as_ref()));
         }
         // Put together before the books are opened: other requests wait for them.
         let holds_secrets = response.as_ref().is_some_and(|r| !r.stand_ins.is_empty());
@@ -340,7 +344,7 @@ impl Player {
         };
         let (answer, rewritten) =
             serve::recorded(&self.name, id, response.as_ref(), self.options.timing, &reveal, &rewrite);
-        let first = self.note_served(place, class, &pins);
+        let first = self.note_served(place, class);
         let fault = self.options.plan.as_ref().and_then(|p| p.fault(lane, turn)).filter(|_| first);
         let mut state = self.state();
         match fault {
@@ -365,10 +369,8 @@ impl Player {
     }
 
     /// Notes a turn that is served; true the first time.
-    fn note_served(&self, place: (u32, u32), class: MatchClass, pins: &[Pin]) -> bool {
-        let outline = self.run.shared_outline();
+    fn note_served(&self, place: (u32, u32), class: MatchClass) -> bool {
         let mut state = self.state();
-        pins.iter().for_each(|pin| state.tally.pin(&outline, pin));
         *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.served.insert(place, class).is_none()
     }
@@ -388,7 +390,6 @@ impl Player {
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;
-        state.note_parting(&self.run, (lane, turn), &answer);
         if dropped > 0 {
             state.tally.dropped.push(format!(
                 "{} of step {} left out: nobody signed the edited answer",
@@ -398,61 +399,6 @@ impl Player {
         }
         state.matcher.answered_live(asked.id, &answer);
         serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered)
-    }
-
-    fn go_live(
-        &self,
-        asked: &Asked,
-        dialect: &'static dyn Dialect,
-        request: &ModelRequest,
-        body: Bytes,
-        place: (u32, u32),
-        pins: &[Pin],
-    ) -> Answer {
-        let outline = self.run.shared_outline();
-        let Some(plan) = &self.options.plan else {
-            return self.miss(asked, Some(dialect), lost_decision());
-        };
-        let mut state = self.state();
-        if self.is_spent(&mut state) {
-            drop(state);
-            return self.refuse_to_spend(Some(dialect));
-        }
-        let bindings = state.matcher.secrets();
-        let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
-        let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
-            let live = LiveTurn { place, request, body: &body, pins, inherited };
-            plan.outgoing(&outline, dialect, live)
-                .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
-        });
-        let outgoing = match outgoing {
-            Ok(outgoing) => outgoing,
-            Err(why) => {
-                let mut miss = lost_decision();
-                miss.reason = why;
-                drop(state);
-                return self.miss(asked, Some(dialect), miss);
-            }
-        };
-        for pin in pins {
-            state.tally.pin(&outline, pin);
-        }
-        for line in outgoing.dropped {
-            if !state.tally.dropped.contains(&line) {
-                state.tally.dropped.push(line);
-            }
-        }
-        state.tally.live += 1;
-        if outline.turn(place.0, place.1).is_none() {
-            state.tally.unrecorded.insert(place);
-        }
-        state.asked_live.insert(asked.id, (dialect, place));
-        let upstream = self
-            .options
-            .upstream
-            .as_ref()
-            .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
-        Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
     }
 }
 
@@ -500,7 +446,6 @@ impl Answerer for Player {
         // What retake itself says, as at a fence, is no failure of the call.
         let error = answer.error.clone().or(lost).filter(|_| seen.source != Source::Refused);
         state.tally.live_attempt(place, error);
-        state.note_parting(&self.run, place, &answer);
         state.matcher.answered_live(seen.id, &answer);
     }
 }

@@ -5,13 +5,13 @@ mod stale;
 pub use stale::Stale;
 
 use super::fences::FencedBy;
-use super::matcher::{Counters, MatchClass, Miss, Near, Pin};
+use super::matcher::{Counters, MatchClass, Miss, Near, Pin, SentAsIs, Unpinned};
 use super::policy::CLASSES;
 use super::serve::Rewritten;
 use crate::dialect::conversation::Usage;
 use crate::run::{CallSite, Outline, StepKind};
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// Counts of one replay or fork.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -29,9 +29,6 @@ pub struct Tally {
     pub matching: Matching,
     /// The match that the policy did not let pass.
     pub not_allowed: Option<NotAllowed>,
-    /// From which turn on a lane went on from another answer than the recorded one.
-    #[serde(skip)]
-    pub(super) parted: BTreeMap<u32, u32>,
     /// Model turns that no request reached.
     #[serde(skip)]
     pub unasked: BTreeSet<(u32, u32)>,
@@ -45,6 +42,8 @@ pub struct Tally {
     pub refused: u32,
     /// Tool results that came out differently and were pinned.
     pub pins: Vec<PinReport>,
+    /// Tool results that differ from the recorded ones and went to the live model as they are.
+    pub sent_as_is: Vec<SentResult>,
     /// What could not be matched; the first explains, the rest follow from it.
     pub misses: Vec<Miss>,
     /// A tool that a fence stopped, with the step that asked for it.
@@ -148,8 +147,32 @@ pub struct PinReport {
     pub recorded: String,
     /// What the tool returned this time.
     pub live: String,
+    /// Only names and quantities differ: today's values were bound or let pass.
+    pub renamed: bool,
+    /// The write before it that was not as recorded.
     #[serde(skip)]
-    site: CallSite,
+    pub stale: Option<CallSite>,
+    /// The call.
+    #[serde(skip)]
+    pub site: CallSite,
+}
+
+/// A tool result that was not pinned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SentResult {
+    /// Number of the recorded tool step.
+    pub step: Option<u32>,
+    /// Name of the tool.
+    pub tool: String,
+    /// The recorded result.
+    pub recorded: String,
+    /// What the tool returned this time, which the model was sent.
+    pub live: String,
+    /// Why it is no pin.
+    pub why: Unpinned,
+    /// The call.
+    #[serde(skip)]
+    pub site: CallSite,
 }
 
 impl Tally {
@@ -196,8 +219,34 @@ impl Tally {
             tool: pin.tool.clone(),
             recorded: pin.recorded.clone(),
             live: pin.live.clone(),
+            renamed: pin.renamed,
+            stale: pin.stale,
             site: pin.site,
         });
+    }
+
+    /// Results that went to the live model as they are; answers of sub-agents are no results of tools.
+    pub(super) fn sent_as_they_are(outline: &Outline, sent: &[SentAsIs]) -> Vec<SentResult> {
+        let of_tools = sent.iter().filter(|sent| sent.why != Unpinned::Lane);
+        let report = |SentAsIs { result, why }: &SentAsIs| SentResult {
+            step: outline.number_of(StepKind::Tool { site: result.site }),
+            tool: result.tool.clone(),
+            recorded: result.recorded.clone(),
+            live: result.live.clone(),
+            why: *why,
+            site: result.site,
+        };
+        of_tools.map(report).collect()
+    }
+
+    /// The calls whose results came back.
+    pub fn returned(&self, outline: &Outline) -> HashSet<CallSite> {
+        let sites = outline.steps.iter().filter_map(|step| match step.kind {
+            StepKind::Tool { site } => Some(site),
+            StepKind::Model { .. } => None,
+        });
+        let has_result = |site: &CallSite| outline.call(*site).is_some_and(|call| call.result.is_some());
+        sites.filter(has_result).filter(|site| self.came_back(outline, *site)).collect()
     }
 
     /// Steps of the recording that were played: model steps served, and tool steps whose result came back.
@@ -256,12 +305,6 @@ impl Tally {
             class => self.fitted.get(&class).copied().unwrap_or_default(),
         };
         CLASSES.iter().map(|(class, _)| (*class, count(*class))).collect()
-    }
-
-    /// The answer of this turn was another than the recorded one.
-    pub(super) fn part(&mut self, (lane, turn): (u32, u32)) {
-        let first = self.parted.entry(lane).or_insert(turn);
-        *first = turn.min(*first);
     }
 }
 

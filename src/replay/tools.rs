@@ -1,6 +1,9 @@
 //! What tools do to the world, as far as somebody has said so.
 
+use super::matcher::{Options as MatcherOptions, Unpin};
+use crate::run::CallSite;
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// What running a tool does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -8,7 +11,8 @@ use serde::Serialize;
 pub enum ToolClass {
     /// It changes nothing.
     Read,
-    /// Nobody has said: it may change something.
+    /// Nobody has said: it may change something, and is taken to have done so when it was called otherwise than
+    /// recorded, or answered otherwise than it does by itself.
     Unclassified,
     /// It changes something, and may do so again.
     Write,
@@ -30,6 +34,11 @@ impl ToolClass {
     /// True when a call of it, made otherwise than recorded, may leave another world behind.
     pub fn may_write(self) -> bool {
         self != ToolClass::Read
+    }
+
+    /// True when it is known to change something.
+    pub fn writes(self) -> bool {
+        matches!(self, ToolClass::Write | ToolClass::Irreversible)
     }
 }
 
@@ -75,6 +84,44 @@ impl ToolClasses {
     }
 }
 
+/// Words in a tool's name that say it runs commands or rewrites things. A guess, like
+/// [`super::fences::sounds_irreversible`].
+const ANYTHING: [&str; 18] = [
+    "bash", "shell", "exec", "run", "command", "terminal", "python", "code", "script", "eval", "edit",
+    "patch", "save", "set", "add", "move", "commit", "computer",
+];
+
+/// True when a tool's name sounds as if a call of it could do anything.
+pub fn runs_anything(tool: &str) -> bool {
+    let name = tool.to_ascii_lowercase();
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    // `setTimeout`, `runCommand`: the word that a camel begins with.
+    words.into_iter().any(|word| ANYTHING.iter().any(|any| word.starts_with(any)))
+}
+
+/// When the recorded result of a tool stands for another one of today.
+#[derive(Debug, Clone, Default)]
+pub struct Pinning {
+    /// In a fork, once something has gone live: the calls that also vary without an edit. None pins every call.
+    pub noise: Option<HashSet<CallSite>>,
+    /// Whose results are never pinned.
+    pub unpin: Unpin,
+    /// What tools do to the world.
+    pub classes: ToolClasses,
+}
+
+impl Pinning {
+    /// As the matcher takes it, all else left as it is by default.
+    pub(super) fn matcher_options(&self) -> MatcherOptions {
+        MatcherOptions {
+            noise: self.noise.clone(),
+            unpin: self.unpin.clone(),
+            classes: self.classes.clone(),
+            ..MatcherOptions::default()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,5 +149,8 @@ mod tests {
         }
         assert!(!tools.clone().declare("pay", Read) && tools.clone().declare("pay", Write));
         assert_eq!(declared(&[("*", Read)]).class_of("anything"), Read);
+        assert!(
+            Unclassified.may_write() && !Unclassified.writes() && Irreversible.writes() && !Read.may_write()
+        );
     }
 }

@@ -6,7 +6,9 @@
 pub mod action;
 pub mod checkpoint;
 pub mod context;
+pub mod control;
 pub mod difference;
+pub mod doctor;
 pub mod heading;
 mod lines;
 pub mod matched;
@@ -19,6 +21,7 @@ pub mod step;
 pub mod steps;
 pub mod style;
 pub mod table;
+pub mod tool_results;
 pub mod tools_run;
 pub mod words;
 

@@ -5,9 +5,10 @@ use super::lines::Lines;
 use super::matched::{Matched, matched, stale};
 use super::secrets;
 use super::style::{Ink, Style};
+use super::tool_results::{self, ToolResults};
 use super::tools_run::{ToolsRun, ran};
 use super::words::{self, line, many};
-use crate::diff::{FieldChange, RunView, Totals};
+use crate::diff::{RunView, Totals};
 use crate::replay::tally::Stale;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -24,17 +25,6 @@ pub struct Recording<'a> {
     pub warnings: Vec<String>,
     /// Tools that it called and that a replay had better not run.
     pub fences: Vec<String>,
-}
-
-/// A tool result that was pinned.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Pinned {
-    /// Number of the tool step.
-    pub step: Option<u32>,
-    /// The tool.
-    pub tool: String,
-    /// What differs: recorded left, live right.
-    pub fields: Vec<FieldChange>,
 }
 
 /// How often answers came from where: requests in a replay, model steps in a fork.
@@ -85,8 +75,10 @@ pub struct Replay {
     pub took_us: u64,
     /// Against the recorded outcome.
     pub outcome: Compared,
-    /// Tool results that were pinned.
-    pub pinned: Vec<Pinned>,
+    /// Tool results that were pinned, by tool.
+    pub pinned: Vec<ToolResults>,
+    /// Of those: shown after a write that was not as recorded.
+    pub stale: Vec<Stale>,
     /// How well requests fitted.
     #[serde(skip)]
     pub matched: Matched,
@@ -140,6 +132,21 @@ fn in_words<S: serde::Serializer>(steps: &(u32, u32), to: S) -> Result<S::Ok, S:
     BTreeMap::from([("all", model + tool), ("model", model), ("tool", tool)]).serialize(to)
 }
 
+/// Tool results that differ from the recorded ones and were sent to the live model as they are, by tool.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct SentAsIs {
+    /// They do not vary by themselves: an effect of the edit.
+    pub by_edit: Vec<ToolResults>,
+    /// They vary by themselves, and come after a write that was not as recorded.
+    pub after_write: Vec<ToolResults>,
+    /// `--unpin`
+    pub unwanted: Vec<ToolResults>,
+    /// Whether they vary by themselves is not known.
+    pub unknown: Vec<ToolResults>,
+    /// Why not, in words.
+    pub why_unknown: Option<String>,
+}
+
 /// What a fork did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Fork {
@@ -166,10 +173,12 @@ pub struct Fork {
     pub agent: Option<String>,
     /// How it ended when not by itself: `at the fence before issue_refund`.
     pub stopped: Option<String>,
-    /// Tool results that were pinned.
-    pub pinned: Vec<Pinned>,
+    /// Tool results that were pinned, by tool.
+    pub pinned: Vec<ToolResults>,
     /// Of those: shown after a write that was not as recorded.
     pub stale: Vec<Stale>,
+    /// Tool results that differ and were sent to the live model all the same.
+    pub sent_as_is: SentAsIs,
     /// How well requests fitted.
     #[serde(skip)]
     pub matched: Matched,
@@ -286,6 +295,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
     done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
     matched(&mut lines, &done.matched, done.backoff.0 > 0);
     pinned(&mut lines, &done.pinned);
+    stale(&mut lines, &done.stale);
     unasked(&mut lines, &done.unasked, done.outcome == Compared::Early);
     if done.backoff.0 > 0 {
         let tries = many(done.backoff.0.into(), "recorded retry").replace("retrys", "retries");
@@ -390,8 +400,15 @@ pub fn fork(done: &Fork, style: Style) -> String {
     done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
     matched(&mut lines, &done.matched, false);
-    pinned(&mut lines, &done.pinned);
+    let (renamed, hard): (Vec<ToolResults>, Vec<ToolResults>) =
+        done.pinned.iter().cloned().partition(|results| results.renamed);
+    pinned(&mut lines, &hard);
+    if !renamed.is_empty() {
+        let lead = format!("ids and clocks of today, sent as they are: {}", tool_results::counted(&renamed));
+        tool_results::say(&mut lines, Ink::Dim, &lead, &renamed);
+    }
     stale(&mut lines, &done.stale);
+    sent_as_is(&mut lines, &done.sent_as_is);
     ran(&mut lines, &done.tools);
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
     lines.next(&[format!("retake diff {} {}", done.parent, done.run)]);
@@ -411,35 +428,44 @@ fn sources(answers: Answers) -> String {
     if said.is_empty() { "none".into() } else { said.join(", ") }
 }
 
-/// `pinned 2 tool results: step 7 check_fraud (checked_at, trace differ)`; a warning when it is not only ids or clocks.
-fn pinned(lines: &mut Lines, pins: &[Pinned]) {
-    let changed = pins.iter().any(|pin| !pin.fields.iter().all(|f| f.varies));
+/// `pinned 1 tool result: step 7 check_fraud (checked_at, trace differ: clock, id)`; a warning when it is not only ids
+/// or clocks.
+fn pinned(lines: &mut Lines, pinned: &[ToolResults]) {
+    if pinned.is_empty() {
+        return;
+    }
+    let changed = !pinned.iter().all(ToolResults::varies);
     let (ink, warning) = if changed { (Ink::Bad, "warning: ") } else { (Ink::Note, "") };
-    for (n, pin) in pins.iter().take(5).enumerate() {
-        let step = pin.step.map(|s| format!("step {s} ")).unwrap_or_default();
-        let mut names: Vec<String> =
-            pin.fields.iter().map(|f| line(&f.path)).filter(|p| !p.is_empty()).collect();
-        let more = names.len().saturating_sub(4);
-        names.truncate(4);
-        if more > 0 {
-            names.push(format!("{more} more"));
-        }
-        let verb = if names.len() == 1 { "differs" } else { "differ" };
-        let fields =
-            if names.is_empty() { "the text differs".into() } else { format!("{} {verb}", names.join(", ")) };
-        let content = if pin.fields.iter().all(|f| f.varies) { "" } else { ", not only ids or clocks" };
-        let lead = match n {
-            0 => format!("{warning}pinned {}: ", many(pins.len() as u64, "tool result")),
-            _ => " ".repeat(8),
-        };
-        lines.say(ink, &format!("{lead}{step}{} ({fields}{content})", line(&pin.tool)));
-    }
-    if pins.len() > 5 {
-        lines.say(ink, &format!("        and {} more", pins.len() - 5));
-    }
+    tool_results::say(lines, ink, &format!("{warning}pinned {}", tool_results::counted(pinned)), pinned);
     if changed {
         lines.say(ink, "         the model was shown the recorded result; has the tool changed?");
     }
+}
+
+/// Tool results that the live model was sent as they are, by the reason.
+fn sent_as_is(lines: &mut Lines, sent: &SentAsIs) {
+    let calls = |all: &[ToolResults]| tool_results::calls(all);
+    let mut say = |ink: Ink, lead: String, all: &[ToolResults]| {
+        if !all.is_empty() {
+            tool_results::say(lines, ink, &lead, all);
+        }
+    };
+    let lead = format!("tool results that changed by the edit, sent as they are ({})", calls(&sent.by_edit));
+    say(Ink::Note, lead, &sent.by_edit);
+    let lead = format!(
+        "stale, after a write that is not as recorded: {} sent as {}",
+        tool_results::counted(&sent.after_write),
+        if calls(&sent.after_write) == 1 { "it is" } else { "they are" }
+    );
+    say(Ink::Note, lead, &sent.after_write);
+    let lead = format!("not pinned, as asked (--unpin), sent as they are ({})", calls(&sent.unwanted));
+    say(Ink::Note, lead, &sent.unwanted);
+    let why = sent.why_unknown.as_ref().map(|why| format!(" ({})", line(why))).unwrap_or_default();
+    let lead = format!(
+        "tool results that differ, sent as they are; whether by the edit is not known{why} ({})",
+        calls(&sent.unknown)
+    );
+    say(Ink::Note, lead, &sent.unknown);
 }
 
 /// `steps 3, 5`.

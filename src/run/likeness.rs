@@ -4,6 +4,7 @@ use super::reading::{Piece, Reading, readings};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::json::kept_number;
 use serde_json::Value;
+use std::borrow::Cow;
 
 #[cfg(test)]
 mod tests;
@@ -239,7 +240,7 @@ pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> Key {
 
 /// The key by which an answer is known again when the agent sends it back as history, in the ways agents do: reasoning
 /// does not count (tagged in the text or not), nor do white space, quotes and backslashes (a call in plain text, read as
-/// JSON and written as Python), the division into blocks, or how a number is written. Blocks of other kinds count only
+/// JSON and written as Python), the division into blocks, how a number is written, or arguments that are false or null. Blocks of other kinds count only
 /// where there is neither text nor call.
 pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
     let mut digest = Digest { by_value: true, ..Digest::new("echo") };
@@ -251,7 +252,7 @@ pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
             calls += 1;
             digest.text(id);
             digest.text(name);
-            digest.value(args);
+            digest.value(&without_defaults(args));
         }
     }
     if said.is_empty() && calls == 0 {
@@ -264,6 +265,18 @@ pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
         }
     }
     digest.key()
+}
+
+/// Arguments without those that are false or null: clients fill in what the model left out (`"replace_all": false`).
+fn without_defaults(args: &Value) -> Cow<'_, Value> {
+    let plain = |v: &Value| matches!(v, Value::Null | Value::Bool(false));
+    match args {
+        Value::Object(fields) if fields.values().any(plain) => {
+            let kept = fields.iter().filter(|(_, v)| !plain(v)).map(|(k, v)| (k.clone(), v.clone()));
+            Cow::Owned(Value::Object(kept.collect()))
+        }
+        _ => Cow::Borrowed(args),
+    }
 }
 
 /// All text without white space, quotes, backslashes and tagged reasoning.

@@ -50,6 +50,9 @@ pub struct Lane {
     /// For a continuation: index of the lane that it continues.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<u32>,
+    /// Index of the lane to an earlier answer of which it goes back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rewinds: Option<u32>,
     /// The user's own name for it (`x-retake-lane`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub named: Option<String>,

@@ -10,6 +10,7 @@
 //! | `segment`, `segment_index` | records of exchanges |
 //! | `pack`, `pack_reader`, `block`, `list` | parts of bodies, each stored once, and the lists of them |
 //! | `outline_file` | the outline of a sealed run |
+//! | `noise_file` | which tool results vary by themselves, as a replay has shown |
 //! | `runs`, `removal`, `adopt`, `gc` | finding runs and removing them |
 //! | `catalogue`, `index` | what can be derived, and sled, which keeps it |
 //!
@@ -31,6 +32,7 @@ mod index;
 mod layout;
 mod list;
 mod lock;
+mod noise_file;
 mod outline_file;
 mod pack;
 mod pack_reader;
@@ -58,6 +60,7 @@ use std::sync::{Arc, Mutex};
 
 pub use gc::{GcPolicy, GcReport};
 pub use index::Rebuilt;
+pub use noise_file::Noise;
 pub use reader::RunReader;
 pub use removal::Removed;
 pub use writer::RunWriter;

@@ -6,6 +6,7 @@
 //!   exchanges.seg     records of requests and responses, see segment
 //!   parts.pack        parts of bodies, see pack
 //!   outline           lanes, turns and steps; written when the run is sealed
+//!   noise.json        which tool results vary by themselves; written by a replay, see noise_file
 //!   lock              held by the recorder while it lives
 //!   reserve           room for the manifest and the footers on a full disk; gone when the run is sealed
 //! ```
@@ -30,6 +31,8 @@ pub const SEGMENT: &str = "exchanges.seg";
 pub const PACK: &str = "parts.pack";
 /// Name of the outline.
 pub const OUTLINE: &str = "outline";
+/// Name of what a replay found to vary.
+pub const NOISE: &str = "noise.json";
 /// Name of the room for a full disk.
 pub const RESERVE: &str = "reserve";
 /// Version of a run's files. 1: the first.

@@ -314,8 +314,6 @@ fn what_belongs_to_the_machine_stays_there() {
         "uuid",
         "recorder",
         "started_us",
-        "home",
-        "temp",
         "command",
         "directory",
         "environment",

@@ -3,14 +3,17 @@
 use crate::support::env::Ran;
 use crate::support::refund::Refund;
 
-/// A refund agent whose fraud check looks at the clock, and whose orders cost what AMOUNT says.
+/// A refund agent whose fraud check tells how long its queue is, and whose orders cost what AMOUNT says.
 fn varying() -> Refund {
     let refund = Refund::ready();
     let path = refund.env.work().join("agent.py");
     let agent = std::fs::read_to_string(&path).expect("the agent");
     let agent = agent
         .replace("import sys\n", "import sys\nimport time\n")
-        .replace("\"risk\": \"low\"", "\"risk\": \"low\", \"checked_at\": time.time()")
+        .replace(
+            "\"risk\": \"low\"",
+            "\"risk\": \"low\", \"queue\": 500000000000 + time.time_ns() % 1000000007",
+        )
         .replace("\"amount\": 4999", "\"amount\": int(os.environ.get(\"AMOUNT\", \"4999\"))");
     std::fs::write(&path, agent).expect("written");
     refund.retake(&["run", "--name", "refund", "--", "python3", "agent.py"]).expect(0);
@@ -83,14 +86,14 @@ fn matches_are_counted_and_what_is_not_allowed_stops() {
 
     let strict = refund.retake(&["replay", "refund.1", "--strict"]).expect(4);
     assert!(!strict.out.contains("Done"), "{}", strict.out);
-    let number = regex::Regex::new(r"\d{10}\.\d+").expect("pattern");
-    let said = |ran: &Ran| number.replace_all(&ran.err, "[clock]").into_owned();
+    let number = regex::Regex::new(r"5\d{11}").expect("pattern");
+    let said = |ran: &Ran| number.replace_all(&ran.err, "[queue]").into_owned();
     insta::with_settings!({filters => vec![(r"\d+(\.\d+)? ?(ms|s)\b", "[time]")]}, {
         insta::assert_snapshot!("strict_stderr", said(&strict));
     });
     let data = refund.retake(&["replay", "refund.1", "--strict", "--json"]).expect(4).json();
     assert_eq!(data["not_allowed"], serde_json::json!({"class": "pinned", "step": 8}), "{data}");
-    assert_eq!(data["misses"][0]["nearest"][0]["path"], "messages[8].result.checked_at", "{data}");
+    assert_eq!(data["misses"][0]["nearest"][0]["path"], "messages[8].result.queue", "{data}");
 
     refund.retake(&["replay", "refund.1", "--strict", "--allow", "pinned"]).expect(0);
     refund.retake(&["replay", "refund.1", "--allow", "masked,pinned"]).expect(0);

@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A recorder whose agent does nothing: a test sends the requests.
 struct Recorder {
@@ -186,7 +186,12 @@ fn a_killed_recorder_loses_nothing_that_was_answered() {
             .collect();
         let mut clients = clients.into_iter();
         if phase == "load" {
-            std::thread::sleep(Duration::from_micros(20_000 + random(200_000)));
+            // A busy machine may take longer to answer anything at all.
+            let patience = Instant::now() + Duration::from_secs(20);
+            while had.lock().unwrap().is_empty() && Instant::now() < patience {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_micros(random(200_000)));
         } else {
             clients.by_ref().for_each(|client| client.join().unwrap());
         }

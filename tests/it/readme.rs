@@ -24,7 +24,7 @@ fn the_demo_runs_and_shows_what_the_readme_shows() {
         "FORKS AT  8        8         model  - calls issue_refund(order_id=\"A123\", amount_usd=4999)",
         "why: the edit 7:result.risk=\"high\"",
         "10/10 steps   0 live calls",
-        "pinned 1 tool result: step 7 check_fraud (checked_at, trace differ)",
+        "pinned 1 tool result: step 7 check_fraud (checked_at, trace differ: clock, id)",
         "8 steps (4 model: 3 recorded, 1 live; 4 tool)",
         "Done. I refunded $49.99 for order A123.",
     ] {
@@ -68,9 +68,10 @@ fn run_takes_an_agent_as_the_readme_says() {
 fn verbs_of_the_table_exist() {
     let env = TestEnv::new();
     let help = env.retake(["--help"]).expect(0).out;
-    for verb in
-        ["run", "ls", "show", "replay", "fork", "diff", "export", "import", "rm", "gc", "index", "demo"]
-    {
+    for verb in [
+        "run", "ls", "show", "replay", "fork", "diff", "doctor", "export", "import", "rm", "gc", "index",
+        "demo",
+    ] {
         assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in --help");
     }
     assert!(env.retake(["man"]).expect(0).out.contains(".TH"));

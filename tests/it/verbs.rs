@@ -398,7 +398,8 @@ print(urllib.request.urlopen(request).read().decode())
         stopped.says(&["fence", "issue_refund", "step 8"]);
         let ran = worker.tools_run();
         assert!(ran.contains(&"check_fraud".into()) && !ran.contains(&"issue_refund".into()), "{ran:?}");
-        let forked = worker.env.retake(["fork", "w.1", "--set", "*:model=other", "--fence", "get_policy"]);
+        let args = ["fork", "w.1", "--no-control", "--set", "*:model=other", "--fence", "get_policy"];
+        let forked = worker.env.retake(args);
         forked.expect(5).says(&["fence", "get_policy"]);
         assert_eq!(worker.tools_run(), ["lookup_order"]);
     }

@@ -105,6 +105,7 @@ impl Fake {
             parent,
             parent_unknown: false,
             continues: None,
+            rewinds: None,
             named: None,
             turns: Vec::new(),
         });

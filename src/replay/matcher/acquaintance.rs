@@ -1,16 +1,18 @@
 //! Which names the recording holds, and which of them this replay has shown as they are: neither can become another.
 
 use super::bindings::Bindings;
+use super::segments::Backdrop;
 use super::unify::Known;
 use super::{Matcher, Recording};
 use crate::dialect::conversation::ModelRequest;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Names met so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Acquaintance {
     /// All names in the recording; found when first needed.
-    recorded: Option<HashSet<String>>,
+    recorded: Option<Arc<HashSet<String>>>,
     /// Recorded names that were sent or served as they are.
     shown: HashSet<String>,
     /// How far each conversation was read: lane, turn, messages.
@@ -32,12 +34,21 @@ impl<R: Recording> Matcher<R> {
     /// one has not been shown as it is.
     pub(super) fn may_become(&self, recorded: &str, live: &str) -> bool {
         let mut met = self.acquaintance.borrow_mut();
-        let known = met.recorded.get_or_insert_with(|| self.recorded_names());
+        let known = met.recorded.get_or_insert_with(|| Arc::new(self.recorded_names()));
         if known.contains(live) {
             return false;
         }
         self.meet(&mut met);
         !met.shown.contains(recorded)
+    }
+
+    /// Reads what comparisons look up in the whole recording, so that copies made from now on need not.
+    pub(in crate::replay) fn read_ahead(&self) {
+        self.beginnings();
+        self.split("", "");
+        let mut met = self.acquaintance.borrow_mut();
+        met.recorded.get_or_insert_with(|| Arc::new(self.recorded_names()));
+        self.meet(&mut met);
     }
 
     /// The names in a recording: a lane's last request holds its history.

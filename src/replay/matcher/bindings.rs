@@ -3,6 +3,13 @@
 use super::holes::lexer::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// A name that stands for two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    pub recorded: String,
+    pub live: String,
+}
+
 /// Recorded values and the live ones in their place. Names and secrets are one to one.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bindings {
@@ -138,17 +145,24 @@ impl Bindings {
         self.shift.or(below.shift).filter(|shift| *shift != 0 && !fixed)
     }
 
-    /// Takes in all pairs of another set that do not conflict; false when one does.
-    pub fn merge(&mut self, other: &Bindings) -> bool {
+    /// Takes in all pairs of another set that do not conflict; the first that does.
+    pub fn merge(&mut self, other: &Bindings) -> Option<Contradiction> {
         let none = Bindings::default();
-        let mut held = other.live_of.iter().fold(true, |held, (r, l)| self.bind(&none, r, l) && held);
-        held &= other.secrets.iter().fold(true, |held, (r, l)| self.bind_secret(&none, r, l) && held);
+        let mut contradiction = None;
+        for (recorded, live) in &other.live_of {
+            if !self.bind(&none, recorded, live) && contradiction.is_none() {
+                contradiction = Some(Contradiction { recorded: recorded.clone(), live: live.clone() });
+            }
+        }
+        for (stand_in, secret) in &other.secrets {
+            self.bind_secret(&none, stand_in, secret);
+        }
         self.ports.extend(other.ports.iter().map(|(r, l)| (r.clone(), l.clone())));
         self.moved_roots.extend(&other.moved_roots);
         self.fixed_roots.extend(&other.fixed_roots);
         self.fixed_days.extend(&other.fixed_days);
         self.shift = other.shift.or(self.shift);
-        held
+        contradiction
     }
 
     /// What stands for a recorded token today; none when it stays.
@@ -176,9 +190,14 @@ mod tests {
         assert!(!over.bind(&base, "r1", "l2"));
         assert!(!over.bind(&base, "r2", "l1"));
         assert!(over.bind(&base, "r2", "l2"));
-        assert!(base.merge(&over));
+        assert_eq!(base.merge(&over), None);
         assert_eq!(base.live("r2"), Some("l2"));
         assert_eq!(base.renamed(), 2);
+        let mut other = Bindings::default();
+        assert!(other.bind(&Bindings::default(), "r2", "l3"));
+        let found = base.merge(&other).expect("a contradiction");
+        assert_eq!((found.recorded.as_str(), found.live.as_str()), ("r2", "l3"));
+        assert_eq!(base.live("r2"), Some("l2"));
     }
 
     #[test]

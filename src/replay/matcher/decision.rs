@@ -3,6 +3,7 @@
 use super::holes::{Rewrite, Rules, Surroundings};
 use crate::dialect::conversation::ModelRequest;
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::replay::tools::ToolClasses;
 use crate::run::CallSite;
 use std::collections::HashSet;
 
@@ -48,6 +49,8 @@ pub struct Pin {
     pub live: String,
     /// True when only names and quantities differ: they are bound or let pass, and nothing takes the result's place.
     pub renamed: bool,
+    /// The write before it that was not as recorded: the recorded result may describe a world that is no more.
+    pub stale: Option<CallSite>,
 }
 
 /// What the matcher decided for a request.
@@ -65,7 +68,8 @@ pub enum Decision {
         /// What is to be changed in the answer.
         rewrite: Rewrite,
     },
-    /// Only in a fork: this place of a lane has been changed, ask the model. All pins of its history are given. A lane
+    /// Only in a fork: this place of a lane has been changed, ask the model. All pins of its history are given, and the
+    /// new results that are only told of. A lane
     /// index beyond those of the recording's outline is a lane that only the fork has.
     Live { id: ExchangeId, lane: u32, turn: u32, pins: Vec<Pin> },
     /// Nothing recorded is right.
@@ -97,6 +101,9 @@ pub struct Near {
     pub path: String,
     pub recorded: String,
     pub live: String,
+    /// What would let it pass, as it goes into `retake.toml`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
 }
 
 impl Decision {
@@ -106,6 +113,16 @@ impl Decision {
             Decision::Serve { id, .. } | Decision::Live { id, .. } | Decision::Miss { id, .. } => *id,
         }
     }
+}
+
+/// Tools whose results are never pinned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Unpin {
+    #[default]
+    Nothing,
+    Everything,
+    /// Those of these names.
+    Tools(HashSet<String>),
 }
 
 /// How a matcher behaves.
@@ -118,6 +135,10 @@ pub struct Options {
     /// In a fork, once something has gone live: the calls whose results may still be pinned, because they also vary
     /// in an unedited control replay. None pins every call.
     pub noise: Option<HashSet<CallSite>>,
+    /// Whose results are not pinned at all.
+    pub unpin: Unpin,
+    /// What tools do to the world.
+    pub classes: ToolClasses,
     /// Where and when both sides ran; none where that is not known.
     pub surroundings: Option<Surroundings>,
     /// What a person declared.

@@ -1,9 +1,11 @@
 //! Why nothing recorded is right, in words.
 
+use super::bindings::Contradiction;
 use super::decision::{Miss, Near};
 use super::unify::{Difference, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::dialect::conversation::{Block, Role};
+use crate::replay::doctor::rule_for;
 use crate::run::reading::{Reading, readings};
 use crate::run::{Outline, StepKind};
 
@@ -51,10 +53,11 @@ pub(super) fn near(
         recorded: String::new(),
         live: String::new(),
     });
+    let rule = rule_for(&path, &recorded, &live);
     let (recorded, live) = shown(&recorded, &live);
     let key = outline.lanes.get(lane as usize).map(|l| l.key.clone()).unwrap_or_default();
     let step = outline.turn(lane, turn).and_then(|_| outline.number_of(StepKind::Model { lane, turn }));
-    Near { lane: key, turn, step, why: why.to_string(), path, recorded, live }
+    Near { lane: key, turn, step, why: why.to_string(), path, recorded, live, rule }
 }
 
 /// A recording that cannot be read.
@@ -108,7 +111,11 @@ pub(super) fn asked(live: &Live<'_>) -> String {
 
 fn miss(live: &Live<'_>, reason: String, mut nearest: Vec<Near>, hints: &[&str]) -> Miss {
     nearest.truncate(NEAREST);
-    let hints = hints.iter().map(|h| h.to_string()).collect();
+    let mut hints: Vec<String> = hints.iter().map(|h| h.to_string()).collect();
+    if let Some(rule) = nearest.first().and_then(|near| near.rule.as_ref()) {
+        hints.push("or, if it varies without meaning, say so in retake.toml:".into());
+        hints.extend(rule.lines().map(str::to_string));
+    }
     Miss { asked: asked(live), reason, nearest, hints }
 }
 
@@ -148,6 +155,20 @@ pub(super) fn ambiguous(live: &Live<'_>, outline: &Outline, lanes: &[u32]) -> Mi
         "send an `x-retake-lane` header, or agent ids, that tell these conversations apart, and record again",
     ];
     miss(live, reason, nearest, &hints)
+}
+
+/// A name stands for two values, now that it is certain which lane a conversation is.
+pub(super) fn contradiction(outline: &Outline, (lane, turn): (u32, u32), what: &Contradiction) -> Miss {
+    let why =
+        format!("{} was recorded where {} stands now, and it is another elsewhere", what.recorded, what.live);
+    let nearest = vec![near(outline, lane, turn, &why, None)];
+    let key = nearest.first().map(|near| near.lane.clone()).unwrap_or_default();
+    Miss {
+        asked: format!("lane {key}, turn {}", turn + 1),
+        reason: format!("a value stands for two: {why}"),
+        nearest,
+        hints: vec![PASTE.to_string()],
+    }
 }
 
 /// The request begins a recorded lane, but the call that begins it has not been answered yet.

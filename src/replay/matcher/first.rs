@@ -32,8 +32,13 @@ impl Beginnings {
                 recording.request(at, 0).map(|r| likeness::request_key(&holes.masked_request(&r, true)));
             let own = key.unwrap_or_default();
             all.by_key.entry(own).or_default().push(at);
-            // A continuation is told apart as the lane that it continues.
-            let class = lane.continues.and_then(|old| all.class.get(old as usize)).copied().unwrap_or(own);
+            // A continuation is told apart as the lane that it continues, one that goes back as that it goes back in.
+            let class = lane
+                .continues
+                .or(lane.rewinds)
+                .and_then(|old| all.class.get(old as usize))
+                .copied()
+                .unwrap_or(own);
             all.class.push(class);
             all.members.entry(class).or_default().push(at);
         }
@@ -114,18 +119,21 @@ impl<R: Recording> Matcher<R> {
             && thread.context.agent_id == live.ask.context.agent_id
     }
 
-    /// True when a lane that nobody has taken begins with this request.
-    pub(super) fn begins_recorded_lane(&self, live: &Live<'_>) -> bool {
+    /// True when a lane that nobody has taken begins with this request; `closely`: up to holes, else to the letter.
+    pub(super) fn begins_recorded_lane(&self, live: &Live<'_>, closely: bool) -> bool {
         // Only one that begins with a history can.
         let messages = live.ask.request.messages.len() as u32;
         let lanes = &self.recording.outline().lanes;
         let with_history = |lane: &u32| {
             lanes.get(*lane as usize).and_then(|l| l.turns.first()).is_some_and(|t| t.messages == messages)
         };
-        let twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
+        let mut twins = self.by_first.get(&live.request_key).into_iter().flatten().copied();
         let open = |lane: &u32| self.is_free(*lane) && self.same_path(*lane, live);
         if self.is_plain(&Bindings::default()) {
-            return twins.into_iter().any(|lane| open(&lane));
+            let exact = twins.any(|lane| open(&lane));
+            if exact || !closely {
+                return exact;
+            }
         }
         (0..lanes.len() as u32).filter(with_history).any(|lane| open(&lane))
             && !self.beginnings_of(live).is_empty()

@@ -2,6 +2,7 @@
 
 use super::decision::{Decision, MatchClass, Near, Pin};
 use super::explain;
+use super::pins::calls_of;
 use super::thread::Carried;
 use super::transcript::Transcript;
 use super::unify::{Difference, Renamed, Unifier};
@@ -9,7 +10,7 @@ use super::{Live, Matcher, Recording, bindings::Bindings};
 use crate::dialect::conversation::Block;
 use crate::run::CallSite;
 use crate::run::likeness;
-use crate::run::reading::{Piece, Reading, readings};
+use crate::run::reading::{Piece, readings};
 use serde_json::Value;
 
 /// What a pin costs when places are compared; a renamed value costs one.
@@ -71,7 +72,7 @@ impl<R: Recording> Matcher<R> {
         }
         let least = fits.iter().map(|(_, f)| f.cost).min();
         // A recorded lane that begins with just this request beats a turn that only nearly fits (branches).
-        if least != Some(0) && changed.is_none() && self.begins_recorded_lane(live) {
+        if least != Some(0) && changed.is_none() && self.begins_recorded_lane(live, least.is_none()) {
             return false;
         }
         if let Some(least) = least {
@@ -221,81 +222,6 @@ impl<R: Recording> Matcher<R> {
             results: unifier.results,
         })
     }
-
-    /// Whether a result that came out differently may stand for the recorded one.
-    fn may_pin(
-        &self,
-        site: CallSite,
-        turn: u32,
-        reading: usize,
-        live: &Piece<'_>,
-    ) -> Result<(), &'static str> {
-        if self.by_call.contains_key(&site) {
-            return Err("the result of a call that began a lane differs, and such a result is never pinned");
-        }
-        let noise = self.options.noise.as_ref().filter(|_| self.gone_live);
-        if noise.is_some_and(|calls| !calls.contains(&site)) {
-            return Err(
-                "a tool result differs that does not vary by itself: it counts as an effect of the edit",
-            );
-        }
-        let Block::ToolResult { text: today, .. } = live.block else { return Err("a message differs") };
-        for twin in self.twins(site.lane) {
-            if self.recording.outline().turn(twin, turn).is_none() {
-                continue;
-            }
-            let Ok(request) = self.recording.request(twin, turn) else { continue };
-            let there = readings(&request.messages);
-            let same_place =
-                there.get(reading).and_then(|r| r.pieces.iter().find(|p| p.answers == live.answers));
-            if let Some(Block::ToolResult { text, .. }) = same_place.map(|p| p.block)
-                && text == today
-            {
-                return Err(
-                    "the tool result is the one that an identical lane recorded here: the lanes may be swapped",
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// The pins of a request whose place is known and whose content is not verified: results of recorded calls that
-    /// came out differently.
-    pub(super) fn pins_of_changed(&self, at: usize, live: &Live<'_>) -> Vec<Carried> {
-        let Some(thread) = self.threads.get(at) else { return Vec::new() };
-        let lane = thread.lane;
-        let next = thread.turn.saturating_add(1);
-        // After an answer of its own the lane's calls are not the recorded ones.
-        if thread.live || self.recording.outline().turn(lane, next).is_none() {
-            return Vec::new();
-        }
-        let Ok(recorded) = self.recording.request(lane, next) else { return Vec::new() };
-        let there = readings(&recorded.messages);
-        let last = live.last.unwrap_or_default();
-        let mut pins = Vec::new();
-        let known = self.known(live.ask.dialect, &Bindings::default());
-        let mut unifier = Unifier::new(known, Bindings::default());
-        for (i, (a, b)) in there.iter().zip(&live.readings).enumerate().skip(last + 1) {
-            for x in &a.pieces {
-                let Some(call) = x.answers else { continue };
-                let Some(y) = b.pieces.iter().find(|p| p.answers == Some(call)) else { continue };
-                let site = CallSite { lane, turn: thread.answered_turn, call: call as u32 };
-                if unifier.block("", x.block, y.block).is_err() && self.may_pin(site, next, i, y).is_ok() {
-                    pins.push(Carried { pin: pin_of(self.recording.outline(), site, x, y), reading: i });
-                }
-            }
-        }
-        pins
-    }
-}
-
-/// The calls in an assistant's reading: tool and arguments.
-fn calls_of<'a>(reading: &Reading<'a>) -> Vec<(&'a str, &'a Value)> {
-    let call = |p: &Piece<'a>| match p.block {
-        Block::ToolCall { name, args, .. } => Some((name.as_str(), args)),
-        _ => None,
-    };
-    reading.pieces.iter().filter_map(call).collect()
 }
 
 fn narrow(found: &mut Vec<(usize, &super::Thread)>, keep: impl Fn(&super::Thread) -> bool) {
@@ -304,7 +230,12 @@ fn narrow(found: &mut Vec<(usize, &super::Thread)>, keep: impl Fn(&super::Thread
     }
 }
 
-fn pin_of(outline: &crate::run::Outline, site: CallSite, recorded: &Piece<'_>, live: &Piece<'_>) -> Pin {
+pub(super) fn pin_of(
+    outline: &crate::run::Outline,
+    site: CallSite,
+    recorded: &Piece<'_>,
+    live: &Piece<'_>,
+) -> Pin {
     let text = |piece: &Piece<'_>| match piece.block {
         Block::ToolResult { text, .. } => text.clone(),
         _ => String::new(),
@@ -317,5 +248,6 @@ fn pin_of(outline: &crate::run::Outline, site: CallSite, recorded: &Piece<'_>, l
         recorded: text(recorded),
         live: text(live),
         renamed: false,
+        stale: None,
     }
 }

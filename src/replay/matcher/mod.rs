@@ -15,17 +15,19 @@ mod gate;
 pub mod holes;
 mod later;
 mod notes;
+mod pins;
 mod refused;
 mod segments;
 mod serve;
 #[cfg(test)]
-mod tests;
+pub(in crate::replay) mod tests;
 mod thread;
 mod transcript;
 mod unify;
 
 pub use bindings::Bindings;
-pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin};
+pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin, Unpin};
+pub use pins::{SentAsIs, Unpinned};
 
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
@@ -99,11 +101,12 @@ impl<'a> Live<'a> {
 /// nothing has happened for a while ([`Matcher::idle`]); each may bring decisions, also for requests asked earlier. In a
 /// fork it also says which turns an edit touches ([`Matcher::mark_dirty`]) and what the model answered
 /// ([`Matcher::answered_live`]). The recording is read where it is needed: a first turn costs a look-up in a hash map, a
-/// later one the comparison of what is new in it.
+/// later one the comparison of what is new in it. A clone stands where the matcher stands, and goes its own way.
+#[derive(Clone)]
 pub struct Matcher<R> {
     recording: R,
     options: Options,
-    holes: Holes,
+    holes: Arc<Holes>,
     acquaintance: RefCell<Acquaintance>,
     segments: RefCell<Segments>,
     /// Turns that can be told by the bytes of their request.
@@ -134,6 +137,7 @@ pub struct Matcher<R> {
     new_lanes: u32,
     gone_live: bool,
     drifts: Vec<Near>,
+    parted: pins::Parted,
     counters: Counters,
 }
 
@@ -143,7 +147,7 @@ impl<R: Recording> Matcher<R> {
     /// # Errors
     /// A sentence when the options cannot be used.
     pub fn new(recording: R, options: Options) -> Result<Matcher<R>, String> {
-        let holes = Holes::new(&options.secrets, options.surroundings.as_ref(), &options.rules)?;
+        let holes = Arc::new(Holes::new(&options.secrets, options.surroundings.as_ref(), &options.rules)?);
         let mut matcher = Matcher {
             holes,
             acquaintance: RefCell::default(),
@@ -168,6 +172,7 @@ impl<R: Recording> Matcher<R> {
             new_lanes: 0,
             gone_live: false,
             drifts: Vec::new(),
+            parted: pins::Parted::default(),
             counters: Counters::default(),
             recording,
         };

@@ -6,6 +6,7 @@ use super::segments::{Backdrop, Part, Said};
 use super::unify::{Difference, Known, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings, explain};
 use crate::diff::field;
+use crate::replay::doctor::any_index;
 use crate::run::reading::readings;
 
 /// Nothing may differ.
@@ -99,17 +100,8 @@ fn within_json(difference: Difference) -> Difference {
 
 /// The rule that declares a field to differ from run to run, to be pasted, line by line.
 fn hole_for(path: &str) -> Vec<String> {
-    let mut any = String::new();
-    let mut rest = path;
-    while let Some((before, after)) = rest.split_once('[') {
-        let Some((index, behind)) = after.split_once(']') else { break };
-        let index = if index.bytes().all(|b| b.is_ascii_digit()) { "*" } else { index };
-        any.push_str(&format!("{before}[{index}]"));
-        rest = behind;
-    }
-    any.push_str(rest);
     let lines = ["or say in retake.toml that it varies:", "[[hole]]"].map(str::to_string);
-    let any = toml::Value::String(any);
+    let any = toml::Value::String(any_index(path));
     lines.into_iter().chain([format!("path = {any}"), "pattern = '(?s).+'".to_string()]).collect()
 }
 

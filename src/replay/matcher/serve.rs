@@ -9,7 +9,8 @@ use super::segments::Said;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
 use super::unify::Renamed;
 use super::{Arrival, Live, Matcher, Recording};
-use crate::dialect::conversation::ModelAnswer;
+use crate::dialect::conversation::{Block, ModelAnswer};
+use crate::exchange::ExchangeId;
 use crate::run::CallSite;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::Reading;
@@ -76,7 +77,7 @@ impl<R: Recording> Matcher<R> {
 
     /// Goes on with a conversation that has left the recording.
     pub(super) fn go_live(&mut self, at: usize, live: &Live<'_>, out: &mut Vec<Decision>) {
-        let pins = self.pins_of_changed(at, live);
+        let (pins, renamed) = self.pins_of_changed(at, live);
         let Some(thread) = self.threads.get_mut(at) else { return };
         let lane = thread.lane;
         thread.turn = thread.turn.saturating_add(1);
@@ -91,7 +92,11 @@ impl<R: Recording> Matcher<R> {
             self.mark_dirty(lane, first);
         }
         self.resolve(at);
+        self.counters.pins += renamed.len() as u32;
         self.ask_model(at, &live.readings, out);
+        if let Some(Decision::Live { pins, .. }) = out.last_mut() {
+            pins.extend(renamed);
+        }
     }
 
     /// Asks for a live answer. `readings`: those of the request, in which the pins of the conversation are found again.
@@ -105,7 +110,7 @@ impl<R: Recording> Matcher<R> {
             let piece = reading.pieces.iter().find(|p| p.answers == Some(carried.pin.site.call as usize))?;
             Some(Pin { message: piece.message, block: piece.index, ..carried.pin.clone() })
         };
-        let pins = thread.pins.iter().filter_map(placed).collect();
+        let pins = thread.pins.iter().filter(|c| c.pin.stale.is_none()).filter_map(placed).collect();
         out.push(Decision::Live { id: thread.id, lane: thread.lane, turn: thread.turn, pins });
     }
 
@@ -137,6 +142,13 @@ impl<R: Recording> Matcher<R> {
         self.resolve(at);
         self.represent(at);
         let Some(thread) = self.threads.get_mut(at) else { return };
+        if let Some(what) = thread.contradiction.clone() {
+            let (id, place) = (thread.id, (thread.lane, thread.turn));
+            let miss = explain::contradiction(self.recording.outline(), place, &what);
+            self.counters.missed += 1;
+            out.push(Decision::Miss { id, miss: Box::new(miss) });
+            return;
+        }
         let (lane, turn) = (thread.lane, thread.turn);
         let answered_turn = thread.answered_turn;
         let results = results_of.into_iter().filter(|(l, _)| *l == lane).flat_map(|(_, r)| r);
@@ -153,7 +165,9 @@ impl<R: Recording> Matcher<R> {
         let new = pins_of.into_iter().find(|(l, _)| *l == lane).map(|(_, p)| p).unwrap_or_default();
         // A pin of an old result is a known one, seen again in another form.
         let known = |c: &Carried| thread.pins.iter().any(|k| k.pin.site == c.pin.site);
-        let new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
+        let mut new: Vec<Carried> = new.into_iter().filter(|c| !known(c)).collect();
+        self.take_pins((lane, turn), &mut new);
+        let Some(thread) = self.threads.get_mut(at) else { return };
         let mut pins: Vec<Pin> = new.iter().map(|c| c.pin.clone()).collect();
         self.counters.pins += pins.len() as u32;
         pins.extend(varied);
@@ -201,18 +215,18 @@ impl<R: Recording> Matcher<R> {
     fn resolve(&mut self, at: usize) {
         let mut work = vec![at];
         while let Some(at) = work.pop() {
-            let Some(thread) = self.threads.get(at) else { continue };
-            let [only] = thread.hypotheses.as_slice() else {
+            let Some(thread) = self.threads.get_mut(at) else { continue };
+            let [only] = thread.hypotheses.as_mut_slice() else {
                 if thread.hypotheses.len() > 1 {
                     self.undecided.insert(at);
                 }
                 continue;
             };
-            let (lane, bound) = (only.lane, only.bound.clone());
+            let (lane, bound) = (only.lane, std::mem::take(&mut only.bound));
+            thread.contradiction = self.bound.merge(&bound).or(thread.contradiction.take());
             self.undecided.remove(&at);
             self.take(lane);
             self.on_lane.insert(lane, at);
-            self.bound.merge(&bound);
             for &other in &self.undecided {
                 let Some(thread) = self.threads.get_mut(other) else { continue };
                 if thread.hypotheses.len() > 1 && thread.hypotheses.iter().any(|h| h.lane == lane) {
@@ -353,6 +367,18 @@ impl<R: Recording> Matcher<R> {
         Some((rewrite, told))
     }
 
+    /// A recorded text (a result that goes to the live model) with today's names and directories, as they are bound where
+    /// this request came from.
+    pub fn in_todays_words(&self, id: ExchangeId, text: &str) -> String {
+        let thread = self.by_id.get(&id).and_then(|at| self.threads.get(*at));
+        let bound = thread.and_then(|t| t.hypotheses.iter().find(|h| h.lane == t.lane)).map(|h| &h.bound);
+        let none = Bindings::default();
+        let said = Block::Text { text: text.to_string() };
+        let said = ModelAnswer { blocks: vec![said], ..ModelAnswer::default() };
+        let rewrite = self.holes.rewrite(&said, bound.unwrap_or(&none), &self.bound);
+        rewrite.text(text).into_owned()
+    }
+
     /// By which answer a conversation is found again.
     fn known_by(&mut self, at: usize, echoes: Vec<Key>, calls: bool) {
         let Some(thread) = self.threads.get_mut(at) else { return };
@@ -389,6 +415,9 @@ impl<R: Recording> Matcher<R> {
         let mut echoes: Vec<Key> = kept.into_iter().filter(|e| *e != echo).collect();
         echoes.push(echo);
         let calls = answer.tool_calls().next().is_some();
+        if changed {
+            self.note_calls(at, answer);
+        }
         self.known_by(at, echoes, calls);
         self.gone_live |= changed;
     }
@@ -427,5 +456,6 @@ fn new_thread(arrival: &Arrival, lane: u32) -> Thread {
         class: MatchClass::Exact,
         pins: Vec::new(),
         waiting: None,
+        contradiction: None,
     }
 }

@@ -1,6 +1,6 @@
 //! A live conversation, and which recorded lanes it may be.
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, Contradiction};
 use super::transcript::Transcript;
 use super::{MatchClass, Pin};
 use crate::exchange::{ExchangeId, SpanContext};
@@ -64,6 +64,8 @@ pub(super) struct Thread {
     pub class: MatchClass,
     pub pins: Vec<Carried>,
     pub waiting: Option<Waiting>,
+    /// Once its lane was certain, a name of it stood for another value than elsewhere.
+    pub contradiction: Option<Contradiction>,
 }
 
 impl Thread {

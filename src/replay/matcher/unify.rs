@@ -61,6 +61,7 @@ impl Renamed {
             recorded: self.recorded,
             live: self.live,
             renamed: true,
+            stale: None,
         }
     }
 }
@@ -356,6 +357,27 @@ impl<'a> Unifier<'a> {
             (Block::Other { value: a }, Block::Other { value: b }) => self.value(path, a, b),
             (a, b) => differ(path, kind(a), kind(b)),
         }
+    }
+
+    /// True when two values are equal up to holes; where they are not, nothing is left of the attempt.
+    pub(super) fn tries_value(&mut self, recorded: &Value, live: &Value) -> bool {
+        let before = self.state();
+        let fits = self.value("", recorded, live).is_ok();
+        if !fits {
+            self.restore(before);
+        }
+        fits
+    }
+
+    /// Whether two blocks that are equal up to holes vary by themselves; none where they are not equal.
+    pub(super) fn tries_block(&mut self, recorded: &Block, live: &Block) -> Option<bool> {
+        let before = self.state();
+        self.varied = false;
+        if self.block("", recorded, live).is_err() {
+            self.restore(before);
+            return None;
+        }
+        Some(std::mem::take(&mut self.varied))
     }
 
     fn list(&mut self, path: &str, recorded: &[Value], live: &[Value]) -> Unified {

@@ -67,6 +67,7 @@ mod tests {
             parent: parent.map(|(lane, turn)| CallSite { lane, turn, call: 0 }),
             parent_unknown: false,
             continues: None,
+            rewinds: None,
             named: None,
             turns: vec![turn; turns],
         }

@@ -1,23 +1,9 @@
 //! Answers as the agent reads them.
 
-use super::State;
 use crate::dialect::Dialect;
 use crate::dialect::conversation::{Block, ModelAnswer};
 use crate::proxy::{Answer, SeenResponse};
-use crate::replay::recording::{RecordedRun, read_answer_body};
-use crate::run::likeness::answer_key;
-
-impl State {
-    /// Notes a turn whose answer was not the recorded one: what the lane does from there on is its own.
-    pub(super) fn note_parting(&mut self, run: &RecordedRun, place: (u32, u32), answer: &ModelAnswer) {
-        let outline = run.shared_outline();
-        let recorded = outline.turn(place.0, place.1).and_then(|turn| turn.answer_key);
-        let key = answer_key(answer);
-        if key.is_some() && key != recorded {
-            self.tally.part(place);
-        }
-    }
-}
+use crate::replay::recording::read_answer_body;
 
 /// What a live upstream answered.
 pub(super) fn live_answer(dialect: &dyn Dialect, seen: &SeenResponse) -> ModelAnswer {

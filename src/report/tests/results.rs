@@ -1,18 +1,19 @@
 //! The result lines of `run`, `replay` and `fork`, and a miss.
 
-use crate::diff::field;
 use crate::diff::tests::fake::{Fake, refund};
 use crate::replay::fences::{FencedBy, Fences};
 use crate::replay::matcher::{MatchClass, Miss, Near};
 use crate::replay::tally::{Matching, Stale};
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::report::Style;
+use crate::report::control::{Control, Made, control};
 use crate::report::matched::Matched;
 use crate::report::miss::{miss, not_allowed};
 use crate::report::results::{
-    Answers, Compared, Fork, ForkPlan, LiveCalls, Pinned, Recording, Replay, fork, fork_plan, recording,
+    Answers, Compared, Fork, ForkPlan, LiveCalls, Recording, Replay, SentAsIs, fork, fork_plan, recording,
     replay,
 };
+use crate::report::tool_results::{Differing, ToolResults};
 use crate::report::tools_run::{ToolsRun, go_on};
 use insta::assert_snapshot;
 
@@ -25,6 +26,7 @@ fn replayed() -> Replay {
         took_us: 80_000,
         outcome: Compared::Same,
         pinned: Vec::new(),
+        stale: Vec::new(),
         matched: Matched::default(),
         tools: ToolsRun::default(),
         go_on: None,
@@ -47,8 +49,16 @@ fn ran(all: &[(&str, u32)], lifted: &[&str], tools: ToolClasses) -> ToolsRun {
     ToolsRun::new(ran, &Fences::new(&[], &lifted, tools))
 }
 
-fn pin(step: u32, tool: &str, recorded: &str, live: &str) -> Pinned {
-    Pinned { step: Some(step), tool: tool.into(), fields: field::texts(recorded, live) }
+/// Step, tool, recorded and live result.
+fn differing(all: &[(u32, &str, &str, &str)]) -> Vec<ToolResults> {
+    ToolResults::of(all.iter().map(|(step, tool, recorded, live)| Differing {
+        step: Some(*step),
+        tool,
+        recorded,
+        live,
+        by_itself: false,
+        renamed: false,
+    }))
 }
 
 #[test]
@@ -93,16 +103,26 @@ fn recordings() {
 fn replays() {
     let clean = replayed();
     let mut pinned = replayed();
-    pinned.pinned = vec![
-        pin(
+    let long = "The customer wrote a long letter about the order. ".repeat(4);
+    pinned.pinned = differing(&[
+        (
             7,
             "check_fraud",
             r#"{"checked_at":1.5,"trace":"0643afbe12"}"#,
             r#"{"checked_at":2.5,"trace":"99ab41ce07"}"#,
         ),
-        pin(2, "lookup_order", r#"{"amount":4999}"#, r#"{"amount":49.99}"#),
-        pin(9, "note", "left", "right"),
-    ];
+        (2, "lookup_order", r#"{"amount":4999,"at":1}"#, r#"{"amount":49.99,"at":2}"#),
+        (4, "lookup_order", r#"{"amount":4999,"at":1}"#, r#"{"at":2}"#),
+        (5, "lookup_order", r#"{"amount":4999,"at":1}"#, r#"{"amount":4999,"at":2,"b":[1,2]}"#),
+        (9, "note", &format!("{long}left"), &format!("{long}right")),
+    ]);
+    let after = |step, tool: &str| Stale {
+        step: Some(step),
+        tool: tool.into(),
+        after_step: Some(2),
+        after: "lookup_order".into(),
+    };
+    pinned.stale = vec![after(9, "note")];
     let all = [("lookup_order", 1), ("get_policy", 3), ("issue_refund", 1)];
     pinned.tools = ran(&all, &[], ToolClasses::default());
     pinned.matched.classes = [(MatchClass::Exact, 2), (MatchClass::Pinned, 3)].into();
@@ -173,6 +193,7 @@ fn forks() {
         stopped: None,
         pinned: Vec::new(),
         stale: Vec::new(),
+        sent_as_is: SentAsIs::default(),
         matched: Matched::default(),
         tools: ran(&[("check_fraud", 1)], &[], ToolClasses::default()),
         go_on: None,
@@ -218,6 +239,7 @@ fn misses() {
         path: path.into(),
         recorded: recorded.into(),
         live: live.into(),
+        rule: None,
     };
     let long = "The customer wrote a long letter about the order. ".repeat(8);
     let with = Miss {
@@ -249,4 +271,55 @@ fn misses() {
     let style = Style::default();
     let refused = not_allowed(&without, style);
     assert_snapshot!(format!("{}\n{}\n{refused}", miss(&with, style), miss(&without, style)));
+}
+
+#[test]
+fn controls_and_results_sent_as_they_are() {
+    let style = Style::default();
+    let nothing = Control {
+        made: Made::Now,
+        varying: Default::default(),
+        ran: [("look".into(), 2)].into(),
+        stopped: None,
+        missed: None,
+    };
+    let some = Control {
+        made: Made::Kept { age_us: 7_200_000_000 },
+        varying: [("lookup_clock".into(), 1), ("make_id".into(), 3)].into(),
+        ran: Default::default(),
+        stopped: Some("before issue_refund".into()),
+        missed: None,
+    };
+    let missed = Control { missed: Some("no recorded lane begins so".into()), ..nothing.clone() };
+    let none = Control { made: Made::None { why: "--no-control".into() }, ..nothing.clone() };
+    let told: Vec<String> = [nothing, some, missed, none].iter().map(|c| control(c, style)).collect();
+    let done = Fork {
+        run: "refund.2".into(),
+        parent: "refund.1".into(),
+        steps: (4, 4),
+        answers: Answers { recorded: 3, live: 1, ..Answers::default() },
+        edited_steps: 1,
+        tokens: (220, 10),
+        took_us: 110_000,
+        answer: None,
+        unrecorded: 0,
+        agent: None,
+        stopped: None,
+        pinned: differing(&[(4, "clock", r#"{"at":1}"#, r#"{"at":2}"#)]),
+        stale: Vec::new(),
+        sent_as_is: SentAsIs {
+            by_edit: differing(&[(6, "recall", r#"{"said":"ten"}"#, r#"{"said":"seven"}"#)]),
+            after_write: differing(&[(8, "clock", r#"{"at":1}"#, r#"{"at":2}"#), (9, "note", "a", "b")]),
+            unwanted: differing(&[(5, "make_id", r#"{"id":1}"#, r#"{"id":2}"#)]),
+            unknown: differing(&[(10, "stock", "{\u{7}}", "12")]),
+            why_unknown: Some("the control replay stopped before issue_refund".into()),
+        },
+        matched: Matched::default(),
+        tools: ToolsRun::default(),
+        go_on: None,
+        repaired: Vec::new(),
+        drifted: Vec::new(),
+        warnings: Vec::new(),
+    };
+    assert_snapshot!(format!("{}\n{}", told.concat(), fork(&done, style)));
 }

@@ -104,11 +104,11 @@ impl Claims {
     }
 }
 
-/// The last lane of a chain of continuations.
+/// The last lane of a chain of continuations and of steps back.
 fn tail(mut lane: u32, lanes: &[OpenLane]) -> Option<&OpenLane> {
     let mut open = lanes.get(lane as usize)?;
     // A continuation begins after what it continues, so this walk only goes forward.
-    while let Some(next) = open.continued_by.filter(|next| *next > lane) {
+    while let Some(next) = open.continued_by.max(open.rewound_by).filter(|next| *next > lane) {
         lane = next;
         open = lanes.get(lane as usize)?;
     }
@@ -132,7 +132,9 @@ pub(super) fn tell_side_calls(builder: &mut LaneBuilder) {
     }
     for (index, open) in builder.lanes.iter_mut().enumerate() {
         let lane = &mut open.lane;
-        let alone = lane.kind == LaneKind::Root && lane.named.is_none() && open.continued_by.is_none();
+        let alone = lane.kind == LaneKind::Root
+            && lane.named.is_none()
+            && open.continued_by.max(open.rewound_by).is_none();
         let [turn] = lane.turns.as_slice() else { continue };
         let answered = turn.error.is_none() && turn.calls.is_empty() && !open.last_text.trim().is_empty();
         if alone && answered && !open.has_tools && !builder.heard.contains(&(index as u32)) {
@@ -248,7 +250,9 @@ fn renumber(builder: &mut LaneBuilder, gone: &HashMap<u32, u32>) {
     for (kept, _) in &order {
         if let Some(mut open) = lanes.get_mut(*kept as usize).and_then(Option::take) {
             open.lane.continues = open.lane.continues.map(renamed);
+            open.lane.rewinds = open.lane.rewinds.map(renamed);
             open.continued_by = open.continued_by.map(renamed);
+            open.rewound_by = open.rewound_by.map(renamed);
             builder.lanes.push(open);
         }
     }

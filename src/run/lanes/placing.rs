@@ -44,6 +44,8 @@ pub(super) struct OpenLane {
     pub first_key: Key,
     /// The lane that goes on after it.
     pub continued_by: Option<u32>,
+    /// The lane that went back to an earlier answer of it, the last of them.
+    pub rewound_by: Option<u32>,
     /// Key of its last request, when the last attempt failed.
     failing: Option<Key>,
 }
@@ -59,6 +61,8 @@ pub struct LaneBuilder {
     pub(super) stand_ins: BTreeSet<StandIn>,
     /// Lanes by the echo of their last answer.
     by_echo: HashMap<Key, Vec<u32>>,
+    /// Lanes by the echo of every answer they had.
+    told: HashMap<Key, Vec<u32>>,
     /// Lanes whose last attempt failed, by that request's key.
     failing: HashMap<Key, Vec<u32>>,
     pub(super) claims: Claims,
@@ -256,6 +260,7 @@ impl LaneBuilder {
                 parent: None,
                 parent_unknown: false,
                 continues: None,
+                rewinds: None,
                 named: call.context.lane.clone(),
                 turns: vec![new_turn(call, seen)],
             },
@@ -274,6 +279,7 @@ impl LaneBuilder {
             quotes: Vec::new(),
             first_key: seen.request_key,
             continued_by: None,
+            rewound_by: None,
             failing: None,
         };
         let fresh = last_assistant(&seen.readings).is_none();
@@ -282,6 +288,10 @@ impl LaneBuilder {
         } else {
             None
         };
+        lane.lane.rewinds = if fresh { None } else { self.rewound(&lane, seen) };
+        if let Some(old) = lane.lane.rewinds.and_then(|old| self.lanes.get_mut(old as usize)) {
+            old.rewound_by = Some(index);
+        }
         lane.quotes = quotes.into_keys().collect();
         self.heard.extend(&lane.quotes);
         texts.iter().for_each(|text| self.hear(text));
@@ -293,6 +303,19 @@ impl LaneBuilder {
         }
         self.lanes.push(lane);
         index
+    }
+
+    /// The lane that a new one goes back in: it carries an earlier answer of it, and most of its history.
+    fn rewound(&self, new: &OpenLane, seen: &Seen<'_>) -> Option<u32> {
+        let last = last_assistant(&seen.readings)?;
+        let echo = seen.readings.get(last).map(likeness::reading_echo)?;
+        let like = |index: &u32| {
+            let open = self.lanes.get(*index as usize)?;
+            let same_voice = open.path == new.path && open.head == new.head && open.agent_id == new.agent_id;
+            let equal = open.keys.iter().zip(&seen.keys).take_while(|(a, b)| a == b).count();
+            same_voice.then_some((equal, *index))
+        };
+        self.told.get(&echo)?.iter().filter_map(like).max().map(|(_, index)| index)
     }
 
     /// Notes which answers a text quotes.
@@ -337,6 +360,7 @@ impl LaneBuilder {
             self.whispers.push((said.to_string(), index));
         }
         self.by_echo.entry(echo).or_default().push(index);
+        self.told.entry(echo).or_default().push(index);
         self.quoted.add(&lane.last_text, index);
         self.claims.offer(index, number, answer, call);
     }

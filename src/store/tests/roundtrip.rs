@@ -174,6 +174,7 @@ fn the_outline_comes_back() {
         parent: Some(CallSite { lane: 1, turn: 2, call: 3 }),
         parent_unknown: false,
         continues: None,
+        rewinds: None,
         named: None,
         turns: vec![turn],
     };

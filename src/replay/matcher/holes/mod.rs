@@ -133,6 +133,14 @@ impl Holes {
         let mut seen = HashMap::new();
         let mut request = request.clone();
         visit_request(&mut request, &mut |text| *text = self.masked(lexer, text, &mut seen));
+        // Calls are numbered, whatever they are named.
+        let mut numbers: HashMap<String, usize> = HashMap::new();
+        for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
+            if let Block::ToolCall { id, .. } | Block::ToolResult { call_id: id, .. } = block {
+                let next = numbers.len();
+                *id = numbers.entry(std::mem::take(id)).or_insert(next).to_string();
+            }
+        }
         request
     }
 

@@ -125,7 +125,6 @@ properties! { 40;
     plain_chat_with_twins_is_followed: Menu { chat: true, ..PLAIN };
     samples_drawn_at_once_are_told_by_their_join: Menu { votes_at_once: true, ..PLAIN };
     results_joined_as_they_came_are_known_again: Menu { flattened: true, chat: true, compaction: true, ..PLAIN };
-    #[ignore = "needs parents of rewound lanes"]
     a_rewound_conversation_with_twins_goes_on: Menu { rewinds: true, ..PLAIN };
     a_rewritten_history_with_twins_is_known_again: Menu { rewrites: true, ..PLAIN };
     side_calls_may_repeat_and_may_be_missing: Menu { sides: true, ..PLAIN };

@@ -1,0 +1,189 @@
+//! `retake doctor`
+
+mod rerun;
+mod shuffle;
+
+use super::args::{DoctorArgs, RunArgs};
+use super::error::{CliError, exit};
+use super::record::recorded;
+use super::replay::{recorded_stdin, refuse_empty};
+use super::view::Opened;
+use super::{Context, fences, print, surroundings};
+use crate::agent::stdin::StdinFrom;
+use crate::config::Config;
+use crate::replay::doctor::{Comparison, Copes, Finding, Second, Source, compare, mutants};
+use crate::replay::fences::Fences;
+use crate::replay::matcher::Options;
+use crate::replay::matcher::holes::Surroundings;
+use crate::replay::recording::RecordedRun;
+use crate::report::doctor as report;
+use crate::report::doctor::Examined;
+use crate::run::{Outcome, RunId};
+use crate::store::Store;
+
+pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
+    let Some(run) = args.run.clone() else { return twice(context, args) };
+    let store = context.store()?;
+    let opened = Opened::open(&store, &run)?;
+    refuse_empty(&opened)?;
+    if args.mutate {
+        return mutate(context, &opened, args.seed);
+    }
+    match args.shuffle {
+        Some(times) => shuffle::shuffle(context, &store, &opened, &args, times),
+        None => rerun::rerun(context, &store, &opened, &args),
+    }
+}
+
+/// What the matcher is told of a recording, and of the other side.
+fn options(run: &RecordedRun, config: &Config, surroundings: Surroundings) -> Options {
+    Options {
+        secrets: run.stand_ins(),
+        classes: config.tools.clone(),
+        surroundings: Some(surroundings),
+        rules: config.rules.clone(),
+        ..Options::default()
+    }
+}
+
+fn as_recorded(opened: &Opened) -> RecordedRun {
+    RecordedRun::new(opened.reader.clone(), opened.outline.clone())
+}
+
+/// Records the agent twice and compares.
+fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
+    // What is wrong with it is said before anything runs.
+    let config = context.config()?;
+    // What the agent prints is not what is asked for here.
+    let aside =
+        Context { store: context.store.clone(), config: context.config.clone(), json: true, ..*context };
+    let run = || RunArgs {
+        name: Some(args.name.clone()),
+        labels: Vec::new(),
+        note: Some("recorded by retake doctor".into()),
+        verify: false,
+        yes: false,
+        fences: Vec::new(),
+        upstreams: args.upstreams.clone(),
+        port: 0,
+        command: args.command.clone(),
+    };
+    let (first, _, _) = recorded(&aside, run(), StdinFrom::Caller)?;
+    let store = context.store()?;
+    let one = Opened::by_id(&store, &first)?;
+    refuse_empty(&one)?;
+    let harmful = harmful(&one, &fences::of(&config, &[], &[])?);
+    if let (Some(tool), false) = (harmful.first(), args.yes) {
+        return Err(CliError::broken(format!("not compared: a second run would run {tool} again, for real"))
+            .hint(format!(
+                "--yes runs it; retake doctor {first} --fence {tool} replays and stops before it"
+            )));
+    }
+    let stdin = recorded_stdin(one.reader.manifest()).unwrap_or(StdinFrom::Caller);
+    let (second, _, _) = recorded(&aside, run(), stdin)?;
+    let two = Opened::by_id(&store, &second)?;
+    let (left, right) = (as_recorded(&one), as_recorded(&two));
+    let between = surroundings::between(one.reader.manifest(), two.reader.manifest());
+    let told = options(&left, &config, between);
+    let mut comparison = compare(&left, &right, Second::Recording, &told).map_err(CliError::broken)?;
+    compare_outcomes(&mut comparison, outcome(&one), outcome(&two));
+    if args.discard {
+        remove(&store, &[first.clone(), second.clone()])?;
+    }
+    let done = Examined {
+        run: first.to_string(),
+        second: Some(second.to_string()),
+        comparison,
+        stopped: None,
+        risky: Vec::new(),
+        discarded: args.discard,
+        warnings: Vec::new(),
+    };
+    tell(context, &done)
+}
+
+/// Tools that were called and had better not run again: irreversible ones, and those that sound so.
+fn harmful(opened: &Opened, fences: &Fences) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
+        let harms = fences.stops(&call.name).is_some() || fences.overlook(&call.name);
+        if harms && !names.contains(&call.name) {
+            names.push(call.name.clone());
+        }
+    }
+    names
+}
+
+fn remove(store: &Store, runs: &[RunId]) -> Result<(), CliError> {
+    for run in runs {
+        store.remove_run(run)?;
+    }
+    Ok(())
+}
+
+fn outcome(opened: &Opened) -> Option<&Outcome> {
+    opened.reader.manifest().outcome.as_ref()
+}
+
+/// Adds what the agent's exit says, where it differs.
+fn compare_outcomes(comparison: &mut Comparison, left: Option<&Outcome>, right: Option<&Outcome>) {
+    let (Some(left), Some(right)) = (left, right) else { return };
+    if (left.exit_code, left.signal) == (right.exit_code, right.signal) {
+        return;
+    }
+    let words = |o: &Outcome| match (o.exit_code, o.signal) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, Some(signal)) => format!("signal {signal}"),
+        (None, None) => "no exit code".into(),
+    };
+    // Another answer of the model may well end otherwise.
+    let sampled = comparison.findings.iter().any(|f| f.source == Source::Sampling);
+    comparison.findings.push(Finding {
+        source: Source::Outcome,
+        kind: None,
+        steps: Vec::new(),
+        tool: None,
+        path: "exit code".into(),
+        recorded: words(left),
+        live: words(right),
+        copes: if sampled { Copes::Recorded } else { Copes::No },
+        why: None,
+        paste: None,
+    });
+}
+
+fn tell(context: &Context, done: &Examined) -> Result<i32, CliError> {
+    let code = if done.comparison.replays() { exit::OK } else { exit::DIFFERS };
+    if context.json {
+        let mut data = serde_json::to_value(done).map_err(|e| CliError::broken(e.to_string()))?;
+        data["exit"] = code.into();
+        context.print_json(&data)?;
+    } else {
+        print(&report::examined(done, context.style))?;
+    }
+    Ok(code)
+}
+
+fn mutate(context: &Context, opened: &Opened, seed: u64) -> Result<i32, CliError> {
+    let run = as_recorded(opened);
+    let config = context.config()?;
+    let manifest = opened.reader.manifest();
+    // The recording's own requests, put to it where and when they were made.
+    let told = options(&run, &config, surroundings::between(manifest, manifest));
+    let done = mutants(&run, &told, seed).map_err(CliError::broken)?;
+    let id = opened.reader.manifest().id.to_string();
+    let total = done.total();
+    let code = match (total.mutants, total.silent) {
+        (0, _) => exit::BROKEN,
+        (_, 0) => exit::OK,
+        _ => exit::DIFFERS,
+    };
+    if context.json {
+        context.print_json(&serde_json::json!({
+            "run": id, "seed": seed, "mutations": done, "total": total, "exit": code,
+        }))?;
+    } else {
+        print(&report::mutations(&id, &done, seed, context.style))?;
+    }
+    Ok(code)
+}

@@ -1,0 +1,276 @@
+//! The rule to paste into `retake.toml` for a difference that a replay does not cope with by itself.
+
+use super::kinds::{Part, ValueKind, kind_of, parts, tokens};
+use regex::Regex;
+
+/// Characters of what stands before a value that go into a pattern.
+const CONTEXT: usize = 24;
+/// Characters of a text that only one side has and that is named in full.
+const NAMED: usize = 200;
+
+/// Most holes that one difference is explained by.
+const MOST: usize = 3;
+
+/// The rule under which a difference would pass: a hole for each value in it, else an `[[ignore]]` of its field. None
+/// where a rule would take away what the comparison is for.
+pub(in crate::replay) fn rule_for(path: &str, recorded: &str, live: &str) -> Option<String> {
+    let leaf = [".text", ".result", ".args", "system", "params."].iter().any(|part| path.contains(part));
+    if !leaf || recorded.is_empty() || live.is_empty() {
+        return None;
+    }
+    let all = parts(recorded, live);
+    let holes: Option<Vec<String>> = all.iter().map(hole).collect();
+    if let Some(mut holes) = holes.filter(|holes| !holes.is_empty()) {
+        holes.sort();
+        holes.dedup();
+        if holes.len() <= MOST {
+            return Some(holes.concat());
+        }
+    }
+    // What a person or a model said is content. A setting, or a tool's result, may not be.
+    let may_not_matter = path.starts_with("params.") || path.contains(".result");
+    may_not_matter.then(|| ignore(&any_index(path)))
+}
+
+/// A path with any index in the place of each.
+pub(in crate::replay) fn any_index(path: &str) -> String {
+    let mut any = String::new();
+    let mut rest = path;
+    while let Some((before, after)) = rest.split_once('[') {
+        let Some((index, behind)) = after.split_once(']') else { break };
+        let index = if index.bytes().all(|b| b.is_ascii_digit()) { "*" } else { index };
+        any.push_str(&format!("{before}[{index}]"));
+        rest = behind;
+    }
+    any.push_str(rest);
+    any
+}
+
+/// A `[[hole]]` whose pattern takes both values where they stand; none when no pattern can say what they have in common.
+pub(super) fn hole(part: &Part) -> Option<String> {
+    let shape = shape(part)?;
+    let context = context(part);
+    let with = |context: &str| format!("{}{shape}", escaped(context));
+    // A value that is known by its shape alone needs no context; a bare number would take every number there is.
+    let distinct = matches!(part.kind, ValueKind::Uuid | ValueKind::Time) && shape.contains(['-', ':'])
+        || (part.kind == ValueKind::Date && shape.starts_with(r"\d{4}"));
+    let pattern = if distinct { shape.clone() } else { with(&context) };
+    if !distinct
+        && context.trim().is_empty()
+        && !matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id)
+    {
+        return None;
+    }
+    if !takes(&pattern, part) {
+        return None;
+    }
+    let kind = match part.kind {
+        ValueKind::Uuid | ValueKind::Hex | ValueKind::Id | ValueKind::Path => "name",
+        _ => "any",
+    };
+    Some(format!("[[hole]]\npattern = {}\nkind = \"{kind}\"\n", literal(&pattern)))
+}
+
+/// An `[[ignore]]` of a whole field.
+pub(super) fn ignore(path: &str) -> String {
+    format!("[[ignore]]\npath = \"{}\"\n", path.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+/// An `[[ignore]]` of a text that only one side has, or of the whole field where there is no such thing to name.
+pub(super) fn ignore_part(path: &str, part: &Part) -> String {
+    let only = match (part.recorded.as_str(), part.live.as_str()) {
+        ("", text) | (text, "") => Some(text),
+        _ => None,
+    };
+    let named = only.filter(|t| t.chars().count() <= NAMED && !t.trim().is_empty() && !t.contains('\n'));
+    let Some(text) = named else {
+        return format!("# takes the whole field: only where it never matters\n{}", ignore(path));
+    };
+    let pattern: String = tokens(text).into_iter().map(token_shape).collect();
+    format!("{}pattern = {}\n", ignore(path), literal(&pattern))
+}
+
+/// A token as it is, or what it looks like where it is an id or a clock.
+fn token_shape(token: &str) -> String {
+    let kind = kind_of(token, token, "", "");
+    let alone = Part {
+        kind,
+        recorded: token.into(),
+        live: token.into(),
+        before: String::new(),
+        behind: String::new(),
+    };
+    match kind {
+        ValueKind::Other | ValueKind::Path => escaped(token),
+        ValueKind::Id => r"[\w-]+".into(),
+        _ => shape(&alone).unwrap_or_else(|| escaped(token)),
+    }
+}
+
+/// What both values look like, as a pattern.
+fn shape(part: &Part) -> Option<String> {
+    let (a, b) = (part.recorded.as_str(), part.live.as_str());
+    Some(match part.kind {
+        ValueKind::Uuid => "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}".into(),
+        ValueKind::Hex if a.len() == b.len() => format!(r"\b[0-9a-fA-F]{{{}}}\b", a.len()),
+        ValueKind::Hex => r"\b[0-9a-fA-F]{8,}\b".into(),
+        ValueKind::Path => format!(r#"{}[^\s"'\\]+"#, escaped(shared_directory(a, b))),
+        ValueKind::Id => format!("{}[A-Za-z0-9]+", escaped(shared_prefix(a, b))),
+        ValueKind::Date | ValueKind::Time => like(a, b, true),
+        ValueKind::Port | ValueKind::Duration | ValueKind::Number => like(a, b, false),
+        ValueKind::Other => return None,
+    })
+}
+
+/// A text as a pattern. A hyphen needs no escape outside of a class, and reads better without.
+fn escaped(text: &str) -> String {
+    regex::escape(text).replace(r"\-", "-")
+}
+
+/// The digits and words of two values as classes, their signs as they are. `padded`: as many digits each time, where
+/// there are few.
+fn like(a: &str, b: &str, padded: bool) -> String {
+    let (x, y) = (runs(a), runs(b));
+    if x.len() != y.len() {
+        return r"\d[\d.,:]*".into();
+    }
+    let one = |(x, y): (&str, &str)| {
+        let digits = |t: &str| t.bytes().all(|b| b.is_ascii_digit());
+        let letters = |t: &str| t.chars().all(char::is_alphabetic);
+        match () {
+            () if x == y && !digits(x) => escaped(x),
+            () if padded && digits(x) && digits(y) && x.len() == y.len() && x.len() <= 4 => {
+                format!(r"\d{{{}}}", x.len())
+            }
+            () if digits(x) && digits(y) => r"\d+".into(),
+            () if letters(x) && letters(y) => r"\p{L}+".into(),
+            () => r"\S+".into(),
+        }
+    };
+    x.iter().zip(&y).map(|(x, y)| one((x, y))).collect()
+}
+
+/// Runs of digits, runs of letters, and single other characters.
+fn runs(text: &str) -> Vec<&str> {
+    let class = |c: char| match c {
+        c if c.is_ascii_digit() => 1,
+        c if c.is_alphabetic() => 2,
+        _ => 0,
+    };
+    let mut all = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let of = class(first);
+        let end =
+            if of == 0 { first.len_utf8() } else { rest.find(|c| class(c) != of).unwrap_or(rest.len()) };
+        let (run, more) = rest.split_at(end);
+        all.push(run);
+        rest = more;
+    }
+    all
+}
+
+/// The beginning that two paths share, up to a slash.
+fn shared_directory<'t>(a: &'t str, b: &str) -> &'t str {
+    let shared: usize = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum();
+    let shared = a.get(..shared).unwrap_or_default();
+    shared.rfind('/').and_then(|at| a.get(..=at)).unwrap_or_default()
+}
+
+/// The beginning that two made-up names share, up to a sign.
+fn shared_prefix<'t>(a: &'t str, b: &str) -> &'t str {
+    let shared: usize = a.chars().zip(b.chars()).take_while(|(x, y)| x == y).map(|(x, _)| x.len_utf8()).sum();
+    let shared = a.get(..shared).unwrap_or_default();
+    shared.rfind(['_', '-', ':', '/', '.']).and_then(|at| a.get(..=at)).unwrap_or_default()
+}
+
+/// The words before a value, on its line.
+fn context(part: &Part) -> String {
+    let skipped = part.before.chars().count().saturating_sub(CONTEXT);
+    let near: String = part.before.chars().skip(skipped).collect();
+    // A sentence of its own says enough.
+    let sentence = near.rfind(['.', '!', '?', ';']).map(|at| near.split_at(at + 1).1);
+    if let Some(own) = sentence.map(str::trim_start).filter(|own| !own.trim().is_empty()) {
+        return own.to_string();
+    }
+    match near.split_once(' ').filter(|_| skipped > 0) {
+        // Cut in the middle of a word: from the next one on.
+        Some((_, rest)) if !rest.trim().is_empty() => rest.to_string(),
+        _ => near,
+    }
+}
+
+fn takes(pattern: &str, part: &Part) -> bool {
+    let Ok(regex) = Regex::new(pattern) else { return false };
+    let covers = |value: &str| {
+        let text = format!("{}{value}{}", part.before, part.behind);
+        let (from, to) = (part.before.len(), part.before.len() + value.len());
+        regex.find_iter(&text).any(|m| m.start() <= from && m.end() >= to)
+    };
+    covers(&part.recorded) && covers(&part.live)
+}
+
+/// A TOML string.
+fn literal(pattern: &str) -> String {
+    if pattern.contains('\'') || pattern.contains(char::is_control) {
+        return format!(
+            "\"{}\"",
+            pattern.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t")
+        );
+    }
+    format!("'{pattern}'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::kinds::parts;
+    use super::*;
+
+    fn pattern(recorded: &str, live: &str) -> Option<String> {
+        let parts = parts(recorded, live);
+        assert_eq!(parts.len(), 1, "{parts:?}");
+        let rule = hole(&parts[0])?;
+        let table: toml::Table = toml::from_str(&rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
+        let hole = &table["hole"][0];
+        Some(format!("{} {}", hole["kind"].as_str().unwrap(), hole["pattern"].as_str().unwrap()))
+    }
+
+    #[test]
+    fn rules_can_be_pasted() {
+        for (recorded, live, rule) in [
+            ("It is 2026-11-21.", "It is 2026-11-22.", r"any \d{4}-\d{2}-\d{2}"),
+            ("It is 1795224754629.", "It is 1795224790111.", r"any It is \d+"),
+            ("Hi. It is 1795224754629.", "Hi. It is 1795224790111.", r"any It is \d+"),
+            ("at 10:22:03", "at 11:07:59", r"any \d{2}:\d{2}:\d{2}"),
+            ("took 12 ms", "took 9 ms", r"any took \d+"),
+            ("id=0643afbe12", "id=99ab41ce07", r"name id=\b[0-9a-fA-F]{10}\b"),
+            ("in /tmp/a1b2/x", "in /tmp/c3d4/x", r#"name in /tmp/[^\s"'\\]+"#),
+            ("see req_01HXWabc", "see req_01HYQdef", r"name see req_[A-Za-z0-9]+"),
+            ("port 4321", "port 999", r"any port \d+"),
+        ] {
+            assert_eq!(pattern(recorded, live).as_deref(), Some(rule));
+        }
+        assert_eq!(pattern("risk low", "risk high"), None, "words are content");
+        assert_eq!(pattern("4999", "5001"), None, "a number without a context is content");
+    }
+
+    #[test]
+    fn a_text_that_only_one_side_has_is_named() {
+        let parts = parts("You are brief.", "You are brief. Session 6f1c8a52-1111-4222-8333-abcdefabcdef.");
+        let rule: toml::Table = toml::from_str(&ignore_part("system", &parts[0])).unwrap();
+        let pattern = Regex::new(rule["ignore"][0]["pattern"].as_str().unwrap()).unwrap();
+        let another = "You are brief. Session 11112222-1111-4222-8333-abcdefabcdef.";
+        assert_eq!(pattern.replace(another, ""), "You are brief.");
+        assert_eq!(pattern.replace("You are brief. Sessions vary.", ""), "You are brief. Sessions vary.");
+        let whole: toml::Table =
+            toml::from_str(&ignore_part("system", &super::super::kinds::parts("low", "high")[0])).unwrap();
+        assert!(whole["ignore"][0].get("pattern").is_none());
+    }
+
+    #[test]
+    fn quotes_survive() {
+        assert_eq!(pattern("it's 12 ms", "it's 9 ms").as_deref(), Some(r"any it's \d+"));
+        let rule: toml::Table = toml::from_str(&ignore("params.a\"b")).unwrap();
+        assert_eq!(rule["ignore"][0]["path"].as_str(), Some("params.a\"b"));
+    }
+}
