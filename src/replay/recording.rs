@@ -85,11 +85,19 @@ impl RecordedRun {
         if let Some(known) = self.kept().answers.get(&id) {
             return Ok(known.clone());
         }
-        let exchange = self.reader.exchange(id).map_err(|e| e.to_string())?;
-        let answer = read_answer(&exchange).ok_or_else(|| format!("exchange {id} has no answer"))?;
+        let answer = self.read_answer(id)?.ok_or_else(|| format!("exchange {id} has no answer"))?;
         let answer = Arc::new(answer);
         self.kept().keep(id).answers.insert(id, answer.clone());
         Ok(answer)
+    }
+
+    /// Reads an answer, and of its request only the head: the body is long and says nothing about it.
+    fn read_answer(&self, id: ExchangeId) -> Result<Option<ModelAnswer>, String> {
+        let request = self.reader.request(id).map_err(|e| e.to_string())?;
+        let Some((dialect, _)) = dialect::recognise(&request.head) else { return Ok(None) };
+        let response = self.reader.answer(id).map_err(|e| e.to_string())?;
+        let whole = response.as_ref().and_then(|r| Some((r.head.as_ref()?, &r.body)));
+        Ok(whole.map(|(head, body)| read_answer_body(dialect, head, body)))
     }
 
     /// What went upstream in place of what the agent sent, as bytes and in normal form; none when nothing did. Stand-ins

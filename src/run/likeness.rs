@@ -220,6 +220,11 @@ pub fn request_key(request: &ModelRequest) -> Key {
 
 /// The same, where the readings' keys are known already.
 pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> Key {
+    request_keys_of(request, keys).1
+}
+
+/// The key of everything in a request but its messages, model and parameters included, and that of the whole request.
+pub fn request_keys_of(request: &ModelRequest, keys: &[Key]) -> (Key, Key) {
     let mut digest = Digest::new("request");
     digest.text(&request.model);
     digest.number(usize::from(request.stream));
@@ -231,11 +236,12 @@ pub fn request_key_of(request: &ModelRequest, keys: &[Key]) -> Key {
         digest.text(name);
         digest.value(value);
     }
+    let settings = Digest { hasher: digest.hasher.clone(), by_value: false }.key();
     digest.number(keys.len());
     keys.iter().for_each(|k| {
         digest.hasher.update(k);
     });
-    digest.key()
+    (settings, digest.key())
 }
 
 /// The key by which an answer is known again when the agent sends it back as history, in the ways agents do: reasoning

@@ -4,7 +4,6 @@ use super::bindings::Bindings;
 use super::segments::Backdrop;
 use super::unify::Known;
 use super::{Matcher, Recording};
-use crate::dialect::conversation::ModelRequest;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -17,6 +16,18 @@ pub(super) struct Acquaintance {
     shown: HashSet<String>,
     /// How far each conversation was read: lane, turn, messages.
     read: HashMap<usize, (u32, u32, usize)>,
+    /// Conversations that may have gone on since.
+    unread: Vec<usize>,
+}
+
+impl Acquaintance {
+    /// A conversation has come to another place.
+    pub fn moved(&mut self, thread: usize) {
+        // One that goes on turn by turn is noted once.
+        if self.unread.last() != Some(&thread) {
+            self.unread.push(thread);
+        }
+    }
 }
 
 impl<R: Recording> Matcher<R> {
@@ -56,16 +67,21 @@ impl<R: Recording> Matcher<R> {
         let mut names = HashSet::new();
         for (lane, l) in self.recording.outline().lanes.iter().enumerate() {
             let Some(turn) = l.turns.len().checked_sub(1) else { continue };
-            let request = self.recording.request(lane as u32, turn as u32).ok();
-            let answer = self.recording.answer(lane as u32, turn as u32).ok();
-            self.holes.names(request.as_deref(), answer.as_deref(), &mut names);
+            if let Ok(request) = self.recording.request(lane as u32, turn as u32) {
+                let said = request.system.iter().chain(request.messages.iter().flat_map(|m| &m.blocks));
+                self.holes.names(said, &request.tools, &mut names);
+            }
+            if let Ok(answer) = self.recording.answer(lane as u32, turn as u32) {
+                self.holes.names(answer.blocks.iter(), &[], &mut names);
+            }
         }
         names
     }
 
     /// Reads what was placed since the last time.
     fn meet(&self, met: &mut Acquaintance) {
-        for (at, thread) in self.threads.iter().enumerate() {
+        for at in std::mem::take(&mut met.unread) {
+            let Some(thread) = self.threads.get(at) else { continue };
             let place = (thread.lane, thread.turn);
             let before = met.read.get(&at).copied();
             if before.is_some_and(|(lane, turn, _)| (lane, turn) == place) {
@@ -73,18 +89,13 @@ impl<R: Recording> Matcher<R> {
             }
             let Ok(request) = self.recording.request(place.0, place.1) else { continue };
             let known = before.filter(|(lane, ..)| *lane == place.0).map_or(0, |(.., messages)| messages);
-            let new = ModelRequest {
-                system: if known == 0 { request.system.clone() } else { Vec::new() },
-                tools: Vec::new(),
-                messages: request.messages.get(known..).unwrap_or(&request.messages).to_vec(),
-                params: serde_json::Map::new(),
-                spans: Vec::new(),
-                model: String::new(),
-                stream: false,
-            };
-            let answer = self.recording.answer(place.0, place.1).ok();
+            let system = request.system.iter().filter(|_| known == 0);
+            let new = request.messages.get(known..).unwrap_or(&request.messages);
             let mut names = HashSet::new();
-            self.holes.names(Some(&new), answer.as_deref(), &mut names);
+            self.holes.names(system.chain(new.iter().flat_map(|m| &m.blocks)), &[], &mut names);
+            if let Ok(answer) = self.recording.answer(place.0, place.1) {
+                self.holes.names(answer.blocks.iter(), &[], &mut names);
+            }
             let is_another = |name: &String| {
                 let other = |b: &Bindings| b.live(name).is_some_and(|live| live != name);
                 other(&self.bound) || thread.hypotheses.iter().any(|h| other(&h.bound))

@@ -268,6 +268,7 @@ impl<R: Recording> Matcher<R> {
                 recorded: Transcript::new(keys),
                 class,
                 results: Vec::new(),
+                settings: None,
             })
         };
         lanes.iter().filter_map(fit).collect()

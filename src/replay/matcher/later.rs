@@ -3,13 +3,13 @@
 use super::decision::{Decision, MatchClass, Near, Pin};
 use super::explain;
 use super::pins::calls_of;
-use super::thread::Carried;
+use super::thread::{Carried, Settings};
 use super::transcript::Transcript;
 use super::unify::{Difference, Renamed, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings};
-use crate::dialect::conversation::Block;
+use crate::dialect::conversation::{Block, ModelRequest};
 use crate::run::CallSite;
-use crate::run::likeness;
+use crate::run::likeness::{self, Key};
 use crate::run::reading::{Piece, readings};
 use serde_json::Value;
 
@@ -27,6 +27,8 @@ pub(super) struct Fit {
     pub class: MatchClass,
     /// New results that came out as another text, by the index of their call.
     pub results: Vec<Renamed>,
+    /// What need not be compared again as long as neither side changes.
+    pub settings: Option<Settings>,
 }
 
 impl Fit {
@@ -41,6 +43,7 @@ impl Fit {
             recorded,
             class: MatchClass::Exact,
             results: Vec::new(),
+            settings: None,
         }
     }
 }
@@ -159,7 +162,8 @@ impl<R: Recording> Matcher<R> {
         let (seen, before) = (thread.seen.keys(&self.recording), hypothesis.recorded.keys(&self.recording));
         let known = self.known(live.ask.dialect, &hypothesis.bound);
         let mut unifier = Unifier::new(known, hypothesis.bound.clone());
-        unifier.head(&recorded, &live.ask.request).map_err(|d| near("the request is another", Some(d)))?;
+        let settings = self.settings(&mut unifier, hypothesis.settings, &recorded, &keys, live);
+        let settings = settings.map_err(|d| near("the request is another", Some(d)))?;
         if there.len() != live.readings.len() {
             return Err(near(
                 "the history is of another length",
@@ -220,7 +224,32 @@ impl<R: Recording> Matcher<R> {
             recorded: Transcript::new(keys),
             class,
             results: unifier.results,
+            settings,
         })
+    }
+
+    /// Compares settings, tools and system prompt, unless they are those of the turn before. What is to be known of them
+    /// for the next turn.
+    fn settings(
+        &self,
+        unifier: &mut Unifier<'_>,
+        before: Option<Settings>,
+        recorded: &ModelRequest,
+        keys: &[Key],
+        live: &Live<'_>,
+    ) -> Result<Option<Settings>, Difference> {
+        let there = likeness::request_keys_of(recorded, keys).0;
+        if let Some(known) = before.filter(|s| (s.recorded, s.live) == (there, live.settings)) {
+            unifier.take_for_equal(&known);
+            return Ok(before);
+        }
+        let names = unifier.bound.renamed();
+        unifier.head(recorded, &live.ask.request)?;
+        // A new name costs only once.
+        let settled = unifier.bound.renamed() == names && !unifier.quotes();
+        let Unifier { cost, masked, reordered, .. } = *unifier;
+        let found = Settings { recorded: there, live: live.settings, cost, masked, reordered };
+        Ok(settled.then_some(found))
     }
 }
 

@@ -70,6 +70,8 @@ struct Live<'a> {
     readings: Vec<Reading<'a>>,
     keys: Vec<Key>,
     request_key: Key,
+    /// The key of everything but the messages.
+    settings: Key,
     /// Index of the last assistant reading, and the key by which its answer is known again.
     last: Option<usize>,
     echo: Option<Key>,
@@ -79,10 +81,10 @@ impl<'a> Live<'a> {
     fn read(ask: &'a Ask) -> Live<'a> {
         let readings = readings(&ask.request.messages);
         let keys = likeness::reading_keys(&readings);
-        let request_key = likeness::request_key_of(&ask.request, &keys);
+        let (settings, request_key) = likeness::request_keys_of(&ask.request, &keys);
         let last = last_assistant(&readings);
         let echo = last.and_then(|at| readings.get(at)).map(likeness::reading_echo);
-        Live { ask, readings, keys, request_key, last, echo }
+        Live { ask, readings, keys, request_key, settings, last, echo }
     }
 
     fn arrival(&self) -> Arrival {

@@ -136,7 +136,8 @@ impl<R: Recording> Matcher<R> {
         for fit in fits {
             results_of.push((fit.lane, fit.results));
             pins_of.push((fit.lane, fit.pins));
-            thread.hypotheses.push(Hypothesis { lane: fit.lane, bound: fit.bound, recorded: fit.recorded });
+            let Fit { lane, bound, recorded, settings, .. } = fit;
+            thread.hypotheses.push(Hypothesis { lane, bound, recorded, settings });
         }
         self.enter(at, arrival);
         self.resolve(at);
@@ -209,6 +210,7 @@ impl<R: Recording> Matcher<R> {
         thread.attempt = 0;
         self.by_id.insert(arrival.id, at);
         self.by_request.entry(arrival.request_key).or_default().push(at);
+        self.acquaintance.get_mut().moved(at);
     }
 
     /// Settles lanes: one that only one conversation can be is no other's; a set that is used up is nobody else's.
@@ -277,6 +279,7 @@ impl<R: Recording> Matcher<R> {
         let best = thread.hypotheses.iter().map(|h| h.lane).min_by_key(|lane| (others.contains(lane), *lane));
         if let (Some(lane), Some(thread)) = (best, self.threads.get_mut(at)) {
             thread.lane = lane;
+            self.acquaintance.get_mut().moved(at);
         }
     }
 

@@ -15,6 +15,20 @@ pub(super) struct Hypothesis {
     pub bound: Bindings,
     /// Keys of the recorded request of the present turn.
     pub recorded: Transcript,
+    /// What comparing settings, tools and system prompt came to, when they were compared last.
+    pub settings: Option<Settings>,
+}
+
+/// Settings, tools and system prompt of a recorded and a live request that were found equal up to holes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settings {
+    /// Keys of both sides.
+    pub recorded: Key,
+    pub live: Key,
+    /// What the comparison came to when no name in them was new.
+    pub cost: usize,
+    pub masked: bool,
+    pub reordered: bool,
 }
 
 /// A pin that a conversation carries along.

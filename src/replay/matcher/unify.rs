@@ -8,6 +8,7 @@ use super::flat;
 use super::holes::Place;
 use super::notes;
 use super::segments::{Backdrop, Part, Said};
+use super::thread::Settings;
 use crate::dialect::conversation::{Block, ModelRequest, Role};
 use crate::run::reading::{Piece, Reading};
 use crate::run::{CallSite, Outline};
@@ -302,6 +303,18 @@ impl<'a> Unifier<'a> {
         differ(path, recorded, live)
     }
 
+    /// Counts settings, tools and system prompt as what comparing them came to before.
+    pub fn take_for_equal(&mut self, known: &Settings) {
+        self.cost += known.cost;
+        self.masked |= known.masked;
+        self.reordered |= known.reordered;
+    }
+
+    /// True when anything is quoted in another's place.
+    pub fn quotes(&self) -> bool {
+        !self.quoted.is_empty()
+    }
+
     /// Everything of a request but its messages.
     pub fn head(&mut self, recorded: &ModelRequest, live: &ModelRequest) -> Unified {
         self.text_at("model", &recorded.model, &live.model)?;
@@ -528,6 +541,9 @@ impl<'a> Unifier<'a> {
         alike: &dyn Fn(usize, usize) -> bool,
         noted: bool,
     ) -> Vec<&'p Piece<'p>> {
+        if let [only] = live.pieces.as_slice() {
+            return vec![only];
+        }
         let loose = self.new && is_flat(recorded) && is_flat(live);
         let paired = |a: &Piece<'_>, b: &Piece<'_>| loose || paired(a, b, alike);
         let mut order: Vec<Option<usize>> = vec![None; recorded.pieces.len()];

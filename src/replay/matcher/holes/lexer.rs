@@ -164,18 +164,19 @@ impl Lexer {
         let end = range.end;
         let mut at = range.start;
         while at < end {
-            let Some(skipped) = bytes.get(at..end).and_then(|b| b.iter().position(u8::is_ascii_alphanumeric))
-            else {
+            let Some(skipped) = bytes.get(at..end).and_then(|b| b.iter().position(|b| class(*b) != 0)) else {
                 return;
             };
             at += skipped;
-            if at > 0 && bytes.get(at - 1).is_some_and(|b| *b >= 0x80) {
-                // Inside a word of another script.
-                at += run(bytes, at);
+            let (length, classes) = word_at(bytes, at);
+            let word = at..at + length;
+            // Inside a word of another script, or a word like most: nothing begins with it.
+            let foreign = at > 0 && bytes.get(at - 1).is_some_and(|b| *b >= 0x80);
+            if foreign || is_plain(bytes, &word, classes) {
+                at = word.end;
                 continue;
             }
-            let word = at..at + run(bytes, at);
-            let told = self.token(bytes, word.clone(), found).filter(|t| t.range.end <= end);
+            let told = self.token(bytes, word.clone(), classes, found).filter(|t| t.range.end <= end);
             match told {
                 Some(token) => {
                     let past = token.range.end;
@@ -196,7 +197,7 @@ impl Lexer {
     }
 
     /// The token that begins with a word, if it is one.
-    fn token(&self, text: &[u8], word: Range<usize>, found: &[Token]) -> Option<Token> {
+    fn token(&self, text: &[u8], word: Range<usize>, classes: u8, found: &[Token]) -> Option<Token> {
         let at = word.start;
         let said = text.get(word.clone())?;
         let make = |end: usize, kind: Kind| Some(Token { range: at..end, kind });
@@ -210,9 +211,9 @@ impl Lexer {
         if let Some(end) = uuid_at(text, at) {
             return make(end, Kind::Name(Shape::Uuid));
         }
-        let has_digit = said.iter().any(u8::is_ascii_digit);
-        if !has_digit {
-            let named = said.first().is_some_and(u8::is_ascii_uppercase) || said.len() == 3;
+        if classes & DIGIT == 0 {
+            // A date that begins with letters begins with a name.
+            let named = said.first().is_some_and(u8::is_ascii_uppercase);
             let date = self.clock.filter(|_| named).and_then(|c| dates::date_at(text, at, c.day));
             if let Some(date) = date {
                 return make(date.end, Kind::Date(date.form, date.day));
@@ -237,7 +238,7 @@ impl Lexer {
         {
             return make(end, kind);
         }
-        let has_letter = said.iter().any(u8::is_ascii_alphabetic);
+        let has_letter = classes != DIGIT;
         // One letter and a number is what people count things with: A12345678.
         let short = if said.first().is_some_and(u8::is_ascii_uppercase) { 16 } else { 10 };
         let counted = said.len() < short && said.iter().skip(1).all(u8::is_ascii_digit);
@@ -245,8 +246,8 @@ impl Lexer {
             return make(word.end, Kind::Name(Shape::Hex(said.len())));
         }
         let mixed = said.len() >= 16
-            && said.iter().any(u8::is_ascii_uppercase)
-            && (said.iter().any(u8::is_ascii_lowercase) || is_ulid(said));
+            && classes & UPPER != 0
+            && (classes & LOWER != 0 || is_ulid(said));
         mixed.then_some(Token { range: word, kind: Kind::Name(Shape::Mixed(said.len())) })
     }
 
@@ -305,6 +306,45 @@ impl Clock {
         let alone = !text.get(end).is_some_and(u8::is_ascii_alphanumeric);
         (alone && !stamped).then_some((end, Kind::Quantity(Quantity::Epoch(digits))))
     }
+}
+
+/// Classes of the letters and digits in a word.
+const DIGIT: u8 = 1;
+const UPPER: u8 = 2;
+const LOWER: u8 = 4;
+
+/// The class of a byte; 0 for what is no letter or digit.
+const fn class(byte: u8) -> u8 {
+    match byte {
+        b'0'..=b'9' => DIGIT,
+        b'A'..=b'Z' => UPPER,
+        b'a'..=b'z' => LOWER,
+        _ => 0,
+    }
+}
+
+/// The word at a place: its length, and the classes in it.
+fn word_at(text: &[u8], at: usize) -> (usize, u8) {
+    let (mut length, mut classes) = (0, 0);
+    for byte in text.get(at..).unwrap_or_default() {
+        match class(*byte) {
+            0 => break,
+            class => classes |= class,
+        }
+        length += 1;
+    }
+    (length, classes)
+}
+
+/// True for small letters with which no token begins: not `tmp` (a temporary name), not six after a sign (the end of one),
+/// not eight before a dash (a uuid), not after a colon (a chunk's id). It need not know all of these, it saves time.
+fn is_plain(text: &[u8], word: &Range<usize>, classes: u8) -> bool {
+    let before = |back: usize| word.start.checked_sub(back).and_then(|at| text.get(at));
+    classes == LOWER
+        && text.get(word.start) != Some(&b't')
+        && !(word.len() == 6 && matches!(before(1), Some(b'-' | b'.' | b'_')))
+        && !(word.len() == 8 && text.get(word.end) == Some(&b'-'))
+        && before(2) != Some(&b':')
 }
 
 /// Length of the run of letters and digits at a place.
@@ -397,41 +437,42 @@ fn start_of_stamped(text: &[u8], at: usize, found: &[Token]) -> usize {
     at - before.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)).count()
 }
 
-/// The last words before a place, in small letters, the last first: of `"duration_ms": ` they are `ms`, `duration`.
-fn words_before(text: &[u8], at: usize) -> Vec<String> {
+/// The last words before a place, the last first, empty where there are fewer: of `"duration_ms": ` they are `ms`,
+/// `duration`.
+fn words_before(text: &[u8], at: usize) -> [&[u8]; 3] {
     let window = text.get(at.saturating_sub(40)..at).unwrap_or_default();
     let joint = |b: &u8| b" \t:=\"'\\<>([".contains(b);
     let kept = window.len() - window.iter().rev().take_while(|b| joint(b)).count();
-    let mut words = Vec::new();
-    let mut word: Vec<u8> = Vec::new();
-    let mut later = b' ';
-    for b in window.get(..kept).unwrap_or_default().iter().rev() {
-        let starts_camel = b.is_ascii_uppercase() && later.is_ascii_lowercase();
-        later = *b;
-        if b.is_ascii_alphabetic() {
-            word.push(b.to_ascii_lowercase());
+    let window = window.get(..kept).unwrap_or_default();
+    let mut words: [&[u8]; 3] = [&[]; 3];
+    let mut found = 0;
+    let mut end = None;
+    for (i, b) in window.iter().enumerate().rev() {
+        let letter = b.is_ascii_alphabetic();
+        let starts_camel = b.is_ascii_uppercase() && window.get(i + 1).is_some_and(u8::is_ascii_lowercase);
+        if letter {
+            end.get_or_insert(i + 1);
         }
-        if starts_camel || !b.is_ascii_alphabetic() {
-            if !word.is_empty() {
-                words.push(reversed(&word));
-                word.clear();
+        if starts_camel || !letter {
+            let start = if letter { i } else { i + 1 };
+            if let (Some(end), Some(word)) = (end.take(), words.get_mut(found)) {
+                *word = window.get(start..end).unwrap_or_default();
+                found += 1;
             }
-            if !b.is_ascii_alphabetic() && !matches!(b, b'_' | b'-' | b' ') {
+            if found == words.len() || (!letter && !matches!(b, b'_' | b'-' | b' ')) {
                 return words;
             }
         }
-        if words.len() == 3 {
-            return words;
-        }
     }
-    if !word.is_empty() {
-        words.push(reversed(&word));
+    if let (Some(end), Some(word)) = (end, words.get_mut(found)) {
+        *word = window.get(..end).unwrap_or_default();
     }
     words
 }
 
-fn reversed(word: &[u8]) -> String {
-    word.iter().rev().map(|b| char::from(*b)).collect()
+/// True for a word of a list, in letters of whatever size.
+fn is_one_of(word: &[u8], list: &[&str]) -> bool {
+    list.iter().any(|one| word.eq_ignore_ascii_case(one.as_bytes()))
 }
 
 const LASTED: [&str; 10] =
@@ -452,16 +493,17 @@ fn counted(text: &[u8], at: usize) -> Option<(usize, Kind)> {
         return None;
     }
     let words = words_before(text, at);
-    let word = |i: usize| words.get(i).map_or("", String::as_str);
-    if PROCESSES.contains(&word(0)) || (word(0) == "id" && word(1) == "process") {
+    let is = |i: usize, list: &[&str]| words.get(i).is_some_and(|word| is_one_of(word, list));
+    if is(0, &PROCESSES) || (is(0, &["id"]) && is(1, &["process"])) {
         return (!joined(at + digits)).then_some((at + digits, Kind::Quantity(Quantity::Process)));
     }
     let (end, unit, fraction) = span_of_time(text, at)?;
-    let said = words.iter().take(2).any(|w| LASTED.contains(&w.as_str()))
-        || (matches!(word(0), "time" | "clock") && TIMES.contains(&word(1)))
-        || (word(0) == "taken" && word(1) == "time")
-        || (matches!(word(0), "user" | "sys") && unit)
-        || (matches!(word(0), "in" | "after") && unit && fraction);
+    let said = is(0, &LASTED)
+        || is(1, &LASTED)
+        || (is(0, &["time", "clock"]) && is(1, &TIMES))
+        || (is(0, &["taken"]) && is(1, &["time"]))
+        || (is(0, &["user", "sys"]) && unit)
+        || (is(0, &["in", "after"]) && unit && fraction);
     said.then_some((end, Kind::Quantity(Quantity::Duration)))
 }
 
@@ -499,7 +541,8 @@ fn is_chunk(text: &[u8], word: &Range<usize>) -> bool {
     if said.len() > 8 || !is_hex(said) || !text.get(..word.start).is_some_and(|b| b.ends_with(b": ")) {
         return false;
     }
-    matches!(words_before(text, word.start).as_slice(), [id, chunk, ..] if id == "id" && chunk == "chunk")
+    let [id, chunk, _] = words_before(text, word.start);
+    is_one_of(id, &["id"]) && is_one_of(chunk, &["chunk"])
 }
 
 #[cfg(test)]

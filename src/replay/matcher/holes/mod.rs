@@ -194,25 +194,23 @@ impl Holes {
         (live != said).then(|| (said.to_string(), live))
     }
 
-    /// The names in a recorded request or answer.
-    pub fn names(
+    /// The names in recorded blocks and tools.
+    pub fn names<'b>(
         &self,
-        request: Option<&ModelRequest>,
-        answer: Option<&ModelAnswer>,
+        blocks: impl Iterator<Item = &'b Block>,
+        tools: &[Value],
         names: &mut HashSet<String>,
     ) {
         let mut look = |text: &str| {
-            let found = self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_)));
-            names.extend(found.filter_map(|t| text.get(t.range)).map(str::to_string));
+            for token in self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
+                let name = text.get(token.range).unwrap_or_default();
+                if !names.contains(name) {
+                    names.insert(name.to_string());
+                }
+            }
         };
-        if let Some(request) = request {
-            let blocks = request.system.iter().chain(request.messages.iter().flat_map(|m| &m.blocks));
-            blocks.for_each(|b| visit_block(b, &mut look));
-            request.tools.iter().for_each(|t| visit_value(t, &mut look));
-        }
-        if let Some(answer) = answer {
-            visit_answer(answer, &mut look);
-        }
+        blocks.for_each(|b| visit_block(b, &mut look));
+        tools.iter().for_each(|t| visit_value(t, &mut look));
     }
 }
 
