@@ -59,7 +59,11 @@ impl Quotes {
         while let Some(start) = bytes.get(at..).and_then(|rest| rest.first_chunk::<SHORTEST>()) {
             let here = |i: &&usize| {
                 let text = self.texts.get(**i).map_or("", |(t, _)| t.as_str());
+                let word = |i: usize| bytes.get(i).is_some_and(|b| b.is_ascii_alphanumeric());
+                let end = at + text.len();
+                // Not in the middle of a longer word.
                 bytes.get(at..).is_some_and(|rest| rest.starts_with(text.as_bytes()))
+                    && !(end > 0 && word(end) && word(end - 1))
             };
             let found = self.by_start.get(start).and_then(|all| all.iter().find(here));
             match found.and_then(|i| self.texts.get(*i)) {

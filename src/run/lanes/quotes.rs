@@ -77,6 +77,9 @@ impl QuoteIndex {
             }
             for &length in self.lengths.get(gram).into_iter().flatten() {
                 let Some(slice) = bytes.get(at..at.saturating_add(length)) else { continue };
+                if !is_whole(bytes, at, length) {
+                    continue;
+                }
                 let key = key(slice);
                 if let Some(owners) = self.owners.get(&key)
                     && seen.insert(key)
@@ -87,6 +90,13 @@ impl QuoteIndex {
         }
         found
     }
+}
+
+/// True when a place in a text is not part of a longer word.
+fn is_whole(text: &[u8], at: usize, length: usize) -> bool {
+    let word = |i: usize| text.get(i).is_some_and(|b| b.is_ascii_alphanumeric());
+    let (end, before) = (at + length, at.checked_sub(1));
+    !(word(end) && word(end - 1)) && !(word(at) && before.is_some_and(word))
 }
 
 #[cfg(test)]
@@ -104,5 +114,6 @@ mod tests {
         let found = index.scan("the first conclusion, extended; the first conclusion");
         assert_eq!(found, HashMap::from([(1, 1), (2, 1)]));
         assert!(index.scan("the first conclusio").is_empty());
+        assert!(index.scan("the first conclusions").is_empty());
     }
 }

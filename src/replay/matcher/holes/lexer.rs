@@ -245,9 +245,7 @@ impl Lexer {
         if said.len() >= 8 && has_letter && !counted && is_hex(said) {
             return make(word.end, Kind::Name(Shape::Hex(said.len())));
         }
-        let mixed = said.len() >= 16
-            && classes & UPPER != 0
-            && (classes & LOWER != 0 || is_ulid(said));
+        let mixed = said.len() >= 16 && classes & UPPER != 0 && (classes & LOWER != 0 || is_ulid(said));
         mixed.then_some(Token { range: word, kind: Kind::Name(Shape::Mixed(said.len())) })
     }
 
