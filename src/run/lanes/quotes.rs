@@ -96,7 +96,9 @@ impl QuoteIndex {
 fn is_whole(text: &[u8], at: usize, length: usize) -> bool {
     let word = |i: usize| text.get(i).is_some_and(|b| b.is_ascii_alphanumeric());
     let (end, before) = (at + length, at.checked_sub(1));
-    !(word(end) && word(end - 1)) && !(word(at) && before.is_some_and(word))
+    let goes_on = word(end) && word(end - 1);
+    let began_before = word(at) && before.is_some_and(word);
+    !goes_on && !began_before
 }
 
 #[cfg(test)]
