@@ -126,7 +126,8 @@ fn older(text: &str, today: &str, yesterday: &str) -> String {
         }
         format!("{line}\n")
     };
-    let lines = text.lines().map(|l| if l.starts_with(r#"{"kind":"run""#) { shifted(l) } else { format!("{l}\n") });
+    let lines =
+        text.lines().map(|l| if l.starts_with(r#"{"kind":"run""#) { shifted(l) } else { format!("{l}\n") });
     lines.collect::<String>().replace(today, yesterday)
 }
 

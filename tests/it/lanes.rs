@@ -144,7 +144,8 @@ fn nested_twins_in_any_order() {
 fn step(coder: &Coder, run: &str, lane: &str, tool: &str) -> u64 {
     let shown = coder.env.retake(["show", run, "--json"]).expect(0).json();
     let steps = shown["steps"].as_array().expect("steps").iter();
-    let mut found = steps.filter(|s| s["lane"] == lane && s["tool"] == tool).filter_map(|s| s["step"].as_u64());
+    let mut found =
+        steps.filter(|s| s["lane"] == lane && s["tool"] == tool).filter_map(|s| s["step"].as_u64());
     found.next().unwrap_or_else(|| panic!("no {tool} in {lane}: {shown:#}"))
 }
 

@@ -139,7 +139,13 @@ fn play(recorded: &Session, live: &Session, named: bool) -> BTreeMap<String, u32
         let path = exchange.request.head.path().to_string();
         let key = likeness::body_key(&path, &exchange.request.body);
         let told = matcher.on_bytes(id, &key, &exchange.request.body, &context);
-        let ask = || Ask { id, dialect: "anthropic-messages", path, context: context.clone(), request: read(exchange) };
+        let ask = || Ask {
+            id,
+            dialect: "anthropic-messages",
+            path,
+            context: context.clone(),
+            request: read(exchange),
+        };
         let told = told.unwrap_or_else(|| matcher.on_request(ask()));
         take(told);
     }
