@@ -298,6 +298,21 @@ pub fn injected(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::redact::Replaced;
+
+    #[test]
+    fn frames_go_along_with_what_is_replaced() {
+        let list =
+            [Replaced { was: 2..6, now: 7 }, Replaced { was: 6..8, now: 0 }, Replaced { was: 9..10, now: 1 }];
+        let lengths = |frames: &[u32]| -> Vec<u32> {
+            let frames: Vec<FrameMark> = frames.iter().map(|l| FrameMark(*l, 5)).collect();
+            moved_frames(&frames, &list).iter().map(|f| f.0).collect()
+        };
+        assert_eq!(lengths(&[12]), [13]);
+        assert_eq!(lengths(&[2, 4, 2, 4]), [2, 7, 0, 4]);
+        assert_eq!(lengths(&[4, 3, 5]), [4, 5, 4], "a frame that ends inside of it");
+        assert_eq!(lengths(&[1; 12]).iter().sum::<u32>(), 13);
+    }
 
     #[test]
     fn timing_is_read() {

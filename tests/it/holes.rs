@@ -155,16 +155,28 @@ fn side_calls_repeat_and_may_be_absent() {
     let task = ("PROMPT", "Open two tickets.");
     let (desk, ran) = Desk::recorded(&[task, ("COUNTS", "1"), ("TITLES", "1"), ("TICKETS", ONE)]);
     assert_eq!(ran.out.matches("tokens 17").count(), 3, "{}", ran.out);
-    let more = desk.replay(&[task, ("COUNTS", "3"), ("TITLES", "3"), ("TICKETS", ONE)], 0);
+    let matching = |vars: &[(&str, &str)]| {
+        desk.run(&["replay", "d.1", "--json"], vars).expect(0).json()["matching"].clone()
+    };
+    let more = [task, ("COUNTS", "3"), ("TITLES", "3"), ("TICKETS", ONE)];
+    // Six counts and two titles more than recorded.
+    assert_eq!(matching(&more)["side_repeats"], 8);
+    let more = desk.replay(&more, 0);
     assert_eq!(more.out.matches("tokens 17").count(), 9, "{}", more.all());
     assert_eq!(more.out.matches("title Tickets").count(), 3, "{}", more.all());
     let none = desk.replay(&[task, ("TICKETS", ONE)], 0);
     assert!(none.out.starts_with("Done with"), "{}", none.all());
+}
 
+#[test]
+fn a_side_call_that_was_not_recorded_is_not_there() {
+    let task = ("PROMPT", "Open two tickets.");
     let (desk, ran) = Desk::recorded(&[task]);
     assert!(ran.out.starts_with("Done with"), "{}", ran.out);
     let counted = desk.replay(&[task, ("COUNTS", "1")], 0);
     assert_eq!(counted.out.matches("no count: 404").count(), 3, "{}", counted.all());
+    let told = desk.run(&["replay", "d.1", "--json"], &[task, ("COUNTS", "1")]).expect(0).json();
+    assert_eq!(told["matching"]["side_unknown"], 3, "{told:#}");
     // A title is a model call like others: one that was not recorded is a miss.
     let titled = desk.replay(&[task, ("TITLES", "1")], 4);
     assert!(titled.out.contains("no title: 4"), "{}", titled.all());

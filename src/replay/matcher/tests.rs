@@ -6,6 +6,7 @@
 mod agent;
 mod answerers;
 mod cases;
+mod claude_code;
 mod clock;
 mod dice;
 mod figures;
