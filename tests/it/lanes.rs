@@ -179,8 +179,7 @@ fn step(coder: &Coder, run: &str, lane: &str, tool: &str) -> u64 {
 #[test]
 fn an_edit_reaches_one_branch_of_the_tree() {
     for kind in [ANTHROPIC, OPENAI] {
-        let kind = [kind, &[("REMIND", "0")]].concat();
-        let coder = Coder::new(PLAIN, &kind);
+        let coder = Coder::new(PLAIN, kind);
         let (here, there) = (Place::new("work"), Place::new("elsewhere"));
         let (_, first) = coder.record(&here);
         let read = step(&coder, "c.1", "main/0.0/0.1", "Read");

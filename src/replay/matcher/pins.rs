@@ -7,6 +7,7 @@
 
 use super::decision::{Pin, Unpin};
 use super::later::pin_of;
+use super::notes;
 use super::thread::Carried;
 use super::unify::Unifier;
 use super::{Live, Matcher, Recording, bindings::Bindings};
@@ -213,7 +214,7 @@ impl<R: Recording> Matcher<R> {
             let Some((reading, y)) = result.filter(|_| same_call) else { continue };
             let site = CallSite { lane, turn, call: call as u32 };
             let pin = pin_of(outline, site, x, y);
-            match unifier.tries_block(x.block, y.block) {
+            match unifier.tries_block(&notes::without(x.block), &notes::without(y.block)) {
                 None => found.push(Found { carried: Carried { pin, reading }, there: index }),
                 Some(varied) if varied && !self.by_call.contains_key(&site) => {
                     renamed.push(Pin { renamed: true, ..pin });

@@ -54,7 +54,7 @@ def write(agent, file_path, content):
         fail("no such directory: " + file_path)
     with open(file_path, "w") as file:
         file.write(content)
-    return {"written": file_path, "bytes": len(content)}
+    return {"written": file_path}
 
 
 def scratch(agent):

@@ -205,8 +205,8 @@ impl Lexer {
         if let Some(end) = made_by_mktemp(text, at) {
             return temporary(end);
         }
-        if said.len() == 6 && self.is_below_temp(text, at) {
-            return temporary(word.end);
+        if let Some(end) = self.made_below_temp(text, at) {
+            return temporary(end);
         }
         if let Some(end) = uuid_at(text, at) {
             return make(end, Kind::Name(Shape::Uuid));
@@ -249,21 +249,29 @@ impl Lexer {
         mixed.then_some(Token { range: word, kind: Kind::Name(Shape::Mixed(said.len())) })
     }
 
-    /// True for six letters that end a name directly below the temporary directory, as `mkdtemp` makes them.
-    fn is_below_temp(&self, text: &[u8], at: usize) -> bool {
+    /// The end of a name directly below the temporary directory, as `mkdtemp` makes it: six letters, or eight small
+    /// ones (Python).
+    fn made_below_temp(&self, text: &[u8], at: usize) -> Option<usize> {
         if at == 0 || !matches!(text.get(at - 1), Some(b'-' | b'.' | b'_')) {
-            return false;
+            return None;
         }
+        let rest = text.get(at..)?;
+        let lead = |keep: fn(&u8) -> bool| rest.iter().take(12).take_while(|b| keep(b)).count();
+        let small = lead(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
+        let length = match (lead(u8::is_ascii_alphanumeric), small) {
+            (_, 8) if !rest.get(8).is_some_and(u8::is_ascii_alphanumeric) => 8,
+            (6, _) => 6,
+            _ => return None,
+        };
         let before = text.get(..at).unwrap_or_default();
-        let Some(slash) = before.iter().rposition(|b| *b == b'/') else { return false };
+        let slash = before.iter().rposition(|b| *b == b'/')?;
         let name = before.get(slash + 1..).unwrap_or_default();
         let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
-        let said = text.get(at..at + 6).unwrap_or_default();
+        let said = text.get(at..at + length)?;
         let made_up = said.iter().any(u8::is_ascii_digit)
             || (said.iter().any(u8::is_ascii_uppercase) && said.iter().any(u8::is_ascii_lowercase));
-        made_up
-            && name.iter().all(plain)
-            && before.get(..slash).is_some_and(|b| b.ends_with(self.temp.as_bytes()))
+        let below = before.get(..slash).is_some_and(|b| b.ends_with(self.temp.as_bytes()));
+        (made_up && name.iter().all(plain) && below).then_some(at + length)
     }
 }
 
@@ -586,6 +594,7 @@ mod tests {
         );
         assert_eq!(told("call_a8Xk29fQpL3mZt7B and 01HXYZ3NDEKTSV4RRFFQ69G5FA").len(), 2);
         assert_eq!(told("/tmp/tmpab12_x9z/a /tmp/build-a8Xk29/b /tmp/tmp.Ab12Cd34Ef .tmpAb12Cd").len(), 4);
+        assert_eq!(told("/tmp/my-notes_b2uwb8cb/x /tmp/notes-overview/y"), ["Temporary b2uwb8cb"]);
     }
 
     #[test]
