@@ -28,7 +28,7 @@ Examples:
 
 Exit codes: 0 the same, 1 another outcome or steps that were never asked for, 4 a request that the
 recording has no right answer for (or a match that --strict or --allow does not let pass), 5 stopped
-at a fence. ToolClasses of the agent run for real, but for those that retake.toml calls irreversible.";
+at a fence. Tools of the agent run for real, but for those that retake.toml calls irreversible.";
 
 const FORK_EXAMPLES: &str = "\
 Edits are SCOPE:FIELD OP VALUE; SCOPE is 7 (that step), 6.. (from there on) or * (everywhere).

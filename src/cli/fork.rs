@@ -75,7 +75,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let name = run_name(Some(args.name.as_deref().unwrap_or(manifest.id.name())), &[])?;
     let mut planned = plan_told(&plan, &outline, moved);
-    let edited_steps = plan.edited_steps(&outline).len() as u32;
+    let named = plan.edited_steps(&outline);
+    let edited_steps = named.len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
     let directory = again.directory.clone().unwrap_or(context.directory()?);
     let mut session = Session {
@@ -181,6 +182,14 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }
     let new = Opened::by_id(&store, &id)?;
     warnings.extend(live_troubles(&tally));
+    // A fork that was stopped did not get that far.
+    let missed: Vec<u32> = match stopped_by(&tally) {
+        None => named.into_iter().filter(|step| !tally.edits_met.contains(step)).collect(),
+        Some(_) => Vec::new(),
+    };
+    warnings.extend(missed.iter().map(|step| {
+        format!("the edit of step {step} was not applied: the agent went another way before it, and this fork says nothing of it")
+    }));
     let totals = Totals::of(&new.view());
     let mut answers = Answers { refused: tally.refused, ..answered(&new) };
     let mut tokens = live_tokens(&new);
@@ -195,7 +204,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         exit::MISS
     } else if sealed.incomplete.is_some() {
         exit::BROKEN
-    } else if tally.live_limit || tally.live_failures().next().is_some() {
+    } else if tally.live_limit || tally.live_failures().next().is_some() || !missed.is_empty() {
         exit::INCONCLUSIVE
     } else {
         exit::OK

@@ -65,6 +65,8 @@ pub struct Outgoing {
     pub body: Option<Bytes>,
     /// What had to be dropped so that the provider takes it, one line each.
     pub dropped: Vec<String>,
+    /// The calls whose edited results are in it.
+    pub results: Vec<CallSite>,
 }
 
 impl Plan {
@@ -299,6 +301,7 @@ impl Plan {
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
+        let mut results = Vec::new();
         let edited = |site: &CallSite| self.results.contains_key(site);
         for pin in pins.iter().filter(|pin| !pin.renamed && !edited(&pin.site)) {
             edits.push(RequestEdit::SetToolResult {
@@ -316,6 +319,7 @@ impl Plan {
                 ))
             })?;
             edits.push(RequestEdit::SetToolResult { message, block, text: today(text) });
+            results.push(*site);
         }
         for (_, _, message, text) in self.prompts.iter().filter(|p| p.0 == lane && p.1 <= turn) {
             edits.push(RequestEdit::SetMessageText { message: *message, text: text.clone() });
@@ -338,7 +342,7 @@ impl Plan {
             }
         }
         if edits.is_empty() {
-            return Ok(Outgoing { body: None, dropped });
+            return Ok(Outgoing { body: None, dropped, results });
         }
         let edited = dialect.edit_request(body, &edits)?;
         let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
@@ -349,7 +353,7 @@ impl Plan {
                 "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
             );
         }
-        Ok(Outgoing { body: Some(edited), dropped })
+        Ok(Outgoing { body: Some(edited), dropped, results })
     }
 }
 

@@ -360,6 +360,7 @@ impl Player {
             }
             Some(kind) => {
                 state.tally.edited += 1;
+                state.tally.edits_met.extend(self.run.number_of(StepKind::Model { lane, turn }));
                 // The agent may try again: that is the same turn, with its recorded answer.
                 state.matcher.served_as(asked.id, &ModelAnswer::default());
                 let source = Source::Edited { run: self.name.clone(), exchange: id };
@@ -390,6 +391,7 @@ impl Player {
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;
+        state.tally.edits_met.extend(self.run.number_of(StepKind::Model { lane, turn }));
         if dropped > 0 {
             state.tally.dropped.push(format!(
                 "{} of step {} left out: nobody signed the edited answer",

@@ -48,6 +48,9 @@ pub struct Tally {
     pub misses: Vec<Miss>,
     /// A tool that a fence stopped, with the step that asked for it.
     pub fenced: Option<Fenced>,
+    /// Steps that an edit names and that came to pass, so that it was applied.
+    #[serde(skip)]
+    pub edits_met: BTreeSet<u32>,
     /// True when the limit of live calls was reached.
     pub live_limit: bool,
     /// The step that `--to` stopped at.

@@ -151,7 +151,7 @@ fn copes(copes: Copes) -> (&'static str, Ink, &'static str) {
         Copes::No => ("STOPS", Ink::Bad, ""),
         Copes::Recorded => ("copes", Ink::Good, "a replay serves the recorded answer"),
         Copes::Matched => ("copes", Ink::Good, "a replay does not go by it"),
-        Copes::Renamed => ("copes", Ink::Good, "bound to the recorded value"),
+        Copes::Renamed => ("copes", Ink::Good, "today's value stands for it"),
         Copes::Pinned => ("copes", Ink::Good, "pinned to the recorded result"),
         Copes::Masked => ("copes", Ink::Good, "under a rule of retake.toml"),
         Copes::Reordered => ("copes", Ink::Good, "the same lines in another order"),

@@ -219,7 +219,9 @@ fn a_control_replay_never_runs_what_may_do_harm() {
 #[test]
 fn a_control_replay_that_misses_pins_nothing() {
     let clerk = Clerk::recorded("work");
-    let fork = clerk.retake(&with(&FORK, &["--", "python3", "clerk.py", "rest"]), 0);
+    let fork = clerk.retake(&with(&FORK, &["--", "python3", "clerk.py", "rest"]), 2);
     fork.says(&["control replay: it missed (", "so nothing is pinned after the edit"]);
+    // Another agent from the first request on: there is no such step to edit.
+    fork.says(&["the edit of step", "was not applied"]);
     assert!(!clerk.env.store().join("runs/clerk.1/noise.json").exists());
 }

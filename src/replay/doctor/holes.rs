@@ -42,7 +42,7 @@ fn pattern_of(rule: &str) -> Option<Regex> {
 }
 
 /// A path with any index in the place of each.
-pub(in crate::replay) fn any_index(path: &str) -> String {
+fn any_index(path: &str) -> String {
     let mut any = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('[') {

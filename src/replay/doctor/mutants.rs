@@ -136,6 +136,14 @@ pub fn mutants<R: Recording + Clone>(
     let chosen: BTreeSet<(u32, u32)> = all.into_iter().take(TURNS).collect();
     let numbers = outline.numbers();
     let mut rehearsal = Rehearsal::new(Matcher::new(recording.clone(), options.clone())?);
+    // The same without rules: what only a rule takes for a value may be content.
+    let mut unruled = match options.rules.is_empty() {
+        true => None,
+        false => {
+            let options = Options { rules: Rules::default(), ..options.clone() };
+            Some(Rehearsal::new(Matcher::new(recording.clone(), options)?))
+        }
+    };
     let mut open: HashMap<(u32, u32), (Ask, ExchangeId)> = HashMap::new();
     let mut out = Mutations { turns, ..Mutations::default() };
     for event in events(outline) {
@@ -153,16 +161,21 @@ pub fn mutants<R: Recording + Clone>(
                         .and_then(|t| outline.turn(lane, t))
                         .map_or(0, |t| t.messages as usize);
                     for mutant in mutants_of(&ask.request, from, &mut dice) {
-                        out.judge(&rehearsal, &ask, mutant, step, &options.rules);
+                        out.judge((&rehearsal, unruled.as_ref()), &ask, mutant, step, &options.rules);
                     }
                 }
                 let id = rehearsal.ask(&ask);
+                if let Some(unruled) = &mut unruled {
+                    unruled.ask(&ask);
+                }
                 open.insert((lane, turn), (ask, id));
             }
             Event::End { lane, turn } => {
-                let decided = open.remove(&(lane, turn)).and_then(|(ask, id)| rehearsal.decided(&ask, id));
-                if let Some((id, Decision::Serve { .. })) = decided {
-                    rehearsal.delivered(id);
+                let Some((ask, id)) = open.remove(&(lane, turn)) else { continue };
+                for rehearsal in std::iter::once(&mut rehearsal).chain(&mut unruled) {
+                    if let Some((id, Decision::Serve { .. })) = rehearsal.decided(&ask, id) {
+                        rehearsal.delivered(id);
+                    }
                 }
             }
         }
@@ -173,7 +186,7 @@ pub fn mutants<R: Recording + Clone>(
 impl Mutations {
     fn judge<R: Recording + Clone>(
         &mut self,
-        rehearsal: &Rehearsal<R>,
+        (rehearsal, unruled): (&Rehearsal<R>, Option<&Rehearsal<R>>),
         ask: &Ask,
         mutant: Mutant,
         step: Option<u32>,
@@ -181,7 +194,12 @@ impl Mutations {
     ) {
         let count = self.by_leaf.entry(mutant.leaf).or_default();
         count.mutants += 1;
-        let decision = rehearsal.would(&Ask { request: mutant.request, ..ask.clone() });
+        let mutated = Ask { request: mutant.request, ..ask.clone() };
+        let decision = rehearsal.would(&mutated);
+        let by_itself = || {
+            let renamed = |d| matches!(d, Decision::Serve { class: MatchClass::Renamed, .. });
+            unruled.is_none_or(|unruled| unruled.would(&mutated).is_some_and(renamed))
+        };
         let class = match decision {
             Some(Decision::Serve { class: MatchClass::Pinned, pins, .. })
                 if mutant.leaf == Leaf::ToolResult && !pins.is_empty() =>
@@ -189,7 +207,7 @@ impl Mutations {
                 count.pinned += 1;
                 return;
             }
-            Some(Decision::Serve { class: MatchClass::Renamed, .. }) => {
+            Some(Decision::Serve { class: MatchClass::Renamed, .. }) if by_itself() => {
                 count.renamed += 1;
                 return;
             }

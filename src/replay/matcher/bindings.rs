@@ -19,6 +19,8 @@ pub struct Bindings {
     secrets: BTreeMap<String, String>,
     /// How many names are another today.
     renamed: usize,
+    /// Names that a person's rule found: texts of any shape.
+    declared: BTreeSet<String>,
     /// Ports of servers on this machine: recorded to live, the last seen.
     ports: BTreeMap<String, String>,
     /// Directories (by index) and days that were another today, and those that were the recorded ones.
@@ -63,6 +65,20 @@ impl Bindings {
                 true
             }
         }
+    }
+
+    /// The same for a value that a rule declared to be a name.
+    pub fn bind_declared(&mut self, below: &Bindings, recorded: &str, live: &str) -> bool {
+        let holds = self.bind(below, recorded, live);
+        if holds && recorded != live {
+            self.declared.insert(recorded.to_string());
+        }
+        holds
+    }
+
+    /// Declared names that are another today, with what they are.
+    pub fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.declared.iter().filter_map(|name| Some((name.as_str(), self.live(name)?)))
     }
 
     /// Whether a pair of names holds; none when neither side is bound.
@@ -158,6 +174,7 @@ impl Bindings {
             self.bind_secret(&none, stand_in, secret);
         }
         self.ports.extend(other.ports.iter().map(|(r, l)| (r.clone(), l.clone())));
+        self.declared.extend(other.declared.iter().cloned());
         self.moved_roots.extend(&other.moved_roots);
         self.fixed_roots.extend(&other.fixed_roots);
         self.fixed_days.extend(&other.fixed_days);

@@ -6,7 +6,7 @@ use super::segments::{Backdrop, Part, Said};
 use super::unify::{Difference, Known, Unifier};
 use super::{Live, Matcher, Recording, bindings::Bindings, explain};
 use crate::diff::field;
-use crate::replay::doctor::any_index;
+use crate::replay::doctor::rule_for;
 use crate::run::reading::readings;
 
 /// Nothing may differ.
@@ -43,20 +43,40 @@ impl<R: Recording> Matcher<R> {
             MatchClass::Drift => "another request",
         };
         let live = Live::read(ask);
-        let difference = self.first_difference(&live, lane, turn).map(within_json);
-        let varies = difference.as_ref().filter(|_| class == MatchClass::Pinned).map(|d| hole_for(&d.path));
+        let looked = self.first_difference(&live, (lane, turn), class).map(within_json);
+        let rule = |d: &Difference| rule_for(&d.path, &d.recorded, &d.live);
+        let rule = looked.as_ref().filter(|_| class == MatchClass::Pinned).and_then(rule);
+        let difference = looked;
         let near = explain::near(self.recording.outline(), lane, turn, why, difference);
         Miss {
             asked: explain::asked(&live),
             reason: String::new(),
             nearest: vec![near],
-            hints: varies.unwrap_or_default(),
+            hints: rule.iter().flat_map(|rule| pasted(rule)).collect(),
         }
     }
 
-    fn first_difference(&self, live: &Live<'_>, lane: u32, turn: u32) -> Option<Difference> {
+    /// The first difference that makes a request one of this class: of a pinned one the result that was pinned, of
+    /// others whatever is not the same.
+    fn first_difference(
+        &self,
+        live: &Live<'_>,
+        (lane, turn): (u32, u32),
+        class: MatchClass,
+    ) -> Option<Difference> {
         let recorded = self.recording.request(lane, turn).ok()?;
         let there = readings(&recorded.messages);
+        if class == MatchClass::Pinned {
+            let bound = Bindings::default();
+            let mut unifier = Unifier::new(self.known(live.ask.dialect, &bound), bound.clone());
+            let pairs = there.iter().zip(&live.readings).rev();
+            let mut differences = pairs.filter_map(|(a, b)| {
+                unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err()
+            });
+            if let Some(difference) = differences.next() {
+                return Some(difference);
+            }
+        }
         let (strict, below) = (Strict(Holes::default()), Bindings::default());
         let known = Known { behind: &strict, below: &below, plain: true, dialect: live.ask.dialect };
         let mut unifier = Unifier::new(known, Bindings::default());
@@ -98,40 +118,8 @@ fn within_json(difference: Difference) -> Difference {
     }
 }
 
-/// The rule that declares a field to differ from run to run, to be pasted, line by line.
-fn hole_for(path: &str) -> Vec<String> {
-    let lines = ["or say in retake.toml that it varies:", "[[hole]]"].map(str::to_string);
-    let any = toml::Value::String(any_index(path));
-    lines.into_iter().chain([format!("path = {any}"), "pattern = '(?s).+'".to_string()]).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::replay::matcher::holes::{Hole, HoleKind, Rules};
-
-    #[test]
-    fn the_rule_to_paste_covers_the_place_it_is_for() {
-        let at = "messages[8][1].result.rows[3].at";
-        let lines = hole_for(at);
-        assert_eq!(lines[2], r#"path = "messages[*][*].result.rows[*].at""#);
-        let rules = Rules::new(
-            Vec::new(),
-            vec![Hole::new(None, Some("messages[*][*].result.rows[*].at"), "(?s).+", HoleKind::Any).unwrap()],
-        );
-        assert_eq!(rules.holes("openai-chat", at, "7").len(), 1);
-        assert_eq!(hole_for("system")[2], r#"path = "system""#);
-    }
-
-    #[test]
-    fn the_field_that_differs_is_named() {
-        let of = |recorded: &str, live: &str| {
-            let (recorded, live) = (recorded.to_string(), live.to_string());
-            within_json(Difference { path: "messages[1].result".into(), recorded, live })
-        };
-        let found = of(r#"{"a":1,"b":[{"at":5}]}"#, r#"{"a":1,"b":[{"at":6}]}"#);
-        assert_eq!((found.path.as_str(), found.recorded.as_str()), ("messages[1].result.b[0].at", "5"));
-        assert_eq!(of("[1]", "[2]").path, "messages[1].result[0]");
-        assert_eq!(of("one", "two").path, "messages[1].result");
-    }
+/// A rule to be pasted, line by line.
+fn pasted(rule: &str) -> Vec<String> {
+    let say = "or, if it varies without meaning, say so in retake.toml:".to_string();
+    std::iter::once(say).chain(rule.lines().map(str::to_string)).collect()
 }

@@ -9,6 +9,7 @@ use crate::proxy::{Answer, Asked};
 use crate::replay::inherited::inherited;
 use crate::replay::matcher::Pin;
 use crate::replay::plan::LiveTurn;
+use crate::run::StepKind;
 use bytes::Bytes;
 
 impl Player {
@@ -56,6 +57,9 @@ impl Player {
                 state.tally.dropped.push(line);
             }
         }
+        let edited =
+            outgoing.results.iter().filter_map(|site| self.run.number_of(StepKind::Tool { site: *site }));
+        state.tally.edits_met.extend(edited);
         state.tally.live += 1;
         if outline.turn(place.0, place.1).is_none() {
             state.tally.unrecorded.insert(place);

@@ -158,6 +158,11 @@ impl Holes {
     pub fn rewrite(&self, answer: &ModelAnswer, bound: &Bindings, below: &Bindings) -> Rewrite {
         let mut rewrite = Rewrite::default();
         let mut look = |text: &str| {
+            for (recorded, live) in bound.declared().chain(below.declared()) {
+                if text.contains(recorded) {
+                    rewrite.put(recorded.to_string(), live.to_string());
+                }
+            }
             for token in self.recorded.tokens(text) {
                 if let Some((recorded, live)) = self.today(text, &token, bound, below) {
                     rewrite.put(recorded, live);

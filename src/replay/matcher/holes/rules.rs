@@ -140,7 +140,7 @@ fn compiled(pattern: &str) -> Result<Regex, RuleError> {
 /// True when texts that have nothing in common are taken whole.
 fn takes_anything(pattern: &Regex) -> bool {
     let whole = |text: &&str| pattern.find(text).is_some_and(|m| m.len() == text.len());
-    ["4999", "The sea is blue.", "{\"a\":\n[]}"].iter().all(whole)
+    ["4999", "The sea is blue.", "{\"a\": []}"].iter().all(whole)
 }
 
 #[derive(Debug, Default)]

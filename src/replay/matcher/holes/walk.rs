@@ -95,7 +95,7 @@ impl Holes {
                     let end = today.declared_at(at).or(same.then_some(at + said.len()))?;
                     let now = live.get(at..end)?;
                     let known = bound.is_bound(below, said, now).is_some();
-                    if kind == HoleKind::Name && !bound.bind(below, said, now) {
+                    if kind == HoleKind::Name && !bound.bind_declared(below, said, now) {
                         return None;
                     }
                     walked.varied |= said != now && !(kind == HoleKind::Name && known);
