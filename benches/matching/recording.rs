@@ -170,4 +170,8 @@ impl Recording for Timed {
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {
         self.watch.during(|| self.run.context(lane, turn))
     }
+    fn each_text(&self, look: &mut dyn FnMut(&str)) -> bool {
+        // What is done with the texts counts as reading, too.
+        self.watch.during(|| self.run.each_text(look))
+    }
 }

@@ -14,4 +14,5 @@ pub mod recording;
 pub mod serve;
 pub mod shuffle;
 pub mod tally;
+mod texts;
 pub mod tools;

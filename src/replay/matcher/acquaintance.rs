@@ -65,9 +65,10 @@ impl<R: Recording> Matcher<R> {
     /// The names in a recording: a lane's last request holds its history.
     fn recorded_names(&self) -> HashSet<String> {
         let mut names = HashSet::new();
+        let all = self.recording.each_text(&mut |text| self.holes.names_of_text(text, &mut names));
         for (lane, l) in self.recording.outline().lanes.iter().enumerate() {
             let Some(turn) = l.turns.len().checked_sub(1) else { continue };
-            if let Ok(request) = self.recording.request(lane as u32, turn as u32) {
+            if !all && let Ok(request) = self.recording.request(lane as u32, turn as u32) {
                 let said = request.system.iter().chain(request.messages.iter().flat_map(|m| &m.blocks));
                 self.holes.names(said, &request.tools, &mut names);
             }

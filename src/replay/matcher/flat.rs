@@ -9,6 +9,8 @@ const SWAP_COST: usize = 3;
 const LINES_COST: usize = 6;
 /// Longer texts are not compared line by line in any order.
 const MOST_LINES: usize = 2_000;
+/// After so many pairs of lines the search for their order is given up.
+const MOST_PAIRS: usize = 100_000;
 
 /// True when the texts are equal up to holes, and up to the order of what they quote.
 pub(super) fn text(unifier: &mut Unifier<'_>, path: &str, recorded: &str, live: &str) -> bool {
@@ -48,12 +50,16 @@ fn lines(unifier: &mut Unifier<'_>, path: &str, recorded: &str, live: &str) -> b
     }
     let before = unifier.state();
     let mut left: Vec<usize> = (0..here.len()).collect();
-    let mut moved = 0;
+    let (mut moved, mut pairs) = (0, 0);
     for (i, line) in there.iter().enumerate() {
         let own = left.iter().position(|j| *j == i);
         let order = own.into_iter().chain((0..left.len()).filter(|at| Some(*at) != own));
         let found = order.into_iter().find(|at| {
             let Some(candidate) = left.get(*at).and_then(|j| here.get(*j)) else { return false };
+            pairs += 1;
+            if pairs > MOST_PAIRS {
+                return false;
+            }
             if unifier.walk(path, line, candidate) {
                 return true;
             }

@@ -54,6 +54,12 @@ pub trait Recording {
     /// Path of the request, without query.
     fn path(&self, lane: u32, turn: u32) -> Result<String, String>;
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String>;
+    /// Shows every text of every request, in any order, and perhaps more. False when it cannot: then the requests are to
+    /// be read one by one.
+    fn each_text(&self, look: &mut dyn FnMut(&str)) -> bool {
+        let _ = look;
+        false
+    }
 }
 
 /// A live request, as far as its conversation remembers it.

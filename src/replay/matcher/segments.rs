@@ -5,9 +5,9 @@
 
 use super::holes::Holes;
 use super::{Matcher, Recording};
-use crate::dialect::conversation::Block;
-use crate::run::reading::{last_assistant, readings};
-use std::collections::HashMap;
+use crate::dialect::conversation::{Block, Role};
+use crate::run::reading::{Reading, readings};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 /// Shorter texts are found everywhere by chance.
@@ -85,23 +85,21 @@ impl Quotes {
     }
 }
 
-/// What was said in the recording and what has been said in this replay.
+/// What has been said in this replay, as it was recorded and as it is today.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Segments {
-    recorded: Option<Quotes>,
+    recorded: Quotes,
     live: Quotes,
-    /// Turns served so far, and the answer where it was not the recorded one.
-    served: Vec<(u32, u32, Option<String>)>,
+    /// Turns served and not yet read, and the answer where it was not the recorded one.
+    unread: Vec<(u32, u32, Option<String>)>,
     /// Results that came out differently.
     results: HashMap<Said, String>,
-    /// How many of the served turns have been read.
-    read: usize,
 }
 
 impl Segments {
     /// An answer was handed out; `today`: its text where it is not the recorded one.
     pub fn note_answer(&mut self, lane: u32, turn: u32, today: Option<String>) {
-        self.served.push((lane, turn, today));
+        self.unread.push((lane, turn, today));
     }
 
     /// A tool result came out as another text than recorded.
@@ -110,36 +108,48 @@ impl Segments {
     }
 
     fn catch_up(&mut self, recording: &impl Recording) {
-        let recorded = self.recorded.get_or_insert_with(|| answers(recording));
-        for (lane, turn, today) in self.served.iter().skip(self.read) {
-            let answer = recording.answer(*lane, *turn).map(|a| a.text()).unwrap_or_default();
-            self.live.add(today.as_ref().unwrap_or(&answer), Said::Answer { lane: *lane, turn: *turn });
-            let Ok(request) = recording.request(*lane, *turn) else { continue };
-            let all = readings(&request.messages);
-            let new = last_assistant(&all).map_or(all.len(), |at| at + 1);
-            for piece in all.iter().skip(new).flat_map(|r| &r.pieces) {
-                let (Block::ToolResult { text, .. }, Some(call)) = (piece.block, piece.answers) else {
-                    continue;
-                };
-                let said = Said::Result { lane: *lane, turn: *turn, call };
-                recorded.add(text, said);
-                self.live.add(self.results.get(&said).unwrap_or(text), said);
+        let unread = std::mem::take(&mut self.unread);
+        let mut turns_of: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (lane, turn, _) in &unread {
+            turns_of.entry(*lane).or_default().push(*turn);
+        }
+        let mut brought: HashMap<(u32, u32), Vec<(Said, String)>> = HashMap::new();
+        for (lane, turns) in turns_of {
+            brought.extend(results(recording, lane, &turns));
+        }
+        for (lane, turn, today) in unread {
+            let answer = recording.answer(lane, turn).map(|a| a.text()).unwrap_or_default();
+            let said = Said::Answer { lane, turn };
+            self.recorded.add(&answer, said);
+            self.live.add(today.as_ref().unwrap_or(&answer), said);
+            for (said, text) in brought.remove(&(lane, turn)).unwrap_or_default() {
+                self.recorded.add(&text, said);
+                self.live.add(self.results.get(&said).unwrap_or(&text), said);
             }
         }
-        self.read = self.served.len();
     }
 }
 
-fn answers(recording: &impl Recording) -> Quotes {
-    let mut quotes = Quotes::default();
-    for (l, lane) in recording.outline().lanes.iter().zip(0u32..) {
-        for turn in 0..l.turns.len() as u32 {
-            if let Ok(answer) = recording.answer(lane, turn) {
-                quotes.add(&answer.text(), Said::Answer { lane, turn });
-            }
-        }
-    }
-    quotes
+/// The results that the requests of some turns brought. The last of these requests holds them all.
+fn results(recording: &impl Recording, lane: u32, turns: &[u32]) -> HashMap<(u32, u32), Vec<(Said, String)>> {
+    let last = turns.iter().max().copied().unwrap_or_default();
+    let Ok(request) = recording.request(lane, last) else { return HashMap::new() };
+    let all = readings(&request.messages);
+    let begins = |r: &Reading<'_>| r.pieces.first().map_or(usize::MAX, |p| p.message);
+    let brought = |turn: u32| {
+        let messages = recording.outline().turn(lane, turn).map_or(0, |t| t.messages as usize);
+        let sent = |r: &&Reading<'_>| begins(r) < messages;
+        let new: Vec<&Reading<'_>> =
+            all.iter().rev().skip_while(|r| !sent(r)).take_while(|r| r.role != Role::Assistant).collect();
+        let results = new.into_iter().rev().flat_map(|r| &r.pieces).filter_map(|piece| {
+            let (Block::ToolResult { text, .. }, Some(call)) = (piece.block, piece.answers) else {
+                return None;
+            };
+            Some((Said::Result { lane, turn, call }, text.clone()))
+        });
+        ((lane, turn), results.collect())
+    };
+    turns.iter().map(|turn| brought(*turn)).collect()
 }
 
 /// What a comparison has to ask the matcher.
@@ -147,7 +157,7 @@ pub(super) trait Backdrop {
     fn holes(&self) -> &Holes;
     /// Whether a recorded name can have become a live one.
     fn may_bind(&self, recorded: &str, live: &str) -> bool;
-    /// A recorded and a live text with what they quote.
+    /// A recorded and a live text with what they quote; empty where the live one quotes nothing.
     fn split(&self, recorded: &str, live: &str) -> (Vec<Part>, Vec<Part>);
     /// Whether one can stand where the other was recorded: answers of lanes that begin alike, results of one message.
     fn may_swap(&self, recorded: Said, live: Said) -> bool;
@@ -165,8 +175,12 @@ impl<R: Recording> Backdrop for Matcher<R> {
     fn split(&self, recorded: &str, live: &str) -> (Vec<Part>, Vec<Part>) {
         let mut segments = self.segments.borrow_mut();
         segments.catch_up(&self.recording);
-        let there = segments.recorded.as_ref().map(|q| q.split(recorded)).unwrap_or_default();
-        (there, segments.live.split(live))
+        let here = segments.live.split(live);
+        // Where nothing is quoted, there is nothing to find.
+        if !here.iter().any(|part| matches!(part, Part::Quote(_))) {
+            return Default::default();
+        }
+        (segments.recorded.split(recorded), here)
     }
 
     fn may_swap(&self, recorded: Said, live: Said) -> bool {

@@ -206,16 +206,19 @@ impl Holes {
         tools: &[Value],
         names: &mut HashSet<String>,
     ) {
-        let mut look = |text: &str| {
-            for token in self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
-                let name = text.get(token.range).unwrap_or_default();
-                if !names.contains(name) {
-                    names.insert(name.to_string());
-                }
-            }
-        };
+        let mut look = |text: &str| self.names_of_text(text, names);
         blocks.for_each(|b| visit_block(b, &mut look));
         tools.iter().for_each(|t| visit_value(t, &mut look));
+    }
+
+    /// The names in a recorded text.
+    pub fn names_of_text(&self, text: &str, names: &mut HashSet<String>) {
+        for token in self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
+            let name = text.get(token.range).unwrap_or_default();
+            if !names.contains(name) {
+                names.insert(name.to_string());
+            }
+        }
     }
 }
 
