@@ -66,11 +66,16 @@ impl Store {
             {
                 create(&cwd.join(DIRECTORY))
             }
-            Err(StoreError::Refused(_)) if explicit.is_some_and(|p| !is_anywhere(&cwd.join(p))) => {
+            // Another process made it meanwhile.
+            Err(StoreError::Refused(_)) if explicit.is_some_and(|p| is_anywhere(&cwd.join(p))) => {
+                Store::find(explicit, cwd)
+            }
+            Err(StoreError::Refused(_)) if explicit.is_some() => {
                 let asked = explicit.map_or_else(|| cwd.to_path_buf(), |p| cwd.join(p));
                 // Half made by another process, or by one that died: finish it.
                 let is_ours = asked.file_name().is_some_and(|n| n == DIRECTORY);
-                create(&if asked.is_dir() && !is_ours { asked.join(DIRECTORY) } else { asked })
+                let has_something_else = asked.is_dir() && !is_ours && !is_store(&asked);
+                create(&if has_something_else { asked.join(DIRECTORY) } else { asked })
             }
             other => other,
         }
