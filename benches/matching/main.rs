@@ -172,6 +172,14 @@ fn conversation(recorded: &Recorded, size: Size, rounds: usize) {
     }
     row("first result that is another", &failed[0]);
     row("the next one", &failed[1]);
+    let mut late = Vec::new();
+    for _ in 0..rounds {
+        let mut replay = Replay::new(recorded, Way::Holes);
+        let mut agent = Conversation::new(&NOW, 0, size);
+        agent.drifts_at = Some(size.turns - 1);
+        late.extend(agent.map(|body| replay.ask(&body, Way::Holes).0).last());
+    }
+    row("first result that is another, at the last turn", &late);
 }
 
 /// First turns against many lanes.
