@@ -1,12 +1,11 @@
 //! A text as literals and whole tokens that may differ from run to run.
 
+use super::clock::Clock;
 use super::dates::{self, Form};
+use super::quantities::{counted, is_chunk};
 use super::surroundings::{Side, Surroundings};
 use aho_corasick::{AhoCorasick, MatchKind};
 use std::ops::Range;
-
-/// How far before and after a run its clock readings may lie, in microseconds.
-const SLACK_US: i64 = 120_000_000;
 
 /// What kind of value a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,14 +65,6 @@ pub(in crate::replay::matcher) struct Lexer {
     clock: Option<Clock>,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Clock {
-    day: i64,
-    from_us: i64,
-    to_us: i64,
-    zones: [i32; 2],
-}
-
 /// The spellings of a directory: as it is, and with every sign but letters and digits as a dash.
 fn spellings(directory: &str) -> [String; 2] {
     let slug = directory.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
@@ -105,12 +96,7 @@ impl Lexer {
         let finder = (!roots.is_empty())
             .then(|| AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(&roots).ok())
             .flatten();
-        let clock = (side.started_us > 0).then(|| Clock {
-            day: dates::day_at(side.started_us, side.zone_s),
-            from_us: side.started_us as i64 - SLACK_US,
-            to_us: side.ended_us.max(side.started_us) as i64 + SLACK_US,
-            zones: [0, side.zone_s],
-        });
+        let clock = Clock::of(side);
         let temp = if side.temp.is_empty() {
             "/tmp".to_string()
         } else {
@@ -275,45 +261,6 @@ impl Lexer {
     }
 }
 
-impl Clock {
-    /// A date, a time of day or an epoch that this run's clock may have shown.
-    fn reading(&self, text: &[u8], at: usize, found: &[Token]) -> Option<(usize, Kind)> {
-        let after_date =
-            found.last().is_some_and(|t| matches!(t.kind, Kind::Date(..)) && at - t.range.end == 1 && at > 0);
-        let in_time = |second: i64| dates::is_within(second, self.from_us, self.to_us, &self.zones);
-        let time = dates::time_at(text, at, after_date)
-            .or_else(|| after_date.then(|| dates::compact_time_at(text, at)).flatten());
-        if let Some((end, second)) = time {
-            let alone = !text.get(end).is_some_and(|b| b.is_ascii_digit() || *b == b':');
-            return (alone && in_time(second)).then_some((end, Kind::Quantity(Quantity::TimeOfDay)));
-        }
-        if let Some(date) = dates::date_at(text, at, self.day) {
-            return Some((date.end, Kind::Date(date.form, date.day)));
-        }
-        let digits = text.get(at..)?.iter().take(20).take_while(|b| b.is_ascii_digit()).count();
-        let unit: i64 = match digits {
-            10 => 1_000_000,
-            13 => 1_000,
-            16 | 19 => 1,
-            _ => return None,
-        };
-        let mut end = at + digits;
-        let value = text.get(at..end)?.iter().fold(0i128, |n, b| n * 10 + i128::from(b - b'0'));
-        let us = if digits == 19 { value / 1_000 } else { value * i128::from(unit) };
-        if us < i128::from(self.from_us) || us > i128::from(self.to_us) {
-            return None;
-        }
-        // The fraction of a second is part of it.
-        if text.get(end) == Some(&b'.') {
-            end += 1 + text.get(end + 1..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-        }
-        let stamped =
-            digits == 13 && at > 0 && text.get(at - 1) == Some(&b'_') && text.get(end) == Some(&b'_');
-        let alone = !text.get(end).is_some_and(u8::is_ascii_alphanumeric);
-        (alone && !stamped).then_some((end, Kind::Quantity(Quantity::Epoch(digits))))
-    }
-}
-
 /// Classes of the letters and digits in a word.
 const DIGIT: u8 = 1;
 const UPPER: u8 = 2;
@@ -381,7 +328,7 @@ pub(super) fn stands_alone(text: &str, range: Range<usize>) -> bool {
     !joined_before && !joined_after
 }
 
-fn is_hex(text: &[u8]) -> bool {
+pub(super) fn is_hex(text: &[u8]) -> bool {
     let digit = |b: &u8| b.is_ascii_digit();
     text.iter().all(|b| digit(b) || (b'a'..=b'f').contains(b))
         || text.iter().all(|b| digit(b) || (b'A'..=b'F').contains(b))
@@ -441,114 +388,6 @@ fn start_of_stamped(text: &[u8], at: usize, found: &[Token]) -> usize {
     let floor = found.last().map_or(0, |t| t.range.end);
     let before = text.get(floor..at).unwrap_or_default();
     at - before.iter().rev().take_while(|b| b.is_ascii_alphanumeric() || b"_-".contains(b)).count()
-}
-
-/// The last words before a place, the last first, empty where there are fewer: of `"duration_ms": ` they are `ms`,
-/// `duration`.
-fn words_before(text: &[u8], at: usize) -> [&[u8]; 3] {
-    let window = text.get(at.saturating_sub(40)..at).unwrap_or_default();
-    let joint = |b: &u8| b" \t:=\"'\\<>([".contains(b);
-    let kept = window.len() - window.iter().rev().take_while(|b| joint(b)).count();
-    let window = window.get(..kept).unwrap_or_default();
-    let mut words: [&[u8]; 3] = [&[]; 3];
-    let mut found = 0;
-    let mut end = None;
-    for (i, b) in window.iter().enumerate().rev() {
-        let letter = b.is_ascii_alphabetic();
-        let starts_camel = b.is_ascii_uppercase() && window.get(i + 1).is_some_and(u8::is_ascii_lowercase);
-        if letter {
-            end.get_or_insert(i + 1);
-        }
-        if starts_camel || !letter {
-            let start = if letter { i } else { i + 1 };
-            if let (Some(end), Some(word)) = (end.take(), words.get_mut(found)) {
-                *word = window.get(start..end).unwrap_or_default();
-                found += 1;
-            }
-            if found == words.len() || (!letter && !matches!(b, b'_' | b'-' | b' ')) {
-                return words;
-            }
-        }
-    }
-    if let (Some(end), Some(word)) = (end, words.get_mut(found)) {
-        *word = window.get(..end).unwrap_or_default();
-    }
-    words
-}
-
-/// True for a word of a list, in letters of whatever size.
-fn is_one_of(word: &[u8], list: &[&str]) -> bool {
-    list.iter().any(|one| word.eq_ignore_ascii_case(one.as_bytes()))
-}
-
-const LASTED: [&str; 10] =
-    ["duration", "durations", "elapsed", "latency", "uptime", "took", "walltime", "ttft", "runtime", "real"];
-const TIMES: [&str; 7] = ["wall", "execution", "response", "elapsed", "total", "run", "running"];
-const PROCESSES: [&str; 4] = ["pid", "pgid", "ppid", "sid"];
-const HERE: [&[u8]; 4] = [b"localhost:", b"127.0.0.1:", b"0.0.0.0:", b"[::1]:"];
-
-/// A number that counts something volatile: where it ends, and what it counts. The context says so.
-fn counted(text: &[u8], at: usize) -> Option<(usize, Kind)> {
-    let before = text.get(..at).unwrap_or_default();
-    let digits = text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-    let joined = |end: usize| text.get(end).is_some_and(u8::is_ascii_alphanumeric);
-    if HERE.iter().any(|host| before.ends_with(host)) {
-        return ((2..=5).contains(&digits) && !joined(at + digits)).then_some((at + digits, Kind::Port));
-    }
-    if at > 0 && matches!(text.get(at - 1), Some(b'.' | b'-' | b'_' | b'/' | b'$')) {
-        return None;
-    }
-    let words = words_before(text, at);
-    let is = |i: usize, list: &[&str]| words.get(i).is_some_and(|word| is_one_of(word, list));
-    if is(0, &PROCESSES) || (is(0, &["id"]) && is(1, &["process"])) {
-        return (!joined(at + digits)).then_some((at + digits, Kind::Quantity(Quantity::Process)));
-    }
-    let (end, unit, fraction) = span_of_time(text, at)?;
-    let said = is(0, &LASTED)
-        || is(1, &LASTED)
-        || (is(0, &["time", "clock"]) && is(1, &TIMES))
-        || (is(0, &["taken"]) && is(1, &["time"]))
-        || (is(0, &["user", "sys"]) && unit)
-        || (is(0, &["in", "after"]) && unit && fraction);
-    said.then_some((end, Kind::Quantity(Quantity::Duration)))
-}
-
-/// `931`, `0.02s`, `0m3.120s`: where it ends, whether a unit is joined to it, whether it has a fraction.
-fn span_of_time(text: &[u8], start: usize) -> Option<(usize, bool, bool)> {
-    let mut at = start;
-    let (mut unit, mut fraction) = (false, false);
-    loop {
-        let digits = text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-        if digits == 0 {
-            break;
-        }
-        at += digits;
-        if text.get(at) == Some(&b'.') && text.get(at + 1).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-            at += text.get(at..)?.iter().take_while(|b| b.is_ascii_digit()).count();
-            fraction = true;
-        }
-        let letters = text.get(at..)?.iter().take_while(|b| b.is_ascii_alphabetic()).count();
-        match text.get(at..at + letters)? {
-            b"" => break,
-            b"ns" | b"us" | b"ms" | b"s" | b"sec" | b"m" | b"min" | b"h" => {
-                unit = true;
-                at += letters;
-            }
-            _ => return None,
-        }
-    }
-    Some((at, unit, fraction))
-}
-
-/// `Chunk ID: 73527c`
-fn is_chunk(text: &[u8], word: &Range<usize>) -> bool {
-    let said = text.get(word.clone()).unwrap_or_default();
-    if said.len() > 8 || !is_hex(said) || !text.get(..word.start).is_some_and(|b| b.ends_with(b": ")) {
-        return false;
-    }
-    let [id, chunk, _] = words_before(text, word.start);
-    is_one_of(id, &["id"]) && is_one_of(chunk, &["chunk"])
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Values that differ from run to run without meaning: names bind, quantities match by type, constants are computed.
 
+mod clock;
 mod dates;
 pub(super) mod lexer;
 mod paths;
+mod quantities;
 mod rewrite;
 mod rules;
 mod surroundings;
