@@ -30,6 +30,44 @@ pub struct Bindings {
     fixed_days: BTreeSet<i64>,
 }
 
+/// Bindings that take no room while there are none: a conversation that is a lane for certain has them in common with
+/// all others.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Own(Option<Box<Bindings>>);
+
+static NOTHING: Bindings = Bindings {
+    live_of: BTreeMap::new(),
+    recorded_of: BTreeMap::new(),
+    secrets: BTreeMap::new(),
+    renamed: 0,
+    declared: BTreeSet::new(),
+    ports: BTreeMap::new(),
+    moved_roots: BTreeSet::new(),
+    fixed_roots: BTreeSet::new(),
+    shift: None,
+    fixed_days: BTreeSet::new(),
+};
+
+impl From<Bindings> for Own {
+    fn from(bound: Bindings) -> Own {
+        Own((bound != NOTHING).then(|| Box::new(bound)))
+    }
+}
+
+impl std::ops::Deref for Own {
+    type Target = Bindings;
+
+    fn deref(&self) -> &Bindings {
+        self.0.as_deref().unwrap_or(&NOTHING)
+    }
+}
+
+impl std::ops::DerefMut for Own {
+    fn deref_mut(&mut self) -> &mut Bindings {
+        self.0.get_or_insert_default()
+    }
+}
+
 impl Bindings {
     /// What stands for a recorded name today.
     pub fn live(&self, recorded: &str) -> Option<&str> {

@@ -78,7 +78,7 @@ impl<R: Recording> Matcher<R> {
             if only.bound.renamed() > 0 {
                 return None;
             }
-            let fit = fit(only.bound.clone());
+            let fit = fit(Bindings::clone(&only.bound));
             self.advance(at, arrival, &[], vec![fit], &mut out);
         }
         self.open_gates(&mut out);

@@ -153,7 +153,7 @@ impl<R: Recording> Matcher<R> {
         let plain = self.is_plain(&hypothesis.bound);
         if turn.request_key == live.request_key && plain {
             let recorded = Transcript::of_turn(lane, next);
-            return Ok(Fit { recorded, ..Fit::exact(lane, hypothesis.bound.clone()) });
+            return Ok(Fit { recorded, ..Fit::exact(lane, Bindings::clone(&hypothesis.bound)) });
         }
         let recorded =
             self.recording.request(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
@@ -161,8 +161,9 @@ impl<R: Recording> Matcher<R> {
         let keys = likeness::reading_keys(&there);
         let (seen, before) = (thread.seen.keys(&self.recording), hypothesis.recorded.keys(&self.recording));
         let known = self.known(live.ask.dialect, &hypothesis.bound);
-        let mut unifier = Unifier::new(known, hypothesis.bound.clone());
-        let settings = self.settings(&mut unifier, hypothesis.settings, &recorded, &keys, live);
+        let mut unifier = Unifier::new(known, Bindings::clone(&hypothesis.bound));
+        let settings =
+            self.settings(&mut unifier, hypothesis.settings.as_deref().copied(), &recorded, &keys, live);
         let settings = settings.map_err(|d| near("the request is another", Some(d)))?;
         if there.len() != live.readings.len() {
             return Err(near(

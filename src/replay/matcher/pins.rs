@@ -155,7 +155,7 @@ impl<R: Recording> Matcher<R> {
         if let Some(thread) = self.threads.get_mut(at) {
             let place = (thread.lane, thread.answered_turn.saturating_add(1));
             if let Some(own) = thread.hypotheses.iter_mut().find(|h| h.lane == place.0) {
-                own.bound = bound;
+                own.bound = bound.into();
             }
             self.reach_told(place);
         }
@@ -202,7 +202,7 @@ impl<R: Recording> Matcher<R> {
         let there = readings(&recorded.messages);
         let (then, now) = (last_assistant(&there)?, live.last?);
         let (calls_then, calls_now) = (calls_of(there.get(then)?), calls_of(live.readings.get(now)?));
-        let bound = thread.hypotheses.iter().find(|h| h.lane == lane).map(|h| h.bound.clone());
+        let bound = thread.hypotheses.iter().find(|h| h.lane == lane).map(|h| Bindings::clone(&h.bound));
         let bound = bound.unwrap_or_default();
         let mut unifier = Unifier::new(self.known(live.ask.dialect, &bound), bound.clone());
         let (mut found, mut renamed) = (Vec::new(), Vec::new());

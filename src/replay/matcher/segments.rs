@@ -90,8 +90,10 @@ impl Quotes {
 pub(super) struct Segments {
     recorded: Quotes,
     live: Quotes,
-    /// Turns served and not yet read, and the answer where it was not the recorded one.
-    unread: Vec<(u32, u32, Option<String>)>,
+    /// Turns served and not yet read.
+    unread: Vec<(u32, u32)>,
+    /// Their answers where they were not the recorded ones.
+    today: HashMap<(u32, u32), String>,
     /// Results that came out differently.
     results: HashMap<Said, String>,
 }
@@ -99,7 +101,10 @@ pub(super) struct Segments {
 impl Segments {
     /// An answer was handed out; `today`: its text where it is not the recorded one.
     pub fn note_answer(&mut self, lane: u32, turn: u32, today: Option<String>) {
-        self.unread.push((lane, turn, today));
+        self.unread.push((lane, turn));
+        if let Some(text) = today {
+            self.today.insert((lane, turn), text);
+        }
     }
 
     /// A tool result came out as another text than recorded.
@@ -110,14 +115,15 @@ impl Segments {
     fn catch_up(&mut self, recording: &impl Recording) {
         let unread = std::mem::take(&mut self.unread);
         let mut turns_of: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-        for (lane, turn, _) in &unread {
+        for (lane, turn) in &unread {
             turns_of.entry(*lane).or_default().push(*turn);
         }
         let mut brought: HashMap<(u32, u32), Vec<(Said, String)>> = HashMap::new();
         for (lane, turns) in turns_of {
             brought.extend(results(recording, lane, &turns));
         }
-        for (lane, turn, today) in unread {
+        for (lane, turn) in unread {
+            let today = self.today.remove(&(lane, turn));
             let answer = recording.answer(lane, turn).map(|a| a.text()).unwrap_or_default();
             let said = Said::Answer { lane, turn };
             self.recorded.add(&answer, said);

@@ -131,12 +131,14 @@ impl<R: Recording> Matcher<R> {
         }
         let mut pins_of: Vec<(u32, Vec<Carried>)> = Vec::new();
         let class_of: Vec<(u32, MatchClass)> = fits.iter().map(|f| (f.lane, f.class)).collect();
-        thread.hypotheses.clear();
+        // Most are one, and there are as many of them as conversations.
+        thread.hypotheses = Vec::with_capacity(fits.len());
         let mut results_of: Vec<(u32, Vec<Renamed>)> = Vec::new();
         for fit in fits {
             results_of.push((fit.lane, fit.results));
             pins_of.push((fit.lane, fit.pins));
             let Fit { lane, bound, recorded, settings, .. } = fit;
+            let (bound, settings) = (bound.into(), settings.map(Box::new));
             thread.hypotheses.push(Hypothesis { lane, bound, recorded, settings });
         }
         self.enter(at, arrival);
@@ -225,7 +227,7 @@ impl<R: Recording> Matcher<R> {
                 continue;
             };
             let (lane, bound) = (only.lane, std::mem::take(&mut only.bound));
-            thread.contradiction = self.bound.merge(&bound).or(thread.contradiction.take());
+            thread.contradiction = self.bound.merge(&bound).map(Box::new).or(thread.contradiction.take());
             self.undecided.remove(&at);
             self.take(lane);
             self.on_lane.insert(lane, at);
@@ -374,7 +376,7 @@ impl<R: Recording> Matcher<R> {
     /// this request came from.
     pub fn in_todays_words(&self, id: ExchangeId, text: &str) -> String {
         let thread = self.by_id.get(&id).and_then(|at| self.threads.get(*at));
-        let bound = thread.and_then(|t| t.hypotheses.iter().find(|h| h.lane == t.lane)).map(|h| &h.bound);
+        let bound = thread.and_then(|t| t.hypotheses.iter().find(|h| h.lane == t.lane)).map(|h| &*h.bound);
         let none = Bindings::default();
         let said = Block::Text { text: text.to_string() };
         let said = ModelAnswer { blocks: vec![said], ..ModelAnswer::default() };

@@ -1,6 +1,6 @@
 //! A live conversation, and which recorded lanes it may be.
 
-use super::bindings::{Bindings, Contradiction};
+use super::bindings::{Contradiction, Own};
 use super::transcript::Transcript;
 use super::{MatchClass, Pin};
 use crate::exchange::{ExchangeId, SpanContext};
@@ -12,11 +12,11 @@ pub(super) struct Hypothesis {
     /// Index of the lane.
     pub lane: u32,
     /// What is bound if this is the lane.
-    pub bound: Bindings,
+    pub bound: Own,
     /// Keys of the recorded request of the present turn.
     pub recorded: Transcript,
     /// What comparing settings, tools and system prompt came to, when they were compared last.
-    pub settings: Option<Settings>,
+    pub settings: Option<Box<Settings>>,
 }
 
 /// Settings, tools and system prompt of a recorded and a live request that were found equal up to holes.
@@ -79,7 +79,7 @@ pub(super) struct Thread {
     pub pins: Vec<Carried>,
     pub waiting: Option<Waiting>,
     /// Once its lane was certain, a name of it stood for another value than elsewhere.
-    pub contradiction: Option<Contradiction>,
+    pub contradiction: Option<Box<Contradiction>>,
 }
 
 impl Thread {
