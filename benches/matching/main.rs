@@ -52,6 +52,8 @@ struct Replay {
     matcher: Matcher<recording::Timed>,
     watch: Watch,
     next: u32,
+    /// What was read ahead of the first request, which a replay does beside the start of the agent.
+    ahead: Duration,
 }
 
 impl Replay {
@@ -68,7 +70,11 @@ impl Replay {
         let surroundings = Some(Surroundings { recorded: side(&THEN), live: side(way.world()) });
         let matcher =
             Matcher::new(recording, Options { surroundings, ..Options::default() }).expect("matcher");
-        Replay { matcher, watch, next: 0 }
+        let start = Instant::now();
+        if let Some(read) = matcher.reads_ahead() {
+            read();
+        }
+        Replay { matcher, watch, next: 0, ahead: start.elapsed() }
     }
 
     /// Asks, and has the answer delivered.
@@ -128,10 +134,12 @@ fn head(title: &str) {
 /// A whole conversation against a recording.
 fn conversation(recorded: &Recorded, size: Size, rounds: usize) {
     head(&format!("{} lanes of {} turns", size.lanes, size.turns));
+    let mut ahead = Duration::ZERO;
     for (way, name) in [(Way::Bytes, "byte for byte"), (Way::Read, "read"), (Way::Holes, "holes")] {
         let mut costs: BTreeMap<&str, Vec<Cost>> = BTreeMap::new();
         for _ in 0..rounds {
             let mut replay = Replay::new(recorded, way);
+            ahead = ahead.max(replay.ahead);
             for (turn, body) in Conversation::new(way.world(), 0, size).enumerate() {
                 let (cost, class) = replay.ask(&body, way);
                 let expected = if way == Way::Holes { MatchClass::Renamed } else { MatchClass::Exact };
@@ -180,6 +188,7 @@ fn conversation(recorded: &Recorded, size: Size, rounds: usize) {
         late.extend(agent.map(|body| replay.ask(&body, Way::Holes).0).last());
     }
     row("first result that is another, at the last turn", &late);
+    println!("\nRead ahead, once: {} ms.", ahead.as_millis());
 }
 
 /// First turns against many lanes.
@@ -210,6 +219,9 @@ fn first_turns(recorded: &Recorded, size: Size, rounds: usize) {
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if recording::records(&args) {
+        return;
+    }
     let flag = |name: &str| args.iter().position(|a| a == name).and_then(|i| args.get(i + 1)).cloned();
     let quick = args.iter().any(|a| a == "--quick");
     let rounds = flag("--rounds").and_then(|n| n.parse().ok()).unwrap_or(if quick { 1 } else { 5 });

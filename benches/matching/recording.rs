@@ -8,66 +8,91 @@ use retake::exchange::{
 };
 use retake::replay::matcher::Recording;
 use retake::replay::recording::RecordedRun;
-use retake::run::Outline;
 use retake::run::lanes::LaneBuilder;
-use retake::store::{RequestRecord, ResponseRecord, RunWriter, Store};
-use std::cell::Cell;
-use std::rc::Rc;
+use retake::run::{Outline, RunId};
+use retake::store::{RequestRecord, ResponseRecord, RunReader, RunWriter, Store};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 pub const PATH: &str = "/v1/messages";
 
 /// A recorded run in a directory of its own.
 pub struct Recorded {
-    _store: tempfile::TempDir,
-    run: RecordedRun,
+    store: tempfile::TempDir,
+    outline: Arc<Outline>,
 }
 
+/// With this as its first argument the bench records, into the directory that is the second.
+const RECORD: &str = "record-into";
+
 impl Recorded {
-    /// Records lanes side by side: turn by turn, lane by lane.
+    /// Records in another process: the heap of this one is to be that of a replay, not that of a recorder.
     pub fn new(size: Size) -> Recorded {
-        let directory = tempfile::tempdir().expect("store");
-        let store = Store::find_or_create(Some(directory.path()), directory.path()).expect("store");
-        let manifest = |id| {
-            let fields = serde_json::json!({"id": id, "uuid": "019aa000-0000-7000-8000-000000000000",
-                "recorder": "0.1.0", "started_us": THEN.noon * 1_000_000});
-            serde_json::from_value(fields).expect("manifest")
-        };
-        let mut writer = store.create_run("bench", manifest).expect("run");
-        let mut outline = LaneBuilder::default();
-        let mut lanes: Vec<Conversation<'_>> =
-            (0..size.lanes).map(|lane| Conversation::new(&THEN, lane, size)).collect();
-        let mut id = 0;
-        for turn in 0..size.turns {
-            for (lane, conversation) in lanes.iter_mut().enumerate() {
-                let body = conversation.next().expect("turn");
-                id += 1;
-                let exchange = exchange(id, body, response(&THEN, lane, turn));
-                outline.add(&exchange);
-                write(&mut writer, &exchange);
-            }
-        }
-        let outline = outline.finish();
+        let store = tempfile::tempdir().expect("store");
+        let numbers = [size.lanes, size.turns, size.system, size.tools, size.result];
+        let done = Command::new(std::env::current_exe().expect("own name"))
+            .arg(RECORD)
+            .arg(store.path())
+            .args(numbers.map(|n| n.to_string()))
+            .status()
+            .expect("recorder");
+        assert!(done.success());
+        let reader = open(store.path());
+        let outline = reader.outline().expect("outline");
         assert_eq!(outline.lanes.len(), size.lanes);
-        let manifest = writer.seal(None, |_| {}).expect("seal");
-        let reader = store.open_run(&manifest.id).expect("reader");
-        Recorded { _store: directory, run: RecordedRun::new(Arc::new(reader), Arc::new(outline)) }
+        Recorded { store, outline }
     }
 
     /// The recording as a new process has it, and a watch on its reader.
     pub fn fresh(&self) -> (Timed, Watch) {
-        let directory = self.run.reader().directory().to_path_buf();
-        let reader = retake::store::RunReader::open(directory).expect("reader");
         let watch = Watch::default();
-        (
-            Timed {
-                run: RecordedRun::new(Arc::new(reader), self.run.shared_outline()),
-                watch: watch.clone(),
-            },
-            watch,
-        )
+        let run = RecordedRun::new(Arc::new(open(self.store.path())), self.outline.clone());
+        (Timed { run, watch: watch.clone() }, watch)
     }
+}
+
+fn open(store: &Path) -> RunReader {
+    let store = Store::find_or_create(Some(store), store).expect("store");
+    store.open_run(&RunId::parse("bench.1").expect("name")).expect("reader")
+}
+
+/// Records if these are the arguments of a process that is to; false when they are not.
+pub fn records(args: &[String]) -> bool {
+    let [what, store, numbers @ ..] = args else { return false };
+    let numbers: Vec<usize> = numbers.iter().filter_map(|n| n.parse().ok()).collect();
+    let (RECORD, &[lanes, turns, system, tools, result]) = (what.as_str(), numbers.as_slice()) else {
+        return false;
+    };
+    record(Path::new(store), Size { lanes, turns, system, tools, result });
+    true
+}
+
+/// Records lanes side by side: turn by turn, lane by lane.
+fn record(directory: &Path, size: Size) {
+    let store = Store::find_or_create(Some(directory), directory).expect("store");
+    let manifest = |id| {
+        let fields = serde_json::json!({"id": id, "uuid": "019aa000-0000-7000-8000-000000000000",
+            "recorder": "0.1.0", "started_us": THEN.noon * 1_000_000});
+        serde_json::from_value(fields).expect("manifest")
+    };
+    let mut writer = store.create_run("bench", manifest).expect("run");
+    let mut outline = LaneBuilder::default();
+    let mut lanes: Vec<Conversation<'_>> =
+        (0..size.lanes).map(|lane| Conversation::new(&THEN, lane, size)).collect();
+    let mut id = 0;
+    for turn in 0..size.turns {
+        for (lane, conversation) in lanes.iter_mut().enumerate() {
+            let body = conversation.next().expect("turn");
+            id += 1;
+            let exchange = exchange(id, body, response(&THEN, lane, turn));
+            outline.add(&exchange);
+            write(&mut writer, &exchange);
+        }
+    }
+    writer.seal(Some(&outline.finish()), |_| {}).expect("seal");
 }
 
 fn exchange(id: u32, body: Vec<u8>, answer: Vec<u8>) -> Exchange {
@@ -132,23 +157,24 @@ fn write(writer: &mut RunWriter, exchange: &Exchange) {
 
 /// How long a recording was read.
 #[derive(Clone, Default)]
-pub struct Watch(Rc<Cell<Duration>>);
+pub struct Watch(Arc<AtomicU64>);
 
 impl Watch {
     /// What was spent since the last time.
     pub fn take(&self) -> Duration {
-        self.0.take()
+        Duration::from_nanos(self.0.swap(0, Ordering::Relaxed))
     }
 
     fn during<T>(&self, work: impl FnOnce() -> T) -> T {
         let start = Instant::now();
         let done = work();
-        self.0.set(self.0.get() + start.elapsed());
+        self.0.fetch_add(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
         done
     }
 }
 
 /// A recording that notes how long it is read.
+#[derive(Clone)]
 pub struct Timed {
     run: RecordedRun,
     watch: Watch,
@@ -169,9 +195,5 @@ impl Recording for Timed {
     }
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {
         self.watch.during(|| self.run.context(lane, turn))
-    }
-    fn each_text(&self, look: &mut dyn FnMut(&str)) -> bool {
-        // What is done with the texts counts as reading, too.
-        self.watch.during(|| self.run.each_text(look))
     }
 }

@@ -14,5 +14,4 @@ pub mod recording;
 pub mod serve;
 pub mod shuffle;
 pub mod tally;
-mod texts;
 pub mod tools;

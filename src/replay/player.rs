@@ -120,6 +120,10 @@ impl Player {
             ..options.pinning.matcher_options()
         };
         let mut matcher = Matcher::new(run.clone(), matcher_options)?;
+        if let Some(read) = matcher.reads_ahead() {
+            // Where no thread is to be had, the first request that needs it reads.
+            let _ = std::thread::Builder::new().name("survey".into()).spawn(read);
+        }
         if let Some(plan) = &options.plan {
             for (lane, turn) in plan.dirty() {
                 matcher.mark_dirty(lane, turn);

@@ -1,7 +1,6 @@
 //! A stored run as the matcher and the plan read it: in normal form, one turn at a time, on demand.
 
 use super::matcher::Recording;
-use super::texts;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
@@ -194,17 +193,6 @@ impl Recording for RecordedRun {
     fn path(&self, lane: u32, turn: u32) -> Result<String, String> {
         let record = self.reader.request(self.exchange_of(lane, turn)?).map_err(|e| e.to_string())?;
         Ok(record.head.path().to_string())
-    }
-
-    /// Reads the parts of all bodies as they lie in the files: each once, however often it was sent.
-    fn each_text(&self, look: &mut dyn FnMut(&str)) -> bool {
-        let is_encoded = |id: &ExchangeId| {
-            let record = self.reader.request(*id);
-            record.map_or(true, |r| r.head.headers.get("content-encoding").is_some())
-        };
-        let lanes = self.outline.lanes.iter();
-        let mut last = lanes.filter_map(|l| l.turns.last().and_then(|t| t.attempts.last()));
-        !last.any(is_encoded) && self.reader.each_part(&mut |part| texts::of_json(part, look)).is_ok()
     }
 
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {

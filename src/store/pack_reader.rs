@@ -9,7 +9,6 @@ use super::{StoreError, list, sealed};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -167,18 +166,6 @@ impl PackReader {
     /// The run of that number.
     pub fn ancestor(&self, number: u32) -> Option<&Ancestor> {
         self.ancestors.iter().find(|a| a.0 == number).map(|a| &a.1)
-    }
-
-    /// Ordinals of all parts, block by block.
-    ///
-    /// # Errors
-    /// When a block cannot be read.
-    pub fn ordinals<'a>(
-        &'a self,
-        expander: &'a Expander,
-    ) -> impl Iterator<Item = Result<Range<u32>, StoreError>> + 'a {
-        let of = |block: Arc<Block>| block.first..block.first.saturating_add(block.entries.len() as u32);
-        self.block_offsets().map(move |offset| self.block(offset, expander).map(of))
     }
 
     /// A part, its bytes verified by their hash.

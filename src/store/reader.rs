@@ -274,23 +274,6 @@ impl RunReader {
         })
     }
 
-    /// The bytes of every part of every body, each once, in the order in which they lie in the files.
-    ///
-    /// # Errors
-    /// See [`RunReader::part`].
-    pub fn each_part(&self, look: &mut dyn FnMut(&[u8])) -> Result<(), StoreError> {
-        for block in self.files.pack.ordinals(&self.files.expander) {
-            for ordinal in block? {
-                match self.files.pack.part(ordinal, &self.files.expander)? {
-                    Part::Node(_) => {}
-                    Part::Content(bytes) => look(&bytes),
-                    Part::Elsewhere { .. } => look(&self.part(PartId(ordinal))?),
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// A whole body.
     ///
     /// # Errors

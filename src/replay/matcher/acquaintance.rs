@@ -1,17 +1,13 @@
-//! Which names the recording holds, and which of them this replay has shown as they are: neither can become another.
+//! Which names of the recording this replay has shown as they are: they cannot become another.
 
 use super::bindings::Bindings;
-use super::segments::Backdrop;
 use super::unify::Known;
 use super::{Matcher, Recording};
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// Names met so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Acquaintance {
-    /// All names in the recording; found when first needed.
-    recorded: Option<Arc<HashSet<String>>>,
     /// Recorded names that were sent or served as they are.
     shown: HashSet<String>,
     /// How far each conversation was read: lane, turn, messages.
@@ -44,39 +40,18 @@ impl<R: Recording> Matcher<R> {
     /// True when a recorded name can have become a live one: the live one is no value of the recording, and the recorded
     /// one has not been shown as it is.
     pub(super) fn may_become(&self, recorded: &str, live: &str) -> bool {
-        let mut met = self.acquaintance.borrow_mut();
-        let known = met.recorded.get_or_insert_with(|| Arc::new(self.recorded_names()));
-        if known.contains(live) {
+        if self.recorded_names().contains(live) {
             return false;
         }
+        let mut met = self.acquaintance.borrow_mut();
         self.meet(&mut met);
         !met.shown.contains(recorded)
     }
 
-    /// Reads what comparisons look up in the whole recording, so that copies made from now on need not.
-    pub(in crate::replay) fn read_ahead(&self) {
-        self.beginnings();
-        self.split("", "");
-        let mut met = self.acquaintance.borrow_mut();
-        met.recorded.get_or_insert_with(|| Arc::new(self.recorded_names()));
-        self.meet(&mut met);
-    }
-
-    /// The names in a recording: a lane's last request holds its history.
-    fn recorded_names(&self) -> HashSet<String> {
-        let mut names = HashSet::new();
-        let all = self.recording.each_text(&mut |text| self.holes.names_of_text(text, &mut names));
-        for (lane, l) in self.recording.outline().lanes.iter().enumerate() {
-            let Some(turn) = l.turns.len().checked_sub(1) else { continue };
-            if !all && let Ok(request) = self.recording.request(lane as u32, turn as u32) {
-                let said = request.system.iter().chain(request.messages.iter().flat_map(|m| &m.blocks));
-                self.holes.names(said, &request.tools, &mut names);
-            }
-            if let Ok(answer) = self.recording.answer(lane as u32, turn as u32) {
-                self.holes.names(answer.blocks.iter(), &[], &mut names);
-            }
-        }
-        names
+    /// Reads what can be read before it is asked about.
+    pub(super) fn meet_all(&self) {
+        self.recorded_names();
+        self.meet(&mut self.acquaintance.borrow_mut());
     }
 
     /// Reads what was placed since the last time.

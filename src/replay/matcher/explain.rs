@@ -243,7 +243,7 @@ impl<R: Recording> Matcher<R> {
             .map(|(at, t)| ((t.messages as usize).abs_diff(live.ask.request.messages.len()), at))
             .collect();
         lanes.sort_unstable();
-        let mut found: Vec<(usize, usize, Near)> = Vec::new();
+        let mut found = Vec::new();
         let known = self.known(live.ask.dialect, &Bindings::default());
         for (_, at) in lanes.into_iter().take(LOOKED_AT) {
             let lane = at as u32;
@@ -274,10 +274,13 @@ impl<R: Recording> Matcher<R> {
             let alike = differences.iter().map(shared).sum::<usize>();
             let count = differences.len();
             let Some(first) = differences.into_iter().next() else { continue };
-            let taken = if self.is_free(lane) { "another request" } else { TAKEN };
-            found.push((count, usize::MAX - alike, near(outline, lane, 0, taken, Some(first))));
+            found.push((count, std::cmp::Reverse(alike), lane, first));
         }
-        found.sort_by_key(|(count, alike, _)| (*count, *alike));
-        found.into_iter().take(NEAREST).map(|(_, _, near)| near).collect()
+        found.sort_by_key(|(count, alike, ..)| (*count, *alike));
+        let told = |(_, _, lane, first)| {
+            let taken = if self.is_free(lane) { "another request" } else { TAKEN };
+            near(outline, lane, 0, taken, Some(first))
+        };
+        found.into_iter().take(NEAREST).map(told).collect()
     }
 }

@@ -25,12 +25,20 @@ pub(super) struct Beginnings {
 }
 
 impl Beginnings {
-    fn new(recording: &impl Recording, holes: &Holes) -> Beginnings {
+    /// Reads the first request of every lane.
+    pub fn new(recording: &impl Recording, holes: &Holes) -> Beginnings {
         let mut all = Beginnings { by_key: HashMap::new(), class: Vec::new(), members: HashMap::new() };
+        // Identical siblings are read once.
+        let mut read: HashMap<Key, Key> = HashMap::new();
+        let masked = |at: u32| {
+            let request = recording.request(at, 0);
+            request
+                .map_or_else(|_| Key::default(), |r| likeness::request_key(&holes.masked_request(&r, true)))
+        };
         for (lane, at) in recording.outline().lanes.iter().zip(0..) {
-            let key =
-                recording.request(at, 0).map(|r| likeness::request_key(&holes.masked_request(&r, true)));
-            let own = key.unwrap_or_default();
+            let own = lane.turns.first().map_or_else(Key::default, |first| {
+                *read.entry(first.request_key).or_insert_with(|| masked(at))
+            });
             all.by_key.entry(own).or_default().push(at);
             // A continuation is told apart as the lane that it continues, one that goes back as that it goes back in.
             let class = lane
@@ -272,11 +280,6 @@ impl<R: Recording> Matcher<R> {
             })
         };
         lanes.iter().filter_map(fit).collect()
-    }
-
-    /// Lanes by what their first requests say.
-    pub(super) fn beginnings(&self) -> &Beginnings {
-        self.beginnings.get_or_init(|| Beginnings::new(&self.recording, &self.holes))
     }
 
     /// True when the call that began a lane has been answered to some conversation.

@@ -19,6 +19,7 @@ mod pins;
 mod refused;
 mod segments;
 mod serve;
+mod survey;
 #[cfg(test)]
 pub(in crate::replay) mod tests;
 mod thread;
@@ -35,12 +36,12 @@ use crate::run::likeness::{self, Key};
 use crate::run::reading::{Reading, last_assistant, readings};
 use crate::run::{CallSite, LaneKind, Outline};
 use acquaintance::Acquaintance;
-use first::Beginnings;
 use holes::Holes;
 use segments::Segments;
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use survey::Survey;
 use thread::Thread;
 use transcript::Transcript;
 
@@ -54,12 +55,6 @@ pub trait Recording {
     /// Path of the request, without query.
     fn path(&self, lane: u32, turn: u32) -> Result<String, String>;
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String>;
-    /// Shows every text of every request, in any order, and perhaps more. False when it cannot: then the requests are to
-    /// be read one by one.
-    fn each_text(&self, look: &mut dyn FnMut(&str)) -> bool {
-        let _ = look;
-        false
-    }
 }
 
 /// A live request, as far as its conversation remembers it.
@@ -115,14 +110,13 @@ pub struct Matcher<R> {
     recording: R,
     options: Options,
     holes: Arc<Holes>,
+    survey: Arc<Survey>,
     acquaintance: RefCell<Acquaintance>,
     segments: RefCell<Segments>,
     /// Turns that can be told by the bytes of their request.
     by_bytes: HashMap<Key, (u32, u32)>,
     /// Lanes by the key of their first request.
     by_first: HashMap<Key, Vec<u32>>,
-    /// Lanes by what their first requests say, values that may differ aside; found when first needed.
-    beginnings: OnceCell<Beginnings>,
     /// Lanes begun by a call, and by a turn.
     by_call: HashMap<CallSite, Vec<u32>>,
     by_turn: HashMap<(u32, u32), Vec<u32>>,
@@ -158,12 +152,12 @@ impl<R: Recording> Matcher<R> {
         let holes = Arc::new(Holes::new(&options.secrets, options.surroundings.as_ref(), &options.rules)?);
         let mut matcher = Matcher {
             holes,
+            survey: Arc::default(),
             acquaintance: RefCell::default(),
             segments: RefCell::default(),
             options,
             by_bytes: by_bytes::unmistakable(recording.outline()),
             by_first: HashMap::new(),
-            beginnings: OnceCell::new(),
             by_call: HashMap::new(),
             by_turn: HashMap::new(),
             free: Vec::new(),

@@ -214,7 +214,7 @@ impl Holes {
     }
 
     /// The names in a recorded text.
-    pub fn names_of_text(&self, text: &str, names: &mut HashSet<String>) {
+    fn names_of_text(&self, text: &str, names: &mut HashSet<String>) {
         for token in self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
             let name = text.get(token.range).unwrap_or_default();
             if !names.contains(name) {
