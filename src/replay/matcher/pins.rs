@@ -264,7 +264,7 @@ impl<R: Recording> Matcher<R> {
         if !self.varies_by_itself(site) {
             return Some(Unpinned::Effect);
         }
-        for twin in self.twins(site.lane) {
+        for twin in self.siblings(site.lane) {
             if self.recording.outline().turn(twin, turn).is_none() {
                 continue;
             }
@@ -280,6 +280,22 @@ impl<R: Recording> Matcher<R> {
             }
         }
         self.stale_after(site).map(|_| Unpinned::AfterWrite)
+    }
+
+    /// Lanes that begin as this one does, or were begun by a call in the same words: what one of them finds may be
+    /// another's, also where the first requests differ in what was drawn for them.
+    fn siblings(&self, lane: u32) -> BTreeSet<u32> {
+        let outline = self.recording.outline();
+        let call_of = |lane: &u32| {
+            let site = outline.lanes.get(*lane as usize).and_then(|l| l.parent)?;
+            outline.call(site).map(|call| (&call.name, &call.args))
+        };
+        let mut siblings: BTreeSet<u32> = self.twins(lane).collect();
+        if let Some(own) = call_of(&lane) {
+            siblings.extend((0..outline.lanes.len() as u32).filter(|l| call_of(l) == Some(own)));
+        }
+        siblings.remove(&lane);
+        siblings
     }
 
     /// True when a difference at this call needs no edit to explain it: nothing but recorded answers have gone out, or
