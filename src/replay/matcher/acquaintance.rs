@@ -1,6 +1,6 @@
 //! Which names the recording holds, and which of them this replay has shown as they are: neither can become another.
 
-use super::bindings::Bindings;
+use super::Bindings;
 use super::segments::Backdrop;
 use super::unify::Known;
 use super::{Matcher, Recording};

@@ -1,8 +1,9 @@
 //! Values that differ from run to run without meaning: names bind, quantities match by type, constants are computed.
 
+mod bindings;
 mod clock;
 mod dates;
-pub(super) mod lexer;
+mod lexer;
 mod paths;
 mod quantities;
 mod rewrite;
@@ -10,12 +11,13 @@ mod rules;
 mod surroundings;
 mod walk;
 
+pub(crate) use bindings::Own;
+pub use bindings::{Bindings, Contradiction};
 pub use rewrite::Rewrite;
 pub use rules::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
 pub use surroundings::{Side, Surroundings};
-pub(super) use walk::Place;
+pub(crate) use walk::Place;
 
-use super::bindings::Bindings;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use aho_corasick::{AhoCorasick, MatchKind};
 use lexer::{Kind, Lexer, Token};
@@ -24,7 +26,7 @@ use std::collections::{HashMap, HashSet};
 
 /// The stand-ins that a recording may hold.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StandIns(Option<AhoCorasick>);
+pub(crate) struct StandIns(Option<AhoCorasick>);
 
 impl StandIns {
     /// Prepares the search.
@@ -46,7 +48,7 @@ impl StandIns {
 
 /// Everything that is known about values that may differ.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Holes {
+pub(crate) struct Holes {
     pub stand_ins: StandIns,
     pub rules: Rules,
     recorded: Lexer,

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// What kind of value a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Kind {
+pub(super) enum Kind {
     /// Made up for one run: binds one to one.
     Name(Shape),
     /// Any value of its kind will do.
@@ -23,7 +23,7 @@ pub(in crate::replay::matcher) enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Shape {
+pub(super) enum Shape {
     Uuid,
     /// So many hex digits.
     Hex(usize),
@@ -36,7 +36,7 @@ pub(in crate::replay::matcher) enum Shape {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Quantity {
+pub(super) enum Quantity {
     Duration,
     Process,
     /// An instant as a number of so many digits.
@@ -49,14 +49,14 @@ pub(in crate::replay::matcher) enum Quantity {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::replay::matcher) struct Token {
+pub(super) struct Token {
     pub range: Range<usize>,
     pub kind: Kind,
 }
 
 /// Finds the tokens of one side.
 #[derive(Debug, Clone, Default)]
-pub(in crate::replay::matcher) struct Lexer {
+pub(super) struct Lexer {
     /// Directories that differ between the sides, in all their spellings.
     roots: Vec<String>,
     finder: Option<AhoCorasick>,
@@ -72,7 +72,7 @@ fn spellings(directory: &str) -> [String; 2] {
 }
 
 /// Directories that differ between the sides: recorded and live, in all spellings, the same number on both sides.
-pub(in crate::replay::matcher) fn moved(surroundings: &Surroundings) -> Vec<(String, String)> {
+pub(super) fn moved(surroundings: &Surroundings) -> Vec<(String, String)> {
     let of =
         |side: &Side| [&side.directory, &side.temp, &side.home].map(|d| d.trim_end_matches('/').to_string());
     let mut pairs: Vec<(String, String)> = Vec::new();

@@ -11,7 +11,7 @@ const FIXED_COST: usize = 2;
 
 /// What two texts had in common.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::replay::matcher) struct Walked {
+pub(crate) struct Walked {
     /// What had to be taken for granted; 0 where nothing differs that was not known.
     pub cost: usize,
     /// True when a part that does not count differs.
@@ -21,7 +21,7 @@ pub(in crate::replay::matcher) struct Walked {
 }
 
 /// Where a comparison takes place.
-pub(in crate::replay::matcher) struct Place<'a> {
+pub(crate) struct Place<'a> {
     pub dialect: &'a str,
     pub path: &'a str,
 }
