@@ -5,6 +5,7 @@ use super::dates::{self, Form};
 use super::quantities::{counted, is_chunk};
 use super::surroundings::{Side, Surroundings};
 use aho_corasick::{AhoCorasick, MatchKind};
+use std::collections::HashSet;
 use std::ops::Range;
 
 /// What kind of value a token is.
@@ -127,19 +128,30 @@ impl Lexer {
             .chain((0..self.roots.len()).filter(move |i| *i != index && self.root(*i) == text))
     }
 
+    /// The directories in a text, in order, each with its index.
+    pub fn roots_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, usize)> + 't {
+        let hits = self.finder.iter().flat_map(move |finder| finder.find_iter(text));
+        hits.filter(|hit| stands_alone(text, hit.range())).map(|hit| (hit.range(), hit.pattern().as_usize()))
+    }
+
+    /// Adds the names in a text.
+    pub fn names(&self, text: &str, names: &mut HashSet<String>) {
+        for token in self.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
+            let name = text.get(token.range).unwrap_or_default();
+            if !names.contains(name) {
+                names.insert(name.to_string());
+            }
+        }
+    }
+
     /// All tokens, in order.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let mut found = Vec::new();
         let mut done = 0;
-        if let Some(finder) = &self.finder {
-            for hit in finder.find_iter(text) {
-                if !stands_alone(text, hit.range()) {
-                    continue;
-                }
-                self.scan(text, done..hit.start(), &mut found);
-                found.push(Token { range: hit.range(), kind: Kind::Root(hit.pattern().as_usize()) });
-                done = hit.end();
-            }
+        for (range, index) in self.roots_in(text) {
+            self.scan(text, done..range.start, &mut found);
+            done = range.end;
+            found.push(Token { range, kind: Kind::Root(index) });
         }
         self.scan(text, done..text.len(), &mut found);
         found

@@ -18,6 +18,8 @@ pub(crate) struct Walked {
     pub masked: bool,
     /// True when a value came out differently that nothing foretold: a new name, another quantity.
     pub varied: bool,
+    /// True when a name, a quantity, a port or a day is another, foretold or not.
+    pub another: bool,
 }
 
 /// Where a comparison takes place.
@@ -99,6 +101,7 @@ impl Holes {
                         return None;
                     }
                     walked.varied |= said != now && !(kind == HoleKind::Name && known);
+                    walked.another |= said != now;
                     end
                 }
                 Hole::Token(Kind::Root(index)) => {
@@ -133,6 +136,7 @@ impl Holes {
                     match moved {
                         Some((shift, end, by)) => {
                             bound.note_day(day, Some(shift));
+                            walked.another |= shift != 0;
                             walked.cost += by;
                             end
                         }
@@ -163,6 +167,7 @@ impl Holes {
                         Kind::Quantity(_) => walked.varied |= said != now,
                         Kind::Date(..) | Kind::Root(_) => {}
                     }
+                    walked.another |= said != now;
                     end
                 }
             };
