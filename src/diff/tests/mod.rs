@@ -1,6 +1,7 @@
 //! Whole comparisons.
 
 pub(crate) mod fake;
+mod worlds;
 
 use super::*;
 use crate::dialect::conversation::Block;
