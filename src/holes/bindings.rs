@@ -1,6 +1,6 @@
 //! Values that differ between recording and replay, and what stands for them today.
 
-use super::lexer::Kind;
+use super::token::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A name that stands for two.

@@ -1,7 +1,8 @@
 //! Texts without what may differ, for finding their like: as keys, never as proof.
 
 use super::Holes;
-use super::lexer::{Kind, Lexer};
+use super::lexer::Lexer;
+use super::token::Kind;
 use crate::dialect::conversation::{Block, ModelRequest};
 use serde_json::Value;
 use std::borrow::Cow;

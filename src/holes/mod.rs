@@ -10,6 +10,7 @@ mod quantities;
 mod rewrite;
 mod rules;
 mod surroundings;
+mod token;
 mod walk;
 
 pub(crate) use bindings::Own;
@@ -21,9 +22,10 @@ pub(crate) use walk::Place;
 
 use crate::dialect::conversation::{Block, ModelAnswer};
 use aho_corasick::{AhoCorasick, MatchKind};
-use lexer::{Kind, Lexer, Token};
+use lexer::Lexer;
 use serde_json::Value;
 use std::collections::HashSet;
+use token::{Kind, Token};
 
 /// The stand-ins that a recording may hold.
 #[derive(Debug, Clone, Default)]

@@ -1,7 +1,8 @@
 //! A recorded text against a live one, token by token.
 
-use super::lexer::{Kind, Token, stands_alone};
+use super::lexer::stands_alone;
 use super::rules::HoleKind;
+use super::token::{Kind, Token};
 use super::{Bindings, Holes};
 use std::borrow::Cow;
 use std::ops::Range;
