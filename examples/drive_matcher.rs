@@ -11,7 +11,7 @@
 use retake::dialect::by_name;
 use retake::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use retake::exchange::{ExchangeId, HeaderList, SpanContext};
-use retake::replay::matcher::holes::{Rewrite, Side, Surroundings};
+use retake::holes::{Rewrite, Side, Surroundings};
 use retake::replay::matcher::{Ask, Decision, Matcher, Options, Recording};
 use retake::run::Outline;
 use retake::run::lanes::{LaneBuilder, ModelCall};

@@ -1,12 +1,14 @@
 //! retake records the runs of LLM agents and plays them back.
 //!
 //! The modules, from the ground up: [`exchange`] and [`dialect`] (what goes over the wire, and what it means), [`run`]
-//! (lanes, steps, checkpoints, edits), [`redact`], [`proxy`], [`store`], [`diff`], then those who do the work:
-//! [`record`], [`replay`] with what is declared for it ([`config`]), [`agent`], and [`report`] and [`cli`], who tell.
+//! (lanes, steps, checkpoints, edits), [`redact`], [`holes`] (values that differ from run to run), [`proxy`], [`store`],
+//! [`diff`], then those who do the work: [`record`], [`replay`] with what is declared for it ([`config`]), [`agent`], and
+//! [`report`] and [`cli`], who tell.
 
 pub mod dialect;
 pub mod exchange;
 
+pub mod holes;
 pub mod proxy;
 pub mod redact;
 pub mod run;

@@ -12,7 +12,7 @@ use agent::{Conversation, LONG, NOW, SHORT, Size, THEN, World};
 use recording::{PATH, Recorded, Watch};
 use retake::dialect::by_name;
 use retake::exchange::{ExchangeId, SpanContext};
-use retake::replay::matcher::holes::{Side, Surroundings};
+use retake::holes::{Side, Surroundings};
 use retake::replay::matcher::{Ask, Decision, MatchClass, Matcher, Options};
 use retake::run::likeness;
 use std::collections::BTreeMap;

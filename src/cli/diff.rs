@@ -3,7 +3,7 @@
 use super::args::DiffArgs;
 use super::error::CliError;
 use super::view::Opened;
-use super::{Context, print};
+use super::{Context, print, surroundings};
 use crate::diff::compare;
 use crate::report::difference;
 
@@ -11,7 +11,8 @@ pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<i32, CliError> 
     let store = context.store()?;
     let left = Opened::open(&store, &args.left)?;
     let right = Opened::open(&store, &args.right)?;
-    let comparison = compare(&left.view(), &right.view());
+    let surroundings = surroundings::between(left.reader.manifest(), right.reader.manifest());
+    let comparison = compare(&left.view(), &right.view(), &surroundings);
     if context.json {
         context.print_json(&comparison)?;
     } else {

@@ -2,7 +2,7 @@
 
 use super::portable;
 use super::session::{now_us, own_environment};
-use crate::replay::matcher::holes::{Side, Surroundings};
+use crate::holes::{Side, Surroundings};
 use crate::run::Manifest;
 use std::path::Path;
 

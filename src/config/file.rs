@@ -2,7 +2,7 @@
 
 use super::error::{Wrong, of_toml};
 use crate::dialect;
-use crate::replay::matcher::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
+use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
 use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::spelling::nearest;

@@ -23,7 +23,7 @@ mod tests;
 
 pub use error::ConfigError;
 
-use crate::replay::matcher::holes::Rules;
+use crate::holes::Rules;
 use crate::replay::policy::Policy;
 use crate::replay::tools::ToolClasses;
 use std::io::ErrorKind;

@@ -1,6 +1,6 @@
 use super::*;
+use crate::holes::HoleKind;
 use crate::replay::matcher::MatchClass;
-use crate::replay::matcher::holes::HoleKind;
 use crate::replay::tools::ToolClass;
 use proptest::prelude::*;
 

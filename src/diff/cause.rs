@@ -1,6 +1,6 @@
 //! Why two runs part.
 
-use super::context::{ContextDiff, MessageChange};
+use super::context::{ContextDiff, MessageChange, ToolChange};
 use super::rows::{Act, PairKind, Status, StepPair};
 use super::view::RunView;
 use crate::run::Parent;
@@ -280,19 +280,19 @@ pub(super) fn cause_of(
 }
 
 /// What the agent's code changed in a request, in words. Assistant messages and tool results are not its doing.
-fn in_words(diff: &ContextDiff) -> Vec<String> {
+pub(super) fn in_words(diff: &ContextDiff) -> Vec<String> {
     let mut what = Vec::new();
     if let Some((l, r)) = &diff.model {
         what.push(format!("model {l} -> {r}"));
     }
-    if diff.system.is_some() {
+    if diff.system.is_some() && !diff.system_varies {
         what.push("the system prompt".into());
     }
     what.extend(diff.params.iter().filter(|p| !p.varies).map(|p| {
         let side = |v: &Option<String>| v.clone().unwrap_or_else(|| "not set".into());
         format!("{} {} -> {}", p.path, side(&p.left), side(&p.right))
     }));
-    if !diff.tools.is_empty() {
+    if !diff.tools.iter().all(ToolChange::varies) {
         what.push("the tool definitions".into());
     }
     for change in &diff.messages {

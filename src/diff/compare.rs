@@ -2,6 +2,7 @@
 
 use super::cause::{Kin, Parting};
 use super::context::ContextDiff;
+use super::keys::call_key;
 use super::lanes::{self, LanePair};
 use super::levels::{Level, Levels};
 use super::outcome::{Outcomes, Totals};
@@ -9,6 +10,8 @@ use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
 use super::stop::{self, Stop};
 use super::view::{RunView, StepNumbers};
+use super::worlds::{Side, Worlds};
+use crate::holes::Surroundings;
 use crate::run::LaneKind;
 use serde::Serialize;
 use std::collections::{HashMap, HashSet};
@@ -74,12 +77,13 @@ impl Comparison {
     }
 }
 
-/// Compares two runs.
-pub fn compare(left: &RunView, right: &RunView) -> Comparison {
+/// Compares two runs. `surroundings`: where and when the left one (as recorded) and the right one (as live) ran.
+pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> Comparison {
+    let worlds = Worlds::of(left, right, surroundings);
     let kin = Kin::of(left, right);
     let stops = (Stop::of(left), Stop::of(right));
-    let mut rows = rows_of(left, right, &kin, stops);
-    let requests = Requests { left, right };
+    let mut rows = rows_of(&worlds, (left, right), &kin, stops);
+    let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows
         .iter()
@@ -87,7 +91,7 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
-    let outcome = Outcomes::of(left, right, stops);
+    let outcome = Outcomes::of(&worlds, (left, right), stops);
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
     Comparison {
         left: left.manifest.id.to_string(),
@@ -105,11 +109,16 @@ pub fn compare(left: &RunView, right: &RunView) -> Comparison {
     }
 }
 
-fn rows_of(left: &RunView, right: &RunView, kin: &Kin, stops: (Option<Stop>, Option<Stop>)) -> Vec<StepPair> {
+fn rows_of(
+    worlds: &Worlds,
+    (left, right): (&RunView, &RunView),
+    kin: &Kin,
+    stops: (Option<Stop>, Option<Stop>),
+) -> Vec<StepPair> {
     let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
-    let build = Builder { left, right, kin, numbers };
+    let build = Builder { worlds, left, right, kin, numbers };
     let mut rows = Vec::new();
-    for pair in lanes::pair(left, right) {
+    for pair in lanes::pair(worlds, left, right) {
         build.lane(&pair, &mut rows);
     }
     stop::mark(&mut rows, stops.0, stops.1);
@@ -117,6 +126,7 @@ fn rows_of(left: &RunView, right: &RunView, kin: &Kin, stops: (Option<Stop>, Opt
 }
 
 struct Builder<'a, 'r> {
+    worlds: &'a Worlds<'a, 'r>,
     left: &'a RunView<'r>,
     right: &'a RunView<'r>,
     kin: &'a Kin,
@@ -155,7 +165,7 @@ impl Builder<'_, '_> {
         let left = places.0.and_then(|p| p.turn(self.left));
         let right = places.1.and_then(|p| p.turn(self.right));
         match (left, right) {
-            (Some(l), Some(r)) => lanes::calls(l, r),
+            (Some(l), Some(r)) => lanes::calls(self.worlds, l, r),
             (Some(l), None) => (0..l.calls.len()).map(|i| (Some(i), None)).collect(),
             (None, Some(r)) => (0..r.calls.len()).map(|i| (None, Some(i))).collect(),
             (None, None) => Vec::new(),
@@ -215,10 +225,15 @@ impl Builder<'_, '_> {
 
     fn compare(&self, row: &mut StepPair, l: Place, r: Place) {
         row.edit = self.kin.number(row).and_then(|n| self.kin.edit_at(n)).map(str::to_string);
+        let is_same = |found: &rows::Difference| matches!(found.0, Status::Same | Status::Varies);
+        (row.status, row.level, row.fields) = self.worlds.attempt(|| self.difference(row, l, r), is_same);
+    }
+
+    fn difference(&self, row: &mut StepPair, l: Place, r: Place) -> rows::Difference {
         let (left, right) = ((self.left, l), (self.right, r));
-        let difference = if row.kind == PairKind::Tool {
-            let (difference, before, after) = rows::compare_results(left, right);
-            row.pinned = difference.0 == Status::Same && rows::own_results_differ(left, right);
+        if row.kind == PairKind::Tool {
+            let (difference, before, after) = rows::compare_results(self.worlds, left, right);
+            row.pinned = difference.0 == Status::Same && rows::own_results_differ(self.worlds, left, right);
             if difference.0 != Status::Same || row.pinned {
                 (row.before, row.after) = (before, after);
             }
@@ -226,25 +241,26 @@ impl Builder<'_, '_> {
         } else {
             let key = |p: Place, run: &RunView| p.turn(run).map(|t| t.request_key);
             row.asked_differently = key(l, self.left) != key(r, self.right);
-            let difference = rows::compare_answers(left, right);
+            let difference = rows::compare_answers(self.worlds, left, right);
             let acts = (rows::act_of(self.left, l), rows::act_of(self.right, r));
             let is_fenced = |act: &Option<Act>| matches!(act, Some(Act::Fenced { .. }));
             if difference.0 != Status::Same || is_fenced(&acts.0) || is_fenced(&acts.1) {
                 (row.before, row.after) = acts;
             }
             difference
-        };
-        (row.status, row.level, row.fields) = difference;
+        }
     }
 }
 
 /// Finds turns of a lane that only stand elsewhere: one on each side, with the same calls, each once.
 fn join_moved(rows: &mut Vec<StepPair>, begin: usize, build: &Builder) {
     let key = |row: &StepPair| {
-        let run = if row.left.is_some() { build.left } else { build.right };
+        let (side, run) =
+            if row.left.is_some() { (Side::Left, build.left) } else { (Side::Right, build.right) };
         let turn = row.places.0.or(row.places.1)?.turn(run)?;
-        (row.kind == PairKind::Model && !turn.calls.is_empty())
-            .then(|| turn.calls.iter().map(super::keys::call_key).collect::<Vec<_>>().join("\n"))
+        (row.kind == PairKind::Model && !turn.calls.is_empty()).then(|| {
+            turn.calls.iter().map(|c| call_key(build.worlds, side, c)).collect::<Vec<_>>().join("\n")
+        })
     };
     let mut alone: HashMap<String, (Vec<usize>, Vec<usize>)> = HashMap::new();
     for (i, row) in rows.iter().enumerate().skip(begin) {

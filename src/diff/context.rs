@@ -3,7 +3,7 @@
 use super::align::align_loosely;
 use super::field::{self, FieldChange};
 use super::tree::Tree;
-use super::volatile;
+use super::worlds::{Side, Verdict, Worlds};
 use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,6 +17,9 @@ pub struct ContextDiff {
     /// Instructions that stand outside the messages, when they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub system: Option<(String, String)>,
+    /// True when these differ in ids, clocks and the like only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub system_varies: bool,
     /// Parameters that differ (temperature, max_tokens, …).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub params: Vec<FieldChange>,
@@ -48,6 +51,13 @@ pub enum ToolChange {
         /// What differs.
         fields: Vec<FieldChange>,
     },
+}
+
+impl ToolChange {
+    /// True when nothing differs but ids, clocks and the like.
+    pub fn varies(&self) -> bool {
+        matches!(self, ToolChange::Changed { fields, .. } if fields.iter().all(|f| f.varies))
+    }
 }
 
 /// A message, or several that did not change.
@@ -110,6 +120,7 @@ impl ContextDiff {
     pub fn is_empty(&self) -> bool {
         self.is_volatile_only()
             && self.system.is_none()
+            && self.tools.is_empty()
             && self.params.is_empty()
             && self.messages.iter().all(|m| match m {
                 MessageChange::Changed { fields, .. } => fields.is_empty(),
@@ -135,8 +146,8 @@ impl ContextDiff {
     /// True when nothing differs but ids, clocks and the like.
     pub fn is_volatile_only(&self) -> bool {
         self.model.is_none()
-            && self.system.as_ref().is_none_or(|(l, r)| volatile::text_varies(l, r))
-            && self.tools.is_empty()
+            && (self.system.is_none() || self.system_varies)
+            && self.tools.iter().all(ToolChange::varies)
             && self.params.iter().all(|p| p.varies)
             && self.messages.iter().all(|m| match m {
                 MessageChange::Unchanged { .. } => true,
@@ -146,31 +157,45 @@ impl ContextDiff {
     }
 }
 
-/// Compares two requests.
+/// Compares two requests of one run.
 pub fn context(left: &ModelRequest, right: &ModelRequest) -> ContextDiff {
-    let differ = |l: &str, r: &str| (l != r).then(|| (l.to_string(), r.to_string()));
+    context_in(&Worlds::unknown(), left, right)
+}
+
+/// Compares two requests of two runs.
+pub(super) fn context_in(worlds: &Worlds, left: &ModelRequest, right: &ModelRequest) -> ContextDiff {
+    let system = (say(&left.system), say(&right.system));
+    let system_is = worlds.text(&system.0, &system.1);
     let params = |r: &ModelRequest| Tree::from(&Value::Object(r.params.clone()));
     ContextDiff {
-        model: differ(&left.model, &right.model),
-        system: differ(&say(&left.system), &say(&right.system)),
-        params: field::trees(&params(left), &params(right)),
-        tools: tools(&left.tools, &right.tools),
-        messages: messages(&left.messages, &right.messages),
+        model: (left.model != right.model).then(|| (left.model.clone(), right.model.clone())),
+        system: (system_is != Verdict::Same).then_some(system),
+        system_varies: system_is == Verdict::Varies,
+        params: field::trees_in(worlds, &params(left), &params(right)),
+        tools: tools(worlds, &left.tools, &right.tools),
+        messages: messages(worlds, &left.messages, &right.messages),
     }
 }
 
-fn tools(left: &[Value], right: &[Value]) -> Vec<ToolChange> {
-    let trees = |side: &[Value]| side.iter().map(|t| Tree::from(t).canonical()).collect::<Vec<_>>();
+fn tools(worlds: &Worlds, left: &[Value], right: &[Value]) -> Vec<ToolChange> {
+    let trees = |side: Side, tools: &[Value]| {
+        tools.iter().map(|t| worlds.keyed(side, Tree::from(t).canonical())).collect::<Vec<_>>()
+    };
     let names = |side: &[Value]| side.iter().map(|t| Some(tool_name(t))).collect::<Vec<_>>();
     let (ln, rn) = (names(left), names(right));
     let same_name = |a: usize, b: usize| ln.get(a) == rn.get(b);
-    let pairs = align_loosely((&trees(left), &ln), (&trees(right), &rn), |_, _| false, same_name);
+    let pairs = align_loosely(
+        (&trees(Side::Left, left), &ln),
+        (&trees(Side::Right, right), &rn),
+        |_, _| false,
+        same_name,
+    );
     let mut changes = Vec::new();
     for pair in pairs {
         let (l, r) = (pair.0.and_then(|i| left.get(i)), pair.1.and_then(|i| right.get(i)));
         changes.extend(match (l, r) {
             (Some(l), Some(r)) => {
-                let fields = field::trees(&Tree::from(l), &Tree::from(r));
+                let fields = field::trees_in(worlds, &Tree::from(l), &Tree::from(r));
                 (!fields.is_empty()).then(|| ToolChange::Changed { tool: tool_name(l), fields })
             }
             (Some(l), None) => Some(ToolChange::Dropped { tool: tool_name(l) }),
@@ -188,18 +213,20 @@ fn tool_name(tool: &Value) -> String {
     name.unwrap_or("(no name)").to_string()
 }
 
-fn messages(left: &[Message], right: &[Message]) -> Vec<MessageChange> {
-    let strong = |side: &[Message]| side.iter().map(key).collect::<Vec<_>>();
+fn messages(worlds: &Worlds, left: &[Message], right: &[Message]) -> Vec<MessageChange> {
+    let strong = |side: Side, messages: &[Message]| {
+        messages.iter().map(|m| worlds.keyed(side, key(m))).collect::<Vec<_>>()
+    };
+    let (lefts, rights) = (strong(Side::Left, left), strong(Side::Right, right));
     let weak = |side: &[Message]| side.iter().map(|m| Some((who(m), shape(m)))).collect::<Vec<_>>();
     let same_role = |a: usize, b: usize| left.get(a).map(who) == right.get(b).map(who);
-    let pairs =
-        align_loosely((&strong(left), &weak(left)), (&strong(right), &weak(right)), |_, _| false, same_role);
+    let pairs = align_loosely((&lefts, &weak(left)), (&rights, &weak(right)), |_, _| false, same_role);
     let mut changes = Vec::new();
     for pair in pairs {
         let (l, r) =
             (pair.0.and_then(|i| Some((i, left.get(i)?))), pair.1.and_then(|i| Some((i, right.get(i)?))));
         match (l, r) {
-            (Some((_, l)), Some((_, r))) if key(l) == key(r) => {
+            (Some((i, l)), Some((j, _))) if lefts.get(i) == rights.get(j) => {
                 let length = say(&l.blocks).chars().count();
                 match changes.last_mut() {
                     Some(MessageChange::Unchanged { count, chars }) => {
@@ -209,7 +236,7 @@ fn messages(left: &[Message], right: &[Message]) -> Vec<MessageChange> {
                     _ => changes.push(MessageChange::Unchanged { count: 1, chars: length }),
                 }
             }
-            (Some((i, l)), Some((j, r))) => changes.push(pair_of(i, l, j, r)),
+            (Some((i, l)), Some((j, r))) => changes.push(pair_of(worlds, (i, l), (j, r))),
             (Some((index, m)), None) => {
                 changes.push(MessageChange::Dropped { index, who: who(m), text: say(&m.blocks) });
             }
@@ -222,19 +249,21 @@ fn messages(left: &[Message], right: &[Message]) -> Vec<MessageChange> {
     changes
 }
 
-fn pair_of(i: usize, left: &Message, j: usize, right: &Message) -> MessageChange {
+fn pair_of(worlds: &Worlds, (i, left): (usize, &Message), (j, right): (usize, &Message)) -> MessageChange {
     let (before, after) = (say(&left.blocks), say(&right.blocks));
-    if truncated(&before, &after) || truncated(&after, &before) {
+    let fields = match shape(left) == shape(right) {
+        true => block_fields(worlds, &left.blocks, &right.blocks),
+        false => field::texts_in(worlds, &before, &after),
+    };
+    let differs = fields.iter().any(|f| !f.varies);
+    if differs && (truncated(&before, &after) || truncated(&after, &before)) {
         return MessageChange::Truncated { left: i, right: j, who: who(left), before, after };
     }
-    let same_shape = shape(left) == shape(right);
-    let fields =
-        if same_shape { block_fields(&left.blocks, &right.blocks) } else { field::texts(&before, &after) };
     MessageChange::Changed { left: i, right: j, who: who(left), fields }
 }
 
 /// Compares blocks of the same kinds one by one.
-fn block_fields(left: &[Block], right: &[Block]) -> Vec<FieldChange> {
+fn block_fields(worlds: &Worlds, left: &[Block], right: &[Block]) -> Vec<FieldChange> {
     let said = |side: &[Block]| {
         side.iter().filter(|b| !matches!(b, Block::Reasoning { .. })).cloned().collect::<Vec<_>>()
     };
@@ -246,13 +275,14 @@ fn block_fields(left: &[Block], right: &[Block]) -> Vec<FieldChange> {
             (Block::ToolCall { name: a, args: x, .. }, Block::ToolCall { name: b, args: y, .. })
                 if a == b =>
             {
-                (a.clone(), field::trees(&super::keys::args_tree(x), &super::keys::args_tree(y)))
+                (a.clone(), field::trees_in(worlds, &super::keys::args_tree(x), &super::keys::args_tree(y)))
             }
             (Block::Other { value: a }, Block::Other { value: b }) => {
-                (String::new(), field::trees(&Tree::from(a), &Tree::from(b)))
+                (String::new(), field::trees_in(worlds, &Tree::from(a), &Tree::from(b)))
             }
             (a, b) => {
-                (String::new(), field::texts(&say(std::slice::from_ref(a)), &say(std::slice::from_ref(b))))
+                let (l, r) = (say(std::slice::from_ref(a)), say(std::slice::from_ref(b)));
+                (String::new(), field::texts_in(worlds, &l, &r))
             }
         };
         let place = match (many, prefix.is_empty()) {

@@ -2,8 +2,10 @@
 
 use super::align::align;
 use super::tree::Tree;
-use super::volatile;
+use super::worlds::{Side, Verdict, Worlds};
 use serde::Serialize;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,99 +22,133 @@ pub struct FieldChange {
 
 /// How two texts differ: as JSON when both are, else as a whole. Empty when they are the same, key order aside.
 pub fn texts(left: &str, right: &str) -> Vec<FieldChange> {
+    texts_in(&Worlds::unknown(), left, right)
+}
+
+/// The same for texts of two runs.
+pub(super) fn texts_in(worlds: &Worlds, left: &str, right: &str) -> Vec<FieldChange> {
     if left == right {
         return Vec::new();
     }
-    match (Tree::parse_nested(left), Tree::parse_nested(right)) {
-        (Some(l), Some(r)) => trees(&l, &r),
-        _ => vec![FieldChange {
-            path: String::new(),
-            left: Some(left.to_string()),
-            right: Some(right.to_string()),
-            varies: volatile::text_varies(left, right),
-        }],
+    if let (Some(l), Some(r)) = (Tree::parse_nested(left), Tree::parse_nested(right)) {
+        return trees_in(worlds, &l, &r);
+    }
+    let whole = |varies| FieldChange {
+        path: String::new(),
+        left: Some(left.to_string()),
+        right: Some(right.to_string()),
+        varies,
+    };
+    match worlds.text(left, right) {
+        Verdict::Same => Vec::new(),
+        verdict => vec![whole(verdict == Verdict::Varies)],
     }
 }
 
-/// How two values differ.
-pub fn trees(left: &Tree, right: &Tree) -> Vec<FieldChange> {
-    let mut changes = Vec::new();
-    walk("", "", left, right, &mut changes);
-    changes
+/// How two values of two runs differ.
+pub(super) fn trees_in(worlds: &Worlds, left: &Tree, right: &Tree) -> Vec<FieldChange> {
+    let mut walk = Walk { worlds, out: Vec::new() };
+    walk.value("", "", left, right);
+    walk.out
 }
 
-fn walk(path: &str, name: &str, left: &Tree, right: &Tree, out: &mut Vec<FieldChange>) {
-    match (left, right) {
-        (Tree::Fields(l), Tree::Fields(r)) => fields(path, l, r, out),
-        (Tree::List(l), Tree::List(r)) => list(path, name, l, r, out),
-        (Tree::Text(l), Tree::Text(r)) if l != r => {
-            match (Tree::parse_nested(l), Tree::parse_nested(r)) {
-                (Some(l), Some(r)) => walk(path, name, &l, &r, out),
-                _ => {
-                    let varies = volatile::varies(name, left, right) || volatile::text_varies(l, r);
-                    out.push(change(path, Some(left), Some(right), varies));
+struct Walk<'w, 'a, 'r> {
+    worlds: &'w Worlds<'a, 'r>,
+    out: Vec<FieldChange>,
+}
+
+impl Walk<'_, '_, '_> {
+    fn value(&mut self, path: &str, name: &str, left: &Tree, right: &Tree) {
+        match (left, right) {
+            (Tree::Fields(l), Tree::Fields(r)) => self.fields(path, l, r),
+            (Tree::List(l), Tree::List(r)) => self.list(path, name, l, r),
+            (Tree::Text(l), Tree::Text(r)) if l != r => {
+                match (Tree::parse_nested(l), Tree::parse_nested(r)) {
+                    (Some(l), Some(r)) => self.value(path, name, &l, &r),
+                    _ => self.leaf(path, name, left, right),
                 }
-            };
+            }
+            _ if left == right => {}
+            _ => self.leaf(path, name, left, right),
         }
-        _ if left == right => {}
-        _ => out.push(change(path, Some(left), Some(right), volatile::varies(name, left, right))),
     }
-}
 
-fn fields(path: &str, left: &[(String, Tree)], right: &[(String, Tree)], out: &mut Vec<FieldChange>) {
-    let of = |side: &[(String, Tree)], key: &str| side.iter().filter(|(k, _)| k == key).count();
-    // A key that repeats has no one value; such objects are compared as a whole.
-    let repeats = |side: &[(String, Tree)]| side.len() < 1000 && side.iter().any(|(k, _)| of(side, k) > 1);
-    if repeats(left) || repeats(right) {
-        if left != right {
-            let whole = |side: &[(String, Tree)]| Tree::Fields(side.to_vec());
-            out.push(change(path, Some(&whole(left)), Some(&whole(right)), false));
-        }
-        return;
-    }
-    let rights: std::collections::HashMap<&str, &Tree> = right.iter().map(|(k, v)| (k.as_str(), v)).collect();
-    let lefts: std::collections::HashSet<&str> = left.iter().map(|(k, _)| k.as_str()).collect();
-    for (key, value) in left {
-        let place = join(path, key);
-        match rights.get(key.as_str()) {
-            Some(other) => walk(&place, key, value, other, out),
-            None => out.push(change(&place, Some(value), None, false)),
+    fn leaf(&mut self, path: &str, name: &str, left: &Tree, right: &Tree) {
+        match self.worlds.leaf(name, left, right) {
+            Verdict::Same => {}
+            verdict => {
+                self.out.push(change(path, Some(left), Some(right), verdict == Verdict::Varies));
+            }
         }
     }
-    for (key, value) in right.iter().filter(|(k, _)| !lefts.contains(k.as_str())) {
-        out.push(change(&join(path, key), None, Some(value), false));
-    }
-}
 
-/// Lists are aligned first, so that one inserted item does not mark the rest.
-fn list(path: &str, name: &str, left: &[Tree], right: &[Tree], out: &mut Vec<FieldChange>) {
-    let keys = |side: &[Tree]| side.iter().map(Tree::canonical).collect::<Vec<_>>();
-    let (mut l, mut r) = (Vec::new(), Vec::new());
-    let mut flush = |l: &mut Vec<usize>, r: &mut Vec<usize>| {
-        for i in 0..l.len().max(r.len()) {
-            match (l.get(i), r.get(i)) {
-                (Some(a), Some(b)) => {
-                    if let (Some(x), Some(y)) = (left.get(*a), right.get(*b)) {
-                        walk(&format!("{path}[{b}]"), name, x, y, out);
+    fn fields(&mut self, path: &str, left: &[(String, Tree)], right: &[(String, Tree)]) {
+        let of = |side: &[(String, Tree)], key: &str| side.iter().filter(|(k, _)| k == key).count();
+        // A key that repeats has no one value; such objects are compared as a whole.
+        let repeats =
+            |side: &[(String, Tree)]| side.len() < 1000 && side.iter().any(|(k, _)| of(side, k) > 1);
+        if repeats(left) || repeats(right) {
+            if left != right {
+                let whole = |side: &[(String, Tree)]| Tree::Fields(side.to_vec());
+                self.out.push(change(path, Some(&whole(left)), Some(&whole(right)), false));
+            }
+            return;
+        }
+        let worlds = self.worlds;
+        let rights: HashMap<Cow<'_, str>, &Tree> =
+            right.iter().map(|(k, v)| (worlds.key(Side::Right, k), v)).collect();
+        let mut lefts: HashSet<Cow<'_, str>> = HashSet::new();
+        for (key, value) in left {
+            let place = join(path, key);
+            let found = worlds.key(Side::Left, key);
+            match rights.get(&found) {
+                Some(other) => self.value(&place, key, value, other),
+                None => self.out.push(change(&place, Some(value), None, false)),
+            }
+            lefts.insert(found);
+        }
+        for (key, value) in right.iter().filter(|(k, _)| !lefts.contains(&worlds.key(Side::Right, k))) {
+            self.out.push(change(&join(path, key), None, Some(value), false));
+        }
+    }
+
+    /// Lists are aligned first, so that one inserted item does not mark the rest.
+    fn list(&mut self, path: &str, name: &str, left: &[Tree], right: &[Tree]) {
+        let keys = |side: Side, items: &[Tree]| {
+            items.iter().map(|item| self.worlds.keyed(side, item.canonical())).collect::<Vec<_>>()
+        };
+        let pairs = align(&keys(Side::Left, left), &keys(Side::Right, right));
+        let (mut l, mut r) = (Vec::new(), Vec::new());
+        let mut flush = |l: &mut Vec<usize>, r: &mut Vec<usize>| {
+            for i in 0..l.len().max(r.len()) {
+                match (l.get(i), r.get(i)) {
+                    (Some(a), Some(b)) => {
+                        if let (Some(x), Some(y)) = (left.get(*a), right.get(*b)) {
+                            self.value(&format!("{path}[{b}]"), name, x, y);
+                        }
                     }
+                    (Some(a), None) => {
+                        self.out.push(change(&format!("{path}[{a}]"), left.get(*a), None, false));
+                    }
+                    (None, Some(b)) => {
+                        self.out.push(change(&format!("{path}[{b}]"), None, right.get(*b), false));
+                    }
+                    (None, None) => {}
                 }
-                (Some(a), None) => out.push(change(&format!("{path}[{a}]"), left.get(*a), None, false)),
-                (None, Some(b)) => out.push(change(&format!("{path}[{b}]"), None, right.get(*b), false)),
+            }
+            l.clear();
+            r.clear();
+        };
+        for pair in pairs {
+            match pair {
+                (Some(_), Some(_)) => flush(&mut l, &mut r),
+                (Some(a), None) => l.push(a),
+                (None, Some(b)) => r.push(b),
                 (None, None) => {}
             }
         }
-        l.clear();
-        r.clear();
-    };
-    for pair in align(&keys(left), &keys(right)) {
-        match pair {
-            (Some(_), Some(_)) => flush(&mut l, &mut r),
-            (Some(a), None) => l.push(a),
-            (None, Some(b)) => r.push(b),
-            (None, None) => {}
-        }
+        flush(&mut l, &mut r);
     }
-    flush(&mut l, &mut r);
 }
 
 fn change(path: &str, left: Option<&Tree>, right: Option<&Tree>, varies: bool) -> FieldChange {

@@ -4,9 +4,13 @@
 use super::stop::wanted;
 use super::tree::Tree;
 use super::view::{RunView, cut_text};
+use super::worlds::{Side, Worlds};
 use crate::run::likeness::hex;
 use crate::run::{Lane, ToolCallRef, Turn};
 use std::collections::HashSet;
+
+/// Stands before the hash of what is cut off.
+const HASH: char = '\u{1}';
 
 /// Keys of one lane's turns.
 #[derive(Debug, Default)]
@@ -18,24 +22,46 @@ pub(super) struct LaneKeys {
 }
 
 impl LaneKeys {
-    pub(super) fn of(run: &RunView, lane: &Lane) -> LaneKeys {
+    pub(super) fn of(worlds: &Worlds, side: Side, run: &RunView, lane: &Lane) -> LaneKeys {
         let turns: Vec<_> = lane.turns.iter().map(|turn| wanted(run, turn)).collect();
         LaneKeys {
-            strong: turns.iter().map(|turn| strong(turn)).collect(),
+            strong: turns.iter().map(|turn| strong(worlds, side, turn)).collect(),
             weak: turns.iter().map(|turn| weak(turn)).collect(),
         }
     }
 }
 
-fn strong(turn: &Turn) -> String {
+fn strong(worlds: &Worlds, side: Side, turn: &Turn) -> String {
     if turn.calls.is_empty() {
         return match (&turn.error, &turn.answer_key) {
-            (Some(error), _) => format!("!{error}\n{}", turn.text),
-            (None, Some(key)) if cut_text(&turn.text) => format!("\"{}\n{}", turn.text, hex(key)),
-            _ => format!("\"{}", turn.text),
+            (Some(error), _) => worlds.keyed(side, format!("!{error}\n{}", turn.text)),
+            (None, Some(key)) if cut_text(&turn.text) => {
+                let said = worlds.key(side, &turn.text);
+                // Where it is said in the run's own words, the hash tells nothing.
+                match said == turn.text {
+                    true => format!("\"{}{HASH}{}", turn.text, hex(key)),
+                    false => format!("\"{said}"),
+                }
+            }
+            _ => worlds.keyed(side, format!("\"{}", turn.text)),
         };
     }
-    sorted(turn, call_key)
+    sorted(turn, |call| call_key(worlds, side, call))
+}
+
+/// Takes what may be another out of the keys that only one run has, so that they meet their like.
+pub(super) fn loosen(worlds: &Worlds, left: &mut [LaneKeys], right: &mut [LaneKeys]) {
+    let all = |side: &[LaneKeys]| side.iter().flat_map(|k| &k.strong).cloned().collect::<HashSet<_>>();
+    let (lefts, rights) = (all(left), all(right));
+    for (lanes, others, side) in [(left, &rights, Side::Left), (right, &lefts, Side::Right)] {
+        for key in lanes.iter_mut().flat_map(|lane| &mut lane.strong).filter(|key| !others.contains(*key)) {
+            let said = key.split(HASH).next().unwrap_or_default();
+            let masked = worlds.masked(side, said);
+            if masked != said {
+                *key = masked;
+            }
+        }
+    }
 }
 
 fn weak(turn: &Turn) -> Option<String> {
@@ -58,8 +84,8 @@ fn sorted(turn: &Turn, key: impl Fn(&ToolCallRef) -> String) -> String {
 }
 
 /// Tool and canonical arguments of one call.
-pub(super) fn call_key(call: &ToolCallRef) -> String {
-    format!("{}{}", call.name, args_tree(&call.args).canonical())
+pub(super) fn call_key(worlds: &Worlds, side: Side, call: &ToolCallRef) -> String {
+    worlds.keyed(side, format!("{}{}", call.name, args_tree(&call.args).canonical()))
 }
 
 /// Arguments as a tree; a string that holds JSON is that JSON.

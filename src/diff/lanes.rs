@@ -1,11 +1,13 @@
 //! Which lanes of two runs belong together: by the user's names, by structure, by content.
 
 use super::align::{Pair, align_loosely};
-use super::keys::{LaneKeys, alike, call_key};
+use super::keys::{LaneKeys, alike, call_key, loosen};
 use super::view::RunView;
+use super::worlds::{Side, Worlds};
 use crate::dialect::conversation::Role;
 use crate::run::likeness::hex;
 use crate::run::{CallSite, Lane, LaneKind, Turn};
+use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
 
 /// More lanes than this without a partner are not compared by content.
@@ -22,11 +24,21 @@ pub(super) struct LanePair {
 }
 
 /// Pairs the lanes of two runs. Every lane occurs once.
-pub(super) fn pair(left: &RunView, right: &RunView) -> Vec<LanePair> {
-    let keys = |run: &RunView| run.outline.lanes.iter().map(|l| LaneKeys::of(run, l)).collect::<Vec<_>>();
+pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView) -> Vec<LanePair> {
+    let keys = |side: Side, run: &RunView| {
+        run.outline.lanes.iter().map(|l| LaneKeys::of(worlds, side, run, l)).collect::<Vec<_>>()
+    };
+    let (mut lefts, mut rights) = (keys(Side::Left, left), keys(Side::Right, right));
+    loosen(worlds, &mut lefts, &mut rights);
     let mut pairing = Pairing {
-        left: Side { run: left, keys: keys(left), free: vec![true; left.outline.lanes.len()] },
-        right: Side { run: right, keys: keys(right), free: vec![true; right.outline.lanes.len()] },
+        worlds,
+        left: Lanes { side: Side::Left, run: left, keys: lefts, free: vec![true; left.outline.lanes.len()] },
+        right: Lanes {
+            side: Side::Right,
+            run: right,
+            keys: rights,
+            free: vec![true; right.outline.lanes.len()],
+        },
         pairs: Vec::new(),
         follow: VecDeque::new(),
     };
@@ -34,13 +46,14 @@ pub(super) fn pair(left: &RunView, right: &RunView) -> Vec<LanePair> {
     pairing.finish()
 }
 
-struct Side<'a, 'r> {
+struct Lanes<'a, 'r> {
+    side: Side,
     run: &'a RunView<'r>,
     keys: Vec<LaneKeys>,
     free: Vec<bool>,
 }
 
-impl Side<'_, '_> {
+impl Lanes<'_, '_> {
     fn lanes(&self) -> &[Lane] {
         &self.run.outline.lanes
     }
@@ -60,8 +73,9 @@ impl Side<'_, '_> {
 }
 
 struct Pairing<'a, 'r> {
-    left: Side<'a, 'r>,
-    right: Side<'a, 'r>,
+    worlds: &'a Worlds<'a, 'r>,
+    left: Lanes<'a, 'r>,
+    right: Lanes<'a, 'r>,
     pairs: Vec<LanePair>,
     /// Pairs whose children and continuations are still to be paired.
     follow: VecDeque<usize>,
@@ -80,17 +94,21 @@ impl Pairing<'_, '_> {
         let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| hex(&t.request_key));
         self.by(kind, |_, lane| Some(format!("{}\n{}", lane.key, first(lane)?)));
         self.by(kind, |_, lane| first(lane));
-        let few = |side: &Side| side.free(kind).nth(CONTENT_LIMIT).is_none();
-        let any = |side: &Side| side.free(kind).next().is_some();
+        let few = |side: &Lanes| side.free(kind).nth(CONTENT_LIMIT).is_none();
+        let any = |side: &Lanes| side.free(kind).next().is_some();
         if few(&self.left) && few(&self.right) && any(&self.left) && any(&self.right) {
-            self.by(kind, |side, lane| side.opening(lane));
+            let worlds = self.worlds;
+            self.by(kind, |own, lane| Some(worlds.keyed(own.side, own.opening(lane)?)));
+            if any(&self.left) && any(&self.right) {
+                self.by(kind, |own, lane| Some(worlds.masked(own.side, &own.opening(lane)?)));
+            }
         }
         self.by_shared_actions(kind);
         self.by(kind, |_, lane| Some(lane.key.clone()));
     }
 
     /// Pairs free lanes of equal key and kind, in order.
-    fn by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Side, &Lane) -> Option<String>) {
+    fn by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, &Lane) -> Option<String>) {
         let mut rights: HashMap<(bool, String), VecDeque<usize>> = HashMap::new();
         let is_side = |lane: &Lane| lane.kind == LaneKind::Side;
         for (i, lane) in self.right.free(kind) {
@@ -159,7 +177,8 @@ impl Pairing<'_, '_> {
                 ) else {
                     continue;
                 };
-                for (x, y) in calls(left, right).into_iter().filter_map(|(x, y)| Some((x?, y?))) {
+                for (x, y) in calls(self.worlds, left, right).into_iter().filter_map(|(x, y)| Some((x?, y?)))
+                {
                     sites.insert(site(l, a, x), site(r, b, y));
                 }
             }
@@ -184,7 +203,7 @@ impl Pairing<'_, '_> {
     }
 
     fn join(&mut self, l: usize, r: usize) {
-        let free = |side: &Side, i: usize| side.free.get(i) == Some(&true);
+        let free = |side: &Lanes, i: usize| side.free.get(i) == Some(&true);
         if !free(&self.left, l) || !free(&self.right, r) {
             return;
         }
@@ -222,16 +241,26 @@ fn site(lane: usize, turn: usize, call: usize) -> CallSite {
     CallSite { lane: lane as u32, turn: turn as u32, call: call as u32 }
 }
 
-/// Aligns the calls of two answers: equal calls first (wherever they stand, for they run in parallel), then calls of
-/// the same tool in order. Calls of different tools never pair.
-pub(super) fn calls(left: &Turn, right: &Turn) -> Vec<Pair> {
-    let keys = |turn: &Turn| turn.calls.iter().map(call_key).collect::<Vec<_>>();
-    let (l, r) = (keys(left), keys(right));
+/// Aligns the calls of two answers: equal calls first (wherever they stand, for they run in parallel), then those that
+/// are equal but for names and clocks, then calls of the same tool in order. Calls of different tools never pair.
+pub(super) fn calls(worlds: &Worlds, left: &Turn, right: &Turn) -> Vec<Pair> {
+    let keys = |side: Side, turn: &Turn| {
+        turn.calls.iter().map(|call| call_key(worlds, side, call)).collect::<Vec<_>>()
+    };
+    let (l, r) = (keys(Side::Left, left), keys(Side::Right, right));
+    let masked = OnceCell::new();
+    let masks = || {
+        let all = |side: Side, keys: &[String]| keys.iter().map(|k| worlds.masked(side, k)).collect();
+        masked.get_or_init(|| -> (Vec<String>, Vec<String>) { (all(Side::Left, &l), all(Side::Right, &r)) })
+    };
     let mut partner: Vec<Option<usize>> = vec![None; l.len()];
     let mut free: Vec<bool> = vec![true; r.len()];
     let name = |turn: &Turn, i: usize| turn.calls.get(i).map(|c| c.name.clone());
-    let rounds: [&dyn Fn(usize, usize) -> bool; 2] =
-        [&|a, b| l.get(a) == r.get(b), &|a, b| name(left, a) == name(right, b)];
+    let one = l.len() == 1 && r.len() == 1;
+    let rounds: [&dyn Fn(usize, usize) -> bool; 3] =
+        [&|a, b| l.get(a) == r.get(b), &|a, b| !one && masks().0.get(a) == masks().1.get(b), &|a, b| {
+            name(left, a) == name(right, b)
+        }];
     for fits in rounds {
         for (a, slot) in partner.iter_mut().enumerate().filter(|(_, p)| p.is_none()) {
             let found = free.iter_mut().enumerate().find(|(b, is_free)| **is_free && fits(a, *b));

@@ -20,6 +20,7 @@ mod compare;
 mod keys;
 mod parting;
 mod rows;
+mod worlds;
 
 pub use cause::{Cause, Instead, Kin, Parting};
 pub use compare::{Comparison, compare};

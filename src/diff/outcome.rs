@@ -2,7 +2,7 @@
 
 use super::stop::Stop;
 use super::view::RunView;
-use super::volatile;
+use super::worlds::{Verdict, Worlds};
 use crate::run::{RunState, StepKind};
 use serde::Serialize;
 
@@ -75,16 +75,23 @@ impl LastWords {
 
     /// The first end that is the end of no conversation of the other run. Whether branches that nothing joins overlap
     /// is a matter of timing, so that one of them may be an end in one run and not in the other.
-    fn own<'a>(&'a self, other: &LastWords) -> Option<&'a String> {
-        let same = |a: &str, b: &str| a == b || volatile::text_varies(a, b);
-        self.ends.iter().find(|end| !other.all.iter().any(|word| same(end, word)))
+    fn own<'a>(&'a self, other: &LastWords, same: impl Fn(&str, &str) -> bool) -> Option<&'a String> {
+        let is_there = |end: &String| {
+            other.all.binary_search(end).is_ok() || other.all.iter().any(|word| same(end, word))
+        };
+        self.ends.iter().find(|end| !is_there(end))
     }
 }
 
 impl Outcomes {
-    pub(super) fn of(left: &RunView, right: &RunView, stops: (Option<Stop>, Option<Stop>)) -> Outcomes {
+    pub(super) fn of(
+        worlds: &Worlds,
+        (left, right): (&RunView, &RunView),
+        stops: (Option<Stop>, Option<Stop>),
+    ) -> Outcomes {
+        let same = |l: &str, r: &str| worlds.attempt(|| worlds.text(l, r), |_| false) != Verdict::Differs;
         let (words, others) = (LastWords::of(left), LastWords::of(right));
-        let (own, other) = (words.own(&others), others.own(&words));
+        let (own, other) = (words.own(&others, same), others.own(&words, |r, l| same(l, r)));
         let answer_differs =
             own.is_some() || other.is_some() || words.ends.is_empty() != others.ends.is_empty();
         let l = End::of(left, own.or(words.ends.first()).cloned(), stops.0);
@@ -149,6 +156,10 @@ mod tests {
     use crate::diff::tests::fake::Fake;
     use crate::run::LaneKind;
 
+    fn outcomes(left: &Fake, right: &Fake) -> Outcomes {
+        Outcomes::of(&Worlds::unknown(), (&left.view(), &right.view()), (None, None))
+    }
+
     /// Three questions at once, in this order of arrival, and a call that joins their answers.
     fn joined(id: &str, order: [&str; 3], verdict: &str) -> Fake {
         let mut run = Fake::new(id);
@@ -168,11 +179,11 @@ mod tests {
         let a = joined("par.1", ["a", "b", "c"], "both");
         assert_eq!(a.outline.ends(), [(3, 0)], "a side call is no last word");
         let b = joined("par.2", ["c", "a", "b"], "both");
-        let same = Outcomes::of(&a.view(), &b.view(), (None, None));
+        let same = outcomes(&a, &b);
         assert!(!same.differ(), "{same:?}");
         assert_eq!(same.left.answer.as_deref(), Some("both"));
         let c = joined("par.3", ["c", "a", "b"], "neither");
-        let other = Outcomes::of(&a.view(), &c.view(), (None, None));
+        let other = outcomes(&a, &c);
         assert!(other.answer_differs);
         assert_eq!(
             (other.left.answer.as_deref(), other.right.answer.as_deref()),
@@ -201,10 +212,10 @@ mod tests {
         assert_eq!(a.outline.ends(), [(0, 0), (1, 0)]);
         for (questions, overlap) in [(["b", "a"], true), (["a", "b"], false), (["b", "a"], false)] {
             let b = apart("par.2", questions, overlap);
-            assert!(!Outcomes::of(&a.view(), &b.view(), (None, None)).differ(), "{questions:?} {overlap}");
+            assert!(!outcomes(&a, &b).differ(), "{questions:?} {overlap}");
         }
         let b = apart("par.2", ["b", "x"], true);
-        let other = Outcomes::of(&a.view(), &b.view(), (None, None));
+        let other = outcomes(&a, &b);
         assert_eq!(other.left.answer.as_deref(), Some("answer to a"));
         assert_eq!(other.right.answer.as_deref(), Some("answer to x"));
     }

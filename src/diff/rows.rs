@@ -5,7 +5,7 @@ use super::keys::args_tree;
 use super::levels::Level;
 use super::stop::wanted;
 use super::view::{RunView, cut_args, cut_result, cut_text};
-use super::volatile;
+use super::worlds::{Verdict, Worlds};
 use crate::exchange::Source;
 use crate::run::{CallSite, ToolCallRef, Turn};
 use serde::Serialize;
@@ -203,7 +203,11 @@ pub(super) type Difference = (Status, Option<Level>, Vec<FieldChange>);
 const SAME: Difference = (Status::Same, None, Vec::new());
 
 /// Compares two model calls by what they answered.
-pub(super) fn compare_answers(left: (&RunView, Place), right: (&RunView, Place)) -> Difference {
+pub(super) fn compare_answers(
+    worlds: &Worlds,
+    left: (&RunView, Place),
+    right: (&RunView, Place),
+) -> Difference {
     let (Some(l), Some(r)) = (left.1.turn(left.0), right.1.turn(right.0)) else { return SAME };
     let (l, r) = (wanted(left.0, l), wanted(right.0, r));
     let (l, r): (&Turn, &Turn) = (&l, &r);
@@ -215,7 +219,10 @@ pub(super) fn compare_answers(left: (&RunView, Place), right: (&RunView, Place))
         return SAME;
     }
     match (act_of(left.0, left.1), act_of(right.0, right.1)) {
-        (Some(a), Some(b)) => compare_acts(&unfenced(a, l), &unfenced(b, r), &super::lanes::calls(l, r)),
+        (Some(a), Some(b)) => {
+            let calls = super::lanes::calls(worlds, l, r);
+            compare_acts(worlds, &unfenced(a, l), &unfenced(b, r), &calls)
+        }
         _ => SAME,
     }
 }
@@ -233,7 +240,7 @@ fn same_calls(left: &Turn, right: &Turn) -> bool {
     left.calls.len() == right.calls.len() && left.calls.iter().zip(&right.calls).all(same)
 }
 
-fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Difference {
+fn compare_acts(worlds: &Worlds, left: &Act, right: &Act, calls: &[super::align::Pair]) -> Difference {
     match (left, right) {
         (Act::Calls { calls: l, text: lt }, Act::Calls { calls: r, text: rt }) => {
             let mut fields = Vec::new();
@@ -241,7 +248,7 @@ fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Differ
             for (a, b) in calls {
                 match (a.and_then(|a| l.get(a)), b.and_then(|b| r.get(b))) {
                     (Some(a), Some(b)) => {
-                        let changes = field::trees(&args_tree(&a.args), &args_tree(&b.args));
+                        let changes = field::trees_in(worlds, &args_tree(&a.args), &args_tree(&b.args));
                         fields.extend(changes.into_iter().map(|mut c| {
                             let dot = if c.path.is_empty() || c.path.starts_with('[') { "" } else { "." };
                             c.path = format!("{}{dot}{}", a.tool, c.path);
@@ -254,7 +261,7 @@ fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Differ
             if unpaired || fields.iter().any(|c| !c.varies) {
                 return (Status::Changed, Some(Level::Action), fields);
             }
-            let mut wording = field::texts(lt, rt);
+            let mut wording = field::texts_in(worlds, lt, rt);
             wording.iter_mut().for_each(|c| c.path = "text".into());
             let status = match wording.iter().all(|c| c.varies) {
                 true if fields.is_empty() && wording.is_empty() => return SAME,
@@ -264,10 +271,15 @@ fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Differ
             fields.extend(wording);
             (status, Some(Level::Json), fields)
         }
-        (Act::Says { text: l }, Act::Says { text: r }) => match l == r {
-            true => SAME,
-            false if volatile::text_varies(l, r) => (Status::Varies, Some(Level::Json), field::texts(l, r)),
-            false => (Status::Changed, Some(Level::Action), field::texts(l, r)),
+        (Act::Says { text: l }, Act::Says { text: r }) => match worlds.text(l, r) {
+            Verdict::Same => SAME,
+            Verdict::Varies => (Status::Varies, Some(Level::Json), field::texts_in(worlds, l, r)),
+            Verdict::Differs => (Status::Changed, Some(Level::Action), field::texts_in(worlds, l, r)),
+        },
+        (Act::Fails { error: l }, Act::Fails { error: r }) => match worlds.text(l, r) {
+            Verdict::Same => SAME,
+            Verdict::Varies => (Status::Varies, Some(Level::Json), Vec::new()),
+            Verdict::Differs => (Status::Changed, Some(Level::Action), Vec::new()),
         },
         (l, r) if l == r => SAME,
         _ => (Status::Changed, Some(Level::Action), Vec::new()),
@@ -276,6 +288,7 @@ fn compare_acts(left: &Act, right: &Act, calls: &[super::align::Pair]) -> Differ
 
 /// Compares two tool calls by what the model saw of what came back.
 pub(super) fn compare_results(
+    worlds: &Worlds,
     left: (&RunView, Place),
     right: (&RunView, Place),
 ) -> (Difference, Option<Act>, Option<Act>) {
@@ -300,7 +313,7 @@ pub(super) fn compare_results(
             Some(Act::Returns { text: Some(l), is_error: le, .. }),
             Some(Act::Returns { text: Some(r), is_error: re, .. }),
         ) => {
-            let fields = field::texts(l, r);
+            let fields = field::texts_in(worlds, l, r);
             match (fields.iter().all(|f| f.varies), le == re) {
                 (true, true) if fields.is_empty() => SAME,
                 (true, true) => (Status::Varies, Some(Level::Json), fields),
@@ -314,7 +327,7 @@ pub(super) fn compare_results(
 }
 
 /// True when two tools returned different things to their agents, whatever the models were given.
-pub(super) fn own_results_differ(left: (&RunView, Place), right: (&RunView, Place)) -> bool {
+pub(super) fn own_results_differ(worlds: &Worlds, left: (&RunView, Place), right: (&RunView, Place)) -> bool {
     let sent = |(run, place): (&RunView, Place)| place.site().and_then(|s| run.sent_result(s)).is_some();
     if !sent(left) && !sent(right) {
         return false;
@@ -323,5 +336,8 @@ pub(super) fn own_results_differ(left: (&RunView, Place), right: (&RunView, Plac
         let result = place.site().and_then(|s| run.outline.call(s)).and_then(|c| c.result.as_ref())?;
         Some((result.text.clone(), result.is_error))
     };
-    of(left) != of(right)
+    match (of(left), of(right)) {
+        (Some((l, le)), Some((r, re))) => le != re || !field::texts_in(worlds, &l, &r).is_empty(),
+        (l, r) => l.is_some() != r.is_some(),
+    }
 }

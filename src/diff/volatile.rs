@@ -75,18 +75,31 @@ fn text_kind(left: &str, right: &str) -> Option<Volatile> {
 /// True when two different values of a field, named by the last name of its path, look like an id, a clock or a
 /// duration on both sides.
 pub fn varies(name: &str, left: &Tree, right: &Tree) -> bool {
+    let by_shape = match (left, right) {
+        (Tree::Text(a), Tree::Text(b)) => token_varies(a, b),
+        _ => false,
+    };
+    by_shape || varies_by_name(name, left, right)
+}
+
+/// The same where it is the name that says so.
+pub(super) fn varies_by_name(name: &str, left: &Tree, right: &Tree) -> bool {
     let words = words_of(name);
     let has = |list: &[&str]| words.iter().any(|w| list.contains(&w.as_str()));
     match (left, right) {
         (Tree::Lexeme(a), Tree::Lexeme(b)) => has(&CLOCK_WORDS) && is_number(a) && is_number(b),
         (Tree::Text(a), Tree::Text(b)) => {
-            token_varies(a, b)
-                || (has(&ID_WORDS) && opaque(a) && opaque(b))
+            (has(&ID_WORDS) && opaque(a) && opaque(b))
                 || (words.last().is_some_and(|w| w == "id") && opaque(a) && opaque(b) && same_prefix(a, b))
-                || (has(&CLOCK_WORDS) && is_number(a) && is_number(b))
+                || (has(&CLOCK_WORDS) && is_clock(a) && is_clock(b) && is_number(a) == is_number(b))
         }
         _ => false,
     }
+}
+
+/// True for a number, and for a date with a time of day: what a clock shows, where it is known that one does.
+pub(super) fn is_clock(text: &str) -> bool {
+    is_number(text) || is_instant(text)
 }
 
 /// True when two different texts are the same but for whole tokens that look volatile by their shape alone.

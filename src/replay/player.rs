@@ -7,7 +7,6 @@ mod refusal;
 mod side;
 
 use super::fences::Fences;
-use super::matcher::holes::{Rewrite, Rules, Surroundings};
 use super::matcher::{Ask, Decision, MatchClass, Matcher, Options as MatcherOptions, Pin};
 use super::plan::{Plan, reasoning_blocks};
 use super::policy::Policy;
@@ -18,6 +17,7 @@ use super::tools::Pinning;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, encoding};
+use crate::holes::{Rewrite, Rules, Surroundings};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;

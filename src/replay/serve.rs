@@ -1,11 +1,11 @@
 //! Recorded responses to answers on the wire: the recorded bytes, except stand-ins, values that are others today, and
 //! Retry-After.
 
-use super::matcher::holes::Rewrite;
 use crate::dialect::Dialect;
 use crate::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source, encoding,
 };
+use crate::holes::Rewrite;
 use crate::proxy::{Answer, Canned, CannedEnd};
 use crate::redact;
 use crate::run::edit::FaultKind;

@@ -195,24 +195,13 @@ impl Page<'_> {
             }
             (Status::OnlyLeft | Status::OnlyRight, _) => self.alone(row, forks, room),
             (Status::Moved, _) => vec!["the same call at another place".into()],
-            (Status::Varies, PairKind::Tool) => {
+            (Status::Varies, kind) => {
                 let names: Vec<String> =
                     row.fields.iter().map(|f| line(&f.path)).filter(|p| !p.is_empty()).collect();
                 let names = if names.is_empty() { "the text".into() } else { names.join(", ") };
-                vec![clip(&format!("{tool}: only {names} (id or clock)"), room)]
+                let who = if kind == PairKind::Tool { format!("{tool}: ") } else { String::new() };
+                vec![clip(&format!("{who}only {names} (id or clock)"), room)]
             }
-            (Status::Varies, _) => vec![clip(
-                &format!(
-                    "only {} (id or clock)",
-                    row.fields
-                        .iter()
-                        .map(|f| line(&f.path))
-                        .filter(|p| !p.is_empty())
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ),
-                room,
-            )],
             (Status::Changed, PairKind::Tool) => self.result_change(row, &tool, room),
             (Status::Changed, PairKind::Model) => {
                 let (l, r) = (uncut(&row.before), uncut(&row.after));

@@ -208,7 +208,8 @@ fn an_edit_reaches_one_branch_of_the_tree() {
             assert_eq!(old, None, "the fork holds today's values alone");
         }
         coder.env.retake(["show", "c.2"]).expect(0);
-        coder.env.retake(["diff", "c.1", "c.2"]).expect(1);
+        let diff = coder.env.retake(["diff", "c.1", "c.2"]).expect(1).out;
+        assert!(diff.contains(&format!("why: the edit {edit}")), "{diff}");
         let (_, said, again) = coder.replay("c.2", &there);
         same_but_for_values(&got, &there, &again, &there);
         assert!(said.contains(&ran.out));

@@ -6,6 +6,7 @@ mod carrying;
 mod damage;
 mod declared;
 mod destinations;
+mod diffs;
 mod doctor;
 mod drift;
 mod durable;

@@ -1,8 +1,9 @@
 //! Runs made up for tests: conversations told in a few words, as the recorder would have seen them.
 
 use crate::dialect::conversation::{Block, Message, ModelAnswer, ModelRequest, Role, Usage};
-use crate::diff::{Conversations, RunView};
+use crate::diff::{Comparison, Conversations, RunView};
 use crate::exchange::{ExchangeId, Source};
+use crate::holes::{Side, Surroundings};
 use crate::run::likeness::body_key;
 use crate::run::manifest::Manifest;
 use crate::run::outline::ToolResultRef;
@@ -329,6 +330,19 @@ impl Conversations for Fake {
     fn fingerprint(&self, id: ExchangeId) -> Option<u64> {
         self.fingerprints.get(&id).copied()
     }
+}
+
+/// Compares two runs, each in its own directories.
+pub fn compare(left: &RunView, right: &RunView) -> Comparison {
+    let side = |run: &RunView| Side {
+        directory: run.manifest.directory.clone(),
+        home: run.manifest.home.clone(),
+        temp: run.manifest.temp.clone(),
+        started_us: run.manifest.started_us,
+        ended_us: run.manifest.outcome.as_ref().map_or(run.manifest.started_us, |o| o.ended_us),
+        zone_s: run.manifest.zone_s,
+    };
+    crate::diff::compare(left, right, &Surroundings { recorded: side(left), live: side(right) })
 }
 
 /// The refund agent's run: ten steps, $4,999 where $49.99 was meant.

@@ -1,12 +1,13 @@
 //! Whole comparisons.
 
 pub(crate) mod fake;
+mod worlds;
 
 use super::*;
 use crate::dialect::conversation::Block;
 use crate::exchange::{ExchangeId, Source};
 use crate::run::{CallSite, LaneKind};
-use fake::{Fake, refund, refund_to_fraud_check, refused};
+use fake::{Fake, compare, refund, refund_to_fraud_check, refused};
 use serde_json::json;
 use std::slice::from_ref;
 

@@ -3,8 +3,8 @@
 use super::mutate::{Mutant, mutants_of};
 use super::rehearsal::{Event, Rehearsal, events, question};
 use crate::exchange::ExchangeId;
+use crate::holes::Rules;
 use crate::replay::dice::Dice;
-use crate::replay::matcher::holes::Rules;
 use crate::replay::matcher::{Ask, Decision, MatchClass, Matcher, Options, Recording};
 use crate::run::StepKind;
 use serde::Serialize;

@@ -1,6 +1,6 @@
 //! Which names of the recording this replay has shown as they are: they cannot become another.
 
-use super::bindings::Bindings;
+use super::Bindings;
 use super::unify::Known;
 use super::{Matcher, Recording};
 use std::collections::{HashMap, HashSet};

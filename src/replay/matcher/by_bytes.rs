@@ -1,6 +1,6 @@
 //! Requests placed by their bytes alone, unread: the common case, at the price of one hash.
 
-use super::bindings::Bindings;
+use super::Bindings;
 use super::decision::Decision;
 use super::later::Fit;
 use super::transcript::Transcript;

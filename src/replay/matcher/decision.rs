@@ -1,8 +1,8 @@
 //! What goes into the matcher and what comes out of it.
 
-use super::holes::{Rewrite, Rules, Surroundings};
 use crate::dialect::conversation::ModelRequest;
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::holes::{Rewrite, Rules, Surroundings};
 use crate::replay::tools::ToolClasses;
 use crate::run::CallSite;
 use std::collections::HashSet;

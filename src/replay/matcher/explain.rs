@@ -1,10 +1,10 @@
 //! Why nothing recorded is right, in words.
 
-use super::bindings::Contradiction;
 use super::decision::{Miss, Near};
 use super::unify::{Difference, Unifier};
-use super::{Live, Matcher, Recording, bindings::Bindings};
+use super::{Bindings, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, Role};
+use crate::holes::Contradiction;
 use crate::replay::doctor::rule_for;
 use crate::run::reading::{Reading, readings};
 use crate::run::{Outline, StepKind};

@@ -2,12 +2,12 @@
 
 use super::decision::{Decision, MatchClass};
 use super::explain;
-use super::holes::Holes;
 use super::later::Fit;
 use super::thread::Thread;
 use super::transcript::Transcript;
 use super::unify::Unifier;
-use super::{Live, Matcher, Recording, bindings::Bindings};
+use super::{Bindings, Live, Matcher, Recording};
+use crate::holes::Holes;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::readings;
 use crate::run::{CallSite, Lane, LaneKind};

@@ -6,7 +6,7 @@ use super::pins::calls_of;
 use super::thread::{Carried, Settings};
 use super::transcript::Transcript;
 use super::unify::{Difference, Renamed, Unifier};
-use super::{Live, Matcher, Recording, bindings::Bindings};
+use super::{Bindings, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, ModelRequest};
 use crate::run::CallSite;
 use crate::run::likeness::{self, Key};

@@ -5,14 +5,12 @@
 //! all have the same answer; what stays ambiguous is refused. See [`Matcher`].
 
 mod acquaintance;
-mod bindings;
 mod by_bytes;
 mod decision;
 mod explain;
 mod first;
 mod flat;
 mod gate;
-pub mod holes;
 mod later;
 mod notes;
 mod pins;
@@ -26,17 +24,17 @@ mod thread;
 mod transcript;
 mod unify;
 
-pub use bindings::Bindings;
+pub use crate::holes::Bindings;
 pub use decision::{Ask, Counters, Decision, MatchClass, Miss, Near, Options, Pin, Unpin};
 pub use pins::{SentAsIs, Unpinned};
 
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::holes::Holes;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::{Reading, last_assistant, readings};
 use crate::run::{CallSite, LaneKind, Outline};
 use acquaintance::Acquaintance;
-use holes::Holes;
 use segments::Segments;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -285,7 +283,7 @@ impl<R: Recording> Matcher<R> {
     pub fn same_body(&self, recorded: &[u8], live: &[u8]) -> bool {
         let read = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok();
         let (Some(recorded), Some(live)) = (read(recorded), read(live)) else { return false };
-        let bound = bindings::Bindings::default();
+        let bound = Bindings::default();
         let mut unifier = unify::Unifier::new(self.known("", &bound), bound.clone());
         unifier.value("", &recorded, &live).is_ok()
     }

@@ -10,7 +10,7 @@ use super::later::pin_of;
 use super::notes;
 use super::thread::Carried;
 use super::unify::Unifier;
-use super::{Live, Matcher, Recording, bindings::Bindings};
+use super::{Bindings, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, ModelAnswer};
 use crate::diff::field;
 use crate::run::CallSite;

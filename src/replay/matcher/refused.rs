@@ -1,11 +1,11 @@
 //! A place that was found, and that who replays does not take.
 
 use super::decision::{Ask, MatchClass, Miss};
-use super::holes::Holes;
 use super::segments::{Backdrop, Part, Said};
 use super::unify::{Difference, Known, Unifier};
-use super::{Live, Matcher, Recording, bindings::Bindings, explain};
+use super::{Bindings, Live, Matcher, Recording, explain};
 use crate::diff::field;
+use crate::holes::Holes;
 use crate::replay::doctor::rule_for;
 use crate::run::reading::readings;
 

@@ -3,9 +3,9 @@
 //! A text that quotes what siblings said differs from the recorded one when these came in another order. It is
 //! compared with the quoted parts taken as one token each.
 
-use super::holes::Holes;
 use super::{Matcher, Recording};
 use crate::dialect::conversation::{Block, Role};
+use crate::holes::Holes;
 use crate::run::reading::{Reading, readings};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;

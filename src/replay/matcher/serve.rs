@@ -1,9 +1,8 @@
 //! Conversations go on: candidates are settled, answers handed out.
 
-use super::bindings::Bindings;
+use super::Bindings;
 use super::decision::{Decision, MatchClass, Miss, Pin};
 use super::explain;
-use super::holes::Rewrite;
 use super::later::Fit;
 use super::segments::Said;
 use super::thread::{Carried, Hypothesis, Thread, Waiting};
@@ -11,6 +10,7 @@ use super::unify::Renamed;
 use super::{Arrival, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, ModelAnswer};
 use crate::exchange::ExchangeId;
+use crate::holes::Rewrite;
 use crate::run::CallSite;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::Reading;

@@ -1,9 +1,9 @@
 //! What comparisons look up in the whole recording: read once, by whoever needs it first or by a thread ahead of them.
 
 use super::first::Beginnings;
-use super::holes::Holes;
 use super::segments::Backdrop;
 use super::{Matcher, Recording};
+use crate::holes::Holes;
 use crate::run::likeness::Key;
 use std::collections::HashSet;
 use std::sync::OnceLock;

@@ -1,9 +1,9 @@
 //! A live conversation, and which recorded lanes it may be.
 
-use super::bindings::{Contradiction, Own};
 use super::transcript::Transcript;
 use super::{MatchClass, Pin};
 use crate::exchange::{ExchangeId, SpanContext};
+use crate::holes::{Contradiction, Own};
 use crate::run::likeness::Key;
 
 /// A recorded lane that a live conversation may be.

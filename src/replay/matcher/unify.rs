@@ -1,16 +1,16 @@
 //! Recorded against live, field by field: equal up to what may differ.
 //!
-//! What may differ inside a text is decided in [`Unifier::text_at`] alone (see [`super::holes`]).
+//! What may differ inside a text is decided in [`Unifier::text_at`] alone (see [`crate::holes`]).
 
 mod readings;
 
-use super::bindings::Bindings;
+use super::Bindings;
 use super::decision::{MatchClass, Pin};
 use super::flat;
-use super::holes::Place;
 use super::segments::{Backdrop, Part, Said};
 use super::thread::Settings;
 use crate::dialect::conversation::{Block, ModelRequest};
+use crate::holes::Place;
 use crate::run::{CallSite, Outline};
 use serde_json::Value;
 use std::collections::BTreeMap;

@@ -7,8 +7,8 @@ use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::dialect::{self, Endpoint};
 use crate::exchange::{Source, StandIn};
+use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
-use crate::replay::matcher::holes::Rewrite;
 use crate::replay::matcher::{Miss, Near};
 
 impl Player {

@@ -1,7 +1,6 @@
 //! `diff`.
 
-use crate::diff::compare;
-use crate::diff::tests::fake::{Fake, refund, refund_to_fraud_check, refused};
+use crate::diff::tests::fake::{Fake, compare, refund, refund_to_fraud_check, refused};
 use crate::report::Style;
 use crate::report::difference::difference;
 use crate::run::{CallSite, LaneKind, RunState};

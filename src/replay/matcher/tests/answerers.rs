@@ -7,7 +7,7 @@ use super::tape::{Tape, Taped, body_key, failure, text, written};
 use super::values::{Values, masked};
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
-use crate::replay::matcher::holes::{Side, Surroundings};
+use crate::holes::{Side, Surroundings};
 use crate::replay::matcher::{Ask, Decision, Matcher, Options};
 use crate::run::likeness;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use super::tape::{Tape, Taped};
 use crate::dialect;
 use crate::dialect::conversation::{ModelRequest, Role};
 use crate::exchange::{Exchange, SpanContext};
-use crate::replay::matcher::holes::{Side, Surroundings};
+use crate::holes::{Side, Surroundings};
 use crate::replay::matcher::{Ask, Decision, MatchClass, Options};
 use crate::replay::recording::read_answer;
 use crate::run::{Manifest, likeness};

@@ -1,7 +1,7 @@
 //! What differs from run to run without meaning: where, when, and which ids came up.
 
 use super::dice::{Dice, dice_for};
-use crate::replay::matcher::holes::Side;
+use crate::holes::Side;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

@@ -1,6 +1,7 @@
 //! Numbers that the words before them call volatile: durations, processes, ports, short ids.
 
-use super::lexer::{Kind, Quantity, is_hex};
+use super::lexer::is_hex;
+use super::token::{Kind, Quantity};
 use std::ops::Range;
 
 /// The last words before a place, the last first, empty where there are fewer: of `"duration_ms": ` they are `ms`,

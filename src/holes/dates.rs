@@ -23,7 +23,7 @@ const WEEKDAYS: [&str; 7] = ["Thursday", "Friday", "Saturday", "Sunday", "Monday
 
 /// How a day is written. Two dates are compared only in one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Form {
+pub(super) enum Form {
     /// `2026-11-21`, with the sign between the numbers.
     Iso(u8),
     /// `20261121`

@@ -1,30 +1,35 @@
 //! Values that differ from run to run without meaning: names bind, quantities match by type, constants are computed.
 
+mod bindings;
 mod clock;
 mod dates;
-pub(super) mod lexer;
+mod lexer;
+mod masks;
 mod paths;
 mod quantities;
 mod rewrite;
 mod rules;
 mod surroundings;
+mod token;
 mod walk;
 
+pub(crate) use bindings::Own;
+pub use bindings::{Bindings, Contradiction};
 pub use rewrite::Rewrite;
 pub use rules::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
 pub use surroundings::{Side, Surroundings};
-pub(super) use walk::Place;
+pub(crate) use walk::Place;
 
-use super::bindings::Bindings;
-use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::dialect::conversation::{Block, ModelAnswer};
 use aho_corasick::{AhoCorasick, MatchKind};
-use lexer::{Kind, Lexer, Token};
+use lexer::Lexer;
 use serde_json::Value;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use token::{Kind, Token};
 
 /// The stand-ins that a recording may hold.
 #[derive(Debug, Clone, Default)]
-pub(super) struct StandIns(Option<AhoCorasick>);
+pub(crate) struct StandIns(Option<AhoCorasick>);
 
 impl StandIns {
     /// Prepares the search.
@@ -46,11 +51,13 @@ impl StandIns {
 
 /// Everything that is known about values that may differ.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Holes {
+pub(crate) struct Holes {
     pub stand_ins: StandIns,
     pub rules: Rules,
     recorded: Lexer,
     live: Lexer,
+    /// For each directory the first one that it cannot be told from: on one of the sides both are the same.
+    kinds_of_root: Vec<usize>,
     /// How many days later the live run is, in its own time zone and in UTC.
     shifts: Vec<i64>,
     /// Texts that mean something else today: directories that moved, days near the recorded one.
@@ -86,6 +93,7 @@ impl Holes {
         let suspects = (!suspects.is_empty()).then(|| AhoCorasick::new(suspects).ok()).flatten();
         Ok(Holes {
             suspects,
+            kinds_of_root: masks::kinds_of_root(&recorded, &live),
             stand_ins: StandIns::new(secrets)?,
             rules: rules.clone(),
             recorded: Lexer::new(then, recorded),
@@ -102,48 +110,6 @@ impl Holes {
     /// True when a body that is the recorded one to the byte may mean something else today.
     pub fn may_mean_another(&self, body: &[u8]) -> bool {
         self.suspects.as_ref().is_some_and(|finder| finder.is_match(body))
-    }
-
-    /// A text without what may differ, for finding its like; names are numbered by `seen`.
-    fn masked(&self, lexer: &Lexer, text: &str, seen: &mut HashMap<String, usize>) -> String {
-        let mut out = String::with_capacity(text.len());
-        let mut done = 0;
-        for token in lexer.tokens(text) {
-            out.push_str(text.get(done..token.range.start).unwrap_or_default());
-            let said = text.get(token.range.clone()).unwrap_or_default();
-            let next = seen.len();
-            match token.kind {
-                Kind::Name(shape) => {
-                    let number = *seen.entry(said.to_string()).or_insert(next);
-                    out.push_str(&format!("\u{0}{shape:?}{number}\u{0}"));
-                }
-                Kind::Date(form, day) => {
-                    let today = lexer.day().unwrap_or_default();
-                    out.push_str(&format!("\u{0}{form:?}{}\u{0}", day - today));
-                }
-                kind => out.push_str(&format!("\u{0}{kind:?}\u{0}")),
-            }
-            done = token.range.end;
-        }
-        out.push_str(text.get(done..).unwrap_or_default());
-        out
-    }
-
-    /// A request without what may differ, of the recorded or of the live side.
-    pub fn masked_request(&self, request: &ModelRequest, is_recorded: bool) -> ModelRequest {
-        let lexer = if is_recorded { &self.recorded } else { &self.live };
-        let mut seen = HashMap::new();
-        let mut request = request.clone();
-        visit_request(&mut request, &mut |text| *text = self.masked(lexer, text, &mut seen));
-        // Calls are numbered, whatever they are named.
-        let mut numbers: HashMap<String, usize> = HashMap::new();
-        for block in request.messages.iter_mut().flat_map(|m| &mut m.blocks) {
-            if let Block::ToolCall { id, .. } | Block::ToolResult { call_id: id, .. } = block {
-                let next = numbers.len();
-                *id = numbers.entry(std::mem::take(id)).or_insert(next).to_string();
-            }
-        }
-        request
     }
 
     /// The names of two texts, in pairs, where both have as many.
@@ -201,6 +167,10 @@ impl Holes {
         (live != said).then(|| (said.to_string(), live))
     }
 
+    fn lexer(&self, is_recorded: bool) -> &Lexer {
+        if is_recorded { &self.recorded } else { &self.live }
+    }
+
     /// The names in recorded blocks and tools.
     pub fn names<'b>(
         &self,
@@ -208,19 +178,20 @@ impl Holes {
         tools: &[Value],
         names: &mut HashSet<String>,
     ) {
-        let mut look = |text: &str| self.names_of_text(text, names);
-        blocks.for_each(|b| visit_block(b, &mut look));
-        tools.iter().for_each(|t| visit_value(t, &mut look));
+        self.names_on(true, blocks, tools, names);
     }
 
-    /// The names in a recorded text.
-    fn names_of_text(&self, text: &str, names: &mut HashSet<String>) {
-        for token in self.recorded.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
-            let name = text.get(token.range).unwrap_or_default();
-            if !names.contains(name) {
-                names.insert(name.to_string());
-            }
-        }
+    /// The names in blocks and tools of the recorded or of the live side.
+    pub fn names_on<'b>(
+        &self,
+        is_recorded: bool,
+        blocks: impl Iterator<Item = &'b Block>,
+        tools: &[Value],
+        names: &mut HashSet<String>,
+    ) {
+        let mut look = |text: &str| self.lexer(is_recorded).names(text, names);
+        blocks.for_each(|b| visit_block(b, &mut look));
+        tools.iter().for_each(|t| visit_value(t, &mut look));
     }
 }
 
@@ -246,34 +217,6 @@ fn visit_value(value: &Value, look: &mut dyn FnMut(&str)) {
         Value::String(text) => look(text),
         Value::Array(items) => items.iter().for_each(|v| visit_value(v, look)),
         Value::Object(fields) => fields.values().for_each(|v| visit_value(v, look)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// Every text of a request that a comparison looks into.
-fn visit_request(request: &mut ModelRequest, change: &mut dyn FnMut(&mut String)) {
-    let messages = request.messages.iter_mut().flat_map(|m| &mut m.blocks);
-    for block in request.system.iter_mut().chain(messages) {
-        match block {
-            Block::Text { text } => change(text),
-            Block::ToolCall { args, .. } => change_value(args, change),
-            Block::ToolResult { text, other, .. } => {
-                change(text);
-                other.iter_mut().for_each(|v| change_value(v, change));
-            }
-            Block::Other { value } => change_value(value, change),
-            Block::Reasoning { .. } => {}
-        }
-    }
-    request.tools.iter_mut().for_each(|t| change_value(t, change));
-    request.params.values_mut().for_each(|v| change_value(v, change));
-}
-
-fn change_value(value: &mut Value, change: &mut dyn FnMut(&mut String)) {
-    match value {
-        Value::String(text) => change(text),
-        Value::Array(items) => items.iter_mut().for_each(|v| change_value(v, change)),
-        Value::Object(fields) => fields.values_mut().for_each(|v| change_value(v, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -1,6 +1,6 @@
 //! Values that differ between recording and replay, and what stands for them today.
 
-use super::holes::lexer::Kind;
+use super::token::Kind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A name that stands for two.
@@ -33,7 +33,7 @@ pub struct Bindings {
 /// Bindings that take no room while there are none: a conversation that is a lane for certain has them in common with
 /// all others.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Own(Option<Box<Bindings>>);
+pub(crate) struct Own(Option<Box<Bindings>>);
 
 static NOTHING: Bindings = Bindings {
     live_of: BTreeMap::new(),

@@ -1,7 +1,8 @@
 //! A recorded text against a live one, token by token.
 
-use super::lexer::{Kind, Token, stands_alone};
+use super::lexer::stands_alone;
 use super::rules::HoleKind;
+use super::token::{Kind, Token};
 use super::{Bindings, Holes};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -11,17 +12,19 @@ const FIXED_COST: usize = 2;
 
 /// What two texts had in common.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(in crate::replay::matcher) struct Walked {
+pub(crate) struct Walked {
     /// What had to be taken for granted; 0 where nothing differs that was not known.
     pub cost: usize,
     /// True when a part that does not count differs.
     pub masked: bool,
     /// True when a value came out differently that nothing foretold: a new name, another quantity.
     pub varied: bool,
+    /// True when a name, a quantity, a port or a day is another, foretold or not.
+    pub another: bool,
 }
 
 /// Where a comparison takes place.
-pub(in crate::replay::matcher) struct Place<'a> {
+pub(crate) struct Place<'a> {
     pub dialect: &'a str,
     pub path: &'a str,
 }
@@ -99,6 +102,7 @@ impl Holes {
                         return None;
                     }
                     walked.varied |= said != now && !(kind == HoleKind::Name && known);
+                    walked.another |= said != now;
                     end
                 }
                 Hole::Token(Kind::Root(index)) => {
@@ -133,6 +137,7 @@ impl Holes {
                     match moved {
                         Some((shift, end, by)) => {
                             bound.note_day(day, Some(shift));
+                            walked.another |= shift != 0;
                             walked.cost += by;
                             end
                         }
@@ -163,6 +168,7 @@ impl Holes {
                         Kind::Quantity(_) => walked.varied |= said != now,
                         Kind::Date(..) | Kind::Root(_) => {}
                     }
+                    walked.another |= said != now;
                     end
                 }
             };

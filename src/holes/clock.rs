@@ -1,8 +1,8 @@
 //! What the clock of a run may have shown: dates near its day, times of day and epochs within its time.
 
 use super::dates;
-use super::lexer::{Kind, Quantity, Token};
 use super::surroundings::Side;
+use super::token::{Kind, Quantity, Token};
 
 /// How far before and after a run its clock readings may lie, in microseconds.
 const SLACK_US: i64 = 120_000_000;

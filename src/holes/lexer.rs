@@ -1,62 +1,17 @@
 //! A text as literals and whole tokens that may differ from run to run.
 
 use super::clock::Clock;
-use super::dates::{self, Form};
+use super::dates;
 use super::quantities::{counted, is_chunk};
 use super::surroundings::{Side, Surroundings};
+use super::token::{Kind, Quantity, Shape, Token};
 use aho_corasick::{AhoCorasick, MatchKind};
+use std::collections::HashSet;
 use std::ops::Range;
-
-/// What kind of value a token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Kind {
-    /// Made up for one run: binds one to one.
-    Name(Shape),
-    /// Any value of its kind will do.
-    Quantity(Quantity),
-    /// A day near the run's own.
-    Date(Form, i64),
-    /// A directory that retake knows; index of its text among the lexer's.
-    Root(usize),
-    /// The port of a server on this machine.
-    Port,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Shape {
-    Uuid,
-    /// So many hex digits.
-    Hex(usize),
-    /// So many letters of both cases and digits.
-    Mixed(usize),
-    /// Ends in `_<milliseconds>_<number>`, as ids that clients make.
-    Stamped,
-    /// A directory or file that was made up below the temporary directory.
-    Temporary,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::replay::matcher) enum Quantity {
-    Duration,
-    Process,
-    /// An instant as a number of so many digits.
-    Epoch(usize),
-    TimeOfDay,
-    /// The day of an instant, in universal time or in any other.
-    Day(Form),
-    /// Short ids in a known context.
-    Chunk,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::replay::matcher) struct Token {
-    pub range: Range<usize>,
-    pub kind: Kind,
-}
 
 /// Finds the tokens of one side.
 #[derive(Debug, Clone, Default)]
-pub(in crate::replay::matcher) struct Lexer {
+pub(super) struct Lexer {
     /// Directories that differ between the sides, in all their spellings.
     roots: Vec<String>,
     finder: Option<AhoCorasick>,
@@ -72,7 +27,7 @@ fn spellings(directory: &str) -> [String; 2] {
 }
 
 /// Directories that differ between the sides: recorded and live, in all spellings, the same number on both sides.
-pub(in crate::replay::matcher) fn moved(surroundings: &Surroundings) -> Vec<(String, String)> {
+pub(super) fn moved(surroundings: &Surroundings) -> Vec<(String, String)> {
     let of =
         |side: &Side| [&side.directory, &side.temp, &side.home].map(|d| d.trim_end_matches('/').to_string());
     let mut pairs: Vec<(String, String)> = Vec::new();
@@ -127,19 +82,30 @@ impl Lexer {
             .chain((0..self.roots.len()).filter(move |i| *i != index && self.root(*i) == text))
     }
 
+    /// The directories in a text, in order, each with its index.
+    pub fn roots_in<'t>(&'t self, text: &'t str) -> impl Iterator<Item = (Range<usize>, usize)> + 't {
+        let hits = self.finder.iter().flat_map(move |finder| finder.find_iter(text));
+        hits.filter(|hit| stands_alone(text, hit.range())).map(|hit| (hit.range(), hit.pattern().as_usize()))
+    }
+
+    /// Adds the names in a text.
+    pub fn names(&self, text: &str, names: &mut HashSet<String>) {
+        for token in self.tokens(text).into_iter().filter(|t| matches!(t.kind, Kind::Name(_))) {
+            let name = text.get(token.range).unwrap_or_default();
+            if !names.contains(name) {
+                names.insert(name.to_string());
+            }
+        }
+    }
+
     /// All tokens, in order.
     pub fn tokens(&self, text: &str) -> Vec<Token> {
         let mut found = Vec::new();
         let mut done = 0;
-        if let Some(finder) = &self.finder {
-            for hit in finder.find_iter(text) {
-                if !stands_alone(text, hit.range()) {
-                    continue;
-                }
-                self.scan(text, done..hit.start(), &mut found);
-                found.push(Token { range: hit.range(), kind: Kind::Root(hit.pattern().as_usize()) });
-                done = hit.end();
-            }
+        for (range, index) in self.roots_in(text) {
+            self.scan(text, done..range.start, &mut found);
+            done = range.end;
+            found.push(Token { range, kind: Kind::Root(index) });
         }
         self.scan(text, done..text.len(), &mut found);
         found
