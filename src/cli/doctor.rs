@@ -1,12 +1,14 @@
 //! `retake doctor`
 
-mod rerun;
+mod replayed;
 mod shuffle;
 
 use super::args::{DoctorArgs, RunArgs};
 use super::error::{CliError, exit};
 use super::record::recorded;
-use super::replay::{recorded_stdin, refuse_empty};
+use super::replay::refuse_empty;
+use super::rerun::Asked;
+use super::start::recorded_stdin;
 use super::view::Opened;
 use super::{Context, fences, print, surroundings};
 use crate::agent::stdin::StdinFrom;
@@ -31,7 +33,7 @@ pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliErro
     }
     match args.shuffle {
         Some(times) => shuffle::shuffle(context, &store, &opened, &args, times),
-        None => rerun::rerun(context, &store, &opened, &args),
+        None => replayed::compared(context, &store, &opened, &args),
     }
 }
 
@@ -43,6 +45,19 @@ fn options(run: &RecordedRun, config: &Config, surroundings: Surroundings) -> Op
         surroundings: Some(surroundings),
         rules: config.rules.clone(),
         ..Options::default()
+    }
+}
+
+/// What was asked of the agent that runs again.
+fn asked(args: &DoctorArgs) -> Asked<'_> {
+    Asked {
+        verb: "doctor",
+        fences: &args.fences,
+        unfence: &args.unfence,
+        unpin: &[],
+        added: &[],
+        command: &args.command,
+        yes: args.yes,
     }
 }
 

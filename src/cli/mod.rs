@@ -13,9 +13,11 @@ mod fork;
 mod portable;
 mod record;
 mod replay;
+mod rerun;
 mod runs;
 mod session;
 mod show;
+mod start;
 mod surroundings;
 mod view;
 
