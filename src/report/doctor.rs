@@ -146,11 +146,12 @@ fn title(source: Source) -> &'static str {
     }
 }
 
-fn copes(copes: Copes) -> (&'static str, Ink, &'static str) {
-    match copes {
+fn copes(f: &Finding) -> (&'static str, Ink, &'static str) {
+    match f.copes {
         Copes::No => ("STOPS", Ink::Bad, ""),
         Copes::Recorded => ("copes", Ink::Good, "a replay serves the recorded answer"),
-        Copes::Matched => ("copes", Ink::Good, "a replay does not go by it"),
+        Copes::Matched if f.source == Source::Order => ("copes", Ink::Good, "a replay does not go by order"),
+        Copes::Matched => ("copes", Ink::Good, "the same to a replay"),
         Copes::Renamed => ("copes", Ink::Good, "today's value stands for it"),
         Copes::Pinned => ("copes", Ink::Good, "pinned to the recorded result"),
         Copes::Masked => ("copes", Ink::Good, "under a rule of retake.toml"),
@@ -161,7 +162,7 @@ fn copes(copes: Copes) -> (&'static str, Ink, &'static str) {
 const LEAD: usize = 9;
 
 fn finding(out: &mut String, f: &Finding, style: Style) {
-    let (word, ink, how) = copes(f.copes);
+    let (word, ink, how) = copes(f);
     let steps = match f.steps.as_slice() {
         [] => String::new(),
         [one] => format!("step {one}   "),
