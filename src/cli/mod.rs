@@ -11,6 +11,7 @@ mod error;
 mod fences;
 mod fork;
 mod portable;
+mod precedent;
 mod record;
 mod replay;
 mod rerun;

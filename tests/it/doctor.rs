@@ -173,9 +173,17 @@ mod two_runs {
         let ran = worker.env.retake(["doctor", "--", "python3", "agent.py"]).expect(3);
         ran.says(&["issue_refund", "--yes", "retake doctor doctor.1 --fence issue_refund"]);
         assert_eq!(worker.tools_run().len(), 5);
-        let ran = worker.env.retake(["doctor", "doctor.1", "--fence", "issue_refund"]).expect(0);
+        // What is known from before is said before anything runs.
+        let ran = worker.env.retake(["doctor", "--", "python3", "agent.py"]).expect(3);
+        ran.says(&["nothing was run: this command called issue_refund in doctor.1", "--yes"]);
+        assert_eq!((worker.tools_run().len(), worker.env.listed().len()), (5, 1));
+        let ran = worker.env.retake(["doctor", "doctor.1", "--fence", "issue_refund"]).expect(5);
         assert!(!worker.tools_run().contains(&"issue_refund".to_string()));
-        assert!(ran.out.contains("stopped at the fence before issue_refund"), "{}", ran.out);
+        for said in
+            ["nothing differs so far", "stopped at the fence before issue_refund", "the same without --fence"]
+        {
+            assert!(ran.out.contains(said), "no {said:?} in {}", ran.out);
+        }
         worker.env.retake(["doctor", "--yes", "--", "python3", "agent.py"]).expect(0);
     }
 }
@@ -295,6 +303,20 @@ mod shuffled {
             all["outcomes"].as_array().expect("a list").iter().filter_map(|o| o["ended"].as_str()).collect();
         assert!(ends.contains(&"exit 0") && ends.contains(&"exit 3") && ends.len() == 2, "{all}");
         assert_eq!(all["orders"], 2, "{all}");
+    }
+
+    #[test]
+    fn up_to_a_fence() {
+        let worker = Worker::recorded();
+        worker.env.file("retake.toml", "[tools]\nirreversible = [\"issue_refund\"]\n");
+        let before = worker.tools_run().len();
+        let ran = worker.env.retake(["doctor", "w.1", "--shuffle", "2"]).expect(5);
+        for said in
+            ["up to the fence, the outcome does not", "stopped at the fence before", "--unfence issue_refund"]
+        {
+            assert!(ran.out.contains(said), "no {said:?} in {}", ran.out);
+        }
+        assert!(!worker.tools_run()[before..].contains(&"issue_refund".to_string()));
     }
 
     #[test]

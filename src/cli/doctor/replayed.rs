@@ -7,7 +7,7 @@ use super::super::replay::{outcome_of, stopped_by};
 use super::super::rerun::{Rerun, knowing};
 use super::super::session::Session;
 use super::super::view::Opened;
-use super::super::{Context, warn};
+use super::super::{Context, fences, warn};
 use super::{as_recorded, asked, compare_outcomes, options, outcome, tell};
 use crate::record::Recorder;
 use crate::replay::doctor::{Second, compare};
@@ -63,6 +63,7 @@ pub(super) fn compared(
         second: None,
         comparison,
         stopped,
+        go_on: fences::go_on(&tally),
         risky: ToolsRun::new(tally.tools_run(&opened.outline), &rerun.fences).risky,
         discarded: true,
         warnings: rerun.start.warnings,

@@ -3,11 +3,11 @@
 use super::super::args::DoctorArgs;
 use super::super::error::{CliError, exit};
 use super::super::record::redactor;
-use super::super::replay::ended;
+use super::super::replay::{ended, stopped_by};
 use super::super::rerun::{Rerun, knowing};
 use super::super::session::Session;
 use super::super::view::Opened;
-use super::super::{Context, print};
+use super::super::{Context, fences, print};
 use super::asked;
 use crate::replay::player::Player;
 use crate::replay::shuffle::{Orders, Shuffled};
@@ -33,6 +33,7 @@ pub(super) fn shuffle(
     let rerun = Rerun::of(context, &config, opened, redactor, &asked(args))?;
     let orders = Arc::new(Mutex::new(Orders::new(args.seed)));
     let mut played: Vec<Played> = Vec::new();
+    let (mut stopped, mut go_on) = (None, None);
     let mut took_us = 0;
     for _ in 0..times {
         let mut options = rerun.options();
@@ -65,7 +66,12 @@ pub(super) fn shuffle(
         });
         let as_recorded = miss.is_none() && unasked.is_empty() && (same_exit || tally.fenced.is_some());
         let mut how = ended(&landed);
-        if miss.is_some() {
+        if let Some(by) = stopped_by(&tally).filter(|_| tally.fenced.is_some()) {
+            // How an agent takes being stopped is no outcome.
+            how = format!("stopped {by}");
+            stopped.get_or_insert(by);
+            go_on = go_on.or(fences::go_on(&tally));
+        } else if miss.is_some() {
             how.push_str(", after a request that nothing recorded is right for");
         } else if !unasked.is_empty() {
             how.push_str(&format!(", step {} never asked for", crate::report::words::ranges(&unasked)));
@@ -80,10 +86,13 @@ pub(super) fn shuffle(
         seed: args.seed,
         orders,
         outcomes,
+        stopped,
+        go_on,
         prints_otherwise,
         took_us,
     };
     let code = match done.outcomes.as_slice() {
+        [one] if one.as_recorded && done.stopped.is_some() => exit::FENCE,
         [one] if one.as_recorded => exit::OK,
         _ => exit::DIFFERS,
     };
