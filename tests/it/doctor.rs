@@ -343,6 +343,7 @@ mod shuffled {
     #[test]
     fn up_to_a_fence() {
         let worker = Worker::recorded();
+        assert!(worker.tools_run().contains(&"issue_refund".to_string()));
         worker.env.file("retake.toml", "[tools]\nirreversible = [\"issue_refund\"]\n");
         let ran = worker.env.retake(["doctor", "w.1", "--shuffle", "2"]).expect(5);
         for said in
