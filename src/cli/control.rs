@@ -2,21 +2,17 @@
 
 use super::args::ControlArgs;
 use super::error::CliError;
-use super::replay::Again;
+use super::rerun::Rerun;
 use super::session::{Session, now_us};
 use super::view::Opened;
 use crate::agent::stdin::StdinFrom;
-use crate::holes::{Rules, Surroundings};
 use crate::redact::Redactor;
 use crate::replay::fences::{Fences, sounds_irreversible};
 use crate::replay::matcher::{Unpin, Unpinned};
 use crate::replay::plan::Plan;
-use crate::replay::player::{Player, PlayerOptions};
-use crate::replay::policy::Policy;
-use crate::replay::recording::RecordedRun;
-use crate::replay::serve::Timing;
+use crate::replay::player::Player;
 use crate::replay::tally::Tally;
-use crate::replay::tools::{Pinning, ToolClass, runs_anything};
+use crate::replay::tools::{ToolClass, runs_anything};
 use crate::report::control::{Control, Made};
 use crate::report::results::SentAsIs;
 use crate::report::tool_results::{Differing, ToolResults, by_tool};
@@ -28,21 +24,6 @@ use std::sync::Arc;
 
 /// How long what a replay showed is taken for what a control replay would show now: tools may tell the day.
 const FRESH_US: u64 = 24 * 3600 * 1_000_000;
-
-/// What a control replay is made of.
-pub(super) struct Arm<'a> {
-    pub store: &'a Store,
-    pub opened: &'a Opened,
-    pub again: &'a Again,
-    pub redactor: &'a Arc<Redactor>,
-    /// Those of the fork, with what is said of the tools.
-    pub fences: &'a Fences,
-    pub rules: &'a Rules,
-    pub surroundings: &'a Surroundings,
-    pub unpin: &'a Unpin,
-    /// The command is the recorded one.
-    pub own_command: bool,
-}
 
 /// What is known of results that vary by themselves.
 pub(super) struct Known {
@@ -153,13 +134,18 @@ pub(super) fn keep(store: &Store, opened: &Opened, tally: &Tally) {
 }
 
 /// Finds out which tool results vary by themselves, where a fork needs to know.
-pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<Known, CliError> {
-    let outline = &arm.opened.outline;
+pub(super) fn known(
+    store: &Store,
+    fork: &Rerun<'_>,
+    plan: &Plan,
+    asked: &ControlArgs,
+) -> Result<Known, CliError> {
+    let outline = &fork.opened.outline;
     if asked.no_control {
         return Ok(Known::nothing("--no-control"));
     }
-    let wanted = in_question(arm, plan);
-    let kept = arm.opened.reader.noise(outline).filter(|_| arm.own_command && !asked.control);
+    let wanted = in_question(fork, plan);
+    let kept = fork.opened.reader.noise(outline).filter(|_| fork.own_command && !asked.control);
     let age = |noise: &Noise| now_us().saturating_sub(noise.made_us);
     if let Some(noise) = kept.filter(|noise| age(noise) < FRESH_US) {
         let mut told = Known::nothing("").told;
@@ -176,7 +162,7 @@ pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<K
     if wanted.is_empty() && !asked.control {
         return Ok(Known::nothing(""));
     }
-    let fences = fences(arm, asked.control);
+    let fences = fences(fork, asked.control);
     let numbers = outline.numbers();
     let step = |site: &CallSite| numbers.get(&StepKind::Tool { site: *site }).copied().unwrap_or(u32::MAX);
     let first_fenced = calls(outline)
@@ -190,12 +176,12 @@ pub(super) fn known(arm: &Arm<'_>, plan: &Plan, asked: &ControlArgs) -> Result<K
             "no control replay, which would run {name} for real; --control asks for one"
         )));
     }
-    replayed(arm, fences)
+    replayed(store, fork, fences)
 }
 
 /// The calls whose results may come back once something has gone live, and could be pinned.
-fn in_question(arm: &Arm<'_>, plan: &Plan) -> Vec<CallSite> {
-    let outline = &arm.opened.outline;
+fn in_question(fork: &Rerun<'_>, plan: &Plan) -> Vec<CallSite> {
+    let outline = &fork.opened.outline;
     let mut live: Vec<(u32, u32)> = plan.first_asked().into_iter().collect();
     live.extend(plan.edited_steps(outline).into_iter().filter_map(|step| match outline.step(step)? {
         // The results of an edited answer's calls are in question.
@@ -204,7 +190,7 @@ fn in_question(arm: &Arm<'_>, plan: &Plan) -> Vec<CallSite> {
     }));
     live.retain(|(lane, turn)| outline.turn(*lane, *turn).is_some());
     let begins_lane = |site: &CallSite| outline.lanes.iter().any(|lane| lane.parent == Some(*site));
-    let covered = |name: &str| arm.fences.stops(name).is_some() || arm.unpin.covers(name);
+    let covered = |name: &str| fork.fences.stops(name).is_some() || fork.unpin.covers(name);
     calls(outline)
         .filter(|(site, name)| {
             !covered(name) && outline.call(*site).is_some_and(|call| call.result.is_some())
@@ -235,12 +221,12 @@ fn is_before(outline: &Outline, site: CallSite, place: (u32, u32)) -> bool {
 }
 
 /// The tools that a control replay stops before. Nobody asked for it to run anything: one that was not asked for stops
-/// before all that might do harm.
-fn fences(arm: &Arm<'_>, asked_for: bool) -> Vec<String> {
+/// before all that might do hfork.
+fn fences(fork: &Rerun<'_>, asked_for: bool) -> Vec<String> {
     let mut fences: Vec<String> = Vec::new();
-    for (_, name) in calls(&arm.opened.outline) {
-        let harmful = match arm.fences.tools().class_of(name) {
-            _ if arm.fences.stops(name).is_some() => true,
+    for (_, name) in calls(&fork.opened.outline) {
+        let harmful = match fork.fences.tools().class_of(name) {
+            _ if fork.fences.stops(name).is_some() => true,
             ToolClass::Irreversible => true,
             ToolClass::Write => !asked_for,
             ToolClass::Unclassified => !asked_for && (sounds_irreversible(name) || runs_anything(name)),
@@ -253,46 +239,21 @@ fn fences(arm: &Arm<'_>, asked_for: bool) -> Vec<String> {
     fences
 }
 
-fn replayed(arm: &Arm<'_>, fences: Vec<String>) -> Result<Known, CliError> {
-    let outline = &arm.opened.outline;
-    let manifest = arm.opened.reader.manifest();
-    let run = RecordedRun::new(arm.opened.reader.clone(), outline.clone());
-    let options = PlayerOptions {
-        timing: Timing::Fast,
-        fences: Fences::new(&fences, &[], arm.fences.tools().clone()),
-        policy: Policy::default(),
-        rules: arm.rules.clone(),
-        to_step: None,
-        max_live: None,
-        plan: None,
-        upstream: None,
-        surroundings: Some(arm.surroundings.clone()),
-        redactor: arm.redactor.clone(),
-        pinning: Pinning { classes: arm.fences.tools().clone(), ..Pinning::default() },
-        lenient: false,
-    };
-    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
+fn replayed(store: &Store, fork: &Rerun<'_>, fences: Vec<String>) -> Result<Known, CliError> {
+    let outline = &fork.opened.outline;
+    let mut options = fork.options();
+    options.fences = Fences::new(&fences, &[], fork.fences.tools().clone());
+    let player = Arc::new(Player::new(fork.run(), options).map_err(CliError::broken)?);
     let session = Session {
-        command: arm.again.command.clone(),
-        directory: arm.again.directory.clone(),
-        stdin: match &arm.again.stdin {
+        stdin: match &fork.start.stdin {
             // What the caller types is for the fork.
             StdinFrom::Caller | StdinFrom::Nothing => StdinFrom::Nothing,
             StdinFrom::Bytes(bytes) => StdinFrom::Bytes(bytes.clone()),
         },
-        overrides: &[],
-        recorded: Some(&manifest.environment),
-        restore: arm.again.restore,
-        own_recording: !manifest.imported,
-        dummy_keys: true,
-        run: None,
-        port: 0,
-        tape: None,
-        answerer: Some(player.clone()),
-        may_dial: false,
-        stop: Some(player.stopped()),
-        json: false,
         quiet: true,
+        answerer: Some(player.clone()),
+        stop: Some(player.stopped()),
+        ..fork.session()
     };
     let landed = session.run()?;
     if landed.ended.told_to_end {
@@ -305,8 +266,8 @@ fn replayed(arm: &Arm<'_>, fences: Vec<String>) -> Result<Known, CliError> {
         Some(_) => Default::default(),
         None => (tally.pins.iter().map(|pin| pin.site).collect(), tally.returned(outline)),
     };
-    if arm.own_command {
-        keep(arm.store, arm.opened, &tally);
+    if fork.own_command {
+        keep(store, fork.opened, &tally);
     }
     let told = Control {
         made: Made::Now,

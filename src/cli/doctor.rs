@@ -1,12 +1,15 @@
 //! `retake doctor`
 
-mod rerun;
+mod replayed;
 mod shuffle;
 
 use super::args::{DoctorArgs, RunArgs};
 use super::error::{CliError, exit};
-use super::record::recorded;
-use super::replay::{recorded_stdin, refuse_empty};
+use super::precedent::{called, precedent};
+use super::record::{recorded, run_name};
+use super::replay::refuse_empty;
+use super::rerun::Asked;
+use super::start::recorded_stdin;
 use super::view::Opened;
 use super::{Context, fences, print, surroundings};
 use crate::agent::stdin::StdinFrom;
@@ -31,7 +34,7 @@ pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliErro
     }
     match args.shuffle {
         Some(times) => shuffle::shuffle(context, &store, &opened, &args, times),
-        None => rerun::rerun(context, &store, &opened, &args),
+        None => replayed::compared(context, &store, &opened, &args),
     }
 }
 
@@ -46,6 +49,19 @@ fn options(run: &RecordedRun, config: &Config, surroundings: Surroundings) -> Op
     }
 }
 
+/// What was asked of the agent that runs again.
+fn asked(args: &DoctorArgs) -> Asked<'_> {
+    Asked {
+        verb: "doctor",
+        fences: &args.fences,
+        unfence: &args.unfence,
+        unpin: &[],
+        added: &[],
+        command: &args.command,
+        yes: args.yes,
+    }
+}
+
 fn as_recorded(opened: &Opened) -> RecordedRun {
     RecordedRun::new(opened.reader.clone(), opened.outline.clone())
 }
@@ -54,6 +70,19 @@ fn as_recorded(opened: &Opened) -> RecordedRun {
 fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     // What is wrong with it is said before anything runs.
     let config = context.config()?;
+    let fences = fences::of(&config, &[], &[])?;
+    if let (Ok(store), false) = (context.store(), args.yes) {
+        let names = [args.name.clone(), run_name(None, &args.command)?];
+        if let Some(earlier) = precedent(context, &store, &names, &args.command)?
+            && let Some(tool) = harmful(&earlier, &fences)
+        {
+            let id = &earlier.reader.manifest().id;
+            let why = format!(
+                "nothing was run: this command called {tool} in {id}, and would run it twice, for real"
+            );
+            return Err(refused(why, &earlier, &tool));
+        }
+    }
     // What the agent prints is not what is asked for here.
     let aside =
         Context { store: context.store.clone(), config: context.config.clone(), json: true, ..*context };
@@ -72,12 +101,9 @@ fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     let store = context.store()?;
     let one = Opened::by_id(&store, &first)?;
     refuse_empty(&one)?;
-    let harmful = harmful(&one, &fences::of(&config, &[], &[])?);
-    if let (Some(tool), false) = (harmful.first(), args.yes) {
-        return Err(CliError::broken(format!("not compared: a second run would run {tool} again, for real"))
-            .hint(format!(
-                "--yes runs it; retake doctor {first} --fence {tool} replays and stops before it"
-            )));
+    if let (Some(tool), false) = (harmful(&one, &fences), args.yes) {
+        let why = format!("not compared: a second run would run {tool} again, for real");
+        return Err(refused(why, &one, &tool));
     }
     let stdin = recorded_stdin(one.reader.manifest()).unwrap_or(StdinFrom::Caller);
     let (second, _, _) = recorded(&aside, run(), stdin)?;
@@ -95,6 +121,7 @@ fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
         second: Some(second.to_string()),
         comparison,
         stopped: None,
+        go_on: None,
         risky: Vec::new(),
         discarded: args.discard,
         warnings: Vec::new(),
@@ -102,16 +129,20 @@ fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     tell(context, &done)
 }
 
-/// Tools that were called and had better not run again: irreversible ones, and those that sound so.
-fn harmful(opened: &Opened, fences: &Fences) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
-        let harms = fences.stops(&call.name).is_some() || fences.overlook(&call.name);
-        if harms && !names.contains(&call.name) {
-            names.push(call.name.clone());
-        }
-    }
-    names
+/// A tool that was called and had better not run again: an irreversible one, or one that sounds so.
+fn harmful(opened: &Opened, fences: &Fences) -> Option<String> {
+    called(opened).into_iter().find(|name| fences.stops(name).is_some() || fences.overlook(name))
+}
+
+/// Nothing is compared, since a second run would do harm.
+fn refused(why: String, earlier: &Opened, tool: &str) -> CliError {
+    let manifest = earlier.reader.manifest();
+    // A command that held a secret has to be given again.
+    let command = if manifest.command_redacted { " -- COMMAND" } else { "" };
+    CliError::broken(why).hint(format!(
+        "--yes runs it; retake doctor {} --fence {tool}{command} replays and stops before it",
+        manifest.id
+    ))
 }
 
 fn remove(store: &Store, runs: &[RunId]) -> Result<(), CliError> {
@@ -153,7 +184,12 @@ fn compare_outcomes(comparison: &mut Comparison, left: Option<&Outcome>, right: 
 }
 
 fn tell(context: &Context, done: &Examined) -> Result<i32, CliError> {
-    let code = if done.comparison.replays() { exit::OK } else { exit::DIFFERS };
+    let code = match (done.comparison.replays(), &done.stopped) {
+        (false, _) => exit::DIFFERS,
+        // It did not come to the end.
+        (true, Some(_)) => exit::FENCE,
+        (true, None) => exit::OK,
+    };
     if context.json {
         let mut data = serde_json::to_value(done).map_err(|e| CliError::broken(e.to_string()))?;
         data["exit"] = code.into();

@@ -1,6 +1,7 @@
 //! Fences must name tools that there are: a fence with a misspelt name stops nothing.
 
 use super::error::CliError;
+use super::precedent::called;
 use super::view::Opened;
 use crate::config::Config;
 use crate::diff::Conversations;
@@ -56,17 +57,6 @@ pub(super) fn check(
         });
     }
     Ok(())
-}
-
-/// Tools that the run calls, in order.
-fn called(opened: &Opened) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
-        if !names.contains(&call.name) {
-            names.push(call.name.clone());
-        }
-    }
-    names
 }
 
 /// Tools that its requests offer, in order.

@@ -5,22 +5,20 @@ use super::destination::{Revived, live_calls};
 use super::editor::edit_by_hand;
 use super::error::{CliError, exit};
 use super::record::{manifest_of, parse_upstreams, redacted, redactor, run_name};
-use super::replay::{Again, ended, knowing, outcome_of, refuse_empty, stopped_by, tell_miss};
+use super::replay::{ended, outcome_of, refuse_empty, stopped_by, tell_miss};
+use super::rerun::{Asked, Rerun, knowing};
 use super::session::Session;
 use super::view::Opened;
-use super::{Context, control, fences, surroundings, warn};
+use super::{Context, control, fences, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
 use crate::record::Recorder;
 use crate::replay::matcher::Near;
 use crate::replay::plan::Plan;
-use crate::replay::player::{Player, PlayerOptions};
-use crate::replay::policy::Policy;
+use crate::replay::player::Player;
 use crate::replay::recording::RecordedRun;
-use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
-use crate::replay::tools::Pinning;
 use crate::report;
 use crate::report::matched::Matched;
 use crate::report::results::{self, Answers};
@@ -39,7 +37,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     refuse_empty(&opened)?;
     let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
     let outline = opened.outline.clone();
-    let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
+    let redactor = knowing(redactor(&store, &args.command)?, &opened);
     // An edit may hold a secret, and what is told of it is kept in terminals and logs.
     let said = |problem: EditProblem, next: &str| {
         let [edit, why] = [problem.edit, problem.why].map(|text| redactor.text(&text).0);
@@ -62,12 +60,17 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let (at, moved) = snapped(&outline, args.at, !args.edit)?;
     let plan = Plan::new(&run, &edits, at).map_err(refused)?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
-    let other = !args.command.is_empty() && args.command != manifest.command;
-    fences::check(&opened, "--fence", &args.fences, &added, other)?;
-    fences::check(&opened, "--unfence", &args.unfence, &added, other)?;
-    let fences = fences::of(&config, &args.fences, &args.unfence)?;
-    let unpin = control::unpin(&opened, &args.unpin, other)?;
-    let again = Again::of(&manifest, &args.command, "fork", args.yes)?;
+    let asked = Asked {
+        verb: "fork",
+        fences: &args.fences,
+        unfence: &args.unfence,
+        unpin: &args.unpin,
+        added: &added,
+        command: &args.command,
+        yes: args.yes,
+    };
+    let rerun = Rerun::of(context, &config, &opened, redactor, &asked)?;
+    let redactor = rerun.redactor.clone();
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
     if let Some(revived) = &revived {
@@ -78,68 +81,30 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let named = plan.edited_steps(&outline);
     let edited_steps = named.len() as u32;
     let at_step = plan.at_step.min(untouched(&plan, &outline));
-    let directory = again.directory.clone().unwrap_or(context.directory()?);
-    let mut session = Session {
-        command: again.command.clone(),
-        directory: again.directory.clone(),
-        stdin: again.stdin.clone(),
-        overrides: &overrides,
-        recorded: Some(&manifest.environment),
-        restore: again.restore,
-        own_recording: !manifest.imported,
-        dummy_keys: true,
-        run: None,
-        port: 0,
-        tape: None,
-        answerer: None,
-        may_dial: true,
-        stop: None,
-        json: context.json,
-        quiet: false,
-    };
+    let mut session =
+        Session { overrides: &overrides, may_dial: true, json: context.json, ..rerun.session() };
     let told = session.plan("");
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     eprint!("{}", results::fork_plan(&planned, context.err_style));
-    let surroundings = surroundings::of(&manifest, &directory);
-    let arm = control::Arm {
-        store: &store,
-        opened: &opened,
-        again: &again,
-        redactor: &redactor,
-        fences: &fences,
-        rules: &config.rules,
-        surroundings: &surroundings,
-        unpin: &unpin,
-        own_command: !other,
-    };
-    let known = control::known(&arm, &plan, &args.control)?;
+    let known = control::known(&store, &rerun, &plan, &args.control)?;
     eprint!("{}", report::control::control(&known.told, context.err_style));
-    let options = PlayerOptions {
-        timing: Timing::Fast,
-        fences: fences.clone(),
-        // What does not fit the recording goes live, so that nothing is to be stopped.
-        policy: Policy::default(),
-        rules: config.rules.clone(),
-        to_step: None,
-        max_live: args.max_live,
-        plan: Some(plan),
-        surroundings: Some(surroundings),
-        redactor: redactor.clone(),
-        upstream: None,
-        pinning: Pinning { noise: Some(known.varying.clone()), unpin, classes: config.tools.clone() },
-        lenient: false,
-    };
+    // What does not fit the recording goes live, so that nothing is to be stopped.
+    let mut options = rerun.options();
+    options.max_live = args.max_live;
+    options.plan = Some(plan);
+    options.pinning.noise = Some(known.varying.clone());
+    options.pinning.unpin = rerun.unpin.clone();
     let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
     session.answerer = Some(player.clone());
     session.stop = Some(player.stopped());
-    let mut warnings = again.warnings;
+    let mut warnings = rerun.start.warnings.clone();
     let mut writer = store.create_run(&name, |id| {
-        let mut own = manifest_of(id, &redactor, &again.command, &directory);
+        let mut own = manifest_of(id, &redactor, &rerun.start.command, &rerun.directory);
         let found = &mut own.own_stand_ins;
         found.extend(manifest.own_stand_ins.iter().cloned());
         own.note = args.note.as_ref().map(|note| redacted(&redactor, note, found));
         own.labels = manifest.labels.clone();
-        if again.restore {
+        if rerun.start.restore {
             // It ran with the recorded variables, whatever is set here.
             own.environment.extend(manifest.environment.clone());
         }
@@ -234,7 +199,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         stale: tally.stale(&outline),
         sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(ran(&new.outline), &fences),
+        tools: ToolsRun::new(ran(&new.outline), &rerun.fences),
         go_on: fences::go_on(&tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),

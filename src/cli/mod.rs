@@ -11,11 +11,14 @@ mod error;
 mod fences;
 mod fork;
 mod portable;
+mod precedent;
 mod record;
 mod replay;
+mod rerun;
 mod runs;
 mod session;
 mod show;
+mod start;
 mod surroundings;
 mod view;
 

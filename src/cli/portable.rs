@@ -3,7 +3,7 @@
 use super::args::{ExportArgs, ImportArgs};
 use super::error::{CliError, exit};
 use super::record::redactor;
-use super::replay::knowing;
+use super::rerun::knowing;
 use super::view::Opened;
 use super::{Context, print, warn};
 use crate::agent::environment::{self, Machine};

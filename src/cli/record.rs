@@ -2,6 +2,7 @@
 
 use super::args::{ReplayArgs, RunArgs};
 use super::error::{CliError, exit};
+use super::precedent::{called, precedent};
 use super::session::{Session, now_us, own_environment};
 use super::surroundings;
 use super::view::Opened;
@@ -40,6 +41,9 @@ pub(super) fn recorded(
     let labels = parse_labels(&args.labels)?;
     let overrides = parse_upstreams(&args.upstreams)?;
     let store = context.store_or_new()?;
+    if args.verify {
+        verifiable(context, &store, &name, &args)?;
+    }
     let redactor = Arc::new(redactor(&store, &args.command)?);
     let directory = context.directory()?;
     let mut session = Session {
@@ -159,10 +163,7 @@ pub(super) fn recorded(
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
 fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
-    let fences = super::fences::of(&context.config()?, &args.fences, &[])?;
-    let calls = opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls);
-    let harmful = calls.map(|c| c.name.as_str()).find(|name| fences.overlook(name));
-    if let (Some(tool), false) = (harmful, args.yes) {
+    if let (Some(tool), false) = (overlooked(context, opened, args)?, args.yes) {
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));
     }
@@ -192,6 +193,30 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
     Ok((if code == exit::FENCE { exit::OK } else { code }, data))
 }
 
+/// Says before anything runs what an earlier run of the same command tells: that a replay would do harm, that a fence
+/// is misspelt.
+fn verifiable(context: &Context, store: &Store, name: &str, args: &RunArgs) -> Result<(), CliError> {
+    context.config()?;
+    let Some(earlier) = precedent(context, store, &[name.to_string()], &args.command)? else { return Ok(()) };
+    super::fences::check(&earlier, "--fence", &args.fences, &[], true)?;
+    match overlooked(context, &earlier, args)? {
+        Some(tool) if !args.yes => {
+            let id = &earlier.reader.manifest().id;
+            Err(CliError::broken(format!(
+                "nothing was run: this command called {tool} in {id}, and the replay would run it again, for real"
+            ))
+            .hint(format!("--fence {tool} stops before it; --yes runs it")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A tool that a run called, sounds irreversible, and that nobody has spoken of.
+fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Option<String>, CliError> {
+    let fences = super::fences::of(&context.config()?, &args.fences, &[])?;
+    Ok(called(opened).into_iter().find(|name| fences.overlook(name)))
+}
+
 /// Servers that could not be reached by the last attempt of a model call, one line each.
 fn unreachable(opened: &Opened) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -211,13 +236,7 @@ fn unreachable(opened: &Opened) -> Vec<String> {
 
 /// Tools that were called and sound as if they changed something.
 fn irreversible(opened: &Opened) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for call in opened.outline.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
-        if sounds_irreversible(&call.name) && !names.contains(&call.name) {
-            names.push(call.name.clone());
-        }
-    }
-    names
+    called(opened).into_iter().filter(|name| sounds_irreversible(name)).collect()
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.

@@ -2,31 +2,23 @@
 
 use super::args::ReplayArgs;
 use super::error::{CliError, exit};
-use super::record::{manifest_of, redactor};
-use super::session::{Landed, Session, now_us, own_environment};
+use super::record::redactor;
+use super::rerun::{Asked, Rerun, knowing};
+use super::session::{Landed, Session, now_us};
 use super::view::Opened;
-use super::{Context, control, fences, surroundings, warn};
-use crate::agent::git;
-use crate::agent::providers::is_base_url_variable;
-use crate::agent::stdin::StdinFrom;
+use super::{Context, control, fences, warn};
 use crate::record::Recorder;
-use crate::redact::Redactor;
-use crate::replay::player::{Player, PlayerOptions};
+use crate::replay::player::Player;
 use crate::replay::policy::{self, Policy};
-use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tally::Tally;
-use crate::replay::tools::Pinning;
 use crate::report::matched::Matched;
 use crate::report::results::{self, Answers, Compared};
 use crate::report::tools_run::ToolsRun;
 use crate::report::words::many;
-use crate::report::{action, heading, miss};
-use crate::run::{Manifest, Outcome, Outline, Parent, StepKind, Stopped};
-use bytes::Bytes;
+use crate::report::{action, miss};
+use crate::run::{Manifest, Outcome, Outline, StepKind, Stopped};
 use serde_json::Value;
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 pub(super) fn replay(context: &Context, args: ReplayArgs) -> Result<i32, CliError> {
@@ -55,70 +47,38 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         let steps = opened.outline.steps.len();
         return Err(CliError::usage(format!("--to {to}: {} has steps 1 to {steps}", manifest.id)));
     }
-    let other = !args.command.is_empty() && args.command != manifest.command;
-    fences::check(&opened, "--fence", &args.fences, &[], other)?;
-    fences::check(&opened, "--unfence", &args.unfence, &[], other)?;
-    let fences = fences::of(&config, &args.fences, &args.unfence)?;
-    let unpin = control::unpin(&opened, &args.unpin, other)?;
-    let again = Again::of(&manifest, &args.command, "replay", args.yes)?;
-    let redactor = Arc::new(knowing(redactor(&store, &args.command)?, &opened));
-    let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
-    let directory = again.directory.clone().unwrap_or(context.directory()?);
-    let options = PlayerOptions {
-        timing,
-        fences: fences.clone(),
-        policy,
-        rules: config.rules.clone(),
-        to_step: args.to,
-        max_live: None,
-        plan: None,
-        upstream: None,
-        surroundings: Some(surroundings::of(&manifest, &directory)),
-        redactor: redactor.clone(),
-        pinning: Pinning { unpin, classes: config.tools.clone(), ..Pinning::default() },
-        lenient: false,
+    let redactor = knowing(redactor(&store, &args.command)?, &opened);
+    let asked = Asked {
+        verb: "replay",
+        fences: &args.fences,
+        unfence: &args.unfence,
+        unpin: &args.unpin,
+        added: &[],
+        command: &args.command,
+        yes: args.yes,
     };
-    let player = Arc::new(Player::new(run, options).map_err(CliError::broken)?);
+    let rerun = Rerun::of(context, &config, &opened, redactor, &asked)?;
+    let mut options = rerun.options();
+    options.timing = timing;
+    options.policy = policy;
+    options.to_step = args.to;
+    options.pinning.unpin = rerun.unpin.clone();
+    let player = Arc::new(Player::new(rerun.run(), options).map_err(CliError::broken)?);
     let recorder = if args.record {
-        let mut writer = store.create_run(manifest.id.name(), |id| {
-            let mut own = manifest_of(id, &redactor, &again.command, &directory);
-            own.upstreams = manifest.upstreams.clone();
-            own.environment = manifest.environment.clone();
-            own.imported = manifest.imported;
-            own.own_stand_ins.extend(manifest.own_stand_ins.iter().cloned());
-            own.parent = Some(Parent {
-                run: manifest.id.clone(),
-                uuid: manifest.uuid.clone(),
-                at_step: opened.outline.steps.len() as u32,
-                edits: Vec::new(),
-                replay: true,
-            });
-            own
-        })?;
-        writer.share_with(&opened.reader)?;
-        Some(Recorder::start(writer, redactor.clone(), |why| {
+        let writer = rerun.recording(&store, manifest.id.name())?;
+        Some(Recorder::start(writer, rerun.redactor.clone(), |why| {
             warn(&format!("the replay is not kept: {why}"))
         })?)
     } else {
         None
     };
     let session = Session {
-        command: again.command,
-        directory: again.directory,
-        stdin: again.stdin,
-        overrides: &[],
-        recorded: Some(&manifest.environment),
-        restore: again.restore,
-        own_recording: !manifest.imported,
-        dummy_keys: true,
-        run: None,
         port: args.port,
         tape: recorder.clone().map(|r| r as _),
-        answerer: Some(player.clone()),
-        may_dial: false,
-        stop: Some(player.stopped()),
         json: context.json,
-        quiet: false,
+        answerer: Some(player.clone()),
+        stop: Some(player.stopped()),
+        ..rerun.session()
     };
     let landed = session.run();
     let kept = match recorder {
@@ -140,7 +100,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
     }
-    if !other {
+    if rerun.own_command {
         control::keep(&store, &opened, &tally);
     }
     let unasked = unasked_steps(&opened.outline, &player, &tally);
@@ -150,7 +110,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         other => other,
     };
     let code = exit_code(&tally, &unasked, &outcome);
-    let mut warnings = again.warnings;
+    let mut warnings = rerun.start.warnings.clone();
     if tally.recorded + tally.edited + tally.refused == 0 {
         let id = &manifest.id;
         warnings.push(format!(
@@ -170,10 +130,10 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         answers: answers(&tally),
         took_us: landed.took_us,
         outcome,
-        pinned: control::pinned(&tally, &redactor, &Default::default()),
+        pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
         stale: tally.stale(outline),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(tally.tools_run(outline), &fences),
+        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences),
         go_on: fences::go_on(&tally),
         unasked,
         backoff: (tally.back_offs, 0),
@@ -205,131 +165,6 @@ fn policy(args: &ReplayArgs, declared: Option<Policy>) -> Result<Policy, CliErro
         (false, Some(listed)) => listed,
         (false, None) => declared.unwrap_or_default(),
     })
-}
-
-/// How the agent is started again.
-pub(super) struct Again {
-    pub command: Vec<String>,
-    pub directory: Option<PathBuf>,
-    pub stdin: StdinFrom,
-    /// Give it the recorded variables.
-    pub restore: bool,
-    pub warnings: Vec<String>,
-}
-
-impl Again {
-    /// The recorded command in its directory with its input, or another command as it is.
-    pub(super) fn of(
-        manifest: &Manifest,
-        other: &[String],
-        verb: &str,
-        yes: bool,
-    ) -> Result<Again, CliError> {
-        let id = &manifest.id;
-        let mut warnings = Vec::new();
-        if !other.is_empty() {
-            let stdin = recorded_stdin(manifest).unwrap_or_default();
-            return Ok(Again { command: other.to_vec(), directory: None, stdin, restore: false, warnings });
-        }
-        if manifest.command.is_empty() {
-            return Err(CliError::broken(format!("{id} does not say which command it recorded"))
-                .hint(format!("give it: retake {verb} {id} -- COMMAND")));
-        }
-        let recorded = PathBuf::from(&manifest.directory);
-        let here = std::env::current_dir()?;
-        // What a file says of directories is that of another machine.
-        let strange = manifest.imported && !(recorded.is_dir() && recorded.starts_with(&here));
-        let directory = if strange { here } else { recorded };
-        if manifest.imported && !yes {
-            let command = heading::command(&manifest.command);
-            return Err(CliError::broken(format!(
-                "{id} was imported: its command comes from a file. Nothing was run. It is: {command}   in {}",
-                directory.display()
-            ))
-            .hint(format!("--yes runs it as it is; your own: retake {verb} {id} -- COMMAND")));
-        }
-        if manifest.command_redacted {
-            return Err(CliError::broken(format!(
-                "{id} cannot be started as recorded: its command held a secret, which was not kept"
-            ))
-            .hint(format!("give the command: retake {verb} {id} -- COMMAND")));
-        }
-        if strange {
-            warnings.push(format!(
-                "it ran here, in {}: {id} was recorded in {}, which is not below here",
-                directory.display(),
-                manifest.directory
-            ));
-        }
-        if !directory.is_dir() {
-            return Err(CliError::broken(format!(
-                "{id} was recorded in {}, which is not there",
-                directory.display()
-            ))
-            .hint(format!("give the command from where it should run: retake {verb} {id} -- COMMAND")));
-        }
-        warnings.extend(moved_on(manifest, &directory));
-        warnings.extend(other_environment(manifest));
-        let stdin = recorded_stdin(manifest).unwrap_or(StdinFrom::Nothing);
-        Ok(Again {
-            command: manifest.command.clone(),
-            directory: Some(directory),
-            stdin,
-            restore: true,
-            warnings,
-        })
-    }
-}
-
-pub(super) fn recorded_stdin(manifest: &Manifest) -> Option<StdinFrom> {
-    manifest
-        .stdin
-        .as_ref()
-        .filter(|text| !text.is_empty())
-        .map(|text| StdinFrom::Bytes(Bytes::from(text.clone())))
-}
-
-/// Variables of the recording that are otherwise today: the recorded values are used.
-fn other_environment(manifest: &Manifest) -> Option<String> {
-    let today: BTreeMap<String, String> = own_environment().into_iter().collect();
-    let differs = |(name, then): &(&String, &String)| {
-        today.get(*name).is_some_and(|now| now != *then) && !is_base_url_variable(name)
-    };
-    let names: Vec<&str> =
-        manifest.environment.iter().filter(differs).map(|(name, _)| name.as_str()).take(6).collect();
-    (!names.is_empty()).then(|| {
-        format!(
-            "{} as recorded, not as set here; give the command after -- to use today's environment",
-            names.join(", ")
-        )
-    })
-}
-
-/// How the code differs from the recorded one, as far as git knows.
-fn moved_on(manifest: &Manifest, directory: &Path) -> Option<String> {
-    let then = manifest.git.as_ref()?;
-    let now = git::state(directory)?;
-    let short = |commit: &str| commit.chars().take(8).collect::<String>();
-    if now.commit != then.commit {
-        return Some(format!(
-            "the code is at commit {}, it was recorded at {}",
-            short(&now.commit),
-            short(&then.commit)
-        ));
-    }
-    match (then.dirty, now.dirty) {
-        (false, true) => Some("the code has uncommitted changes that it had not when it was recorded".into()),
-        (true, _) => Some("the code had uncommitted changes when it was recorded; it may differ now".into()),
-        _ => None,
-    }
-}
-
-/// A redactor that knows the stand-ins of a recording.
-pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
-    let reader = &opened.reader;
-    redactor.learn_stand_ins(&reader.manifest().own_stand_ins);
-    redactor.learn_stand_ins(&opened.outline.stand_ins);
-    redactor
 }
 
 pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {

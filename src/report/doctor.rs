@@ -23,6 +23,8 @@ pub struct Examined {
     pub comparison: Comparison,
     /// Why the replay ended early, as at a fence.
     pub stopped: Option<String>,
+    /// How to go on from there.
+    pub go_on: Option<String>,
     /// Tools that ran again for real and sound as if they changed something.
     pub risky: Vec<String>,
     /// True when the recordings made for this are gone.
@@ -44,6 +46,10 @@ pub struct Shuffles {
     pub orders: u32,
     /// What came of them, the first seen first.
     pub outcomes: Vec<OrderOutcome>,
+    /// Why the first of those that ended early did, as at a fence.
+    pub stopped: Option<String>,
+    /// How to go on from there.
+    pub go_on: Option<String>,
     /// True when the agent printed something else from time to time, and order was not the reason.
     pub prints_otherwise: bool,
     /// How long it took, in microseconds.
@@ -53,7 +59,7 @@ pub struct Shuffles {
 /// One outcome of replays in several orders.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct OrderOutcome {
-    /// How it ended: `exit 0`, and what went wrong on the way.
+    /// How it ended: `exit 0`, and what went wrong on the way; `stopped at the fence before order`.
     pub ended: String,
     /// The first request that nothing recorded was right for.
     pub miss: Option<String>,
@@ -76,6 +82,7 @@ pub fn examined(done: &Examined, style: Style) -> String {
         .as_ref()
         .map_or(format!("{} and a replay of it", done.run), |two| format!("{} and {two}", done.run));
     let verdict = match (c.findings.len() as u64, stops) {
+        (0, _) if done.stopped.is_some() => (Ink::Good, "nothing differs so far".to_string()),
         (0, _) => (Ink::Good, "nothing differs".to_string()),
         (n, 0) => (
             Ink::Good,
@@ -100,6 +107,7 @@ pub fn examined(done: &Examined, style: Style) -> String {
             Ink::Note,
             &format!("the replay was stopped {}: what comes after was not compared", line(by)),
         );
+        done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
     }
     if c.not_compared > 0 {
         let calls = many(c.not_compared.into(), "model call");
@@ -146,11 +154,12 @@ fn title(source: Source) -> &'static str {
     }
 }
 
-fn copes(copes: Copes) -> (&'static str, Ink, &'static str) {
-    match copes {
+fn copes(f: &Finding) -> (&'static str, Ink, &'static str) {
+    match f.copes {
         Copes::No => ("STOPS", Ink::Bad, ""),
         Copes::Recorded => ("copes", Ink::Good, "a replay serves the recorded answer"),
-        Copes::Matched => ("copes", Ink::Good, "a replay does not go by it"),
+        Copes::Matched if f.source == Source::Order => ("copes", Ink::Good, "a replay does not go by order"),
+        Copes::Matched => ("copes", Ink::Good, "the same to a replay"),
         Copes::Renamed => ("copes", Ink::Good, "today's value stands for it"),
         Copes::Pinned => ("copes", Ink::Good, "pinned to the recorded result"),
         Copes::Masked => ("copes", Ink::Good, "under a rule of retake.toml"),
@@ -161,7 +170,7 @@ fn copes(copes: Copes) -> (&'static str, Ink, &'static str) {
 const LEAD: usize = 9;
 
 fn finding(out: &mut String, f: &Finding, style: Style) {
-    let (word, ink, how) = copes(f.copes);
+    let (word, ink, how) = copes(f);
     let steps = match f.steps.as_slice() {
         [] => String::new(),
         [one] => format!("step {one}   "),
@@ -347,6 +356,9 @@ pub fn mutations(run: &str, done: &Mutations, seed: u64, style: Style) -> String
 pub fn shuffles(done: &Shuffles, style: Style) -> String {
     let good = done.outcomes.len() == 1 && done.outcomes.iter().all(|o| o.as_recorded);
     let verdict = match (done.outcomes.len(), good) {
+        (1, true) if done.stopped.is_some() => {
+            (Ink::Good, "up to the fence, the outcome does not depend on order".to_string())
+        }
         (1, true) => (Ink::Good, "the outcome does not depend on order".to_string()),
         (1, false) => (Ink::Bad, "the same outcome each time, but not the recorded one".to_string()),
         (n, _) => (Ink::Bad, format!("{n} outcomes: the outcome DEPENDS ON ORDER")),
@@ -361,6 +373,10 @@ pub fn shuffles(done: &Shuffles, style: Style) -> String {
         verdict.clone(),
     ];
     let mut lines = Lines::new(style, "shuffled", verdict.0, &facts);
+    if let Some(by) = &done.stopped {
+        lines.say(Ink::Note, &format!("stopped {}: what comes after was not tried", line(by)));
+        done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
+    }
     if done.orders == 1 && done.replays > 1 {
         lines.say(Ink::Dim, "no two requests were open at the same time: there is only one order");
     }

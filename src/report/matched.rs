@@ -52,6 +52,12 @@ pub(super) fn matched(lines: &mut Lines, matched: &Matched, waits: bool) {
     if !odd.is_empty() {
         lines.say(Ink::Dim, &format!("matching: {}", odd.join(", ")));
     }
+    if symmetric > 0 {
+        lines.say(
+            Ink::Dim,
+            "  symmetric: conversations that had sent the same; each is served one of the recorded ones, to its end",
+        );
+    }
 }
 
 /// Recorded results that were shown after a write that was not as recorded.

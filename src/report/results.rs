@@ -434,11 +434,25 @@ fn pinned(lines: &mut Lines, pinned: &[ToolResults]) {
     if pinned.is_empty() {
         return;
     }
-    let changed = !pinned.iter().all(ToolResults::varies);
-    let (ink, warning) = if changed { (Ink::Bad, "warning: ") } else { (Ink::Note, "") };
+    let changed: Vec<&ToolResults> = pinned.iter().filter(|results| !results.varies()).collect();
+    let (ink, warning) = if !changed.is_empty() { (Ink::Bad, "warning: ") } else { (Ink::Note, "") };
     tool_results::say(lines, ink, &format!("{warning}pinned {}", tool_results::counted(pinned)), pinned);
-    if changed {
-        lines.say(ink, "         the model was shown the recorded result; has the tool changed?");
+    let tools: Vec<String> = changed.iter().map(|results| line(&results.tool)).collect();
+    match tools.as_slice() {
+        [] => {}
+        [tool] => {
+            lines.say(
+                ink,
+                &format!("  the model was shown the recorded result of {tool}; has {tool} changed?"),
+            );
+        }
+        [all @ .., last] => lines.say(
+            ink,
+            &format!(
+                "  the model was shown the recorded results of {} and {last}; have these tools changed?",
+                all.join(", ")
+            ),
+        ),
     }
 }
 

@@ -64,6 +64,14 @@ fn a_recording_can_be_verified_up_to_its_irreversible_tools() {
     let refund = Refund::ready();
     let verify = ["run", "--verify", "--name", "refund", "--", "python3", "agent.py"];
     refund.retake(&verify).expect(3).says(&["not verified", "--fence issue_refund"]);
+    let ran = refund.ran();
+    let refused = refund.retake(&verify).expect(3);
+    refused.says(&["nothing was run: this command called issue_refund in refund.1", "--fence issue_refund"]);
+    let misspelt = [&verify[..2], &["--fence", "issue_refnd"], &verify[2..]].concat();
+    refund.retake(&misspelt).expect(3).says(&["did you mean --fence issue_refund?"]);
+    refund.env.file("retake.toml", "[tols]\n");
+    refund.retake(&verify).expect(3).says(&["did you mean tools?"]);
+    assert_eq!((refund.ran(), refund.env.listed().len()), (ran, 1), "nothing ran");
     refund.env.file("retake.toml", IRREVERSIBLE);
     refund.retake(&verify).expect(0).says(&["reproducible up to the fence"]);
     refund.env.file("retake.toml", "[tools]\nwrite = [\"issue_refund\"]\n");

@@ -168,14 +168,57 @@ mod two_runs {
     }
 
     #[test]
+    fn a_rule_takes_what_varies_and_no_more() {
+        let mut place = Place::new(&[], false);
+        for (note, values, other) in [
+            ("Dear Ada, ticket %.", ["4711", "88", "9000"], "Dear Bob, ticket 4711."),
+            ("The mean of all values is %.", ["4999", "7", "12"], "The mean of all values was 7."),
+            ("Run % of 12%5.", ["17", "18", "19"], "Run 17 in 12175."),
+            ("Order A123: % left.", ["17", "4", "120"], "Order A124: 17 left."),
+            ("The state: {\"a\": 1, \"queue\": %}", ["4", "5", "60"], "The state: {\"a\": 2, \"queue\": 4}"),
+        ] {
+            place.env.file("retake.toml", "");
+            place.env.set("NOTE", note.replace('%', values[0]));
+            let recorded = place.env.retake(["run", "--name", "r", "--json", "--", "python3", "agent.py"]);
+            let run = recorded.expect(0).json()["run"].as_str().expect("an id").to_string();
+            let replay = ["replay", run.as_str(), "--json", "--", "python3", "agent.py"];
+            let doctor = ["doctor", run.as_str(), "--json", "--", "python3", "agent.py"];
+            place.env.set("NOTE", note.replace('%', values[1]));
+            let missed = place.env.retake(replay).expect(4).json();
+            let told = missed["misses"][0]["nearest"][0]["rule"].as_str().expect("a rule").to_string();
+            let found = place.env.retake(doctor).expect(1).json();
+            let all = found["findings"].as_array().expect("a list").iter();
+            let found: String = all.filter_map(|f| f["paste"].as_str()).collect();
+            for rule in [told, found] {
+                place.env.file("retake.toml", &rule);
+                for value in &values[1..] {
+                    place.env.set("NOTE", note.replace('%', value));
+                    let replayed = place.env.retake(replay);
+                    assert_eq!(replayed.code, 0, "{rule}: {value}\n{}", replayed.err);
+                }
+                place.env.set("NOTE", other);
+                assert_eq!(place.env.retake(replay).code, 4, "{rule} takes {other}");
+            }
+        }
+    }
+
+    #[test]
     fn a_tool_that_cannot_be_taken_back_is_not_run_twice_unasked() {
         let worker = Worker::new();
         let ran = worker.env.retake(["doctor", "--", "python3", "agent.py"]).expect(3);
         ran.says(&["issue_refund", "--yes", "retake doctor doctor.1 --fence issue_refund"]);
         assert_eq!(worker.tools_run().len(), 5);
-        let ran = worker.env.retake(["doctor", "doctor.1", "--fence", "issue_refund"]).expect(0);
+        // What is known from before is said before anything runs.
+        let ran = worker.env.retake(["doctor", "--", "python3", "agent.py"]).expect(3);
+        ran.says(&["nothing was run: this command called issue_refund in doctor.1", "--yes"]);
+        assert_eq!((worker.tools_run().len(), worker.env.listed().len()), (0, 1));
+        let ran = worker.env.retake(["doctor", "doctor.1", "--fence", "issue_refund"]).expect(5);
         assert!(!worker.tools_run().contains(&"issue_refund".to_string()));
-        assert!(ran.out.contains("stopped at the fence before issue_refund"), "{}", ran.out);
+        for said in
+            ["nothing differs so far", "stopped at the fence before issue_refund", "the same without --fence"]
+        {
+            assert!(ran.out.contains(said), "no {said:?} in {}", ran.out);
+        }
         worker.env.retake(["doctor", "--yes", "--", "python3", "agent.py"]).expect(0);
     }
 }
@@ -295,6 +338,20 @@ mod shuffled {
             all["outcomes"].as_array().expect("a list").iter().filter_map(|o| o["ended"].as_str()).collect();
         assert!(ends.contains(&"exit 0") && ends.contains(&"exit 3") && ends.len() == 2, "{all}");
         assert_eq!(all["orders"], 2, "{all}");
+    }
+
+    #[test]
+    fn up_to_a_fence() {
+        let worker = Worker::recorded();
+        assert!(worker.tools_run().contains(&"issue_refund".to_string()));
+        worker.env.file("retake.toml", "[tools]\nirreversible = [\"issue_refund\"]\n");
+        let ran = worker.env.retake(["doctor", "w.1", "--shuffle", "2"]).expect(5);
+        for said in
+            ["up to the fence, the outcome does not", "stopped at the fence before", "--unfence issue_refund"]
+        {
+            assert!(ran.out.contains(said), "no {said:?} in {}", ran.out);
+        }
+        assert!(!worker.tools_run().contains(&"issue_refund".to_string()));
     }
 
     #[test]

@@ -84,12 +84,13 @@ fn json_stands_alone_on_standard_output() {
     let verified =
         refund.retake(&["run", "--json", "--verify", "--yes", "--", "python3", "agent.py"]).expect(0);
     assert_eq!(verified.json()["verify"]["exit"], 0, "one document: {}", verified.out);
-    let refused = refund.retake(&["run", "--json", "--verify", "--", "python3", "agent.py"]).expect(3);
-    assert!(
-        refused.json()["verify"]["error"].as_str().is_some_and(|e| e.contains("issue_refund")),
-        "{}",
-        refused.out
-    );
+    let again = ["run", "--json", "--verify", "--", "python3", "agent.py"];
+    let another = [&again[..1], &["--name", "another"], &again[1..]].concat();
+    let unverified = refund.retake(&another).expect(3).json();
+    let refused = refund.retake(&again).expect(3).json();
+    for error in [&unverified["verify"]["error"], &refused["error"]] {
+        assert!(error.as_str().is_some_and(|e| e.contains("issue_refund")), "{error}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Asks once, says so, and waits. KEEP=1: counts what comes, and leaves with 9 a moment after the first.
 const AGENT: &str = r#"
@@ -29,19 +29,43 @@ print("came", *[int(number) for number in came], flush=True)
 sys.exit(9)
 "#;
 
+const RUN: [&str; 6] = ["run", "--name", "s", "--", "python3", "agent.py"];
+
 const ANSWER: &str = r#"{"id":"c","object":"chat.completion","model":"small","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+
+/// Runs a program that hears signals. Tests that are a background job of a shell without job control are started with
+/// SIGINT ignored, and what is ignored stays so in whatever is started.
+const HEARING: &str = r#"
+import os, signal, sys
+for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+os.execvp(sys.argv[1], sys.argv[1:])
+"#;
 
 fn place() -> TestEnv {
     let upstream = FakeUpstream::always(Script::json(ANSWER));
     let mut env = TestEnv::new();
     env.upstream(&upstream.origin());
     env.file("agent.py", AGENT);
+    env.file("hearing.py", HEARING);
     env
+}
+
+/// A command of the binary that hears signals, behind other words.
+fn hearing(env: &TestEnv, before: &[&str], args: &[&str]) -> Command {
+    let retake = env.command(args);
+    let mut command = Command::new("python3");
+    command.arg("hearing.py").args(before).arg(retake.get_program()).args(retake.get_args()).env_clear();
+    for (name, value) in retake.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    command.current_dir(env.work()).stdin(Stdio::null());
+    command
 }
 
 /// Records until the agent waits, then does something to retake, whose process leads a group; how it ended.
 fn interrupted(env: &TestEnv, does: impl FnOnce(Pid)) -> Ran {
-    let mut command = env.command(["run", "--name", "s", "--", "python3", "agent.py"]);
+    let mut command = hearing(env, &[], &RUN);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child: Child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
@@ -121,13 +145,8 @@ fn control_c_at_a_terminal() {
         let mut env = place();
         env.set("KEEP", keep);
         env.file("terminal.py", TERMINAL);
-        let retake = env.command(["run", "--name", "s", "--", "python3", "agent.py"]);
-        let mut command = std::process::Command::new("python3");
-        command.arg("terminal.py").arg(retake.get_program()).args(retake.get_args()).env_clear();
-        for (name, value) in retake.get_envs() {
-            command.env(name, value.unwrap_or_default());
-        }
-        let ended = ran(command.current_dir(env.work()).output().unwrap()).expect(code);
+        let mut command = hearing(&env, &["python3", "terminal.py"], &RUN);
+        let ended = ran(command.output().unwrap()).expect(code);
         assert!(ended.out.contains("recorded  s.1"), "{}", ended.out);
         assert_eq!(ended.out.contains("came 2\r\n"), !keep.is_empty(), "once, not twice: {}", ended.out);
         let ending = if keep.is_empty() { (None, Some(2)) } else { (Some(9), None) };
@@ -139,7 +158,7 @@ fn control_c_at_a_terminal() {
 fn a_replay_passes_signals_on_too() {
     let env = place();
     interrupted(&env, |retake| kill(retake, Signal::SIGTERM).unwrap()).expect(143);
-    let mut command = env.command(["replay", "s.1"]);
+    let mut command = hearing(&env, &[], &["replay", "s.1"]);
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());

@@ -55,12 +55,13 @@ mod verify {
 
     #[test]
     fn a_tool_that_cannot_be_taken_back_is_not_run_again_unasked() {
-        let mut worker = Worker::new();
+        let worker = Worker::new();
         let ran = worker.record(&["--verify"]).expect(3);
         ran.says(&["not verified", "issue_refund", "--fence issue_refund", "--yes", "recorded  w.1"]);
         assert_eq!(worker.tools_run().len(), 5, "nothing ran a second time");
         // The recording itself is as good as any.
         worker.env.retake(["show", "w.1"]).expect(0);
+        let mut worker = Worker::new();
         worker.env.set("LEAVE", "9");
         worker.record(&["--verify"]).expect(9);
     }

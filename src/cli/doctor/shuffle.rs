@@ -3,15 +3,14 @@
 use super::super::args::DoctorArgs;
 use super::super::error::{CliError, exit};
 use super::super::record::redactor;
-use super::super::replay::{Again, ended, knowing};
+use super::super::replay::{ended, stopped_by};
+use super::super::rerun::{Rerun, knowing};
 use super::super::session::Session;
 use super::super::view::Opened;
-use super::super::{Context, fences, print, surroundings};
-use super::as_recorded;
-use crate::replay::player::{Player, PlayerOptions};
-use crate::replay::serve::Timing;
+use super::super::{Context, fences, print};
+use super::asked;
+use crate::replay::player::Player;
 use crate::replay::shuffle::{Orders, Shuffled};
-use crate::replay::tools::Pinning;
 use crate::report::doctor::{OrderOutcome, Shuffles, shuffles};
 use crate::run::StepKind;
 use crate::store::Store;
@@ -30,50 +29,23 @@ pub(super) fn shuffle(
 ) -> Result<i32, CliError> {
     let manifest = opened.reader.manifest();
     let config = context.config()?;
-    let other = !args.command.is_empty() && args.command != manifest.command;
-    fences::check(opened, "--fence", &args.fences, &[], other)?;
-    fences::check(opened, "--unfence", &args.unfence, &[], other)?;
-    let fences = fences::of(&config, &args.fences, &args.unfence)?;
-    let redactor = Arc::new(knowing(redactor(store, &args.command)?, opened));
+    let redactor = knowing(redactor(store, &args.command)?, opened);
+    let rerun = Rerun::of(context, &config, opened, redactor, &asked(args))?;
     let orders = Arc::new(Mutex::new(Orders::new(args.seed)));
     let mut played: Vec<Played> = Vec::new();
+    let (mut stopped, mut go_on) = (None, None);
     let mut took_us = 0;
     for _ in 0..times {
-        let again = Again::of(manifest, &args.command, "doctor", args.yes)?;
-        let directory = again.directory.clone().unwrap_or(context.directory()?);
-        let options = PlayerOptions {
-            timing: Timing::Fast,
-            fences: fences.clone(),
-            policy: config.allow.clone().unwrap_or_default(),
-            rules: config.rules.clone(),
-            to_step: None,
-            max_live: None,
-            plan: None,
-            upstream: None,
-            surroundings: Some(surroundings::of(manifest, &directory)),
-            redactor: redactor.clone(),
-            pinning: Pinning { classes: config.tools.clone(), ..Pinning::default() },
-            lenient: false,
-        };
-        let player = Arc::new(Player::new(as_recorded(opened), options).map_err(CliError::broken)?);
+        let mut options = rerun.options();
+        options.policy = config.allow.clone().unwrap_or_default();
+        let player = Arc::new(Player::new(rerun.run(), options).map_err(CliError::broken)?);
         let shuffled = Arc::new(Shuffled::new(player.clone(), &opened.outline, orders.clone()));
         let session = Session {
-            command: again.command,
-            directory: again.directory,
-            stdin: again.stdin,
-            overrides: &[],
-            recorded: Some(&manifest.environment),
-            restore: again.restore,
-            own_recording: !manifest.imported,
-            dummy_keys: true,
-            run: None,
-            port: 0,
-            tape: None,
-            answerer: Some(shuffled.clone()),
-            may_dial: false,
-            stop: Some(player.stopped()),
             json: true,
             quiet: true,
+            answerer: Some(shuffled.clone()),
+            stop: Some(player.stopped()),
+            ..rerun.session()
         };
         let landed = session.run()?;
         took_us += landed.took_us;
@@ -94,7 +66,12 @@ pub(super) fn shuffle(
         });
         let as_recorded = miss.is_none() && unasked.is_empty() && (same_exit || tally.fenced.is_some());
         let mut how = ended(&landed);
-        if miss.is_some() {
+        if let Some(by) = stopped_by(&tally).filter(|_| tally.fenced.is_some()) {
+            // How an agent takes being stopped is no outcome.
+            how = format!("stopped {by}");
+            stopped.get_or_insert(by);
+            go_on = go_on.or(fences::go_on(&tally));
+        } else if miss.is_some() {
             how.push_str(", after a request that nothing recorded is right for");
         } else if !unasked.is_empty() {
             how.push_str(&format!(", step {} never asked for", crate::report::words::ranges(&unasked)));
@@ -109,10 +86,13 @@ pub(super) fn shuffle(
         seed: args.seed,
         orders,
         outcomes,
+        stopped,
+        go_on,
         prints_otherwise,
         took_us,
     };
     let code = match done.outcomes.as_slice() {
+        [one] if one.as_recorded && done.stopped.is_some() => exit::FENCE,
         [one] if one.as_recorded => exit::OK,
         _ => exit::DIFFERS,
     };

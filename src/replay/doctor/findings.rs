@@ -29,7 +29,7 @@ pub enum Copes {
     No,
     /// The recorded answer is served.
     Recorded,
-    /// Requests are matched by lane and turn, results by their calls, whatever their order.
+    /// It means the same: requests are matched by lane and turn, results by their calls, whatever their order.
     Matched,
     /// A named hole: the value is bound to the recorded one.
     Renamed,

@@ -3,8 +3,10 @@
 use super::kinds::{Part, ValueKind, kind_of, parts, tokens};
 use regex::Regex;
 
-/// Characters of what stands before a value that go into a pattern.
-const CONTEXT: usize = 24;
+/// Words before a value that go into a pattern.
+const WORDS: usize = 2;
+/// How far before a value they are looked for.
+const TOKENS: usize = 9;
 /// Characters of a text that only one side has and that is named in full.
 const NAMED: usize = 200;
 
@@ -58,18 +60,14 @@ fn any_index(path: &str) -> String {
 /// A `[[hole]]` whose pattern takes both values where they stand; none when no pattern can say what they have in common.
 pub(super) fn hole(part: &Part) -> Option<String> {
     let shape = shape(part)?;
-    let context = context(part);
-    let with = |context: &str| format!("{}{shape}", escaped(context));
     // A value that is known by its shape alone needs no context; a bare number would take every number there is.
     let distinct = matches!(part.kind, ValueKind::Uuid | ValueKind::Time) && shape.contains(['-', ':'])
         || (part.kind == ValueKind::Date && shape.starts_with(r"\d{4}"));
-    let pattern = if distinct { shape.clone() } else { with(&context) };
-    if !distinct
-        && context.trim().is_empty()
-        && !matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id)
-    {
-        return None;
-    }
+    let pattern = match context(&part.before).filter(|_| !distinct) {
+        Some(context) => format!("{context}({shape})"),
+        None if distinct || matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id) => shape,
+        None => return None,
+    };
     if !takes(&pattern, part) {
         return None;
     }
@@ -193,20 +191,37 @@ fn shared_prefix<'t>(a: &'t str, b: &str) -> &'t str {
     shared.rfind(['_', '-', ':', '/', '.']).and_then(|at| a.get(..=at)).unwrap_or_default()
 }
 
-/// The words before a value, on its line.
-fn context(part: &Part) -> String {
-    let skipped = part.before.chars().count().saturating_sub(CONTEXT);
-    let near: String = part.before.chars().skip(skipped).collect();
-    // A sentence of its own says enough.
-    let sentence = near.rfind(['.', '!', '?', ';']).map(|at| near.split_at(at + 1).1);
-    if let Some(own) = sentence.map(str::trim_start).filter(|own| !own.trim().is_empty()) {
-        return own.to_string();
+/// The words before a value as a pattern: the nearest ones of its clause, as few as tell it apart. What holds a digit,
+/// and may be another value, is taken as it comes. None without a word.
+fn context(before: &str) -> Option<String> {
+    let mut near: Vec<String> = Vec::new();
+    let mut words = 0;
+    let mut taken = 0;
+    let all = tokens(before);
+    for (i, token) in all.iter().enumerate().rev() {
+        let is_word = token.chars().any(char::is_alphanumeric);
+        let ends_clause =
+            |token: &str| token.contains(['.', '!', '?', ';', ',', ':', '(', '[', '{', '"', '|']);
+        let has_digit = token.chars().any(|c| c.is_ascii_digit());
+        // Within a clause, a capital begins a name; names are others next time.
+        let begins = all.iter().take(i).rfind(|t| !t.trim().is_empty()).is_none_or(|t| ends_clause(t));
+        let is_name = !begins && token.chars().next().is_some_and(char::is_uppercase);
+        if words > 0 && (ends_clause(token) || has_digit || is_name) {
+            break;
+        }
+        let is_plain = is_word && !has_digit;
+        near.push(if has_digit { r"\S+".into() } else { escaped(token) });
+        if is_plain {
+            words += 1;
+            taken = near.len();
+        }
+        if words == WORDS || near.len() == TOKENS {
+            break;
+        }
     }
-    match near.split_once(' ').filter(|_| skipped > 0) {
-        // Cut in the middle of a word: from the next one on.
-        Some((_, rest)) if !rest.trim().is_empty() => rest.to_string(),
-        _ => near,
-    }
+    near.truncate(taken);
+    near.reverse();
+    (words > 0).then(|| near.concat())
 }
 
 fn takes(pattern: &str, part: &Part) -> bool {
@@ -214,7 +229,8 @@ fn takes(pattern: &str, part: &Part) -> bool {
     let covers = |value: &str| {
         let text = format!("{}{value}{}", part.before, part.behind);
         let (from, to) = (part.before.len(), part.before.len() + value.len());
-        regex.find_iter(&text).any(|m| m.start() <= from && m.end() >= to)
+        let taken = |m: regex::Captures<'_>| m.get(1).or(m.get(0)).map(|m| (m.start(), m.end()));
+        regex.captures_iter(&text).filter_map(taken).any(|(start, end)| start <= from && end >= to)
     };
     covers(&part.recorded) && covers(&part.live)
 }
@@ -248,19 +264,35 @@ mod tests {
     fn rules_can_be_pasted() {
         for (recorded, live, rule) in [
             ("It is 2026-11-21.", "It is 2026-11-22.", r"any \d{4}-\d{2}-\d{2}"),
-            ("It is 1795224754629.", "It is 1795224790111.", r"any It is \d+"),
-            ("Hi. It is 1795224754629.", "Hi. It is 1795224790111.", r"any It is \d+"),
+            ("It is 1795224754629.", "It is 1795224790111.", r"any It is (\d+)"),
+            ("Hi. It is 1795224754629.", "Hi. It is 1795224790111.", r"any It is (\d+)"),
             ("at 10:22:03", "at 11:07:59", r"any \d{2}:\d{2}:\d{2}"),
-            ("took 12 ms", "took 9 ms", r"any took \d+"),
-            ("id=0643afbe12", "id=99ab41ce07", r"name id=\b[0-9a-fA-F]{10}\b"),
-            ("in /tmp/a1b2/x", "in /tmp/c3d4/x", r#"name in /tmp/[^\s"'\\]+"#),
-            ("see req_01HXWabc", "see req_01HYQdef", r"name see req_[A-Za-z0-9]+"),
-            ("port 4321", "port 999", r"any port \d+"),
+            ("took 12 ms", "took 9 ms", r"any took (\d+)"),
+            ("id=0643afbe12", "id=99ab41ce07", r"name id=(\b[0-9a-fA-F]{10}\b)"),
+            ("in /tmp/a1b2/x", "in /tmp/c3d4/x", r#"name in (/tmp/[^\s"'\\]+)"#),
+            ("see req_01HXWabc", "see req_01HYQdef", r"name see (req_[A-Za-z0-9]+)"),
+            ("port 4321", "port 999", r"any port (\d+)"),
+            ("Dear Ada, ticket 4711", "Dear Ada, ticket 4712", r"any ticket (\d+)"),
+            ("bought by Ada Lovelace for 12", "bought by Ada Lovelace for 9", r"any for (\d+)"),
+            ("The mean of all values is 4999", "The mean of all values is 7", r"any values is (\d+)"),
+            ("order A123: 4999", "order A123: 7", r"any order \S+: (\d+)"),
+            ("{\"a\": 1, \"queue\": 44}", "{\"a\": 1, \"queue\": 45}", r#"any queue": (\d+)"#),
         ] {
             assert_eq!(pattern(recorded, live).as_deref(), Some(rule));
         }
         assert_eq!(pattern("risk low", "risk high"), None, "words are content");
         assert_eq!(pattern("4999", "5001"), None, "a number without a context is content");
+        assert_eq!(pattern("12: 4999", "12: 5001"), None, "numbers are no context");
+    }
+
+    #[test]
+    fn what_varies_too_is_no_context() {
+        let [then, now] = ["Run 17 of 4711 by x", "Run 18 of 4799 by x"];
+        let rules: Vec<String> = parts(then, now).iter().filter_map(hole).collect();
+        let patterns: Vec<Regex> = rules.iter().filter_map(|rule| pattern_of(rule)).collect();
+        assert_eq!(patterns.iter().map(Regex::as_str).collect::<Vec<_>>(), [r"Run (\d+)", r"of (\d+)"]);
+        assert!(patterns.iter().all(|p| p.is_match(then) && p.is_match(now)));
+        assert!(parts("17 4711", "18 4799").iter().all(|part| hole(part).is_none()));
     }
 
     #[test]
@@ -278,7 +310,7 @@ mod tests {
 
     #[test]
     fn quotes_survive() {
-        assert_eq!(pattern("it's 12 ms", "it's 9 ms").as_deref(), Some(r"any it's \d+"));
+        assert_eq!(pattern("it's 12 ms", "it's 9 ms").as_deref(), Some(r"any it's (\d+)"));
         let rule: toml::Table = toml::from_str(&ignore("params.a\"b")).unwrap();
         assert_eq!(rule["ignore"][0]["path"].as_str(), Some("params.a\"b"));
     }

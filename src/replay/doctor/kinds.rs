@@ -53,7 +53,7 @@ pub(super) struct Part {
     pub kind: ValueKind,
     pub recorded: String,
     pub live: String,
-    /// What stands before it on its line, on both sides.
+    /// What stands before it on its line, on both sides, from the part before it on.
     pub before: String,
     /// What stands behind it on its line, on both sides.
     pub behind: String,
@@ -87,7 +87,10 @@ pub(super) fn parts(recorded: &str, live: &str) -> Vec<Part> {
     for (i, j) in pairs {
         let (p, q) = (i.and_then(|i| x.get(i)), j.and_then(|j| y.get(j)));
         if p.is_some() && p == q {
-            push(&mut out, &mut l, &mut r, &before, p.copied().unwrap_or_default());
+            if !(l.is_empty() && r.is_empty()) {
+                push(&mut out, &mut l, &mut r, &before, p.copied().unwrap_or_default());
+                before.clear();
+            }
             before.push_str(p.copied().unwrap_or_default());
             continue;
         }

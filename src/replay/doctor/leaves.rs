@@ -1,6 +1,7 @@
 //! Two requests in normal form, leaf by leaf.
 
 use crate::dialect::conversation::{Block, ModelRequest, Role};
+use crate::exchange::canon::canonical_value;
 use crate::run::reading::{Piece, Reading, readings};
 use serde_json::Value;
 
@@ -73,12 +74,12 @@ fn head(recorded: &ModelRequest, live: &ModelRequest) -> Vec<Leaf> {
     };
     leaf(Place::Model, "model", recorded.model.clone(), live.model.clone(), None);
     leaf(Place::Stream, "stream", recorded.stream.to_string(), live.stream.to_string(), None);
-    let tools = |r: &ModelRequest| Value::from(r.tools.clone()).to_string();
+    let tools = |r: &ModelRequest| canonical_value(&Value::from(r.tools.clone()));
     leaf(Place::Tools, "tools", tools(recorded), tools(live), None);
     let names =
         recorded.params.keys().chain(live.params.keys().filter(|k| !recorded.params.contains_key(*k)));
     for name in names {
-        let said = |r: &ModelRequest| r.params.get(name).map_or("(absent)".to_string(), Value::to_string);
+        let said = |r: &ModelRequest| r.params.get(name).map_or("(absent)".to_string(), canonical_value);
         leaf(Place::Param(name.clone()), &format!("params.{name}"), said(recorded), said(live), None);
     }
     let system = |r: &ModelRequest| r.system.iter().map(said).collect::<Vec<_>>().join("\n");
@@ -132,18 +133,18 @@ pub(super) fn block_path(message: usize, index: usize, alone: bool, block: &Bloc
     }
 }
 
-/// What a block says; its ids do not count.
+/// What a block says; its ids do not count, nor does the order of the fields of a value.
 fn said(block: &Block) -> String {
     match block {
         Block::Text { text } => text.clone(),
         Block::Reasoning { .. } => String::new(),
-        Block::ToolCall { name, args, .. } => format!("{name} {args}"),
+        Block::ToolCall { name, args, .. } => format!("{name} {}", canonical_value(args)),
         Block::ToolResult { text, other, is_error, .. } => {
             let mut said = text.clone();
-            other.iter().for_each(|o| said.push_str(&format!("\n{o}")));
+            other.iter().for_each(|o| said.push_str(&format!("\n{}", canonical_value(o))));
             if *is_error { format!("{said}\n(an error)") } else { said }
         }
-        Block::Other { value } => value.to_string(),
+        Block::Other { value } => canonical_value(value),
     }
 }
 

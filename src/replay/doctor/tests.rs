@@ -38,6 +38,25 @@ fn ids_of_calls_are_no_difference() {
 }
 
 #[test]
+fn earlier_arguments_are_what_mutants_say_of_them() {
+    let id = |n: u8| format!("6f1c8a52-1111-4222-8333-abcdefabcde{n}");
+    // The model asks for the same; the agent writes other arguments into its history.
+    let rewritten = |cmd: serde_json::Value| {
+        let mut all = talk("x", "Go.", ["1", "2"], "Done.");
+        let Block::ToolCall { args, .. } = &mut all[1].0.messages[1].blocks[0] else { panic!("a call") };
+        *args = cmd;
+        Tape::in_sequence(all)
+    };
+    let one = rewritten(json!({"cmd": "ls", "in": id(1)}));
+    let copes = |cmd| compared(&one, &rewritten(cmd)).findings.iter().map(|f| f.copes).collect::<Vec<_>>();
+    assert_eq!(copes(json!({"in": id(1), "cmd": "ls"})), [], "in another order they are the same");
+    assert_eq!(copes(json!({"cmd": "ls", "in": id(2)})), [Copes::Renamed]);
+    assert_eq!(copes(json!({"cmd": "rm", "in": id(1)})), [Copes::No]);
+    let mutated = mutants(&one, &Options::default(), 1).unwrap().by_leaf[&Leaf::Argument];
+    assert_eq!(mutated.mutants, mutated.noticed + mutated.renamed, "{mutated:?}");
+}
+
+#[test]
 fn a_prompt_that_stays_in_the_history_is_told_once() {
     let one = tape("x", "It is 2026-11-21.", ["1", "2"], "Done.");
     let c = compared(&one, &tape("y", "It is 2026-11-22.", ["1", "2"], "Done."));

@@ -19,6 +19,8 @@ import time
 import uuid
 from urllib.parse import urlsplit
 
+from answers import blocks_of, message_of
+
 ANTHROPIC = os.environ.get("PROVIDER") == "anthropic"
 STREAM = os.environ.get("STREAM") == "1"
 NAMES = os.environ.get("NAMES") == "1"
@@ -124,49 +126,6 @@ def post(body, agent, turn, name, parent):
     return text
 
 
-def events(text):
-    lines = (line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
-    return [json.loads(line) for line in lines if line != "[DONE]"]
-
-
-def ask_anthropic(body, *who):
-    text = post(body, *who)
-    if not STREAM:
-        return json.loads(text)["content"]
-    blocks, partial = [], {}
-    for event in events(text):
-        if event["type"] == "content_block_start":
-            blocks.append(event["content_block"])
-        elif event["type"] == "content_block_delta":
-            block, delta = blocks[event["index"]], event["delta"]
-            if delta["type"] == "input_json_delta":
-                partial[event["index"]] = partial.get(event["index"], "") + delta["partial_json"]
-            else:
-                field = delta["type"].removesuffix("_delta")
-                block[field] = block.get(field, "") + delta[field]
-    for index, arguments in partial.items():
-        blocks[index]["input"] = json.loads(arguments or "{}")
-    return blocks
-
-
-def ask_openai(body, *who):
-    text = post(body, *who)
-    if not STREAM:
-        return json.loads(text)["choices"][0]["message"]
-    message, calls = {"role": "assistant", "content": ""}, {}
-    for event in events(text):
-        for choice in event["choices"]:
-            message["content"] += choice["delta"].get("content") or ""
-            for part in choice["delta"].get("tool_calls") or []:
-                call = calls.setdefault(part["index"], {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-                call["id"] += part.get("id") or ""
-                call["function"]["name"] += part["function"].get("name") or ""
-                call["function"]["arguments"] += part["function"].get("arguments") or ""
-    if calls:
-        message["tool_calls"] = list(calls.values())
-    return message
-
-
 def run_calls(calls, agent, name):
     """All at once; the results as they come, a reminder on the last."""
     results = []
@@ -211,7 +170,7 @@ def loop(agent, task, name=None, parent=None):
                 body["thinking"] = {"type": "enabled", "budget_tokens": 1024}
             if STREAM:
                 body["stream"] = True
-            blocks = ask_anthropic(body, *who)
+            blocks = blocks_of(post(body, *who), STREAM)
             messages.append({"role": "assistant", "content": blocks})
             calls = [(b["id"], b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
             if not calls:
@@ -226,7 +185,7 @@ def loop(agent, task, name=None, parent=None):
             body = {"model": "small", "messages": [{"role": "system", "content": system}] + messages, "tools": tools}
             if STREAM:
                 body["stream"] = True
-            message = ask_openai(body, *who)
+            message = message_of(post(body, *who), STREAM)
             messages.append(message)
             calls = [
                 (c["id"], c["function"]["name"], json.loads(c["function"]["arguments"]))

@@ -13,6 +13,8 @@ import threading
 import time
 from urllib.parse import urlsplit
 
+from answers import blocks_of, message_of
+
 ANTHROPIC = os.environ.get("PROVIDER") == "anthropic"
 STREAM = os.environ.get("STREAM") == "1"
 TOOLS = {
@@ -44,28 +46,9 @@ def post(body):
     os._exit(print("failed", why, flush=True) or 9)
 
 
-def events(text):
-    lines = (line[5:].strip() for line in text.splitlines() if line.startswith("data:"))
-    return [json.loads(line) for line in lines if line != "[DONE]"]
-
-
 def openai(messages):
     tools = [{"type": "function", "function": {"name": name, "parameters": {}}} for name in TOOLS]
-    text = post({"model": "small", "messages": messages, "tools": tools})
-    if not STREAM:
-        message = json.loads(text)["choices"][0]["message"]
-    else:
-        message, calls = {"role": "assistant", "content": ""}, {}
-        for event in events(text):
-            for choice in event["choices"]:
-                message["content"] += choice["delta"].get("content") or ""
-                for part in choice["delta"].get("tool_calls") or []:
-                    call = calls.setdefault(part["index"], {"id": "", "type": "function", "function": {"name": "", "arguments": ""}})
-                    call["id"] += part.get("id") or ""
-                    call["function"]["name"] += part["function"].get("name") or ""
-                    call["function"]["arguments"] += part["function"].get("arguments") or ""
-        if calls:
-            message["tool_calls"] = list(calls.values())
+    message = message_of(post({"model": "small", "messages": messages, "tools": tools}), STREAM)
     messages.append(message)
     calls = message.get("tool_calls") or []
     for call in calls:
@@ -79,23 +62,7 @@ def anthropic(messages):
     body = {"model": "claude-small", "max_tokens": 4000, "system": messages[0], "messages": messages[1:], "tools": tools}
     if os.environ.get("THINK") == "1":
         body["thinking"] = {"type": "enabled", "budget_tokens": 1024}
-    text = post(body)
-    if not STREAM:
-        blocks = json.loads(text)["content"]
-    else:
-        blocks, partial = [], {}
-        for event in events(text):
-            if event["type"] == "content_block_start":
-                blocks.append(event["content_block"])
-            elif event["type"] == "content_block_delta":
-                block, delta = blocks[event["index"]], event["delta"]
-                if delta["type"] == "input_json_delta":
-                    partial[event["index"]] = partial.get(event["index"], "") + delta["partial_json"]
-                else:
-                    field = delta["type"].removesuffix("_delta")
-                    block[field] = block.get(field, "") + delta[field]
-        for index, arguments in partial.items():
-            blocks[index]["input"] = json.loads(arguments or "{}")
+    blocks = blocks_of(post(body), STREAM)
     messages.append({"role": "assistant", "content": blocks})
     results = [
         {"type": "tool_result", "tool_use_id": b["id"], "content": json.dumps(TOOLS[b["name"]](**b["input"]))}

@@ -3,7 +3,7 @@
 CLOCK=1: the time in its prompt. SESSION=1: a uuid in its system prompt. TOOL=1: a tool gives another id each time.
 TEMP=1: another number in a parameter. RACE=note: two calls at once, the text of the first one in is used; RACE=exit: it
 is the exit code. EXTRA=1: one more question in the second run, FLIP=1: the two calls the other way round in it.
-TICKET=1: a number in its prompt that only this agent knows to vary.
+TICKET=1: a number in its prompt that only this agent knows to vary. NOTE: what else its prompt says.
 """
 
 import json
@@ -37,6 +37,8 @@ if os.environ.get("CLOCK"):
     task += " It is %d now." % time.time_ns()
 if os.environ.get("TICKET"):
     task += " Ticket %d is yours." % os.getpid()
+if os.environ.get("NOTE"):
+    task += " " + os.environ["NOTE"]
 params = {"seed": 500000000000 + uuid.uuid4().int % 1000000007} if os.environ.get("TEMP") else {}
 
 if os.environ.get("RACE"):

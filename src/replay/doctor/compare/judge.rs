@@ -60,8 +60,11 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             explained |= fits.is_none();
             known |= !fresh;
             if fresh {
+                // What the agent gives back is the answer that it was served, with today's values in it.
+                let echoed = leaf.role == Some(Role::Assistant);
                 let copes = match fits {
                     None => Copes::No,
+                    Some((MatchClass::Exact | MatchClass::Pinned, _)) if echoed => Copes::Renamed,
                     Some((_, true)) => Copes::Pinned,
                     Some((MatchClass::Renamed, _)) => Copes::Renamed,
                     Some((MatchClass::Masked, _)) => Copes::Masked,

@@ -1,0 +1,164 @@
+//! A recorded run that is to be run again: what a replay, the doctor, a fork and its control replay have in common.
+
+use super::error::CliError;
+use super::record::manifest_of;
+use super::session::Session;
+use super::start::Start;
+use super::view::Opened;
+use super::{Context, control, fences, surroundings};
+use crate::config::Config;
+use crate::holes::{Rules, Surroundings};
+use crate::redact::Redactor;
+use crate::replay::fences::Fences;
+use crate::replay::matcher::Unpin;
+use crate::replay::player::PlayerOptions;
+use crate::replay::policy::Policy;
+use crate::replay::recording::RecordedRun;
+use crate::replay::serve::Timing;
+use crate::replay::tools::Pinning;
+use crate::run::{Manifest, Parent, RunId};
+use crate::store::{RunWriter, Store};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What a person said of it on the command line.
+pub(super) struct Asked<'a> {
+    /// The verb, for hints.
+    pub verb: &'a str,
+    /// `--fence`
+    pub fences: &'a [String],
+    /// `--unfence`
+    pub unfence: &'a [String],
+    /// `--unpin`
+    pub unpin: &'a [String],
+    /// Tools that an edit adds.
+    pub added: &'a [String],
+    /// Another command than the recorded one, or none.
+    pub command: &'a [String],
+    /// `--yes`
+    pub yes: bool,
+}
+
+/// A recorded run and how it is to be run again.
+pub(super) struct Rerun<'a> {
+    pub opened: &'a Opened,
+    pub start: Start,
+    /// Where the agent runs.
+    pub directory: PathBuf,
+    /// The command is the recorded one.
+    pub own_command: bool,
+    pub fences: Fences,
+    pub unpin: Unpin,
+    pub rules: Rules,
+    pub surroundings: Surroundings,
+    pub redactor: Arc<Redactor>,
+}
+
+impl<'a> Rerun<'a> {
+    /// Nothing has run yet: what is wrong with what was asked for is said here.
+    pub(super) fn of(
+        context: &Context,
+        config: &Config,
+        opened: &'a Opened,
+        redactor: Redactor,
+        asked: &Asked<'_>,
+    ) -> Result<Rerun<'a>, CliError> {
+        let manifest = opened.reader.manifest();
+        let other = !asked.command.is_empty() && asked.command != manifest.command;
+        fences::check(opened, "--fence", asked.fences, asked.added, other)?;
+        fences::check(opened, "--unfence", asked.unfence, asked.added, other)?;
+        let fences = fences::of(config, asked.fences, asked.unfence)?;
+        let unpin = control::unpin(opened, asked.unpin, other)?;
+        let start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
+        let directory = start.directory.clone().unwrap_or(context.directory()?);
+        Ok(Rerun {
+            opened,
+            own_command: !other,
+            fences,
+            unpin,
+            rules: config.rules.clone(),
+            surroundings: surroundings::of(manifest, &directory),
+            redactor: Arc::new(redactor),
+            start,
+            directory,
+        })
+    }
+
+    /// As the matcher reads it.
+    pub(super) fn run(&self) -> RecordedRun {
+        RecordedRun::new(self.opened.reader.clone(), self.opened.outline.clone())
+    }
+
+    /// A replay as fast as it goes, to the end, in which every match passes and every result may be pinned.
+    pub(super) fn options(&self) -> PlayerOptions {
+        PlayerOptions {
+            timing: Timing::Fast,
+            fences: self.fences.clone(),
+            policy: Policy::default(),
+            rules: self.rules.clone(),
+            to_step: None,
+            max_live: None,
+            plan: None,
+            upstream: None,
+            surroundings: Some(self.surroundings.clone()),
+            redactor: self.redactor.clone(),
+            pinning: Pinning { classes: self.fences.tools().clone(), ..Pinning::default() },
+            lenient: false,
+        }
+    }
+
+    /// The agent on a free port, never live and not recorded. Who answers it is to be said.
+    pub(super) fn session(&self) -> Session<'_> {
+        let manifest = self.opened.reader.manifest();
+        Session {
+            command: self.start.command.clone(),
+            directory: self.start.directory.clone(),
+            stdin: self.start.stdin.clone(),
+            overrides: &[],
+            recorded: Some(&manifest.environment),
+            restore: self.start.restore,
+            own_recording: !manifest.imported,
+            dummy_keys: true,
+            run: None,
+            port: 0,
+            tape: None,
+            answerer: None,
+            may_dial: false,
+            stop: None,
+            json: false,
+            quiet: false,
+        }
+    }
+
+    /// A run of this name that a replay is recorded into.
+    pub(super) fn recording(&self, store: &Store, name: &str) -> Result<RunWriter, CliError> {
+        let mut writer = store.create_run(name, |id| self.manifest(id))?;
+        writer.share_with(&self.opened.reader)?;
+        Ok(writer)
+    }
+
+    fn manifest(&self, id: RunId) -> Manifest {
+        let recorded = self.opened.reader.manifest();
+        let mut own = manifest_of(id, &self.redactor, &self.start.command, &self.directory);
+        own.upstreams = recorded.upstreams.clone();
+        own.environment = recorded.environment.clone();
+        own.imported = recorded.imported;
+        own.own_stand_ins.extend(recorded.own_stand_ins.iter().cloned());
+        own.parent = Some(Parent {
+            run: recorded.id.clone(),
+            uuid: recorded.uuid.clone(),
+            at_step: self.opened.outline.steps.len() as u32,
+            edits: Vec::new(),
+            replay: true,
+        });
+        own
+    }
+}
+
+/// A redactor that knows the stand-ins of a recording.
+pub(super) fn knowing(redactor: Redactor, opened: &Opened) -> Redactor {
+    let reader = &opened.reader;
+    redactor.learn_stand_ins(&reader.manifest().own_stand_ins);
+    redactor.learn_stand_ins(&opened.outline.stand_ins);
+    redactor
+}
