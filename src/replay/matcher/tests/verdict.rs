@@ -2,7 +2,7 @@
 
 use super::agent::Outcome;
 use super::answerers::Recorded;
-use super::program::Program;
+use super::program::{Ids, Program};
 use super::values::masked;
 use crate::dialect::conversation::Message;
 use crate::run::likeness::{self, Key};
@@ -130,8 +130,15 @@ fn exchangeable(program: &Program, lane_of: &BTreeMap<&str, &str>, live: &str, s
         let say = program.script.get(parent)?.get(turn.parse::<usize>().ok()?)?;
         say.calls.get(call.parse::<usize>().ok()?).map(|c| c.1.clone())
     };
+    let of_one_message = lane_of.get(up).copied() == Some(served_up);
+    // Without ids nothing but the parent's next request tells whose child it was: there, nobody sees it any more.
+    let is_forgotten = |parent: &str| {
+        let turn: Option<u32> = turn(place).and_then(|t| t.parse().ok());
+        let rewinds = program.habits(parent).rewinds.zip(turn);
+        program.ids == Ids::Absent && rewinds.is_some_and(|((at, back), t)| t < at && t + back >= at)
+    };
     turn(place) == turn(served_place)
-        && lane_of.get(up).copied() == Some(served_up)
+        && (of_one_message || (is_forgotten(up) && is_forgotten(served_up)))
         && !program.is_hidden(served)
-        && call(served_up, served_place) == call(served_up, place)
+        && call(served_up, served_place) == call(if of_one_message { served_up } else { up }, place)
 }
