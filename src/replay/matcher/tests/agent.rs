@@ -58,7 +58,7 @@ pub struct Entry {
 pub struct Outcome {
     pub log: Vec<Entry>,
     pub refused: Option<String>,
-    /// What cannot be right: a tool got a value of another run, an attempt is failed again and again.
+    /// What cannot be right: a tool got a value of another run.
     pub broken: Option<String>,
 }
 
@@ -205,7 +205,8 @@ impl<'a> World<'a> {
             }
             attempt += 1;
             if attempt > ATTEMPTS {
-                *self.broken.borrow_mut() = Some(format!("{path} turn {turn} fails for ever"));
+                // The agent gives up, and says so: that is not silent.
+                *self.refused.borrow_mut() = Some(format!("{path} turn {turn} fails for ever"));
             }
             self.pause(&format!("retry {path} {turn} {attempt}"), 100).await;
         }
