@@ -170,6 +170,11 @@ pub struct Outline {
 }
 
 impl Outline {
+    /// True for a lane that is a side call.
+    pub fn is_side(&self, lane: u32) -> bool {
+        self.lanes.get(lane as usize).is_some_and(|l| l.kind == LaneKind::Side)
+    }
+
     /// The step with this number (from 1).
     pub fn step(&self, number: u32) -> Option<StepKind> {
         self.steps.get((number as usize).checked_sub(1)?).map(|s| s.kind)

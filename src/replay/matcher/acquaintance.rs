@@ -59,6 +59,9 @@ impl<R: Recording> Matcher<R> {
         for at in std::mem::take(&mut met.unread) {
             let Some(thread) = self.threads.get(at) else { continue };
             let place = (thread.lane, thread.turn);
+            if self.recording.outline().is_side(place.0) {
+                continue;
+            }
             let before = met.read.get(&at).copied();
             if before.is_some_and(|(lane, turn, _)| (lane, turn) == place) {
                 continue;

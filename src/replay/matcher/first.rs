@@ -10,7 +10,7 @@ use super::{Bindings, Live, Matcher, Recording};
 use crate::holes::Holes;
 use crate::run::likeness::{self, Key};
 use crate::run::reading::readings;
-use crate::run::{CallSite, Lane, LaneKind};
+use crate::run::{CallSite, Lane};
 use std::collections::HashMap;
 
 /// How many lanes are compared one by one, where nothing leads to one of them.
@@ -292,9 +292,9 @@ impl<R: Recording> Matcher<R> {
 
     /// A side call of the recording that says the same and has had its answer.
     fn side_call_again(&self, live: &Live<'_>) -> Option<u32> {
-        let lanes = &self.recording.outline().lanes;
-        let side = |lane: &u32| lanes.get(*lane as usize).is_some_and(|l| l.kind == LaneKind::Side);
-        if !live.ask.request.tools.is_empty() || !(0..lanes.len() as u32).any(|lane| side(&lane)) {
+        let outline = self.recording.outline();
+        let side = |lane: &u32| outline.is_side(*lane);
+        if !live.ask.request.tools.is_empty() || !(0..outline.lanes.len() as u32).any(|lane| side(&lane)) {
             return None;
         }
         let like: Vec<u32> = self

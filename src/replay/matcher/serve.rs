@@ -226,8 +226,12 @@ impl<R: Recording> Matcher<R> {
                 }
                 continue;
             };
-            let (lane, bound) = (only.lane, std::mem::take(&mut only.bound));
-            thread.contradiction = self.bound.merge(&bound).map(Box::new).or(thread.contradiction.take());
+            let lane = only.lane;
+            // A side call in the same words may be anybody's: what it binds holds for its own answer.
+            if !self.recording.outline().is_side(lane) {
+                let bound = std::mem::take(&mut only.bound);
+                thread.contradiction = self.bound.merge(&bound).map(Box::new).or(thread.contradiction.take());
+            }
             self.undecided.remove(&at);
             self.take(lane);
             self.on_lane.insert(lane, at);
