@@ -130,7 +130,7 @@ fn exchangeable(program: &Program, lane_of: &BTreeMap<&str, &str>, live: &str, s
         let say = program.script.get(parent)?.get(turn.parse::<usize>().ok()?)?;
         say.calls.get(call.parse::<usize>().ok()?).map(|c| c.1.clone())
     };
-    let of_one_message = lane_of.get(up).copied() == Some(served_up);
+    let parent = lane_of.get(up).copied().unwrap_or(up);
     // Without ids nothing but the parent's next request tells whose child it was: there, nobody sees it any more.
     let is_forgotten = |parent: &str| {
         let turn: Option<u32> = turn(place).and_then(|t| t.parse().ok());
@@ -138,7 +138,7 @@ fn exchangeable(program: &Program, lane_of: &BTreeMap<&str, &str>, live: &str, s
         program.ids == Ids::Absent && rewinds.is_some_and(|((at, back), t)| t < at && t + back >= at)
     };
     turn(place) == turn(served_place)
-        && (of_one_message || (is_forgotten(up) && is_forgotten(served_up)))
+        && (parent == served_up || (is_forgotten(parent) && is_forgotten(served_up)))
         && !program.is_hidden(served)
-        && call(served_up, served_place) == call(if of_one_message { served_up } else { up }, place)
+        && call(served_up, served_place) == call(parent, place)
 }
