@@ -278,7 +278,7 @@ fn nothing_seen(command: &[String]) -> CliError {
     let what = command.first().map_or("the agent", String::as_str);
     CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
         .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?")
-        .hint("a client with a fixed address can be pointed at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
+        .hint("a client with a fixed address: retake run --intercept, or point it at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
 }
 
 /// The redactor of a store: its key, and the secrets in this process's environment and in the agent's command.
