@@ -6,6 +6,7 @@ pub use kept::{Machine, is_for_the_agent, kept};
 
 use super::base_url::{BaseUrl, UpstreamOverride};
 use super::providers::{BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
+use super::trust::{self, TrustFiles};
 use crate::exchange::Upstream;
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub struct Surroundings<'a> {
     pub dummy_keys: bool,
     /// The run's id, for `RETAKE_RUN`.
     pub run: Option<&'a str>,
+    /// Send the requests of clients without a base URL through the proxy too: the certificates that they are to trust.
+    pub trust: Option<&'a TrustFiles>,
 }
 
 /// What the agent is told, and where its requests go.
@@ -112,7 +115,10 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
             told.set.insert(first.to_string(), DUMMY_KEY.to_string());
         }
     }
-    bypass_proxies(&caller, &mut told);
+    match around.trust {
+        Some(trust) => lead_through(around.proxy, trust, &caller, &mut told),
+        None => bypass_proxies(&caller, &mut told),
+    }
     told.set.insert("RETAKE_PROXY".to_string(), around.proxy.to_string());
     match around.run {
         Some(run) => drop(told.set.insert("RETAKE_RUN".to_string(), run.to_string())),
@@ -240,6 +246,27 @@ fn family<'a>(
 fn is_proxy_variable(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     name.ends_with("_proxy") && name != "retake_proxy"
+}
+
+/// Everything goes through the proxy, tools on the loopback too; what the caller exempted stays exempt.
+fn lead_through(proxy: &str, trust: &TrustFiles, caller: &BTreeMap<&str, &str>, told: &mut AgentEnvironment) {
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        told.set.insert(name.to_string(), proxy.to_string());
+    }
+    let exempt = ["NO_PROXY", "no_proxy"].iter().find_map(|name| caller.get(name).copied());
+    let is_loopback = |host: &str| host == "localhost" || host == "::1" || host.starts_with("127.");
+    let kept = exempt.unwrap_or_default().split(',').map(str::trim);
+    let kept: Vec<&str> =
+        kept.filter(|host| !host.is_empty() && *host != "*" && !is_loopback(host)).collect();
+    for name in ["NO_PROXY", "no_proxy"] {
+        told.set.insert(name.to_string(), kept.join(","));
+    }
+    for name in trust::WHOLE {
+        told.set.insert(name.to_string(), trust.whole.display().to_string());
+    }
+    told.set.insert(trust::MORE.to_string(), trust.own.display().to_string());
+    // Node's own client goes by the variables only when it is told to.
+    told.set.insert("NODE_USE_ENV_PROXY".to_string(), "1".to_string());
 }
 
 /// Loopback goes past the caller's own proxy. No client exempts it by itself. Without any proxy variable nothing is

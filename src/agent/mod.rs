@@ -7,3 +7,4 @@ pub mod process;
 pub mod providers;
 mod signals;
 pub mod stdin;
+pub mod trust;

@@ -1,5 +1,6 @@
 //! The command line as it is typed.
 
+use crate::run::Intercepted;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -201,12 +202,29 @@ pub struct RunArgs {
     /// Where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
+    /// Record every host that the agent reaches through HTTP and TLS, not only the models behind base URLs
+    #[arg(long, help_heading = "Interception")]
+    pub intercept: bool,
+    /// Record no other hosts but this (and its sub-domains); may be given several times; implies --intercept
+    #[arg(long, value_name = "HOST", help_heading = "Interception")]
+    pub only: Vec<String>,
+    /// Pass this host on unseen; may be given several times; implies --intercept
+    #[arg(long, value_name = "HOST", help_heading = "Interception")]
+    pub except: Vec<String>,
     /// Port to listen on [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = port)]
     pub port: u16,
     /// The agent's command, as you would type it
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+impl RunArgs {
+    /// The hosts to look into, if any are.
+    pub fn intercepted(&self) -> Option<Intercepted> {
+        let wanted = self.intercept || !self.only.is_empty() || !self.except.is_empty();
+        wanted.then(|| Intercepted { only: self.only.clone(), except: self.except.clone() })
+    }
 }
 
 /// `retake ls`

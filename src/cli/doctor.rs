@@ -94,6 +94,9 @@ fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
         yes: false,
         fences: Vec::new(),
         upstreams: args.upstreams.clone(),
+        intercept: false,
+        only: Vec::new(),
+        except: Vec::new(),
         port: 0,
         command: args.command.clone(),
     };

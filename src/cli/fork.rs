@@ -83,7 +83,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let at_step = plan.at_step.min(untouched(&plan, &outline));
     let mut session =
         Session { overrides: &overrides, may_dial: true, json: context.json, ..rerun.session() };
-    let told = session.plan("");
+    let told = session.plan("", None);
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     eprint!("{}", results::fork_plan(&planned, context.err_style));
     let known = control::known(&store, &rerun, &plan, &args.control)?;
@@ -114,6 +114,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         }
         let edits = edits.iter().map(|e| redacted(&redactor, &e.text, found)).collect();
         own.upstreams = told.upstreams;
+        own.intercepted = manifest.intercepted.clone();
         own.stdin = manifest.stdin.clone();
         own.parent = Some(Parent {
             run: manifest.id.clone(),

@@ -12,6 +12,7 @@ use crate::agent::providers::PROVIDERS;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
 use crate::exchange::{Fault, StandIn};
+use crate::proxy::Unseen;
 use crate::record::Recorder;
 use crate::redact::Redactor;
 use crate::replay::fences::sounds_irreversible;
@@ -56,6 +57,7 @@ pub(super) fn recorded(
         own_recording: false,
         dummy_keys: false,
         run: None,
+        intercepted: args.intercepted(),
         port: args.port,
         tape: None,
         answerer: None,
@@ -64,7 +66,7 @@ pub(super) fn recorded(
         json: context.json,
         quiet: false,
     };
-    let planned = session.plan("");
+    let planned = session.plan("", None);
     let writer = store.create_run(&name, |id| {
         let mut manifest = manifest_of(id, &redactor, &args.command, &directory);
         let found = &mut manifest.own_stand_ins;
@@ -75,6 +77,7 @@ pub(super) fn recorded(
             manifest.environment.insert(variable, url);
         }
         manifest.upstreams = planned.upstreams;
+        manifest.intercepted = args.intercepted();
         manifest
     })?;
     let id = writer.manifest().id.clone();
@@ -126,7 +129,7 @@ pub(super) fn recorded(
             run: opened.view(),
             untouched: recorded.untouched,
             others: other_requests(&opened),
-            warnings: unreachable(&opened),
+            warnings: [unseen(&landed.unseen), unreachable(&opened)].concat(),
             fences: irreversible(&opened),
         },
         context.err_style,
@@ -217,6 +220,19 @@ fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Opti
     Ok(called(opened).into_iter().find(|name| fences.overlook(name)))
 }
 
+/// Hosts that could not be recorded, one line each. Those that a person left out are none.
+fn unseen(hosts: &[(String, Unseen)]) -> Vec<String> {
+    let line = |(host, why): &(String, Unseen)| {
+        let why = match why {
+            Unseen::Left => return None,
+            Unseen::Pinned => "its client takes no certificate but those that it knows",
+            Unseen::Foreign => "its client speaks HTTP/2 alone",
+        };
+        Some(format!("{host} is not recorded: {why}; --except {host} leaves it alone from the start"))
+    };
+    hosts.iter().filter_map(line).collect()
+}
+
 /// Servers that could not be reached by the last attempt of a model call, one line each.
 fn unreachable(opened: &Opened) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -262,7 +278,7 @@ fn nothing_seen(command: &[String]) -> CliError {
     let what = command.first().map_or("the agent", String::as_str);
     CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
         .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?")
-        .hint("a client with a fixed address can be pointed at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
+        .hint("a client with a fixed address: retake run --intercept, or point it at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
 }
 
 /// The redactor of a store: its key, and the secrets in this process's environment and in the agent's command.
@@ -311,6 +327,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         upstreams: Vec::new(),
         parent: None,
         imported: false,
+        intercepted: None,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

@@ -121,6 +121,7 @@ impl<'a> Rerun<'a> {
             dummy_keys: true,
             run: None,
             port: 0,
+            intercepted: manifest.intercepted.clone(),
             tape: None,
             answerer: None,
             may_dial: false,
@@ -143,6 +144,7 @@ impl<'a> Rerun<'a> {
         own.upstreams = recorded.upstreams.clone();
         own.environment = recorded.environment.clone();
         own.imported = recorded.imported;
+        own.intercepted = recorded.intercepted.clone();
         own.own_stand_ins.extend(recorded.own_stand_ins.iter().cloned());
         own.parent = Some(Parent {
             run: recorded.id.clone(),

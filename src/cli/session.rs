@@ -5,9 +5,11 @@ use crate::agent::base_url::UpstreamOverride;
 use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::process::{Agent, Ended, Launch};
 use crate::agent::stdin::StdinFrom;
+use crate::agent::trust::Trust;
 use crate::dialect;
-use crate::proxy::{Answerer, Proxy, ProxyConfig, Routes, Tape};
+use crate::proxy::{Answerer, Authority, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen};
 use crate::replay::player::Stop;
+use crate::run::Intercepted;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct Session<'a> {
     pub run: Option<String>,
     /// Port to listen on; 0 for a free one.
     pub port: u16,
+    /// Hosts to look into that clients reach by themselves; none: only base URLs lead to the proxy.
+    pub intercepted: Option<Intercepted>,
     /// Who is told.
     pub tape: Option<Arc<dyn Tape>>,
     /// Who answers.
@@ -66,6 +70,8 @@ pub struct Landed {
     pub ended: Ended,
     /// Wall time, in microseconds.
     pub took_us: u64,
+    /// Hosts whose traffic went through unseen, and why.
+    pub unseen: Vec<(String, Unseen)>,
 }
 
 /// Microseconds since the Unix epoch.
@@ -80,7 +86,7 @@ pub fn own_environment() -> Vec<(String, String)> {
 
 impl Session<'_> {
     /// What the agent would be told, with the proxy at `proxy`.
-    pub fn plan(&self, proxy: &str) -> AgentEnvironment {
+    pub fn plan(&self, proxy: &str, trust: Option<&Trust>) -> AgentEnvironment {
         environment::plan(&Surroundings {
             caller: &own_environment(),
             proxy,
@@ -90,6 +96,7 @@ impl Session<'_> {
             own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
             run: self.run.as_deref(),
+            trust: trust.map(Trust::files),
         })
     }
 
@@ -106,10 +113,13 @@ impl Session<'_> {
 
     async fn fly(self) -> Result<Landed, CliError> {
         let started = Instant::now();
-        let routes = Routes(self.plan("http://127.0.0.1:1").upstreams);
+        let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
+        let interception = self.intercepted.clone().map(interception).transpose()?;
+        let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
         let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).map(|m| m.to_vec()).collect();
         let config = ProxyConfig {
             routes,
+            interception,
             tape: self.tape.clone(),
             answerer: self.answerer.clone(),
             may_dial: self.may_dial,
@@ -119,7 +129,7 @@ impl Session<'_> {
             CliError::broken(format!("cannot listen on port {} of the loopback: {e}", self.port))
                 .hint("leave --port away to take a free one")
         })?;
-        let told = self.plan(&proxy.origin());
+        let told = self.plan(&proxy.origin(), trust.as_ref());
         for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
         }
@@ -138,9 +148,15 @@ impl Session<'_> {
             None => agent.wait().await?,
             Some(stop) => wait_or_stop(&mut agent, stop).await?,
         };
+        let unseen = proxy.unseen();
         proxy.stop(LAST_EXCHANGES).await;
-        Ok(Landed { ended, took_us: started.elapsed().as_micros() as u64 })
+        Ok(Landed { ended, took_us: started.elapsed().as_micros() as u64, unseen })
     }
+}
+
+fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
+    let authority = Arc::new(Authority::new().map_err(CliError::broken)?);
+    Ok(Interception { authority, hosts: Hosts { only: hosts.only, except: hosts.except } })
 }
 
 async fn wait_or_stop(agent: &mut Agent, mut stop: watch::Receiver<Stop>) -> std::io::Result<Ended> {

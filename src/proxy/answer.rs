@@ -1,5 +1,6 @@
 //! One request: routed, then forwarded or answered.
 
+use super::intercept::Inside;
 use super::ledger::{Abandonment, Ledger, Outcome};
 use super::listen::Shared;
 use super::marker::MarkerScan;
@@ -48,26 +49,43 @@ impl Going {
 /// Answers one request. An error closes the agent's connection.
 pub(super) async fn answer(
     shared: Arc<Shared>,
+    inside: Option<Arc<Inside>>,
     wire: WireState,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let headers = head::header_list(Some(&wire), request.headers());
-    let Some(way) = route::resolve(&shared.routes, request.uri()) else {
-        return Ok(refuse::unknown_route(&shared.routes, request.uri().path()));
+    let outside = match &inside {
+        Some(inside) => Some(inside.as_ref().clone()),
+        None => shared.intercepting.as_ref().and_then(|_| Inside::of_request(shared.address, request.uri())),
+    };
+    let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
+    let way = match &outside {
+        Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),
+        None => match route::resolve(&shared.routes, request.uri()) {
+            Some(way) => way,
+            None => return Ok(refuse::unknown_route(&shared.routes, request.uri().path())),
+        },
     };
     if refuse::wants_websocket(request.headers()) {
         return Ok(refuse::no_websocket());
     }
     let (parts, body) = request.into_parts();
-    let id = ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1));
+    let (tape, answerer) = match hidden {
+        true => (None, None),
+        false => (shared.tape.clone(), shared.answerer.clone()),
+    };
+    let id = match hidden {
+        true => ExchangeId(0),
+        false => ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
+    };
     let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
-    let asked = shared.answerer.clone().map(|answerer| (answerer, seen.clone()));
+    let asked = answerer.clone().map(|answerer| (answerer, seen.clone()));
     let ledger = Arc::new(Ledger::open(
         id,
         way.upstream.clone(),
         seen,
-        shared.tape.clone(),
-        shared.answerer.clone(),
+        tape.clone(),
+        answerer,
         shared.breaking.clone(),
     ));
     let going = Going {
@@ -78,7 +96,7 @@ pub(super) async fn answer(
         method: parts.method.clone(),
         hold: false,
     };
-    if let Some(tape) = &shared.tape {
+    if let Some(tape) = &tape {
         tape.room().await;
     }
     match asked {

@@ -3,6 +3,7 @@
 use super::answer::answer;
 use super::case::CaseBook;
 use super::head::MOST_HEADERS;
+use super::intercept::{self, Inside, Intercepting, Unseen};
 use super::upstream::{UpstreamClient, client};
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, ProxyConfig, Routes, Tape, route};
@@ -15,6 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -25,6 +27,10 @@ const MOST_BUFFERED: usize = 128 * 1024;
 /// What every connection shares.
 pub(super) struct Shared {
     pub(super) routes: Routes,
+    /// Where it listens.
+    pub(super) address: SocketAddr,
+    /// None: nothing but the routes is served.
+    pub(super) intercepting: Option<Intercepting>,
     pub(super) tape: Option<Arc<dyn Tape>>,
     pub(super) answerer: Option<Arc<dyn Answerer>>,
     /// None when nothing may be asked of an upstream.
@@ -36,11 +42,17 @@ pub(super) struct Shared {
     pub(super) breaking: Arc<AtomicBool>,
 }
 
+impl Shared {
+    /// True for a host that is to be passed on unseen, which is noted.
+    pub(super) fn leaves(&self, inside: &Inside) -> bool {
+        self.intercepting.as_ref().is_some_and(|intercepting| intercepting.leaves_plain(inside))
+    }
+}
+
 /// A running proxy. Dropping it stops it without grace.
 pub struct Proxy {
     shared: Arc<Shared>,
     dialed: Arc<AtomicU32>,
-    address: SocketAddr,
     stop: watch::Sender<Option<Duration>>,
     accepting: JoinHandle<()>,
 }
@@ -62,6 +74,8 @@ impl Proxy {
         let dialed = Arc::new(AtomicU32::new(0));
         let shared = Arc::new(Shared {
             routes: config.routes,
+            address,
+            intercepting: config.interception.map(Intercepting::new),
             tape: config.tape,
             answerer: config.answerer,
             client: config.may_dial.then(|| client(dialed.clone())),
@@ -72,12 +86,12 @@ impl Proxy {
         });
         let (stop, stopped) = watch::channel(None);
         let accepting = tokio::spawn(accept(listener, shared.clone(), stopped));
-        Ok(Proxy { shared, dialed, address, stop, accepting })
+        Ok(Proxy { shared, dialed, stop, accepting })
     }
 
     /// `http://127.0.0.1:PORT`, without a trailing slash.
     pub fn origin(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.shared.address)
     }
 
     /// Exchanges begun so far.
@@ -88,6 +102,11 @@ impl Proxy {
     /// Connections opened to upstreams so far.
     pub fn dialed(&self) -> u32 {
         self.dialed.load(Ordering::Relaxed)
+    }
+
+    /// Hosts whose traffic went through unseen, and why.
+    pub fn unseen(&self) -> Vec<(String, Unseen)> {
+        self.shared.intercepting.as_ref().map(Intercepting::unseen).unwrap_or_default()
     }
 
     /// Stops accepting, lets exchanges under way end for at most `grace`, then breaks them off (recorded as far as
@@ -123,12 +142,28 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Rec
     }
 }
 
-async fn connection(stream: TcpStream, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Duration>>) {
+async fn connection(stream: TcpStream, shared: Arc<Shared>, stop: watch::Receiver<Option<Duration>>) {
     // Without it small frames wait for the agent's acknowledgements; a socket that refuses still works.
     let _ = stream.set_nodelay(true);
+    match &shared.intercepting {
+        None => serve_http(stream, None, shared, stop).await,
+        Some(intercepting) => intercept::welcome(stream, intercepting, shared.clone(), stop).await,
+    }
+}
+
+/// Serves the requests of a connection. `inside`: the host that it leads to, when that is not the proxy itself.
+pub(super) async fn serve_http<S>(
+    stream: S,
+    inside: Option<Inside>,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let wire = WireState::new(Reads::Requests);
     let stream = TokioIo::new(Wire::new(stream, wire.clone()));
-    let service = service_fn(move |request| answer(shared.clone(), wire.clone(), request));
+    let inside = inside.map(Arc::new);
+    let service = service_fn(move |request| answer(shared.clone(), inside.clone(), wire.clone(), request));
     let serving = http1::Builder::new()
         .preserve_header_case(true)
         .auto_date_header(false)

@@ -5,6 +5,7 @@ mod answer;
 mod case;
 mod forward;
 mod head;
+mod intercept;
 mod ledger;
 mod listen;
 mod marker;
@@ -16,6 +17,7 @@ mod tee;
 mod upstream;
 mod wire;
 
+pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
@@ -135,6 +137,8 @@ pub struct Routes(pub Vec<Upstream>);
 /// How a proxy is set up.
 pub struct ProxyConfig {
     pub routes: Routes,
+    /// None: nothing but the routes is served.
+    pub interception: Option<Interception>,
     pub tape: Option<Arc<dyn Tape>>,
     /// None: everything is forwarded (recording).
     pub answerer: Option<Arc<dyn Answerer>>,

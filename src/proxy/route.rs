@@ -29,6 +29,16 @@ fn by_prefix(routes: &Routes, whole: &str) -> Option<Way> {
     Some(Way { upstream: upstream.clone(), target })
 }
 
+/// The way of a request that names its own host. A host that is the upstream of a route goes by its name.
+pub(super) fn outside(routes: &Routes, origin: &str, uri: &Uri) -> Way {
+    let known = routes.0.iter().find(|upstream| upstream.origin.trim_end_matches('/') == origin);
+    let upstream = known.cloned().unwrap_or_else(|| Upstream {
+        provider: origin.split_once("://").map_or(origin, |(_, host)| host).to_string(),
+        origin: origin.to_string(),
+    });
+    Way { upstream, target: uri.path_and_query().map_or("/", |target| target.as_str()).to_string() }
+}
+
 /// The address of a target at an upstream.
 ///
 /// # Errors
@@ -85,6 +95,22 @@ mod tests {
         for asked in ["/", "/v1/chat", "/openaix/v1", "/r/openai", "/r/run/other/v1", "*"] {
             assert_eq!(way(asked), None, "{asked}");
         }
+    }
+
+    #[test]
+    fn a_request_that_names_its_host_goes_there() {
+        let way = |origin: &str, target: &str| outside(&routes(), origin, &target.parse().unwrap());
+        let known = way("https://api.openai.test", "/v1/responses?a=b");
+        assert_eq!(
+            (known.upstream.provider.as_str(), known.target.as_str()),
+            ("openai", "/v1/responses?a=b")
+        );
+        let other = way("http://127.0.0.1:4000", "http://127.0.0.1:4000/stock");
+        assert_eq!(other.upstream.provider, "127.0.0.1:4000");
+        assert_eq!(
+            (other.upstream.origin.as_str(), other.target.as_str()),
+            ("http://127.0.0.1:4000", "/stock")
+        );
     }
 
     #[test]

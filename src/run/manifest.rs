@@ -96,6 +96,17 @@ pub struct Parent {
     pub replay: bool,
 }
 
+/// Which hosts were recorded of those that the agent reached by itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intercepted {
+    /// Nothing but these; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// None of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
+}
+
 /// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -175,6 +186,9 @@ pub struct Manifest {
     /// Real servers behind the proxy's prefixes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upstreams: Vec<Upstream>,
+    /// Hosts that were recorded though the agent reached them by itself; none when only base URLs led to the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intercepted: Option<Intercepted>,
     /// Where it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

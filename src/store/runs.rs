@@ -200,6 +200,7 @@ fn nameless(id: &RunId) -> Manifest {
         upstreams: Vec::new(),
         parent: None,
         imported: false,
+        intercepted: None,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

@@ -46,6 +46,7 @@ impl Draft {
             upstreams: vec![upstream.clone()],
             parent: None,
             imported: false,
+            intercepted: None,
             outcome: Some(Outcome {
                 exit_code: Some(0),
                 signal: None,

@@ -13,6 +13,7 @@ use std::time::Duration;
 pub async fn recording(origin: &str, tape: &Arc<MemoryTape>) -> Proxy {
     let routes = Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]);
     let config = ProxyConfig {
+        interception: None,
         routes,
         tape: Some(tape.clone()),
         answerer: None,

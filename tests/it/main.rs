@@ -17,6 +17,7 @@ mod fork_refusals;
 mod forks;
 mod heads;
 mod holes;
+mod intercept;
 mod invisible;
 mod kin;
 mod lanes;

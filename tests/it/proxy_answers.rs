@@ -88,6 +88,7 @@ async fn set_up(
     may_dial: bool,
 ) -> (Proxy, Agent) {
     let config = ProxyConfig {
+        interception: None,
         routes: Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]),
         tape: tape.map(|tape| tape as Arc<dyn Tape>),
         answerer: Some(answerer.clone()),

@@ -205,3 +205,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn clients_without_a_base_url_are_led_through_and_trust_the_run() {
+    let trust = TrustFiles { own: "/t/own.pem".into(), whole: "/t/all.pem".into() };
+    let caller = vars(&[("NO_PROXY", "localhost, 127.0.0.1,git.internal,*")]);
+    let told =
+        plan(&Surroundings { caller: &caller, proxy: PROXY, trust: Some(&trust), ..Default::default() });
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
+        assert_eq!(told.set[name], PROXY);
+    }
+    assert_eq!(
+        (told.set["NO_PROXY"].as_str(), told.set["no_proxy"].as_str()),
+        ("git.internal", "git.internal")
+    );
+    assert_eq!(told.set["SSL_CERT_FILE"], "/t/all.pem");
+    assert_eq!(told.set["NODE_EXTRA_CA_CERTS"], "/t/own.pem");
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/v1");
+}

@@ -71,6 +71,7 @@ impl Fake {
                 upstreams: Vec::new(),
                 parent: None,
                 imported: false,
+                intercepted: None,
                 outcome: None,
                 incomplete: None,
                 stand_ins: 0,

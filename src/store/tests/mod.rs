@@ -87,6 +87,7 @@ pub fn manifest(id: RunId) -> Manifest {
         upstreams: vec![upstream()],
         parent: None,
         imported: false,
+        intercepted: None,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

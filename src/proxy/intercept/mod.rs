@@ -1,0 +1,270 @@
+//! The forward proxy: clients that know no base URL send `CONNECT host:port`, and speak TLS or plain HTTP inside.
+//!
+//! TLS is ended here, with a certificate for the host that the run's own [`Authority`] signs, and what is inside is served
+//! like any request. A host that is not to be seen, or whose client does not take that certificate, is passed on unseen
+//! and listed.
+
+mod authority;
+mod hosts;
+mod prefixed;
+
+pub use authority::Authority;
+pub use hosts::{Hosts, Unseen};
+
+use super::listen::{Shared, serve_http};
+use super::refuse::error_json;
+use bytes::{Bytes, BytesMut};
+use hosts::Passed;
+use http::Uri;
+use http::uri::Authority as Address;
+pub(super) use prefixed::Prefixed;
+use rustls::{AlertDescription, Error as TlsError};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::rustls::server::Acceptor;
+
+/// A longer head of a CONNECT is nobody's.
+const LONGEST_HEAD: usize = 16 * 1024;
+/// How long a client may take to say what it wants: a connection that says nothing is nobody's.
+const PATIENCE: Duration = Duration::from_secs(60);
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// How a proxy treats hosts that have no route.
+#[derive(Clone)]
+pub struct Interception {
+    pub authority: Arc<Authority>,
+    pub hosts: Hosts,
+}
+
+/// Interception at work.
+pub(super) struct Intercepting {
+    pub(super) hosts: Hosts,
+    authority: Arc<Authority>,
+    passed: Passed,
+}
+
+/// The host that a connection leads to, when that is not the proxy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Inside {
+    pub(super) scheme: &'static str,
+    /// `host:port` as the client wrote it; the port that goes with the scheme is left away.
+    pub(super) authority: String,
+}
+
+impl Inside {
+    fn new(scheme: &'static str, address: &Address) -> Inside {
+        let own = if scheme == "https" { 443 } else { 80 };
+        let authority = match address.port_u16() {
+            Some(port) if port != own => format!("{}:{port}", address.host()),
+            _ => address.host().to_string(),
+        };
+        Inside { scheme, authority }
+    }
+
+    /// The host that a request names itself, if it is not the proxy.
+    pub(super) fn of_request(own: SocketAddr, uri: &Uri) -> Option<Inside> {
+        let address = uri.authority().filter(|address| !is_own(own, address))?;
+        Some(Inside::new("http", address))
+    }
+
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority)
+    }
+}
+
+impl Intercepting {
+    pub(super) fn new(interception: Interception) -> Intercepting {
+        Intercepting {
+            hosts: interception.hosts,
+            authority: interception.authority,
+            passed: Passed::default(),
+        }
+    }
+
+    /// Hosts whose traffic was passed on unseen, and why.
+    pub(super) fn unseen(&self) -> Vec<(String, Unseen)> {
+        self.passed.list()
+    }
+
+    /// True for a host whose plain requests are not to be seen, which is noted.
+    pub(super) fn leaves_plain(&self, inside: &Inside) -> bool {
+        let host = inside.authority.rsplit_once(':').map_or(inside.authority.as_str(), |(host, _)| host);
+        let left = !self.hosts.include(host);
+        if left {
+            self.passed.note(host, Unseen::Left);
+        }
+        left
+    }
+
+    /// Why a host is not looked into.
+    fn leaves(&self, host: &str) -> Option<Unseen> {
+        let left = (!self.hosts.include(host)).then_some(Unseen::Left);
+        left.or_else(|| self.passed.refused(host))
+    }
+}
+
+/// True for an address that is the proxy's own.
+fn is_own(own: SocketAddr, address: &Address) -> bool {
+    let loopback = ["127.0.0.1", "localhost", "[::1]"].contains(&address.host());
+    loopback && address.port_u16() == Some(own.port())
+}
+
+/// Waits for a client to say something; none when it takes too long, or the proxy stops.
+async fn patiently<T>(stop: &watch::Receiver<Option<Duration>>, what: impl Future<Output = T>) -> Option<T> {
+    unless_stopped(stop, timeout(PATIENCE, what)).await?.ok()
+}
+
+async fn unless_stopped<T>(
+    stop: &watch::Receiver<Option<Duration>>,
+    what: impl Future<Output = T>,
+) -> Option<T> {
+    let mut stop = stop.clone();
+    tokio::select! {
+        done = what => Some(done),
+        _ = stop.wait_for(Option::is_some) => None,
+    }
+}
+
+/// Serves a connection of which nothing is known yet.
+pub(super) async fn welcome(
+    mut stream: TcpStream,
+    intercepting: &Intercepting,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<Option<Duration>>,
+) {
+    const CONNECT: &[u8] = b"CONNECT ";
+    let mut read = BytesMut::with_capacity(1024);
+    while read.len() < CONNECT.len() && CONNECT.starts_with(&read) {
+        // A client that hangs up, or never says anything, is nobody's concern.
+        if !matches!(patiently(&stop, stream.read_buf(&mut read)).await, Some(Ok(1..))) {
+            return;
+        }
+    }
+    if !read.starts_with(CONNECT) {
+        return serve_http(Prefixed::new(read.freeze(), stream), None, shared, stop).await;
+    }
+    let Some(Ok(Some((target, rest)))) = patiently(&stop, read_head(&mut stream, read)).await else { return };
+    // An error is the end of the connection, which is all that can be done about it.
+    let _ = connect(Prefixed::new(rest, stream), &target, intercepting, shared, stop).await;
+}
+
+/// Reads the head of a CONNECT: where to, and what came after it. None when it is too long or cut off.
+async fn read_head(stream: &mut TcpStream, mut read: BytesMut) -> io::Result<Option<(String, Bytes)>> {
+    loop {
+        if let Some(end) = memchr::memmem::find(&read, b"\r\n\r\n") {
+            let head = read.split_to(end + 4);
+            let line = String::from_utf8_lossy(&head);
+            let target = line.split_ascii_whitespace().nth(1).unwrap_or_default().to_string();
+            return Ok(Some((target, read.freeze())));
+        }
+        if read.len() > LONGEST_HEAD || stream.read_buf(&mut read).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+async fn connect(
+    mut stream: Prefixed<TcpStream>,
+    target: &str,
+    intercepting: &Intercepting,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<Option<Duration>>,
+) -> io::Result<()> {
+    let Some(address) = target.parse::<Address>().ok().filter(|a| a.port_u16().is_some()) else {
+        return refuse(stream, "400 Bad Request", &format!("CONNECT needs HOST:PORT, not {target}")).await;
+    };
+    let host = address.host().trim_matches(['[', ']']);
+    let own = is_own(shared.address, &address);
+    if !own && let Some(why) = intercepting.leaves(host) {
+        return pass(stream, &address, why, intercepting, &shared, &stop).await;
+    }
+    stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    let Some(first) = patiently(&stop, stream.first()).await else { return Ok(()) };
+    match first? {
+        None => {}
+        Some(TLS_HANDSHAKE) if !own => secured(stream, &address, intercepting, shared, stop).await?,
+        Some(_) => {
+            let inside = (!own).then(|| Inside::new("http", &address));
+            serve_http(stream, inside, shared, stop).await;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the client's TLS and serves what is inside.
+async fn secured(
+    stream: Prefixed<TcpStream>,
+    address: &Address,
+    intercepting: &Intercepting,
+    shared: Arc<Shared>,
+    stop: watch::Receiver<Option<Duration>>,
+) -> io::Result<()> {
+    let host = address.host().trim_matches(['[', ']']);
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
+    let Some(hello) = patiently(&stop, hello).await else { return Ok(()) };
+    let hello = hello?;
+    let named = hello.client_hello().server_name().unwrap_or(host).to_string();
+    let config = intercepting.authority.server(&named).map_err(io::Error::other)?;
+    match patiently(&stop, hello.into_stream(config)).await {
+        Some(Ok(stream)) => serve_http(stream, Some(Inside::new("https", address)), shared, stop).await,
+        Some(Err(error)) => intercepting.passed.note(host, reason(&error)),
+        None => {}
+    }
+    Ok(())
+}
+
+/// Why a client did not go on with the handshake. The next time its host is passed on.
+fn reason(error: &io::Error) -> Unseen {
+    let told = error.get_ref().and_then(|e| e.downcast_ref::<TlsError>());
+    match told {
+        Some(TlsError::NoApplicationProtocol) => Unseen::Foreign,
+        Some(TlsError::AlertReceived(AlertDescription::NoApplicationProtocol)) => Unseen::Foreign,
+        _ => Unseen::Pinned,
+    }
+}
+
+/// Passes a connection on as it is.
+async fn pass(
+    mut stream: Prefixed<TcpStream>,
+    address: &Address,
+    why: Unseen,
+    intercepting: &Intercepting,
+    shared: &Shared,
+    stop: &watch::Receiver<Option<Duration>>,
+) -> io::Result<()> {
+    if shared.client.is_none() {
+        let what = format!("{address} is not in the recording, and a replay reaches nobody else");
+        return refuse(stream, "502 Bad Gateway", &what).await;
+    }
+    let host = address.host().trim_matches(['[', ']']);
+    intercepting.passed.note(host, why);
+    match TcpStream::connect((host, address.port_u16().unwrap_or(443))).await {
+        Ok(mut upstream) => {
+            stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+            // How it ends is between the two.
+            let _ = unless_stopped(stop, copy_bidirectional(&mut stream, &mut upstream)).await;
+            Ok(())
+        }
+        Err(error) => {
+            refuse(stream, "502 Bad Gateway", &format!("{address} cannot be reached: {error}")).await
+        }
+    }
+}
+
+async fn refuse(mut stream: Prefixed<TcpStream>, status: &str, what: &str) -> io::Result<()> {
+    let body = error_json("retake_cannot_connect", &format!("retake: {what}"));
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await
+}

@@ -1,0 +1,136 @@
+//! Clients that know no base URL: through the forward proxy, with TLS ended in between.
+
+use crate::support::env::{Ran, TestEnv, project};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+const SAID: &str = "You said: 7 left\n";
+
+/// A model behind TLS and a tool over HTTP, gone when this is dropped.
+struct Shop {
+    env: TestEnv,
+    server: Child,
+    model: String,
+    tool: String,
+}
+
+impl Shop {
+    fn open() -> Shop {
+        let mut env = TestEnv::new();
+        let authority = rcgen::KeyPair::generate().expect("key");
+        let mut own = rcgen::CertificateParams::new(Vec::new()).expect("authority");
+        own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        own.distinguished_name.push(rcgen::DnType::CommonName, "authority of the test");
+        let trusted = own.self_signed(&authority).expect("authority").pem();
+        let key = rcgen::KeyPair::generate().expect("key");
+        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_string()]).expect("certificate");
+        leaf.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
+        let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(own, authority)).expect("certificate").pem();
+        let file = |name: &str, text: String| {
+            let path = env.home().join(name);
+            std::fs::write(&path, text).expect("write");
+            path.display().to_string()
+        };
+        let (trusted, leaf, key) =
+            (file("trusted.pem", trusted), file("leaf.pem", leaf), file("key.pem", key.serialize_pem()));
+        let mut server = Command::new("python3")
+            .arg(project().join("tests/it/agents/shop_server.py"))
+            .args([leaf, key])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3");
+        let mut line = String::new();
+        BufReader::new(server.stdout.take().expect("stdout")).read_line(&mut line).expect("ports");
+        let (tls, plain) = line.trim().split_once(' ').expect("two ports");
+        // What retake itself is to trust, as its user would say it.
+        env.set("SSL_CERT_FILE", trusted);
+        Shop {
+            env,
+            server,
+            model: format!("https://localhost:{tls}"),
+            tool: format!("http://127.0.0.1:{plain}"),
+        }
+    }
+
+    fn run(&self, flags: &[&str]) -> Ran {
+        let agent = project().join("tests/it/agents/shopper.py").display().to_string();
+        let command = ["--", "python3", &agent, &self.tool, &self.model];
+        self.env.retake([&["run", "--name", "shop"], flags, &command].concat())
+    }
+
+    fn close(&mut self) {
+        // It may be gone already.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[test]
+fn a_fixed_address_and_a_tool_over_http_are_recorded_and_replayed() {
+    let mut shop = Shop::open();
+    let ran = shop.run(&["--intercept"]).expect(0);
+    assert_eq!(ran.out, SAID);
+    ran.says(&["1 step"]);
+    shop.close();
+    let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
+    assert_eq!(replayed.out, SAID);
+    replayed.says(&["1/1 steps", "0 live calls", "same outcome"]);
+    let shown = shop.env.retake(["show", "shop.1", "--json"]).expect(0).json();
+    assert_eq!(shown["steps"].as_array().map(Vec::len), Some(1), "{shown}");
+}
+
+#[test]
+fn without_interception_the_agent_goes_by_itself() {
+    let shop = Shop::open();
+    let ran = shop.run(&[]).expect(3);
+    assert_eq!(ran.out, SAID);
+    ran.says(&["nothing was recorded", "--intercept"]);
+}
+
+#[test]
+fn a_host_that_is_left_out_is_passed_on_unseen_and_not_reached_by_a_replay() {
+    let shop = Shop::open();
+    let ran = shop.run(&["--except", "localhost"]);
+    assert_eq!(ran.out, SAID);
+    let seen = shop.env.retake(["show", "shop.1", "--json"]).expect(0).json();
+    assert_eq!(seen["steps"].as_array().map(Vec::len), Some(0), "{seen}");
+    let replayed = shop.env.retake(["replay", "shop.1"]);
+    assert_ne!(replayed.code, 0, "{}", replayed.all());
+    assert!(replayed.err.contains("502"), "{}", replayed.all());
+
+    let ran = shop.run(&["--only", "localhost"]).expect(0);
+    assert_eq!(ran.out, SAID);
+    let seen = shop.env.retake(["show", "shop.2", "--json"]).expect(0).json();
+    assert_eq!(seen["steps"].as_array().map(Vec::len), Some(1), "{seen}");
+    assert!(!ran.err.contains("/stock"), "{}", ran.err);
+}
+
+#[test]
+fn a_client_that_takes_no_other_certificate_is_passed_on_and_named() {
+    let mut shop = Shop::open();
+    let trusted = shop.env.home().join("trusted.pem").display().to_string();
+    shop.env.set("PINNED", trusted);
+    let ran = shop.run(&["--intercept"]);
+    assert_eq!(ran.out, SAID, "{}", ran.err);
+    ran.says(&["localhost is not recorded", "--except localhost"]);
+}
+
+#[test]
+fn nothing_of_the_authority_is_left_behind() {
+    let mut shop = Shop::open();
+    let temp = shop.env.home().join("temp");
+    std::fs::create_dir(&temp).expect("temp");
+    shop.env.set("TMPDIR", temp.display().to_string());
+    shop.run(&["--intercept"]).expect(0);
+    let left: Vec<_> = std::fs::read_dir(&temp).expect("temp").flatten().map(|e| e.path()).collect();
+    assert!(left.is_empty(), "{left:?}");
+    let kept = shop.env.retake(["export", "shop.1", "shop.retake"]).expect(0);
+    assert!(!kept.all().contains("PRIVATE"), "{}", kept.all());
+}
