@@ -105,7 +105,8 @@ impl LineScan {
         while !rest.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', rest);
             let (text, after) = rest.split_at(end.unwrap_or(rest.len()));
-            let second_half = std::mem::take(&mut self.after_cr) && text.is_empty() && after.starts_with(b"\n");
+            let second_half =
+                std::mem::take(&mut self.after_cr) && text.is_empty() && after.starts_with(b"\n");
             if !self.past {
                 found |= self.extend_line(text);
             }

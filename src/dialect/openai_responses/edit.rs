@@ -56,7 +56,9 @@ fn splices(root: &Node<'_>, edit: &RequestEdit, places: &mut Places) -> Result<V
         RequestEdit::SetField { name, value } => Ok(surgery::set_field(root, name, value)),
         RequestEdit::RemoveTool(name) => surgery::remove_tool(root, name, false),
         RequestEdit::AddTool(tool) => Ok(vec![surgery::add_tool(root, tool)]),
-        RequestEdit::DropReasoning { before } => Ok(drop_reasoning(root, list, places.before(*before), places)),
+        RequestEdit::DropReasoning { before } => {
+            Ok(drop_reasoning(root, list, places.before(*before), places))
+        }
     }
 }
 

@@ -22,7 +22,22 @@ pub(super) fn read(item: &Node<'_>) -> Option<(Role, Vec<Block>)> {
         "local_shell_call" => call("local_shell", value("action")),
         "shell_call" => call("shell", value("action")),
         "apply_patch_call" => call("apply_patch", value("operation")),
-        "computer_call" => call("computer", if is_said(item, "action") { value("action") } else { value("actions") }),
+        "computer_call" => {
+            call("computer", if is_said(item, "action") { value("action") } else { value("actions") })
+        }
+        // A search that the agent runs has a name to answer to.
+        "tool_search_call" if is_said(item, "call_id") => {
+            call("tool_search", arguments(item.get("arguments")))
+        }
+        "tool_search_output" if is_said(item, "call_id") => one(
+            Role::Tool,
+            Block::ToolResult {
+                call_id: word("call_id"),
+                text: String::new(),
+                other: item.get("tools").map(plain).into_iter().collect(),
+                is_error: false,
+            },
+        ),
         name if is_result(name) => one(Role::Tool, result(item)),
         "additional_tools" => one(Role::System, other(item)),
         "mcp_approval_response" | "compaction_trigger" => one(Role::User, other(item)),
