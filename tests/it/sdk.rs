@@ -122,6 +122,23 @@ fn responses_chained_streamed() {
 }
 
 #[test]
+fn a_conversation_that_the_provider_keeps_is_replayed_but_not_asked_anew() {
+    let model = RefundModel::start();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("CHAIN", "conv_9");
+    let mut command = vec!["run".to_string(), "--name".into(), "refund".into(), "--".into()];
+    command.extend(agent("responses_refund.py"));
+    assert_eq!(env.retake(command).expect(0).out, DONE);
+    let asked = model.asked();
+    let replayed = env.retake(["replay", "refund.1"]).expect(0);
+    assert!(replayed.err.contains("10/10 steps"), "{}", replayed.err);
+    let forked = env.retake(["fork", "refund.1", "--set", "7:result.risk=\"high\""]);
+    assert!(forked.all().contains("a conversation that the provider keeps as a whole"), "{}", forked.all());
+    assert_eq!(model.asked(), asked, "nothing was added to it");
+}
+
+#[test]
 fn anthropic_sync() {
     round("anthropic_refund.py", "sync", "0");
 }

@@ -1,5 +1,5 @@
-"""A refund agent on the Responses API of the official OpenAI SDK. MODE: sync, async, and chained or sent along by hand:
-CHAIN: 0, 1; STREAM: 0, 1."""
+"""A refund agent on the Responses API of the official OpenAI SDK. MODE: sync, async; STREAM: 0, 1; CHAIN: how it goes on,
+with its history (0), an answer's id (1), or the id of a conversation."""
 import asyncio, json, os, sys, uuid
 import openai
 
@@ -15,11 +15,13 @@ SCHEMAS = [
     for name in TOOLS
 ]
 STREAM = os.environ.get("STREAM") == "1"
-CHAIN = os.environ.get("CHAIN") == "1"
+CHAIN = os.environ.get("CHAIN", "0")
 
 
 def request(items, previous):
-    chained = {"previous_response_id": previous} if previous else {}
+    chained = {"previous_response_id": previous} if CHAIN == "1" and previous else {}
+    if CHAIN not in ("0", "1"):
+        chained = {"conversation": CHAIN}
     return dict(model="gpt-small", instructions="You handle refunds.", input=items, tools=SCHEMAS, **chained)
 
 
@@ -32,7 +34,7 @@ def after(items, answer):
         for call in calls
     ]
     said = [item.model_dump(exclude={"parsed_arguments"}, exclude_none=True) for item in answer.output]
-    return (results if CHAIN else items + said + results) if calls else None
+    return (items + said + results if CHAIN == "0" else results) if calls else None
 
 
 def sync(items):
@@ -43,7 +45,7 @@ def sync(items):
                 answer = stream.until_done().get_final_response()
         else:
             answer = client.responses.create(**request(items, previous))
-        items, previous = after(items, answer), answer.id if CHAIN else None
+        items, previous = after(items, answer), answer.id
         if items is None:
             return answer.output_text
 
@@ -56,7 +58,7 @@ async def asynchronous(items):
                 answer = await stream.get_final_response()
         else:
             answer = await client.responses.create(**request(items, previous))
-        items, previous = after(items, answer), answer.id if CHAIN else None
+        items, previous = after(items, answer), answer.id
         if items is None:
             return answer.output_text
 

@@ -85,7 +85,8 @@ async fn answer(
     };
     let nth = count.fetch_add(1, Ordering::Relaxed);
     let unfolded = kept.lock().expect("kept").unfold(dialect, &body);
-    if unfolded.is_none() && dialect.recalled(&body).is_some_and(|_| dialect.recalls(&body)) {
+    let asks_for = dialect.recalled(&body).filter(|_| dialect.recalls(&body));
+    if unfolded.is_none() && asks_for.is_some() && dialect.conversation(&body).is_none() {
         let body = dialect.render_error(404, "Previous response not found.");
         return Ok(Response::builder().status(404).body(Full::new(body)).expect("response"));
     }
