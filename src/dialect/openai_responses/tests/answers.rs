@@ -42,10 +42,14 @@ fn events_of(response: &Value) -> Vec<String> {
         };
         let mut opening = item.clone();
         for key in ["summary", "content"] {
-            opening.get_mut(key).map(|list| *list = json!([]));
+            if let Some(list) = opening.get_mut(key) {
+                *list = json!([]);
+            }
         }
         for key in ["arguments", "input"] {
-            opening.get_mut(key).map(|text| *text = json!(""));
+            if let Some(text) = opening.get_mut(key) {
+                *text = json!("");
+            }
         }
         send("response.output_item.added", of(json!({"item": opening})));
         for (list, index, kinds) in [
