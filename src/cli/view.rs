@@ -5,11 +5,12 @@ use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::diff::{Conversations, RunView};
 use crate::exchange::{ExchangeId, Source, encoding};
+use crate::replay::recalled::Recalled;
 use crate::replay::recording::read_answer;
 use crate::run::stop::held_back;
 use crate::run::{Ancestor, Outline, RunId};
 use crate::store::{RunReader, Store};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ pub struct Opened {
     pub outline: Arc<Outline>,
     ancestry: Vec<Ancestor>,
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
+    recalled: OnceCell<Recalled>,
 }
 
 /// How many requests are kept in normal form; a diff walks two conversations side by side.
@@ -45,7 +47,7 @@ impl Opened {
         let reader = Arc::new(store.open_run(id)?);
         let outline = reader.outline()?;
         let ancestry = store.ancestry(reader.manifest());
-        Ok(Opened { reader, outline, ancestry, requests: RefCell::default() })
+        Ok(Opened { reader, outline, ancestry, requests: RefCell::default(), recalled: OnceCell::new() })
     }
 
     /// What comparing and telling read.
@@ -71,7 +73,14 @@ impl Conversations for Opened {
         let body = self.reader.body(record.sent.unwrap_or(record.body)).map_err(|e| e.to_string())?;
         let coding = if sent { None } else { record.head.headers.get("content-encoding") };
         let body = encoding::decode(coding, &body)?;
-        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        // What went in its place was unfolded already.
+        let unfolded = if !sent && dialect.recalls(&body) {
+            self.recalled.get_or_init(|| Recalled::of(&self.reader)).unfold(id, dialect, &body)
+        } else {
+            None
+        };
+        let body = unfolded.as_deref().unwrap_or(&body);
+        let request = Arc::new(dialect.read_request(body).map_err(|e| e.to_string())?);
         let mut requests = self.requests.borrow_mut();
         if requests.len() >= KEPT {
             requests.clear();

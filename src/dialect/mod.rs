@@ -1,6 +1,7 @@
 //! Bytes to meaning: one provider's protocol a file, behind one trait. Pure and synchronous.
 
 pub mod conversation;
+pub mod histories;
 pub mod sse;
 pub mod summary;
 
@@ -8,6 +9,7 @@ mod anthropic;
 mod content;
 mod frames;
 mod openai_chat;
+mod openai_responses;
 mod reply;
 mod surgery;
 #[cfg(test)]
@@ -16,6 +18,7 @@ pub(crate) mod wire;
 use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;
 use conversation::{Block, ModelAnswer, ModelRequest};
+use histories::{Histories, Kept, Link};
 use serde_json::Value;
 
 /// What a request is for.
@@ -128,7 +131,8 @@ pub trait Dialect: Sync {
     /// the head names.
     fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer;
 
-    /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`.
+    /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`. One
+    /// that ends in two line feeds stands for the whole event, up to its empty line.
     fn terminal_markers(&self) -> &'static [&'static [u8]];
 
     /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are. The edits are applied in
@@ -150,11 +154,43 @@ pub trait Dialect: Sync {
 
     /// Writes an error body with this message, in the form that the provider's SDKs show to their users.
     fn render_error(&self, status: u16, message: &str) -> Bytes;
+
+    /// True when a (decoded) request may leave a part of its conversation to the provider to remember. Cheap: a search
+    /// in the bytes, which may say yes too often.
+    fn recalls(&self, _body: &[u8]) -> bool {
+        false
+    }
+
+    /// Under which name the provider keeps what a request goes on from: an answer's id, a conversation's.
+    fn recalled(&self, _body: &[u8]) -> Option<String> {
+        None
+    }
+
+    /// The name of a conversation that the provider keeps as a whole and that this request adds to.
+    fn conversation(&self, _body: &[u8]) -> Option<String> {
+        None
+    }
+
+    /// The body with what the provider keeps put in; none when that changes nothing.
+    fn unfold(&self, _body: &[u8], _before: Option<&Link>, _known: &Histories) -> Option<Bytes> {
+        None
+    }
+
+    /// True when the provider may keep the exchange of a request. Cheap, and may say yes too often.
+    fn remembers(&self, _body: &[u8]) -> bool {
+        false
+    }
+
+    /// What the provider keeps of an exchange: of its body, decoded and unfolded, and its answer, as in
+    /// [`Dialect::read_answer`].
+    fn keeps(&self, _body: &[u8], _head: &ResponseHead, _answer: &[u8]) -> Option<Kept> {
+        None
+    }
 }
 
 /// Every dialect, in the order in which they are asked.
 pub fn all() -> &'static [&'static dyn Dialect] {
-    &[&openai_chat::OpenAiChat, &anthropic::AnthropicMessages]
+    &[&openai_chat::OpenAiChat, &openai_responses::OpenAiResponses, &anthropic::AnthropicMessages]
 }
 
 /// The dialect of a request, and what the request is for.

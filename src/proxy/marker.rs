@@ -83,12 +83,20 @@ pub(super) struct LineScan {
     line: Vec<u8>,
     /// The rest of this line cannot hold a marker.
     past: bool,
+    /// A marker was found that stands for its whole event: the empty line that ends it is to come.
+    awaits_end: bool,
+    /// The last byte was a CR: a LF that follows belongs to it.
+    after_cr: bool,
 }
+
+/// What a marker that stands for its whole event ends in.
+const WHOLE_EVENT: &[u8] = b"\n\n";
 
 impl LineScan {
     fn new(markers: Arc<[Bytes]>) -> LineScan {
         let longest = markers.iter().map(Bytes::len).max().unwrap_or_default();
-        LineScan { markers, longest, line: Vec::with_capacity(longest), past: false }
+        let line = Vec::with_capacity(longest);
+        LineScan { markers, longest, line, past: false, awaits_end: false, after_cr: false }
     }
 
     fn feed(&mut self, bytes: &[u8]) -> bool {
@@ -97,13 +105,19 @@ impl LineScan {
         while !rest.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', rest);
             let (text, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let second_half =
+                std::mem::take(&mut self.after_cr) && text.is_empty() && after.starts_with(b"\n");
             if !self.past {
                 found |= self.extend_line(text);
             }
-            if end.is_some() {
+            if end.is_some() && !second_half {
+                if self.line.is_empty() {
+                    found |= std::mem::take(&mut self.awaits_end);
+                }
                 self.line.clear();
                 self.past = false;
             }
+            self.after_cr = after.starts_with(b"\r");
             rest = after.get(1..).unwrap_or_default();
         }
         found
@@ -112,7 +126,14 @@ impl LineScan {
     fn extend_line(&mut self, text: &[u8]) -> bool {
         let room = self.longest - self.line.len();
         self.line.extend_from_slice(text.get(..room).unwrap_or(text));
-        let found = self.markers.iter().any(|marker| !marker.is_empty() && self.line.starts_with(marker));
+        let stands = |start: &[u8]| !start.is_empty() && self.line.starts_with(start);
+        let mut found = false;
+        for marker in self.markers.iter() {
+            match marker.strip_suffix(WHOLE_EVENT) {
+                Some(start) => self.awaits_end |= stands(start),
+                None => found |= stands(marker),
+            }
+        }
         self.past = found || self.line.len() >= self.longest;
         found
     }
@@ -180,6 +201,26 @@ mod tests {
         assert!(scan().feed(b"data: {}\r\rdata: [DONE]"));
         assert!(scan().feed(b"event: message_stop\r\ndata: {}\r\n\r\n"));
         assert!(!scan().feed(b"data: {\"text\":\"data: [DONE]\"}\n\n data: [DONE]\n\ndata: [DONE"));
+    }
+
+    #[test]
+    fn a_marker_for_a_whole_event_is_found_at_its_empty_line() {
+        for feed in ["\n", "\r\n", "\r"] {
+            let stream = ["event: end", "data: {", "data: }", "", "event: more", ""].join(feed);
+            let over = stream.find("event: more").unwrap();
+            for step in [1, 3, stream.len()] {
+                let mut scan = LineScan::new(Arc::from(vec![Bytes::from_static(b"event: end\n\n")]));
+                let mut at = 0;
+                let found = stream.as_bytes().chunks(step).find_map(|chunk| {
+                    at += chunk.len();
+                    scan.feed(chunk).then_some(at)
+                });
+                let (least, most) = (over - if feed == "\r\n" { 1 } else { 0 }, over + step);
+                assert!(found.is_some_and(|at| (least..=most).contains(&at)), "{feed:?} {step} {found:?}");
+            }
+        }
+        let mut scan = LineScan::new(Arc::from(vec![Bytes::from_static(b"event: end\n\n")]));
+        assert!(!scan.feed(b"event: en\n\nevent: end\ndata: 1\n") && scan.feed(b"\n"));
     }
 
     #[test]

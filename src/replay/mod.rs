@@ -10,6 +10,7 @@ pub mod matcher;
 pub mod plan;
 pub mod player;
 pub mod policy;
+pub mod recalled;
 pub mod recording;
 pub mod serve;
 pub mod shuffle;

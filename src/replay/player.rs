@@ -3,6 +3,7 @@
 mod answers;
 mod lenient;
 mod live;
+mod memory;
 mod refusal;
 mod side;
 
@@ -24,6 +25,8 @@ use crate::run::StepKind;
 use crate::run::likeness;
 use answers::{calls, live_answer, served_answer};
 use bytes::Bytes;
+use live::Live;
+use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -90,7 +93,9 @@ struct State {
     matcher: Matcher<RecordedRun>,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
-    asked_live: HashMap<ExchangeId, (&'static dyn Dialect, (u32, u32))>,
+    asked_live: HashMap<ExchangeId, Live>,
+    /// What a provider would keep of what the agent has seen.
+    memory: Memory,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
     tally: Tally,
@@ -138,6 +143,7 @@ impl Player {
             matcher,
             waiting: HashMap::new(),
             asked_live: HashMap::new(),
+            memory: Memory::default(),
             side_served: HashMap::new(),
             tally: Tally::default(),
         };
@@ -183,7 +189,7 @@ impl Player {
             let decision = self.wait_for(told).await;
             return self.act(&asked, dialect, None, decision).await;
         }
-        let body = Player::decoded(&asked);
+        let body = self.unfolded(&asked, dialect);
         let request = match dialect.read_request(&body) {
             Ok(request) => request,
             // A body the provider would refuse too: perhaps it did when it was recorded.
@@ -246,7 +252,7 @@ impl Player {
                 let read = match read {
                     Some(read) => Some(read),
                     None => {
-                        let body = Player::decoded(asked);
+                        let body = self.unfolded(asked, dialect);
                         dialect.read_request(&body).ok().map(|request| (request, body))
                     }
                 };
@@ -353,6 +359,9 @@ impl Player {
         let mut state = self.state();
         match fault {
             None => {
+                if let Answer::Serve(canned) = &answer {
+                    state.memory.served(dialect, asked, canned);
+                }
                 if rewritten.revealed + rewritten.values > 0
                     && let Some(served) = served_answer(dialect, &answer)
                 {
@@ -404,7 +413,11 @@ impl Player {
             ));
         }
         state.matcher.answered_live(asked.id, &answer);
-        serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered)
+        let answer = serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered);
+        if let Answer::Serve(canned) = &answer {
+            state.memory.served(dialect, asked, canned);
+        }
+        answer
     }
 }
 
@@ -431,7 +444,7 @@ impl Answerer for Player {
     }
 
     fn inspect(&self, seen: &SeenResponse) -> Option<Canned> {
-        let (dialect, _) = self.state().asked_live.get(&seen.id).copied()?;
+        let dialect = self.state().asked_live.get(&seen.id).map(|live| live.dialect)?;
         let answer = live_answer(dialect, seen);
         let (tool, by) = self.first_fenced(calls(&answer.blocks))?;
         let halted = self.halt(Some(dialect), Stop::Fence, &fence_message(&tool, by));
@@ -442,7 +455,8 @@ impl Answerer for Player {
 
     fn answered(&self, seen: &SeenResponse) {
         let mut state = self.state();
-        let Some((dialect, place)) = state.asked_live.remove(&seen.id) else { return };
+        let Some(Live { dialect, place, body }) = state.asked_live.remove(&seen.id) else { return };
+        state.memory.answered(dialect, &body, seen);
         let answer = live_answer(dialect, seen);
         let lost = match &seen.fault {
             Some(Fault::Connect { what }) => Some(format!("no connection: {what}")),

@@ -1,6 +1,7 @@
 //! A stored run as the matcher and the plan read it: in normal form, one turn at a time, on demand.
 
 use super::matcher::Recording;
+use super::recalled::Recalled;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
@@ -21,6 +22,8 @@ pub struct RecordedRun {
     /// Step numbers, once they are needed.
     numbers: Arc<OnceLock<HashMap<StepKind, u32>>>,
     kept: Arc<Mutex<Kept>>,
+    /// What the provider kept between requests, once it is needed.
+    recalled: Arc<OnceLock<Recalled>>,
 }
 
 #[derive(Default)]
@@ -33,7 +36,13 @@ struct Kept {
 impl RecordedRun {
     /// A run and its outline.
     pub fn new(reader: Arc<RunReader>, outline: Arc<Outline>) -> RecordedRun {
-        RecordedRun { reader, outline, numbers: Arc::default(), kept: Arc::default() }
+        RecordedRun {
+            reader,
+            outline,
+            numbers: Arc::default(),
+            kept: Arc::default(),
+            recalled: Arc::default(),
+        }
     }
 
     /// The files behind it.
@@ -72,9 +81,16 @@ impl RecordedRun {
         let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
         let body = self.reader.body(record.body).map_err(|e| e.to_string())?;
         let body = encoding::decode(record.head.headers.get("content-encoding"), &body)?;
-        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        let unfolded = self.unfolded(id, dialect, &body);
+        let body = unfolded.as_deref().unwrap_or(&body);
+        let request = Arc::new(dialect.read_request(body).map_err(|e| e.to_string())?);
         self.kept().keep(id).requests.insert(id, request.clone());
         Ok(request)
+    }
+
+    fn unfolded(&self, id: ExchangeId, dialect: &dyn Dialect, body: &[u8]) -> Option<Bytes> {
+        let recalls = dialect.recalls(body);
+        recalls.then(|| self.recalled.get_or_init(|| Recalled::of(&self.reader)).unfold(id, dialect, body))?
     }
 
     /// The answer of an exchange, in normal form.

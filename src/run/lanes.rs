@@ -59,8 +59,13 @@ impl LaneBuilder {
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&request.head) else {
             return self.add_other(request.id);
         };
+        let before = self.histories.follow(exchange);
         let body = encoding::decode(request.head.headers.get("content-encoding"), &request.body);
-        let Some(read) = body.ok().and_then(|body| dialect.read_request(&body).ok()) else {
+        let read = body.ok().and_then(|body| {
+            let unfolded = self.histories.unfold_after(dialect, &body, before.as_deref());
+            dialect.read_request(unfolded.as_deref().unwrap_or(&body)).ok()
+        });
+        let Some(read) = read else {
             return self.add_other(request.id);
         };
         let (answer, error) = match &exchange.response {

@@ -38,11 +38,14 @@ fn agent(name: &str) -> [String; 3] {
 }
 
 fn round(script: &str, mode: &str, stream: &str) {
+    round_with(script, &[("MODE", mode), ("STREAM", stream)]);
+}
+
+fn round_with(script: &str, variables: &[(&str, &str)]) {
     let model = RefundModel::start();
     let mut env = TestEnv::new();
     env.upstream(&model.origin());
-    env.set("MODE", mode);
-    env.set("STREAM", stream);
+    variables.iter().for_each(|(name, value)| env.set(name, *value));
     let agent = agent(script);
     let command = |verb: &[&str]| -> Vec<String> {
         let verb = verb.iter().map(|s| s.to_string());
@@ -96,6 +99,43 @@ fn openai_async() {
 #[test]
 fn openai_async_streamed() {
     round("openai_refund.py", "async", "1");
+}
+
+#[test]
+fn responses_sync() {
+    round("responses_refund.py", "sync", "0");
+}
+
+#[test]
+fn responses_async_streamed() {
+    round("responses_refund.py", "async", "1");
+}
+
+#[test]
+fn responses_chained() {
+    round_with("responses_refund.py", &[("MODE", "async"), ("STREAM", "0"), ("CHAIN", "1")]);
+}
+
+#[test]
+fn responses_chained_streamed() {
+    round_with("responses_refund.py", &[("MODE", "sync"), ("STREAM", "1"), ("CHAIN", "1")]);
+}
+
+#[test]
+fn a_conversation_that_the_provider_keeps_is_replayed_but_not_asked_anew() {
+    let model = RefundModel::start();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("CHAIN", "conv_9");
+    let mut command = vec!["run".to_string(), "--name".into(), "refund".into(), "--".into()];
+    command.extend(agent("responses_refund.py"));
+    assert_eq!(env.retake(command).expect(0).out, DONE);
+    let asked = model.asked();
+    let replayed = env.retake(["replay", "refund.1"]).expect(0);
+    assert!(replayed.err.contains("10/10 steps"), "{}", replayed.err);
+    let forked = env.retake(["fork", "refund.1", "--set", "7:result.risk=\"high\""]);
+    assert!(forked.all().contains("a conversation that the provider keeps as a whole"), "{}", forked.all());
+    assert_eq!(model.asked(), asked, "nothing was added to it");
 }
 
 #[test]

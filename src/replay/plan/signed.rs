@@ -33,8 +33,14 @@ impl Plan {
         if own == turn as usize {
             return None;
         }
-        let mut answers =
-            request.messages.iter().enumerate().rev().filter(|(_, m)| m.role == Role::Assistant);
+        // An answer may be several messages (an item each): it begins where somebody else spoke before.
+        let starts = |at: usize| at == 0 || request.messages[at - 1].role != Role::Assistant;
+        let mut answers = request
+            .messages
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(at, m)| m.role == Role::Assistant && starts(*at));
         match own {
             0 => Some(request.messages.len()),
             own => answers.nth(own - 1).map(|(at, _)| at),

@@ -12,8 +12,17 @@ use crate::replay::plan::LiveTurn;
 use crate::run::StepKind;
 use bytes::Bytes;
 
+/// A live call under way.
+pub(super) struct Live {
+    pub dialect: &'static dyn Dialect,
+    /// Lane and turn.
+    pub place: (u32, u32),
+    /// What the agent asked, unfolded.
+    pub body: Bytes,
+}
+
 impl Player {
-    /// Sends a request on, as the plan has it. `body`: decoded; `pins`: all of its history, and what is only told of.
+    /// Sends a request on, as the plan has it. `body`: decoded and unfolded; `pins`: all of its history, and what is only told of.
     pub(super) fn go_live(
         &self,
         asked: &Asked,
@@ -28,6 +37,18 @@ impl Player {
             return self.miss(asked, Some(dialect), lost_decision());
         };
         let mut state = self.state();
+        if let Some(name) = state.memory.conversation_in_the_past(dialect, &body) {
+            let mut miss = lost_decision();
+            miss.reason = format!(
+                "this request adds to {name}, a conversation that the provider keeps as a whole: it cannot be put \
+                 back to where the recording stood, so no fork can ask it anything new"
+            );
+            miss.hints = vec![
+                "let the agent send its history, or previous_response_id, instead of a conversation".into(),
+            ];
+            drop(state);
+            return self.miss(asked, Some(dialect), miss);
+        }
         if self.is_spent(&mut state) {
             drop(state);
             return self.refuse_to_spend(Some(dialect));
@@ -64,12 +85,14 @@ impl Player {
         if outline.turn(place.0, place.1).is_none() {
             state.tally.unrecorded.insert(place);
         }
-        state.asked_live.insert(asked.id, (dialect, place));
+        // What retake served is not what a provider can go on from.
+        let outgoing = outgoing.body.or_else(|| (Player::decoded(asked) != body).then(|| body.clone()));
+        state.asked_live.insert(asked.id, Live { dialect, place, body });
         let upstream = self
             .options
             .upstream
             .as_ref()
             .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
-        Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
+        Answer::Forward { body: outgoing, upstream, hold: !self.options.fences.is_empty() }
     }
 }

@@ -5,6 +5,7 @@ use super::kinship::{self, Claims};
 use super::numbering;
 use super::quotes::QuoteIndex;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest, Role};
+use crate::dialect::histories::Histories;
 use crate::exchange::{ExchangeId, StandIn};
 use crate::run::likeness::{self, Key};
 use crate::run::outline::{CallSite, Lane, LaneKind, Outline, ToolCallRef, ToolResultRef, Turn};
@@ -59,6 +60,8 @@ pub struct LaneBuilder {
     pub(super) lanes: Vec<OpenLane>,
     pub(super) others: Vec<ExchangeId>,
     pub(super) stand_ins: BTreeSet<StandIn>,
+    /// What providers keep between requests.
+    pub(super) histories: Histories,
     /// Lanes by the echo of their last answer.
     by_echo: HashMap<Key, Vec<u32>>,
     /// Lanes by the echo of every answer they had.

@@ -1,4 +1,4 @@
-//! A model that handles refunds, in both dialects, streamed and not: every answer is computed from the conversation,
+//! A model that handles refunds, in every dialect, streamed and not: every answer is computed from the conversation,
 //! so an edited prompt or tool result leads to another one. It takes 4999 for dollars unless told of cents.
 
 use bytes::Bytes;
@@ -7,13 +7,14 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use retake::dialect::conversation::{Block, ModelRequest};
+use retake::dialect::histories::Histories;
 use retake::dialect::{self, Endpoint};
-use retake::exchange::{HeaderList, RequestHead};
+use retake::exchange::{HeaderList, RequestHead, ResponseHead};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// A running model. It stops when it is dropped.
 pub struct RefundModel {
@@ -34,12 +35,15 @@ impl RefundModel {
         let port = listener.local_addr().expect("address").port();
         let (asked, connections) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (count, accepted) = (asked.clone(), connections.clone());
+        let kept: Arc<Mutex<Histories>> = Arc::default();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                let count = count.clone();
+                let (count, kept) = (count.clone(), kept.clone());
                 tokio::spawn(async move {
-                    let service = hyper::service::service_fn(move |request| answer(request, count.clone()));
+                    let service = hyper::service::service_fn(move |request| {
+                        answer(request, count.clone(), kept.clone())
+                    });
                     let _ = hyper::server::conn::http1::Builder::new()
                         .serve_connection(TokioIo::new(socket), service)
                         .await;
@@ -67,6 +71,7 @@ impl RefundModel {
 async fn answer(
     request: Request<Incoming>,
     count: Arc<AtomicU32>,
+    kept: Arc<Mutex<Histories>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let head = RequestHead {
@@ -79,6 +84,13 @@ async fn answer(
         return Ok(Response::builder().status(404).body(Full::default()).expect("response"));
     };
     let nth = count.fetch_add(1, Ordering::Relaxed);
+    let unfolded = kept.lock().expect("kept").unfold(dialect, &body);
+    let asks_for = dialect.recalled(&body).filter(|_| dialect.recalls(&body));
+    if unfolded.is_none() && asks_for.is_some() && dialect.conversation(&body).is_none() {
+        let body = dialect.render_error(404, "Previous response not found.");
+        return Ok(Response::builder().status(404).body(Full::new(body)).expect("response"));
+    }
+    let body = unfolded.unwrap_or(body);
     let request = match dialect.read_request(&body) {
         Ok(request) => request,
         Err(error) => {
@@ -88,6 +100,9 @@ async fn answer(
     };
     let blocks = decide(&request, nth);
     let rendered = dialect.render_answer(&blocks, None, &request.model, request.stream);
+    let fields = vec![("content-type".to_string(), rendered.content_type.to_string())];
+    let head = ResponseHead { status: 200, headers: HeaderList(fields) };
+    kept.lock().expect("kept").note(dialect, &body, &head, &rendered.body);
     let response = Response::builder()
         .header("content-type", rendered.content_type)
         .header("x-request-id", format!("req_{nth}"));
