@@ -71,7 +71,7 @@ impl Conversations for Opened {
         let body = self.reader.body(record.sent.unwrap_or(record.body)).map_err(|e| e.to_string())?;
         let coding = if sent { None } else { record.head.headers.get("content-encoding") };
         let body = encoding::decode(coding, &body)?;
-        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        let request = Arc::new(dialect.read_request(&record.head.target, &body).map_err(|e| e.to_string())?);
         let mut requests = self.requests.borrow_mut();
         if requests.len() >= KEPT {
             requests.clear();

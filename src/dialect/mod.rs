@@ -7,6 +7,7 @@ pub mod summary;
 mod anthropic;
 mod content;
 mod frames;
+mod gemini;
 mod openai_chat;
 mod reply;
 mod surgery;
@@ -117,11 +118,12 @@ pub trait Dialect: Sync {
     /// What a request is for, if it is of this dialect. Decided by method and path alone.
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint>;
 
-    /// Reads a request's (decoded) body into the normal form.
+    /// Reads a request's (decoded) body into the normal form. `target`: path and query it came under, where some
+    /// protocols name the model and ask for a stream.
     ///
     /// # Errors
     /// [`Malformed`] when it is not JSON or lacks what the protocol demands.
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed>;
+    fn read_request(&self, target: &str, body: &[u8]) -> Result<ModelRequest, Malformed>;
 
     /// Reads an answer: streamed or not, whole or cut off, success or error. Never fails: what cannot be read is
     /// missing from the result and `whole` is false. The body may be decoded already, or still in the encoding that
@@ -154,7 +156,7 @@ pub trait Dialect: Sync {
 
 /// Every dialect, in the order in which they are asked.
 pub fn all() -> &'static [&'static dyn Dialect] {
-    &[&openai_chat::OpenAiChat, &anthropic::AnthropicMessages]
+    &[&gemini::Gemini, &openai_chat::OpenAiChat, &anthropic::AnthropicMessages]
 }
 
 /// The dialect of a request, and what the request is for.

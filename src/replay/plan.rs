@@ -48,8 +48,9 @@ pub struct LiveTurn<'a> {
     pub place: (u32, u32),
     /// As the agent sent it, in normal form.
     pub request: &'a ModelRequest,
-    /// The same, as (decoded) bytes.
+    /// The same, as (decoded) bytes, and the path and query it came under.
     pub body: &'a [u8],
+    pub target: &'a str,
     /// Tool results of recorded calls that came out differently.
     pub pins: &'a [Pin],
     /// A recorded text with today's names and directories.
@@ -297,7 +298,7 @@ impl Plan {
         dialect: &dyn Dialect,
         live: LiveTurn<'_>,
     ) -> Result<Outgoing, EditError> {
-        let LiveTurn { place, request, body, pins, today, inherited } = live;
+        let LiveTurn { place, request, body, target, pins, today, inherited } = live;
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
@@ -348,7 +349,7 @@ impl Plan {
         let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
         let asked_to =
             self.requests.iter().any(|e| matches!(&e.field, Field::Param(name) if name == "thinking"));
-        if thinks(request) && !asked_to && !dialect.read_request(&edited).is_ok_and(|r| thinks(&r)) {
+        if thinks(request) && !asked_to && !dialect.read_request(target, &edited).is_ok_and(|r| thinks(&r)) {
             dropped.push(
                 "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
             );

@@ -184,7 +184,7 @@ impl Player {
             return self.act(&asked, dialect, None, decision).await;
         }
         let body = Player::decoded(&asked);
-        let request = match dialect.read_request(&body) {
+        let request = match dialect.read_request(&asked.head.target, &body) {
             Ok(request) => request,
             // A body the provider would refuse too: perhaps it did when it was recorded.
             Err(_) => return self.side_call(&asked),
@@ -247,7 +247,7 @@ impl Player {
                     Some(read) => Some(read),
                     None => {
                         let body = Player::decoded(asked);
-                        dialect.read_request(&body).ok().map(|request| (request, body))
+                        dialect.read_request(&asked.head.target, &body).ok().map(|request| (request, body))
                     }
                 };
                 match read {
@@ -389,7 +389,7 @@ impl Player {
         (id, recorded): (ExchangeId, Option<&RecordedResponse>),
     ) -> Answer {
         let dropped = self.run.signed_reasoning(id);
-        let request = dialect.read_request(&Player::decoded(asked)).ok();
+        let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
         let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
         let rendered = dialect.render_answer(blocks, None, &model, stream);
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };

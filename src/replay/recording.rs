@@ -72,7 +72,7 @@ impl RecordedRun {
         let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
         let body = self.reader.body(record.body).map_err(|e| e.to_string())?;
         let body = encoding::decode(record.head.headers.get("content-encoding"), &body)?;
-        let request = Arc::new(dialect.read_request(&body).map_err(|e| e.to_string())?);
+        let request = Arc::new(dialect.read_request(&record.head.target, &body).map_err(|e| e.to_string())?);
         self.kept().keep(id).requests.insert(id, request.clone());
         Ok(request)
     }
@@ -121,7 +121,7 @@ impl RecordedRun {
                 body = text.replace(&stand_in.text, &secret).into();
             }
         }
-        let request = dialect.read_request(&body).map_err(|e| e.to_string())?;
+        let request = dialect.read_request(&record.head.target, &body).map_err(|e| e.to_string())?;
         Ok(Some((body, request)))
     }
 

@@ -60,7 +60,8 @@ impl LaneBuilder {
             return self.add_other(request.id);
         };
         let body = encoding::decode(request.head.headers.get("content-encoding"), &request.body);
-        let Some(read) = body.ok().and_then(|body| dialect.read_request(&body).ok()) else {
+        let Some(read) = body.ok().and_then(|body| dialect.read_request(&request.head.target, &body).ok())
+        else {
             return self.add_other(request.id);
         };
         let (answer, error) = match &exchange.response {

@@ -32,7 +32,7 @@ impl Dialect for AnthropicMessages {
         side.then_some(Endpoint::Side)
     }
 
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed> {
+    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(body)
     }
 

@@ -26,7 +26,7 @@ impl Dialect for OpenAiChat {
         }
     }
 
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed> {
+    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(body)
     }
 

@@ -36,7 +36,8 @@ impl Player {
         let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
         let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
             let today = |text: &str| state.matcher.in_todays_words(asked.id, text);
-            let live = LiveTurn { place, request, body: &body, pins, today: &today, inherited };
+            let target = &asked.head.target;
+            let live = LiveTurn { place, request, body: &body, target, pins, today: &today, inherited };
             plan.outgoing(&outline, dialect, live)
                 .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
         });

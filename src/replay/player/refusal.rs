@@ -44,7 +44,7 @@ impl Player {
         fit: &Fit,
     ) -> Answer {
         let (class, (lane, turn)) = (fit.class, fit.place);
-        let request = read.or_else(|| dialect.read_request(&Player::decoded(asked)).ok());
+        let request = read.or_else(|| dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok());
         let mut miss = match request {
             Some(request) => {
                 let (id, path) = (asked.id, asked.head.path().to_string());

@@ -104,7 +104,7 @@ fn answer(received: &Received) -> Script {
     let Some((dialect, _)) = dialect::recognise(&head) else {
         return Script::body("404 Not Found", &[], b"");
     };
-    let request = dialect.read_request(&received.body).expect("a request of its dialect");
+    let request = dialect.read_request(&received.target, &received.body).expect("a request of its dialect");
     let mut blocks = decide(&request);
     if request.params.contains_key("thinking") {
         let results = tool_results(&request).len();

@@ -79,7 +79,7 @@ async fn answer(
         return Ok(Response::builder().status(404).body(Full::default()).expect("response"));
     };
     let nth = count.fetch_add(1, Ordering::Relaxed);
-    let request = match dialect.read_request(&body) {
+    let request = match dialect.read_request(&head.target, &body) {
         Ok(request) => request,
         Err(error) => {
             let body = dialect.render_error(400, &error.to_string());
