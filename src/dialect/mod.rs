@@ -140,10 +140,17 @@ pub trait Dialect: Sync {
     /// [`EditError`] when the body is malformed or what the edit names is not there.
     fn edit_request(&self, body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError>;
 
-    /// Writes an answer, streamed or not, as this provider would. `model` is the name to answer under. Without a stop
+    /// The path and query under which an edited request goes, where the protocol names the model in them and an edit
+    /// sets another; none when they stay.
+    fn edit_target(&self, _target: &str, _edits: &[RequestEdit]) -> Option<String> {
+        None
+    }
+
+    /// Writes an answer, streamed or not, as this provider would to a request for `target`. `model` is the name to answer under. Without a stop
     /// reason it follows from the blocks. Reasoning that needs a signature is left out, and no tokens are counted.
     fn render_answer(
         &self,
+        target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

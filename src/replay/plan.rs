@@ -64,6 +64,8 @@ pub struct LiveTurn<'a> {
 pub struct Outgoing {
     /// The body; none when it goes as the agent sent it.
     pub body: Option<Bytes>,
+    /// Path and query; none when they are those of the agent's request.
+    pub target: Option<String>,
     /// What had to be dropped so that the provider takes it, one line each.
     pub dropped: Vec<String>,
     /// The calls whose edited results are in it.
@@ -343,9 +345,10 @@ impl Plan {
             }
         }
         if edits.is_empty() {
-            return Ok(Outgoing { body: None, dropped, results });
+            return Ok(Outgoing { body: None, target: None, dropped, results });
         }
         let edited = dialect.edit_request(body, &edits)?;
+        let other_target = dialect.edit_target(target, &edits);
         let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
         let asked_to =
             self.requests.iter().any(|e| matches!(&e.field, Field::Param(name) if name == "thinking"));
@@ -354,7 +357,7 @@ impl Plan {
                 "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
             );
         }
-        Ok(Outgoing { body: Some(edited), dropped, results })
+        Ok(Outgoing { body: Some(edited), target: other_target, dropped, results })
     }
 }
 

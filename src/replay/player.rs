@@ -391,7 +391,7 @@ impl Player {
         let dropped = self.run.signed_reasoning(id);
         let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
         let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
-        let rendered = dialect.render_answer(blocks, None, &model, stream);
+        let rendered = dialect.render_answer(&asked.head.target, blocks, None, &model, stream);
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;

@@ -121,7 +121,8 @@ impl RecordedRun {
                 body = text.replace(&stand_in.text, &secret).into();
             }
         }
-        let request = dialect.read_request(&record.head.target, &body).map_err(|e| e.to_string())?;
+        let target = record.sent_target.as_ref().unwrap_or(&record.head.target);
+        let request = dialect.read_request(target, &body).map_err(|e| e.to_string())?;
         Ok(Some((body, request)))
     }
 

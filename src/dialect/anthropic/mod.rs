@@ -58,6 +58,7 @@ impl Dialect for AnthropicMessages {
 
     fn render_answer(
         &self,
+        _target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

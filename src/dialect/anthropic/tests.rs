@@ -274,7 +274,7 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         for stream in [true, false] {
             let mut given = blocks.clone();
             given.insert(0, Block::Reasoning { text: "hidden".into(), signed: true });
-            let rendered = AnthropicMessages.render_answer(&given, None, "m", stream);
+            let rendered = AnthropicMessages.render_answer("", &given, None, "m", stream);
             let answer = AnthropicMessages.read_answer(&head(200, stream), &rendered.body);
             assert_eq!(answer.blocks, blocks, "{stream}");
             let stop = if blocks.len() > 1 { "tool_use" } else { "end_turn" };

@@ -4,6 +4,7 @@ mod settings;
 
 use super::parts::{field, is_signed, is_text, is_thought, items, member, parts_of, payload, placed};
 use super::request::contents;
+use super::target::with_model;
 use crate::dialect::conversation::Block;
 use crate::dialect::surgery::{self, Places, Splice, append_line, insert_element, set_member};
 use crate::dialect::{EditError, Malformed, RequestEdit};
@@ -25,6 +26,15 @@ pub(super) fn apply(body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditErr
         body = surgery::apply(&body, splices);
     }
     Ok(body.into())
+}
+
+/// Where an edited request goes: the model's name stands in the path.
+pub(super) fn target(target: &str, edits: &[RequestEdit]) -> Option<String> {
+    let model = edits.iter().rev().find_map(|edit| match edit {
+        RequestEdit::SetField { name, value } if name == "model" => value.as_str(),
+        _ => None,
+    })?;
+    with_model(target, model)
 }
 
 fn splices(root: &Node<'_>, edit: &RequestEdit, places: &Places) -> Result<Vec<Splice>, EditError> {

@@ -42,14 +42,19 @@ impl Dialect for Gemini {
         edit::apply(body, edits)
     }
 
+    fn edit_target(&self, target: &str, edits: &[RequestEdit]) -> Option<String> {
+        edit::target(target, edits)
+    }
+
     fn render_answer(
         &self,
+        target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,
         stream: bool,
     ) -> RenderedAnswer {
-        render::answer(blocks, stop_reason, model, stream)
+        render::answer(target, blocks, stop_reason, model, stream)
     }
 
     fn render_error(&self, status: u16, message: &str) -> Bytes {

@@ -1,6 +1,7 @@
 //! Answers and errors in the provider's form.
 
 use super::edit::UNSIGNED;
+use super::target::streams_a_list;
 use crate::dialect::RenderedAnswer;
 use crate::dialect::conversation::Block;
 use crate::dialect::frames::{Frames, pieces};
@@ -8,7 +9,15 @@ use crate::exchange::canon::{canonical_value, hash128, hex, text_of_value};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub(super) fn answer(blocks: &[Block], stop: Option<&str>, model: &str, stream: bool) -> RenderedAnswer {
+const JSON: &str = "application/json; charset=UTF-8";
+
+pub(super) fn answer(
+    target: &str,
+    blocks: &[Block],
+    stop: Option<&str>,
+    model: &str,
+    stream: bool,
+) -> RenderedAnswer {
     let all = serde_json::to_value(blocks).map(|v| canonical_value(&v)).unwrap_or_default();
     // An id has to be there and should not change while the answer does not.
     let hash = hex(&hash128(all.as_bytes()));
@@ -26,20 +35,21 @@ pub(super) fn answer(blocks: &[Block], stop: Option<&str>, model: &str, stream: 
         json!({"candidates": [candidate], "usageMetadata": usage, "modelVersion": model, "responseId": id})
     };
     if !stream {
-        return RenderedAnswer::whole(
-            "application/json; charset=UTF-8",
-            text_of_value(&chunk(&parts, Some(stop))),
-        );
+        return RenderedAnswer::whole(JSON, text_of_value(&chunk(&parts, Some(stop))));
     }
-    let mut frames = Frames::default();
     let deltas: Vec<Value> = parts.into_iter().flat_map(deltas).collect();
     let last = deltas.len().saturating_sub(1);
-    for (i, delta) in deltas.iter().enumerate() {
-        frames.data(&chunk(std::slice::from_ref(delta), (i == last).then_some(stop)));
+    let chunks = deltas.iter().enumerate();
+    let chunks = chunks.map(|(i, d)| chunk(std::slice::from_ref(d), (i == last).then_some(stop)));
+    let mut chunks: Vec<Value> = chunks.collect();
+    if chunks.is_empty() {
+        chunks.push(chunk(&[], Some(stop)));
     }
-    if deltas.is_empty() {
-        frames.data(&chunk(&[], Some(stop)));
+    if streams_a_list(target) {
+        return RenderedAnswer::whole(JSON, text_of_value(&Value::from(chunks)));
     }
+    let mut frames = Frames::default();
+    chunks.iter().for_each(|chunk| frames.data(chunk));
     frames.into_answer()
 }
 

@@ -75,7 +75,22 @@ fn message(node: &Node<'_>) -> Message {
             Role::User
         }
     };
+    if role == Role::Assistant {
+        blocks = joined(blocks);
+    }
     Message { role, blocks }
+}
+
+/// What the model said, with texts that stand side by side as one: clients send a stream back in the pieces it came in.
+fn joined(blocks: Vec<Block>) -> Vec<Block> {
+    let mut out: Vec<Block> = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        match (out.last_mut(), block) {
+            (Some(Block::Text { text }), Block::Text { text: more }) => text.push_str(&more),
+            (_, block) => out.push(block),
+        }
+    }
+    out
 }
 
 /// The system prompt: a text, a content, a part, or several of these.

@@ -45,6 +45,7 @@ impl Dialect for OpenAiChat {
 
     fn render_answer(
         &self,
+        _target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

@@ -286,7 +286,7 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         vec![refusal],
     ] {
         for stream in [true, false] {
-            let rendered = OpenAiChat.render_answer(&blocks, None, "m", stream);
+            let rendered = OpenAiChat.render_answer("", &blocks, None, "m", stream);
             let answer = OpenAiChat.read_answer(&head(200, stream), &rendered.body);
             assert_eq!(answer.blocks, blocks, "{stream}");
             let stop = if answer.tool_calls().next().is_some() { "tool_calls" } else { "stop" };

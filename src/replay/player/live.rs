@@ -71,6 +71,11 @@ impl Player {
             .upstream
             .as_ref()
             .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
-        Answer::Forward { body: outgoing.body, upstream, hold: !self.options.fences.is_empty() }
+        Answer::Forward {
+            body: outgoing.body,
+            target: outgoing.target,
+            upstream,
+            hold: !self.options.fences.is_empty(),
+        }
     }
 }

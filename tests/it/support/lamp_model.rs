@@ -111,7 +111,7 @@ fn answer(received: &Received) -> Script {
         let thought = thought(&request.model, results).map(|value| Block::Other { value });
         blocks.splice(0..0, thought);
     }
-    let rendered = dialect.render_answer(&blocks, None, &request.model, request.stream);
+    let rendered = dialect.render_answer(&head.target, &blocks, None, &request.model, request.stream);
     Script::body("200 OK", &[("Content-Type", rendered.content_type)], &rendered.body)
 }
 

@@ -87,7 +87,7 @@ async fn answer(
         }
     };
     let blocks = decide(&request, nth);
-    let rendered = dialect.render_answer(&blocks, None, &request.model, request.stream);
+    let rendered = dialect.render_answer(&head.target, &blocks, None, &request.model, request.stream);
     let response = Response::builder()
         .header("content-type", rendered.content_type)
         .header("x-request-id", format!("req_{nth}"));

@@ -33,10 +33,18 @@ const RENAMED: [(&str, &str); 4] = [
 /// Sets a parameter where it belongs; null removes it.
 pub(super) fn set_field(root: &Node<'_>, name: &str, value: &Value) -> Result<Vec<Splice>, EditError> {
     let spelt = camel(name);
-    if spelt == "model" || spelt == "stream" {
-        return Err(EditError::NotThere(format!(
-            "the {spelt} of a Gemini request stands in its path, not in the request: it cannot be edited"
-        )));
+    match (spelt.as_str(), value) {
+        // It stands in the path.
+        ("model", Value::String(_)) => return Ok(Vec::new()),
+        ("model", _) => return Err(EditError::NotThere(format!("a model has a name, {value} is none"))),
+        ("stream", _) => {
+            return Err(EditError::NotThere(
+                "whether a Gemini answer is streamed is said in the request's path: it cannot be edited"
+                    .into(),
+            ));
+        }
+        ("tools", Value::Array(tools)) => return Ok(set_in(root, "tools", &gathered(tools))),
+        _ => {}
     }
     if TOP.contains(&spelt.as_str()) || member(root, &spelt).is_some() {
         return Ok(set_in(root, &spelt, value));
@@ -50,6 +58,16 @@ pub(super) fn set_field(root: &Node<'_>, name: &str, value: &Value) -> Result<Ve
             Ok(vec![set_named(root, "generationConfig", text_of_value(&config))])
         }
     }
+}
+
+/// Tools as a request has them: what has a name is a function, and all functions stand in one list.
+fn gathered(tools: &[Value]) -> Value {
+    let (functions, mut others): (Vec<Value>, Vec<Value>) =
+        tools.iter().cloned().partition(|tool| tool.get("name").is_some());
+    if !functions.is_empty() {
+        others.insert(0, serde_json::json!({"functionDeclarations": functions}));
+    }
+    Value::from(others)
 }
 
 fn set_in(object: &Node<'_>, name: &str, value: &Value) -> Vec<Splice> {

@@ -139,19 +139,21 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         vec![thought("hm", false), text("a"), code, call(""), call("c2")],
         vec![],
     ] {
-        for (stream, kind) in [(true, EVENTS), (false, JSON)] {
+        let list = "/v1/models/m:streamGenerateContent?key=k";
+        for (target, stream, kind) in [(TARGET, true, EVENTS), (list, true, JSON), ("", false, JSON)] {
             let mut given = blocks.clone();
             given.insert(0, thought("hidden", true));
-            let rendered = Gemini.render_answer(&given, None, "gemini-2.5-pro", stream);
+            let rendered = Gemini.render_answer(target, &given, None, "gemini-2.5-pro", stream);
             let read = Gemini.read_answer(&head(200, kind), &rendered.body);
-            assert_eq!(read.blocks, blocks, "{stream}");
+            assert_eq!(read.blocks, blocks, "{target}");
             assert_eq!((read.stop_reason.as_deref(), read.whole), (Some("STOP"), true));
             assert_eq!(read.model.as_deref(), Some("gemini-2.5-pro"));
+            assert_eq!(rendered.body.starts_with(b"["), target == list);
             assert_eq!(*rendered.cuts.last().unwrap(), rendered.body.len());
         }
     }
     // The third generation refuses a call that comes back without a signature.
-    let rendered = Gemini.render_answer(&[call("a"), call("b")], None, "gemini-3-pro-preview", false);
+    let rendered = Gemini.render_answer("", &[call("a"), call("b")], None, "gemini-3-pro-preview", false);
     let body: Value = serde_json::from_slice(&rendered.body).unwrap();
     let signatures: Vec<_> = body["candidates"][0]["content"]["parts"]
         .as_array()
@@ -218,7 +220,7 @@ proptest! {
                 for message in 0..=request.messages.len() {
                     for edit in super::edits::every_edit(message) {
                         if let Ok(edited) = Gemini.edit_request(&body, &[edit]) {
-                            prop_assert!(serde_json::from_slice::<Value>(&edited).is_ok() || !serde_json::from_slice::<Value>(&body).is_ok());
+                            prop_assert!(serde_json::from_slice::<Value>(&edited).is_ok() || serde_json::from_slice::<Value>(&body).is_err());
                         }
                     }
                 }

@@ -107,6 +107,31 @@ fn parameters_are_set_where_they_belong() {
     );
     let refused = Gemini.edit_request(BODY.as_bytes(), &[set("stream", json!(true))]).unwrap_err();
     assert!(refused.to_string().contains("path"), "{refused}");
+    let tools = json!([{"name": "a"}, {"googleSearch": {}}, {"name": "b"}]);
+    assert_eq!(
+        edit(r#"{"contents":[],"tools":[]}"#, set("tools", tools)),
+        r#"{"contents":[],"tools":[{"functionDeclarations":[{"name":"a"},{"name":"b"}]},{"googleSearch":{}}]}"#
+    );
+}
+
+#[test]
+fn another_model_is_asked_under_another_path() {
+    let asked = |target: &str, name: &str| Gemini.edit_target(target, &[set("model", json!(name))]);
+    assert_eq!(edit(BODY, set("model", json!("m"))), BODY);
+    assert_eq!(
+        asked(TARGET, "gemini-2.5-flash").as_deref(),
+        Some("/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse")
+    );
+    assert_eq!(
+        asked("/models/a%3AgenerateContent", "models/b").as_deref(),
+        Some("/models/b%3AgenerateContent")
+    );
+    assert_eq!(
+        asked("/v1/models/a:generateContent", "x/é").as_deref(),
+        Some("/v1/models/x%2F%C3%A9:generateContent")
+    );
+    assert_eq!(Gemini.edit_target(TARGET, &[set("temperature", json!(0))]), None);
+    assert!(Gemini.edit_request(BODY.as_bytes(), &[set("model", json!(null))]).is_err());
 }
 
 #[test]

@@ -119,6 +119,15 @@ fn short_forms_say_the_same() {
     }
 }
 
+#[test]
+fn a_stream_sent_back_in_pieces_is_one_text() {
+    let body = br#"{"contents":[{"role":"model","parts":[{"text":"Lo"},{"text":"ok"},{"functionCall":{"name":"f"}},{"text":"!"}]},{"role":"user","parts":[{"text":"a"},{"text":"b"}]}]}"#;
+    let request = Gemini.read_request(TARGET, body).unwrap();
+    let call = Block::ToolCall { id: String::new(), name: "f".into(), args: json!({}) };
+    assert_eq!(request.messages[0].blocks, [text("Look"), call, text("!")]);
+    assert_eq!(request.messages[1].blocks, [text("a"), text("b")], "what a person gives stays apart");
+}
+
 /// What a client sends back is known again whatever ids it makes up, and with or without thoughts and signatures.
 #[test]
 fn an_echo_is_known_with_ids_that_the_client_made_up() {
