@@ -18,6 +18,7 @@ use crate::exchange::{RequestHead, ResponseHead};
 use bytes::Bytes;
 use conversation::{Block, ModelAnswer, ModelRequest};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,12 @@ pub trait Dialect: Sync {
 
     /// What a request is for, if it is of this dialect. Decided by method and path alone.
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint>;
+
+    /// The path of a request by which conversations are kept apart: without the query, and without the model's name where
+    /// it stands in the path. A conversation may go on with another model.
+    fn path<'h>(&self, head: &'h RequestHead) -> Cow<'h, str> {
+        Cow::Borrowed(head.path())
+    }
 
     /// Reads a request's (decoded) body into the normal form. `target`: path and query it came under, where some
     /// protocols name the model and ask for a stream.

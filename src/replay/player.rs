@@ -189,7 +189,7 @@ impl Player {
             // A body the provider would refuse too: perhaps it did when it was recorded.
             Err(_) => return self.side_call(&asked),
         };
-        let path = asked.head.path().to_string();
+        let path = dialect.path(&asked.head).into_owned();
         let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
         let told = self.place(ask.clone());
         let decision = self.leniently(ask, self.wait_for(told).await).await;

@@ -193,7 +193,8 @@ impl Recording for RecordedRun {
 
     fn path(&self, lane: u32, turn: u32) -> Result<String, String> {
         let record = self.reader.request(self.exchange_of(lane, turn)?).map_err(|e| e.to_string())?;
-        Ok(record.head.path().to_string())
+        let dialect = dialect::recognise(&record.head).map(|(dialect, _)| dialect);
+        Ok(dialect.map_or_else(|| record.head.path().into(), |d| d.path(&record.head)).into_owned())
     }
 
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {

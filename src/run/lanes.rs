@@ -73,7 +73,7 @@ impl LaneBuilder {
             id: request.id,
             started_us: request.started_us,
             ended_us: request.started_us.saturating_add(lasted),
-            path: request.head.path(),
+            path: &dialect.path(&request.head),
             body_key: Some(likeness::body_key(request.head.path(), &request.body)),
             context: &SpanContext::from_headers(&request.head.headers),
             request: &read,

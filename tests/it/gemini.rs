@@ -2,15 +2,28 @@
 
 use crate::support::env::{TestEnv, project};
 use crate::support::lamp_model::LampModel;
+use std::sync::OnceLock;
 
 /// A recording of the lamp agent as `lamp.1`: look (1, 2), price (3, 4), answer (5).
 fn lamp(stream: &str) -> (TestEnv, LampModel) {
+    lamp_of(stream, "gemini-2.5-flash")
+}
+
+fn agent() -> [&'static str; 3] {
+    static SCRIPT: OnceLock<String> = OnceLock::new();
+    let script =
+        SCRIPT.get_or_init(|| project().join("tests/it/agents/gemini_lamps.py").display().to_string());
+    ["python3", script, "Look for: desk"]
+}
+
+fn lamp_of(stream: &str, models: &str) -> (TestEnv, LampModel) {
     let (mut env, model) = (TestEnv::new(), LampModel::start());
     env.set("GOOGLE_GEMINI_BASE_URL", model.origin());
     env.set("GEMINI_API_KEY", "made-up-key-0123456789");
     env.set("STREAM", stream);
-    let script = project().join("tests/it/agents/gemini_lamps.py").display().to_string();
-    let ran = env.retake(["run", "--name", "lamp", "--", "python3", &script, "Look for: desk"]).expect(0);
+    env.set("MODELS", models);
+    let [python, script, task] = agent();
+    let ran = env.retake(["run", "--name", "lamp", "--", python, script, task]).expect(0);
     assert!(ran.out.starts_with("3 of desk for 20 (gemini-2.5-flash at 1; "), "{}", ran.all());
     assert!(ran.err.contains("lamp.1   5 steps (3 model, 2 tool)"), "one conversation: {}", ran.err);
     (env, model)
@@ -26,6 +39,18 @@ fn a_run_replays_offline_whatever_ids_the_client_makes_up() {
         assert_eq!(model.connections(), before);
         ran.says(&["replayed  5/5 steps   0 live calls", "same outcome"]);
     }
+}
+
+#[test]
+fn a_conversation_goes_on_with_another_model() {
+    let (mut env, model) = lamp_of("1", "gemini-2.5-pro gemini-2.5-flash");
+    let before = model.connections();
+    env.retake(["replay", "lamp.1"]).expect(0).says(&["replayed  5/5 steps   0 live calls"]);
+    assert_eq!(model.connections(), before);
+    env.set("MODELS", "gemini-2.5-pro");
+    let [python, script, task] = agent();
+    let ran = env.retake(["replay", "lamp.1", "--", python, script, task]).expect(4);
+    ran.says(&["gemini-2.5-pro", "gemini-2.5-flash"]);
 }
 
 #[test]

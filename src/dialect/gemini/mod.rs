@@ -25,6 +25,11 @@ impl Dialect for Gemini {
         target::purpose(&head.method, &head.target)
     }
 
+    fn path<'h>(&self, head: &'h RequestHead) -> Cow<'h, str> {
+        let path = head.path();
+        target::with_model(path, "_").map_or(Cow::Borrowed(path), Cow::Owned)
+    }
+
     fn read_request(&self, target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(target, body)
     }

@@ -47,7 +47,7 @@ impl Player {
         let request = read.or_else(|| dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok());
         let mut miss = match request {
             Some(request) => {
-                let (id, path) = (asked.id, asked.head.path().to_string());
+                let (id, path) = (asked.id, dialect.path(&asked.head).into_owned());
                 let context = SpanContext::default();
                 let ask = Ask { id, dialect: dialect.name(), path, context, request };
                 self.state().matcher.refused(&ask, fit.place, class)

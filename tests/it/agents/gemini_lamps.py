@@ -1,6 +1,6 @@
 """The lamp agent for Gemini, on sockets and JSON alone. The API gives calls no ids: it makes them up, as clients do.
 
-STREAM: 0, 1 (events), list (a JSON list). The argument is the task.
+STREAM: 0, 1 (events), list (a JSON list); MODELS: the models of the calls, in order. The argument is the task.
 """
 
 import http.client
@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 VERB = {"0": "generateContent", "1": "streamGenerateContent?alt=sse", "list": "streamGenerateContent"}
 STREAM = os.environ.get("STREAM", "0")
+MODELS = os.environ.get("MODELS", "gemini-2.5-flash").split()
 TOOLS = {
     "look": lambda item: {"item": item, "stock": 3},
     "price": lambda item: {"item": item, "eur": 20},
@@ -27,7 +28,7 @@ def ask(contents):
         "generationConfig": {"temperature": 1},
     }
     connection = http.client.HTTPConnection(base.hostname, base.port, timeout=60)
-    path = f"{base.path}/v1beta/models/gemini-2.5-flash:{VERB[STREAM]}"
+    path = f"{base.path}/v1beta/models/{MODELS[min(len(contents) // 2, len(MODELS) - 1)]}:{VERB[STREAM]}"
     connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
     response = connection.getresponse()
     text = response.read().decode()
