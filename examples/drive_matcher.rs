@@ -93,7 +93,7 @@ fn answer(raw: &Value) -> ModelAnswer {
 }
 
 fn read(request: &Value) -> ModelRequest {
-    by_name("anthropic-messages").unwrap().read_request(request["body"].to_string().as_bytes()).unwrap()
+    by_name("anthropic-messages").unwrap().read_request("", request["body"].to_string().as_bytes()).unwrap()
 }
 
 fn rewritten(rewrite: &Rewrite, v: &Value) -> Value {

@@ -93,7 +93,7 @@ impl Replay {
             whole = start.elapsed();
         } else {
             let start = Instant::now();
-            let request = by_name(DIALECT).expect("dialect").read_request(body).expect("request");
+            let request = by_name(DIALECT).expect("dialect").read_request("", body).expect("request");
             read = start.elapsed();
             let ask =
                 Ask { id, dialect: DIALECT, path: PATH.into(), context: SpanContext::default(), request };

@@ -106,6 +106,7 @@ fn exchange(id: u32, body: Vec<u8>, answer: Vec<u8>) -> Exchange {
         body: body.into(),
         end: BodyEnd::Complete,
         sent: None,
+        sent_target: None,
         stand_ins: Vec::new(),
     };
     let response = RecordedResponse {
@@ -135,6 +136,7 @@ fn write(writer: &mut RunWriter, exchange: &Exchange) {
         body,
         end: request.end.clone(),
         sent: None,
+        sent_target: None,
         stand_ins: Vec::new(),
     });
     let response = exchange.response.as_ref().expect("response");

@@ -259,6 +259,7 @@ fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), Sto
         body,
         end: request.end.clone(),
         sent,
+        sent_target: request.sent_target.clone(),
         stand_ins: request.stand_ins.clone(),
     });
     if let Some(response) = &exchange.response {

@@ -70,6 +70,7 @@ impl Conversations for Opened {
         let record = self.reader.request(id).map_err(|e| e.to_string())?;
         let (dialect, _) = dialect::recognise(&record.head).ok_or("its dialect is not known")?;
         let sent = record.sent.is_some();
+        let target = record.sent_target.as_ref().unwrap_or(&record.head.target);
         let body = self.reader.body(record.sent.unwrap_or(record.body)).map_err(|e| e.to_string())?;
         let coding = if sent { None } else { record.head.headers.get("content-encoding") };
         let body = encoding::decode(coding, &body)?;
@@ -80,7 +81,7 @@ impl Conversations for Opened {
             None
         };
         let body = unfolded.as_deref().unwrap_or(&body);
-        let request = Arc::new(dialect.read_request(body).map_err(|e| e.to_string())?);
+        let request = Arc::new(dialect.read_request(target, body).map_err(|e| e.to_string())?);
         let mut requests = self.requests.borrow_mut();
         if requests.len() >= KEPT {
             requests.clear();

@@ -8,6 +8,7 @@ pub mod summary;
 mod anthropic;
 mod content;
 mod frames;
+mod gemini;
 mod openai_chat;
 mod openai_responses;
 mod reply;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use conversation::{Block, ModelAnswer, ModelRequest};
 use histories::{Histories, Kept, Link};
 use serde_json::Value;
+use std::borrow::Cow;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +122,18 @@ pub trait Dialect: Sync {
     /// What a request is for, if it is of this dialect. Decided by method and path alone.
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint>;
 
-    /// Reads a request's (decoded) body into the normal form.
+    /// The path of a request by which conversations are kept apart: without the query, and without the model's name where
+    /// it stands in the path. A conversation may go on with another model.
+    fn path<'h>(&self, head: &'h RequestHead) -> Cow<'h, str> {
+        Cow::Borrowed(head.path())
+    }
+
+    /// Reads a request's (decoded) body into the normal form. `target`: path and query it came under, where some
+    /// protocols name the model and ask for a stream.
     ///
     /// # Errors
     /// [`Malformed`] when it is not JSON or lacks what the protocol demands.
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed>;
+    fn read_request(&self, target: &str, body: &[u8]) -> Result<ModelRequest, Malformed>;
 
     /// Reads an answer: streamed or not, whole or cut off, success or error. Never fails: what cannot be read is
     /// missing from the result and `whole` is false. The body may be decoded already, or still in the encoding that
@@ -142,10 +151,17 @@ pub trait Dialect: Sync {
     /// [`EditError`] when the body is malformed or what the edit names is not there.
     fn edit_request(&self, body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError>;
 
-    /// Writes an answer, streamed or not, as this provider would. `model` is the name to answer under. Without a stop
+    /// The path and query under which an edited request goes, where the protocol names the model in them and an edit
+    /// sets another; none when they stay.
+    fn edit_target(&self, _target: &str, _edits: &[RequestEdit]) -> Option<String> {
+        None
+    }
+
+    /// Writes an answer, streamed or not, as this provider would to a request for `target`. `model` is the name to answer under. Without a stop
     /// reason it follows from the blocks. Reasoning that needs a signature is left out, and no tokens are counted.
     fn render_answer(
         &self,
+        target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,
@@ -190,7 +206,12 @@ pub trait Dialect: Sync {
 
 /// Every dialect, in the order in which they are asked.
 pub fn all() -> &'static [&'static dyn Dialect] {
-    &[&openai_chat::OpenAiChat, &openai_responses::OpenAiResponses, &anthropic::AnthropicMessages]
+    &[
+        &gemini::Gemini,
+        &openai_chat::OpenAiChat,
+        &openai_responses::OpenAiResponses,
+        &anthropic::AnthropicMessages,
+    ]
 }
 
 /// The dialect of a request, and what the request is for.

@@ -25,7 +25,7 @@ pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
         false => decode_what_is_there(head.headers.get("content-encoding"), body).bytes,
     };
     let streamed = match head.is_event_stream() {
-        true => !begins_with(&bytes, &["{"]),
+        true => !begins_with(&bytes, &["{", "["]),
         false => begins_with(&bytes, &["data:", "event:", "id:", ":"]),
     };
     match streamed {
@@ -35,7 +35,7 @@ pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
 }
 
 fn looks_plain(body: &[u8]) -> bool {
-    begins_with(body, &["{", "data:", "event:", "id:", ":", "<"]) && std::str::from_utf8(body).is_ok()
+    begins_with(body, &["{", "[", "data:", "event:", "id:", ":", "<"]) && std::str::from_utf8(body).is_ok()
 }
 
 fn begins_with(body: &[u8], starts: &[&str]) -> bool {

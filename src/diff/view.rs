@@ -103,7 +103,7 @@ impl<'a> RunView<'a> {
             .messages
             .get(own.message as usize)
             .and_then(|m| m.blocks.get(own.block as usize))
-            .filter(|b| matches!(b, Block::ToolResult { call_id, .. } if *call_id == call.id));
+            .filter(|b| matches!(b, Block::ToolResult { call_id, .. } if *call_id == call.id || call.id.is_empty()));
         let Some(Block::ToolResult { text, other, is_error, .. }) =
             at_place.or_else(|| find_result(&request, &call.id))
         else {
@@ -189,7 +189,8 @@ pub(super) fn cut_result(text: &str) -> bool {
 
 fn find_result<'r>(request: &'r ModelRequest, id: &str) -> Option<&'r Block> {
     let blocks = request.messages.iter().rev().flat_map(|m| m.blocks.iter());
-    let mut results = blocks.filter(|b| matches!(b, Block::ToolResult { call_id, .. } if call_id == id));
+    let mut results =
+        blocks.filter(|b| !id.is_empty() && matches!(b, Block::ToolResult { call_id, .. } if call_id == id));
     results.next()
 }
 

@@ -180,6 +180,8 @@ pub struct RecordedRequest {
     pub end: BodyEnd,
     /// What went upstream instead of `body`, when an edit or a pin changed it.
     pub sent: Option<Bytes>,
+    /// Path and query under which it went, when an edit changed those: some protocols name the model there.
+    pub sent_target: Option<String>,
     /// The secrets that were replaced in it.
     pub stand_ins: Vec<StandIn>,
 }

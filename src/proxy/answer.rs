@@ -147,9 +147,10 @@ async fn ask(
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
             Err(BrokenOff("closed without an answer, as recorded".into()))
         }
-        Answer::Forward { body: other, upstream, hold } => {
+        Answer::Forward { body: other, target: to, upstream, hold } => {
             going.hold = hold;
-            going.ledger.forwards(other.clone(), upstream.clone());
+            going.ledger.forwards(other.clone(), to.clone(), upstream.clone());
+            let target = to.unwrap_or(target);
             let upstream = upstream.unwrap_or(asking.upstream);
             let body = SentBody::Whole((!body.is_empty()).then_some(body));
             send(shared, going, asking.parts, &upstream, &target, body, other).await

@@ -65,6 +65,7 @@ impl Ledger {
             body: Vec::new(),
             end: BodyEnd::Complete,
             sent: None,
+            sent_target: None,
         };
         let entries = Entries {
             request: Some(request),
@@ -120,11 +121,12 @@ impl Ledger {
     }
 
     /// The answer is the upstream's after all, and the answerer wants to hear of it.
-    pub(super) fn forwards(&self, sent: Option<Bytes>, upstream: Option<Upstream>) {
+    pub(super) fn forwards(&self, sent: Option<Bytes>, target: Option<String>, upstream: Option<Upstream>) {
         let mut entries = self.lock();
         entries.awaited = true;
         if let Some(request) = &mut entries.request {
             request.sent = sent;
+            request.sent_target = target;
             if let Some(upstream) = upstream {
                 request.upstream = upstream;
             }

@@ -44,6 +44,8 @@ pub struct SeenRequest {
     pub end: BodyEnd,
     /// What goes upstream instead, when it differs.
     pub sent: Option<Bytes>,
+    /// What it goes under instead, when that differs.
+    pub sent_target: Option<String>,
 }
 
 /// A response that was read to its end (or as far as it came).
@@ -111,6 +113,8 @@ pub enum Answer {
     Forward {
         /// Goes in the place of the agent's body.
         body: Option<Bytes>,
+        /// Path and query, when not those of the agent's request.
+        target: Option<String>,
         /// Where it goes, when not where the agent's path says.
         upstream: Option<Upstream>,
         /// True to read the whole answer and let [`Answerer::inspect`] see it before the agent has any of it.

@@ -60,6 +60,11 @@ impl Writer {
             stand_ins.extend(sent.stand_ins);
             sent.body
         });
+        let sent_target = seen.sent_target.map(|target| {
+            let (target, found) = self.redactor.target(&target);
+            stand_ins.extend(found);
+            target
+        });
         self.count(&stand_ins);
         self.run.put_request(&RequestRecord {
             id: seen.id,
@@ -69,6 +74,7 @@ impl Writer {
             body: body.body,
             end: seen.end,
             sent,
+            sent_target,
             stand_ins,
         });
         self.commit(seen.id);

@@ -38,6 +38,8 @@ fn between(asked: &ModelRequest, sent: &ModelRequest, body: &Bytes, live: &Model
         let json = sent.spans.get(s).and_then(|span| body.get(span.clone()));
         if let Some(json) = json.filter(|_| was != is && same_place(was, now)) {
             edits.push(RequestEdit::ReplaceMessage { message: l, json: Bytes::copy_from_slice(json) });
+        } else if was != is {
+            edits.extend(results_between(was, is, now, l));
         }
     }
     let (was, is) = (asked.system_text(), sent.system_text());
@@ -61,6 +63,30 @@ fn between(asked: &ModelRequest, sent: &ModelRequest, body: &Bytes, live: &Model
         set(name, value.clone());
     }
     edits
+}
+
+/// The results that the parent sent in the place of others, in a message whose calls have other ids today: where the API
+/// gives none, clients make them up anew in every run.
+fn results_between(was: &Message, is: &Message, now: &Message, message: usize) -> Vec<RequestEdit> {
+    let is_result = |b: &Block| matches!(b, Block::ToolResult { .. });
+    let like = |a: &Block, b: &Block| a == b || (is_result(a) && is_result(b));
+    let alike = |m: &Message| {
+        m.role == was.role
+            && m.blocks.len() == was.blocks.len()
+            && m.blocks.iter().zip(&was.blocks).all(|(a, b)| like(a, b))
+    };
+    if !alike(is) || !alike(now) {
+        return Vec::new();
+    }
+    let pairs = was.blocks.iter().zip(&is.blocks).enumerate();
+    pairs
+        .filter_map(|(block, (was, is))| match (was, is) {
+            (Block::ToolResult { text: old, .. }, Block::ToolResult { text: new, .. }) if old != new => {
+                Some(RequestEdit::SetToolResult { message, block, text: new.clone() })
+            }
+            _ => None,
+        })
+        .collect()
 }
 
 /// True for the same message, and for results of the same calls, which may come out differently.

@@ -48,8 +48,9 @@ pub struct LiveTurn<'a> {
     pub place: (u32, u32),
     /// As the agent sent it, in normal form.
     pub request: &'a ModelRequest,
-    /// The same, as (decoded) bytes.
+    /// The same, as (decoded) bytes, and the path and query it came under.
     pub body: &'a [u8],
+    pub target: &'a str,
     /// Tool results of recorded calls that came out differently.
     pub pins: &'a [Pin],
     /// A recorded text with today's names and directories.
@@ -63,6 +64,8 @@ pub struct LiveTurn<'a> {
 pub struct Outgoing {
     /// The body; none when it goes as the agent sent it.
     pub body: Option<Bytes>,
+    /// Path and query; none when they are those of the agent's request.
+    pub target: Option<String>,
     /// What had to be dropped so that the provider takes it, one line each.
     pub dropped: Vec<String>,
     /// The calls whose edited results are in it.
@@ -297,7 +300,7 @@ impl Plan {
         dialect: &dyn Dialect,
         live: LiveTurn<'_>,
     ) -> Result<Outgoing, EditError> {
-        let LiveTurn { place, request, body, pins, today, inherited } = live;
+        let LiveTurn { place, request, body, target, pins, today, inherited } = live;
         let (lane, turn) = place;
         let step = self.steps.get(&place).copied();
         let mut edits = Vec::new();
@@ -342,18 +345,19 @@ impl Plan {
             }
         }
         if edits.is_empty() {
-            return Ok(Outgoing { body: None, dropped, results });
+            return Ok(Outgoing { body: None, target: None, dropped, results });
         }
         let edited = dialect.edit_request(body, &edits)?;
+        let other_target = dialect.edit_target(target, &edits);
         let thinks = |r: &ModelRequest| r.params.contains_key("thinking");
         let asked_to =
             self.requests.iter().any(|e| matches!(&e.field, Field::Param(name) if name == "thinking"));
-        if thinks(request) && !asked_to && !dialect.read_request(&edited).is_ok_and(|r| thinks(&r)) {
+        if thinks(request) && !asked_to && !dialect.read_request(target, &edited).is_ok_and(|r| thinks(&r)) {
             dropped.push(
                 "thinking is off while the turn goes on: the turn no longer begins with its reasoning".into(),
             );
         }
-        Ok(Outgoing { body: Some(edited), dropped, results })
+        Ok(Outgoing { body: Some(edited), target: other_target, dropped, results })
     }
 }
 

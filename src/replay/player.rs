@@ -190,12 +190,12 @@ impl Player {
             return self.act(&asked, dialect, None, decision).await;
         }
         let body = self.unfolded(&asked, dialect);
-        let request = match dialect.read_request(&body) {
+        let request = match dialect.read_request(&asked.head.target, &body) {
             Ok(request) => request,
             // A body the provider would refuse too: perhaps it did when it was recorded.
             Err(_) => return self.side_call(&asked),
         };
-        let path = asked.head.path().to_string();
+        let path = dialect.path(&asked.head).into_owned();
         let ask = Ask { id: asked.id, dialect: dialect.name(), path, context, request: request.clone() };
         let told = self.place(ask.clone());
         let decision = self.leniently(ask, self.wait_for(told).await).await;
@@ -253,7 +253,7 @@ impl Player {
                     Some(read) => Some(read),
                     None => {
                         let body = self.unfolded(asked, dialect);
-                        dialect.read_request(&body).ok().map(|request| (request, body))
+                        dialect.read_request(&asked.head.target, &body).ok().map(|request| (request, body))
                     }
                 };
                 match read {
@@ -398,9 +398,9 @@ impl Player {
         (id, recorded): (ExchangeId, Option<&RecordedResponse>),
     ) -> Answer {
         let dropped = self.run.signed_reasoning(id);
-        let request = dialect.read_request(&Player::decoded(asked)).ok();
+        let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
         let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
-        let rendered = dialect.render_answer(blocks, None, &model, stream);
+        let rendered = dialect.render_answer(&asked.head.target, blocks, None, &model, stream);
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
         state.tally.edited += 1;

@@ -83,7 +83,7 @@ impl RecordedRun {
         let body = encoding::decode(record.head.headers.get("content-encoding"), &body)?;
         let unfolded = self.unfolded(id, dialect, &body);
         let body = unfolded.as_deref().unwrap_or(&body);
-        let request = Arc::new(dialect.read_request(body).map_err(|e| e.to_string())?);
+        let request = Arc::new(dialect.read_request(&record.head.target, body).map_err(|e| e.to_string())?);
         self.kept().keep(id).requests.insert(id, request.clone());
         Ok(request)
     }
@@ -137,7 +137,8 @@ impl RecordedRun {
                 body = text.replace(&stand_in.text, &secret).into();
             }
         }
-        let request = dialect.read_request(&body).map_err(|e| e.to_string())?;
+        let target = record.sent_target.as_ref().unwrap_or(&record.head.target);
+        let request = dialect.read_request(target, &body).map_err(|e| e.to_string())?;
         Ok(Some((body, request)))
     }
 
@@ -208,7 +209,8 @@ impl Recording for RecordedRun {
 
     fn path(&self, lane: u32, turn: u32) -> Result<String, String> {
         let record = self.reader.request(self.exchange_of(lane, turn)?).map_err(|e| e.to_string())?;
-        Ok(record.head.path().to_string())
+        let dialect = dialect::recognise(&record.head).map(|(dialect, _)| dialect);
+        Ok(dialect.map_or_else(|| record.head.path().into(), |d| d.path(&record.head)).into_owned())
     }
 
     fn context(&self, lane: u32, turn: u32) -> Result<SpanContext, String> {

@@ -63,7 +63,7 @@ impl LaneBuilder {
         let body = encoding::decode(request.head.headers.get("content-encoding"), &request.body);
         let read = body.ok().and_then(|body| {
             let unfolded = self.histories.unfold_after(dialect, &body, before.as_deref());
-            dialect.read_request(unfolded.as_deref().unwrap_or(&body)).ok()
+            dialect.read_request(&request.head.target, unfolded.as_deref().unwrap_or(&body)).ok()
         });
         let Some(read) = read else {
             return self.add_other(request.id);
@@ -77,7 +77,7 @@ impl LaneBuilder {
             id: request.id,
             started_us: request.started_us,
             ended_us: request.started_us.saturating_add(lasted),
-            path: request.head.path(),
+            path: &dialect.path(&request.head),
             body_key: Some(likeness::body_key(request.head.path(), &request.body)),
             context: &SpanContext::from_headers(&request.head.headers),
             request: &read,

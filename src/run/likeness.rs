@@ -249,6 +249,10 @@ pub fn request_keys_of(request: &ModelRequest, keys: &[Key]) -> (Key, Key) {
 /// JSON and written as Python), the division into blocks, how a number is written, or arguments that are false or null. Blocks of other kinds count only
 /// where there is neither text nor call.
 pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
+    echo_key_of(blocks, true)
+}
+
+fn echo_key_of<'a>(blocks: impl Iterator<Item = &'a Block> + Clone, with_ids: bool) -> Key {
     let mut digest = Digest { by_value: true, ..Digest::new("echo") };
     let said = essence(blocks.clone());
     digest.text(&said);
@@ -256,7 +260,7 @@ pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
     for block in blocks.clone() {
         if let Block::ToolCall { id, name, args } = block {
             calls += 1;
-            digest.text(id);
+            digest.text(if with_ids { id } else { "" });
             digest.text(name);
             digest.value(&without_defaults(args));
         }
@@ -315,9 +319,15 @@ fn without_tagged(text: &str, open: &str, close: &str) -> String {
     out
 }
 
-/// The echo key of a reading.
-pub fn reading_echo(reading: &Reading<'_>) -> Key {
-    echo_key(reading.pieces.iter().map(|p| p.block))
+/// The keys by which a reading may be known again as an answer, likeliest first: as it is, and without the ids of its
+/// calls. Where an API gives none (Gemini before 3), clients make them up for themselves and send them back.
+pub fn reading_echoes(reading: &Reading<'_>) -> [Key; 2] {
+    echoes(reading.pieces.iter().map(|p| p.block))
+}
+
+/// The same for the blocks of a message.
+pub fn echoes<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> [Key; 2] {
+    [echo_key_of(blocks.clone(), true), echo_key_of(blocks, false)]
 }
 
 /// The echo key of an answer; none when there is nothing in it.

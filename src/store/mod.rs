@@ -93,6 +93,9 @@ pub struct RequestRecord {
     /// What went upstream instead of `body`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent: Option<BodyRef>,
+    /// What the request went under instead of the target of `head`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_target: Option<String>,
     /// The secrets that were replaced in it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stand_ins: Vec<StandIn>,

@@ -299,6 +299,7 @@ impl RunReader {
         let request = RecordedRequest {
             body: self.body(request.body)?,
             sent: request.sent.map(|sent| self.body(sent)).transpose()?,
+            sent_target: request.sent_target,
             id: request.id,
             started_us: request.started_us,
             upstream: request.upstream,

@@ -93,6 +93,7 @@ impl Draft {
             body,
             end: BodyEnd::Complete,
             sent: None,
+            sent_target: None,
             stand_ins: vec![StandIn {
                 label: "authorization".into(),
                 text: "sk-rtk0000000000000000000000000000000000".into(),

@@ -75,8 +75,8 @@ fn request() -> impl Strategy<Value = RecordedRequest> {
         headers,
     });
     let upstream = (".{0,6}", ".{0,6}").prop_map(|(provider, origin)| Upstream { provider, origin });
-    (any::<u64>(), upstream, head, body(), end(), option::of(body()), stand_ins()).prop_map(
-        |(started_us, upstream, head, body, end, sent, stand_ins)| RecordedRequest {
+    (any::<u64>(), upstream, head, body(), end(), option::of(body()), option::of(".{0,12}"), stand_ins())
+        .prop_map(|(started_us, upstream, head, body, end, sent, sent_target, stand_ins)| RecordedRequest {
             id: ExchangeId(0),
             started_us,
             upstream,
@@ -84,9 +84,9 @@ fn request() -> impl Strategy<Value = RecordedRequest> {
             body,
             end,
             sent,
+            sent_target,
             stand_ins,
-        },
-    )
+        })
 }
 
 fn response() -> impl Strategy<Value = RecordedResponse> {

@@ -15,6 +15,7 @@ mod faults;
 mod fences;
 mod fork_refusals;
 mod forks;
+mod gemini;
 mod heads;
 mod holes;
 mod intercept;

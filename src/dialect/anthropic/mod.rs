@@ -32,7 +32,7 @@ impl Dialect for AnthropicMessages {
         side.then_some(Endpoint::Side)
     }
 
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed> {
+    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(body)
     }
 
@@ -58,6 +58,7 @@ impl Dialect for AnthropicMessages {
 
     fn render_answer(
         &self,
+        _target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

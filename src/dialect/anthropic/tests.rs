@@ -54,7 +54,7 @@ fn paths_are_recognised() {
 
 #[test]
 fn a_request_is_read_into_the_normal_form() {
-    let request = AnthropicMessages.read_request(BODY).unwrap();
+    let request = AnthropicMessages.read_request("", BODY).unwrap();
     assert_eq!(request.system, [text("You help."), text("Be brief.")]);
     assert_eq!(request.params.keys().collect::<Vec<_>>(), ["max_tokens", "thinking", "tool_choice"]);
     assert_eq!(request.tools[0], json!({"name": "f", "input_schema": {}}));
@@ -75,9 +75,9 @@ fn a_request_is_read_into_the_normal_form() {
     assert_eq!(results[0], result("t2", "high", vec![], true));
     assert_eq!(results[1], result("t1", "a\nb", vec![json!({"type": "image", "source": {}})], false));
     assert_eq!(results[2], result("t3", "", vec![], false));
-    let bare = AnthropicMessages.read_request(br#"{"system":"S","messages":[]}"#).unwrap();
+    let bare = AnthropicMessages.read_request("", br#"{"system":"S","messages":[]}"#).unwrap();
     assert_eq!(bare.system, [text("S")]);
-    assert!(AnthropicMessages.read_request(b"{}").unwrap_err().what.contains("messages"));
+    assert!(AnthropicMessages.read_request("", b"{}").unwrap_err().what.contains("messages"));
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn messages_and_results_are_set() {
 #[test]
 fn reasoning_is_dropped_and_the_request_stays_valid() {
     let dropped = edited(RequestEdit::DropReasoning { before: 4 });
-    let request = AnthropicMessages.read_request(dropped.as_bytes()).unwrap();
+    let request = AnthropicMessages.read_request("", dropped.as_bytes()).unwrap();
     assert!(
         !dropped.contains("signature") && dropped.contains(r#"[{"type":"text","text":""},"#),
         "{dropped}"
@@ -175,7 +175,7 @@ fn reasoning_is_dropped_and_the_request_stays_valid() {
 #[test]
 fn tools_are_removed_with_their_choice() {
     let removed =
-        AnthropicMessages.read_request(edited(RequestEdit::RemoveTool("f".into())).as_bytes()).unwrap();
+        AnthropicMessages.read_request("", edited(RequestEdit::RemoveTool("f".into())).as_bytes()).unwrap();
     assert_eq!((removed.tools.len(), removed.params.contains_key("tool_choice")), (1, false));
     let error = AnthropicMessages.edit_request(BODY, &[RequestEdit::RemoveTool("h".into())]).unwrap_err();
     assert_eq!(error.to_string(), "there is no tool \"h\"; the tools are f, g");
@@ -274,7 +274,7 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         for stream in [true, false] {
             let mut given = blocks.clone();
             given.insert(0, Block::Reasoning { text: "hidden".into(), signed: true });
-            let rendered = AnthropicMessages.render_answer(&given, None, "m", stream);
+            let rendered = AnthropicMessages.render_answer("", &given, None, "m", stream);
             let answer = AnthropicMessages.read_answer(&head(200, stream), &rendered.body);
             assert_eq!(answer.blocks, blocks, "{stream}");
             let stop = if blocks.len() > 1 { "tool_use" } else { "end_turn" };

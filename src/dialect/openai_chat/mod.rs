@@ -26,7 +26,7 @@ impl Dialect for OpenAiChat {
         }
     }
 
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed> {
+    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(body)
     }
 
@@ -45,6 +45,7 @@ impl Dialect for OpenAiChat {
 
     fn render_answer(
         &self,
+        _target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

@@ -53,7 +53,7 @@ fn paths_are_recognised() {
 
 #[test]
 fn a_request_is_read_into_the_normal_form() {
-    let request = OpenAiChat.read_request(BODY).unwrap();
+    let request = OpenAiChat.read_request("", BODY).unwrap();
     assert_eq!((request.model.as_str(), request.stream, request.tools.len()), ("gpt-x", true, 2));
     assert_eq!(request.params.keys().collect::<Vec<_>>(), ["temperature", "tool_choice"]);
     assert_eq!(request.params["temperature"], json!({"$number": "0.70"}));
@@ -75,7 +75,7 @@ fn legacy_and_odd_messages_are_read() {
         {"role":"function","name":"f","content":"r"},{"role":"critic","content":"x"},
         {"role":"assistant","content":[{"type":"refusal","refusal":"no"}]},{"role":"assistant","refusal":"no"},
         {"role":"user","name":"ann","content":""}],"functions":[{"name":"f"}]}"#;
-    let request = OpenAiChat.read_request(body).unwrap();
+    let request = OpenAiChat.read_request("", body).unwrap();
     let blocks: Vec<_> = request.messages.into_iter().map(|m| m.blocks).collect();
     assert_eq!(blocks[0], [Block::ToolCall { id: "".into(), name: "f".into(), args: json!({}) }]);
     assert!(matches!(&blocks[1][0], Block::ToolResult { call_id, .. } if call_id == "f"));
@@ -87,9 +87,11 @@ fn legacy_and_odd_messages_are_read() {
 
 #[test]
 fn what_is_no_request_is_malformed() {
-    assert_eq!(OpenAiChat.read_request(br#"{"messages": [1,}"#).unwrap_err().at, 16);
-    assert!(OpenAiChat.read_request(br#"{"model":"m"}"#).unwrap_err().what.contains("messages"));
-    assert!(OpenAiChat.read_request(br#"{"messages":[{"content":"x"}]}"#).unwrap_err().what.contains("role"));
+    assert_eq!(OpenAiChat.read_request("", br#"{"messages": [1,}"#).unwrap_err().at, 16);
+    assert!(OpenAiChat.read_request("", br#"{"model":"m"}"#).unwrap_err().what.contains("messages"));
+    assert!(
+        OpenAiChat.read_request("", br#"{"messages":[{"content":"x"}]}"#).unwrap_err().what.contains("role")
+    );
 }
 
 #[test]
@@ -160,14 +162,14 @@ fn fields_and_tools_are_changed() {
         edited(tool),
         body_with(r#"{"type":"function","function":{"name":"f","parameters":{}}},"#, "")
     );
-    let chosen = OpenAiChat.read_request(edited(RequestEdit::RemoveTool("g".into())).as_bytes()).unwrap();
+    let chosen = OpenAiChat.read_request("", edited(RequestEdit::RemoveTool("g".into())).as_bytes()).unwrap();
     assert!(!chosen.params.contains_key("tool_choice") && chosen.tools.len() == 1);
     let all = [RequestEdit::RemoveTool("f".into()), RequestEdit::RemoveTool("g".into())];
     let none = String::from_utf8(OpenAiChat.edit_request(BODY, &all).unwrap().to_vec()).unwrap();
     assert!(!none.contains("tools") && !none.contains("tool_choice"), "{none}");
-    OpenAiChat.read_request(none.as_bytes()).unwrap();
+    OpenAiChat.read_request("", none.as_bytes()).unwrap();
     let added =
-        OpenAiChat.read_request(edited(RequestEdit::AddTool(json!({"name": "h"}))).as_bytes()).unwrap();
+        OpenAiChat.read_request("", edited(RequestEdit::AddTool(json!({"name": "h"}))).as_bytes()).unwrap();
     assert_eq!(added.tools[2], json!({"name": "h"}));
 }
 
@@ -284,7 +286,7 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         vec![refusal],
     ] {
         for stream in [true, false] {
-            let rendered = OpenAiChat.render_answer(&blocks, None, "m", stream);
+            let rendered = OpenAiChat.render_answer("", &blocks, None, "m", stream);
             let answer = OpenAiChat.read_answer(&head(200, stream), &rendered.body);
             assert_eq!(answer.blocks, blocks, "{stream}");
             let stop = if answer.tool_calls().next().is_some() { "tool_calls" } else { "stop" };

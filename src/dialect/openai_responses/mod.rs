@@ -41,7 +41,7 @@ impl Dialect for OpenAiResponses {
         side.then_some(Endpoint::Side)
     }
 
-    fn read_request(&self, body: &[u8]) -> Result<ModelRequest, Malformed> {
+    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
         request::read(body)
     }
 
@@ -73,6 +73,7 @@ impl Dialect for OpenAiResponses {
 
     fn render_answer(
         &self,
+        _target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,

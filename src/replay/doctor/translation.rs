@@ -43,8 +43,8 @@ impl Translation {
 
     fn message(&self, lane: u32, message: &mut Message) {
         if message.role == Role::Assistant {
-            let echo = likeness::echo_key(message.blocks.iter());
-            if let Some(served) = self.answers.get(&(lane, echo)) {
+            let echoes = likeness::echoes(message.blocks.iter());
+            if let Some(served) = echoes.iter().find_map(|echo| self.answers.get(&(lane, *echo))) {
                 message.blocks = served.clone();
             }
             return;

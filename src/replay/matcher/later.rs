@@ -97,7 +97,7 @@ impl<R: Recording> Matcher<R> {
 
     /// Conversations whose last answer this request sends back, likeliest first.
     fn successors(&self, live: &Live<'_>) -> Vec<usize> {
-        let (Some(last), Some(echo)) = (live.last, &live.echo) else { return Vec::new() };
+        let (Some(last), Some(echoes)) = (live.last, &live.echoes) else { return Vec::new() };
         let context = &live.ask.context;
         let named = |t: &super::Thread| match (&context.lane, &t.context.lane) {
             (Some(a), Some(b)) => a == b,
@@ -105,7 +105,8 @@ impl<R: Recording> Matcher<R> {
         };
         // The answer stands where it was given.
         let in_place = |t: &super::Thread| t.answered.keys(&self.recording).len() == last;
-        let all = self.by_echo.get(echo).into_iter().flatten().copied();
+        let known = echoes.iter().find_map(|echo| self.by_echo.get(echo).filter(|known| !known.is_empty()));
+        let all = known.into_iter().flatten().copied();
         let mut found: Vec<(usize, &super::Thread)> = all
             .filter_map(|at| self.threads.get(at).map(|t| (at, t)))
             .filter(|(_, t)| t.waiting.is_none() && named(t))

@@ -71,9 +71,9 @@ struct Live<'a> {
     request_key: Key,
     /// The key of everything but the messages.
     settings: Key,
-    /// Index of the last assistant reading, and the key by which its answer is known again.
+    /// Index of the last assistant reading, and the keys by which its answer may be known again.
     last: Option<usize>,
-    echo: Option<Key>,
+    echoes: Option<[Key; 2]>,
 }
 
 impl<'a> Live<'a> {
@@ -82,8 +82,8 @@ impl<'a> Live<'a> {
         let keys = likeness::reading_keys(&readings);
         let (settings, request_key) = likeness::request_keys_of(&ask.request, &keys);
         let last = last_assistant(&readings);
-        let echo = last.and_then(|at| readings.get(at)).map(likeness::reading_echo);
-        Live { ask, readings, keys, request_key, settings, last, echo }
+        let echoes = last.and_then(|at| readings.get(at)).map(likeness::reading_echoes);
+        Live { ask, readings, keys, request_key, settings, last, echoes }
     }
 
     fn arrival(&self) -> Arrival {

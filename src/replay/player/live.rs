@@ -57,7 +57,8 @@ impl Player {
         let reveal = |text: &str| bindings.get(text).cloned().or_else(|| self.options.redactor.reveal(text));
         let outgoing = inherited(&self.run, place, request, &reveal).and_then(|inherited| {
             let today = |text: &str| state.matcher.in_todays_words(asked.id, text);
-            let live = LiveTurn { place, request, body: &body, pins, today: &today, inherited };
+            let target = &asked.head.target;
+            let live = LiveTurn { place, request, body: &body, target, pins, today: &today, inherited };
             plan.outgoing(&outline, dialect, live)
                 .map_err(|error| format!("the edits cannot be applied to this request: {error}"))
         });
@@ -86,13 +87,18 @@ impl Player {
             state.tally.unrecorded.insert(place);
         }
         // What retake served is not what a provider can go on from.
-        let outgoing = outgoing.body.or_else(|| (Player::decoded(asked) != body).then(|| body.clone()));
+        let changed = outgoing.body.or_else(|| (Player::decoded(asked) != body).then(|| body.clone()));
         state.asked_live.insert(asked.id, Live { dialect, place, body });
         let upstream = self
             .options
             .upstream
             .as_ref()
             .map(|origin| Upstream { provider: asked.upstream.provider.clone(), origin: origin.clone() });
-        Answer::Forward { body: outgoing, upstream, hold: !self.options.fences.is_empty() }
+        Answer::Forward {
+            body: changed,
+            target: outgoing.target,
+            upstream,
+            hold: !self.options.fences.is_empty(),
+        }
     }
 }

@@ -44,10 +44,11 @@ impl Player {
         fit: &Fit,
     ) -> Answer {
         let (class, (lane, turn)) = (fit.class, fit.place);
-        let request = read.or_else(|| dialect.read_request(&self.unfolded(asked, dialect)).ok());
+        let request =
+            read.or_else(|| dialect.read_request(&asked.head.target, &self.unfolded(asked, dialect)).ok());
         let mut miss = match request {
             Some(request) => {
-                let (id, path) = (asked.id, asked.head.path().to_string());
+                let (id, path) = (asked.id, dialect.path(&asked.head).into_owned());
                 let context = SpanContext::default();
                 let ask = Ask { id, dialect: dialect.name(), path, context, request };
                 self.state().matcher.refused(&ask, fit.place, class)

@@ -40,7 +40,7 @@ impl Player {
                     return self.refuse_to_spend(None);
                 }
                 state.tally.live += 1;
-                return Answer::Forward { body: None, upstream: None, hold: false };
+                return Answer::Forward { body: None, target: None, upstream: None, hold: false };
             }
             if let Some((dialect, Endpoint::Side)) = dialect::recognise(&asked.head) {
                 state.tally.matching.side_unknown += 1;

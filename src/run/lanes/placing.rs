@@ -158,8 +158,13 @@ impl LaneBuilder {
     /// The lane whose last answer this request sends back.
     fn extended(&self, call: &ModelCall<'_>, seen: &Seen<'_>) -> Option<u32> {
         let last = last_assistant(&seen.readings)?;
-        let echo = seen.readings.get(last).map(likeness::reading_echo)?;
-        let fitting = self.by_echo.get(&echo)?.iter().filter_map(|&index| {
+        let echoes = seen.readings.get(last).map(likeness::reading_echoes)?;
+        echoes.iter().find_map(|echo| self.answered(call, seen, last, echo))
+    }
+
+    /// The lane whose last answer has this echo and that this request goes on.
+    fn answered(&self, call: &ModelCall<'_>, seen: &Seen<'_>, last: usize, echo: &Key) -> Option<u32> {
+        let fitting = self.by_echo.get(echo)?.iter().filter_map(|&index| {
             let lane = self.lanes.get(index as usize)?;
             let same_voice = lane.system == seen.system || (lane.has_tools && !call.request.tools.is_empty());
             let in_place = lane.echo_at == last;
@@ -311,14 +316,15 @@ impl LaneBuilder {
     /// The lane that a new one goes back in: it carries an earlier answer of it, and most of its history.
     fn rewound(&self, new: &OpenLane, seen: &Seen<'_>) -> Option<u32> {
         let last = last_assistant(&seen.readings)?;
-        let echo = seen.readings.get(last).map(likeness::reading_echo)?;
+        let echoes = seen.readings.get(last).map(likeness::reading_echoes)?;
         let like = |index: &u32| {
             let open = self.lanes.get(*index as usize)?;
             let same_voice = open.path == new.path && open.head == new.head && open.agent_id == new.agent_id;
             let equal = open.keys.iter().zip(&seen.keys).take_while(|(a, b)| a == b).count();
             same_voice.then_some((equal, *index))
         };
-        self.told.get(&echo)?.iter().filter_map(like).max().map(|(_, index)| index)
+        let told = echoes.iter().find_map(|echo| self.told.get(echo))?;
+        told.iter().filter_map(like).max().map(|(_, index)| index)
     }
 
     /// Notes which answers a text quotes.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// True when an agent's message is this answer, sent back.
 fn same_assistant(answer: &ModelAnswer, message: &Message) -> bool {
-    echo_key(answer.blocks.iter()) == echo_key(message.blocks.iter())
+    echoes(message.blocks.iter()).contains(&echo_key(answer.blocks.iter()))
 }
 
 fn message_key(message: &Message) -> Key {
@@ -23,7 +23,7 @@ fn assistant(blocks: Vec<Block>) -> Message {
 }
 
 fn key_of(dialect: &str, body: &str) -> Key {
-    request_key(&by_name(dialect).unwrap().read_request(body.as_bytes()).unwrap())
+    request_key(&by_name(dialect).unwrap().read_request("", body.as_bytes()).unwrap())
 }
 
 fn answer(blocks: Vec<Block>) -> ModelAnswer {
@@ -155,7 +155,7 @@ fn the_next_request_repeats_the_answer() {
                 continue;
             }
             seen += 1;
-            let repeats = echo_key(answer.blocks.iter()) == reading_echo(last);
+            let repeats = reading_echoes(last).contains(&echo_key(answer.blocks.iter()));
             strangers += usize::from(!repeats);
             if std::env::var_os("RETAKE_WIRE").is_none() {
                 assert!(repeats, "{}\n{answer:?}\n{last:?}", pair[1].name);

@@ -228,6 +228,7 @@ impl Reader {
                 body: bytes,
                 end: line.end,
                 sent,
+                sent_target: line.sent_target,
                 stand_ins: line.stand_ins,
             },
             response: None,

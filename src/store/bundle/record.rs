@@ -103,6 +103,8 @@ pub(super) struct RequestLine {
     pub(super) end: BodyEnd,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) sent: Option<BodyList>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) sent_target: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) stand_ins: Vec<StandIn>,
     /// Derived from the headers, for the eye.

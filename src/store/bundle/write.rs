@@ -138,6 +138,7 @@ impl Exporter<'_> {
                 body: (!request.body.is_empty()).then_some(body),
                 end: request.end.clone(),
                 sent,
+                sent_target: request.sent_target.clone(),
                 stand_ins: request.stand_ins.clone(),
                 span: span(&SpanContext::from_headers(&request.head.headers)),
             },

@@ -55,6 +55,7 @@ fn fill(pack_room: usize, segment_room: usize) {
             body,
             end: one.request.end.clone(),
             sent: None,
+            sent_target: None,
             stand_ins: one.request.stand_ins.clone(),
         });
         match writer.commit() {

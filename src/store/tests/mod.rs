@@ -138,6 +138,7 @@ pub fn exchange(id: u32, request: &[u8], response: Option<&[u8]>) -> Exchange {
         body: Bytes::copy_from_slice(request),
         end: BodyEnd::Complete,
         sent: None,
+        sent_target: None,
         stand_ins: vec![StandIn { label: "OPENAI_API_KEY".into(), text: "sk-proj-Zk3d9a".into() }],
     };
     let response = response.map(|body| RecordedResponse {
@@ -190,6 +191,7 @@ pub fn record(writer: &mut RunWriter, exchange: &Exchange, cuts: &[usize]) {
         body,
         end: request.end.clone(),
         sent,
+        sent_target: request.sent_target.clone(),
         stand_ins: request.stand_ins.clone(),
     });
     writer.commit().unwrap();

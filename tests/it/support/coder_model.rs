@@ -70,7 +70,7 @@ fn answer(manner: Manner, number: u64, received: &Received) -> Script {
     let Some((dialect, _)) = dialect::recognise(&head) else {
         return Script::body("404 Not Found", &[], b"");
     };
-    let request = dialect.read_request(&received.body).expect("a request of its dialect");
+    let request = dialect.read_request(&received.target, &received.body).expect("a request of its dialect");
     let said = decide(manner, number, &request);
     let anthropic = dialect.name() == "anthropic-messages";
     let body = match (anthropic, request.stream) {

@@ -1,4 +1,4 @@
-//! A model that sells lamps, for `agents/lamps.py`: every answer is computed from the request alone, in both dialects,
+//! A model that sells lamps, for `agents/lamps.py`: every answer is computed from the request alone, in every dialect,
 //! streamed and not, with signed reasoning where it is asked for.
 
 use crate::support::env::{Ran, TestEnv, project};
@@ -34,6 +34,11 @@ impl LampModel {
 
     pub fn connections(&self) -> u32 {
         self.0.connections()
+    }
+
+    /// The paths and queries it was asked under.
+    pub fn targets(&self) -> Vec<String> {
+        self.0.received().into_iter().map(|r| r.target).collect()
     }
 
     /// The bodies it got, as bytes.
@@ -104,14 +109,22 @@ fn answer(received: &Received) -> Script {
     let Some((dialect, _)) = dialect::recognise(&head) else {
         return Script::body("404 Not Found", &[], b"");
     };
-    let request = dialect.read_request(&received.body).expect("a request of its dialect");
+    let request = dialect.read_request(&received.target, &received.body).expect("a request of its dialect");
     let mut blocks = decide(&request);
+    if dialect.name() == "gemini" {
+        // As Gemini before 3: calls have no ids.
+        for block in &mut blocks {
+            if let Block::ToolCall { id, .. } = block {
+                id.clear();
+            }
+        }
+    }
     if request.params.contains_key("thinking") {
         let results = tool_results(&request).len();
         let thought = thought(&request.model, results).map(|value| Block::Other { value });
         blocks.splice(0..0, thought);
     }
-    let rendered = dialect.render_answer(&blocks, None, &request.model, request.stream);
+    let rendered = dialect.render_answer(&head.target, &blocks, None, &request.model, request.stream);
     Script::body("200 OK", &[("Content-Type", rendered.content_type)], &rendered.body)
 }
 

@@ -91,7 +91,7 @@ async fn answer(
         return Ok(Response::builder().status(404).body(Full::new(body)).expect("response"));
     }
     let body = unfolded.unwrap_or(body);
-    let request = match dialect.read_request(&body) {
+    let request = match dialect.read_request(&head.target, &body) {
         Ok(request) => request,
         Err(error) => {
             let body = dialect.render_error(400, &error.to_string());
@@ -99,7 +99,7 @@ async fn answer(
         }
     };
     let blocks = decide(&request, nth);
-    let rendered = dialect.render_answer(&blocks, None, &request.model, request.stream);
+    let rendered = dialect.render_answer(&head.target, &blocks, None, &request.model, request.stream);
     let fields = vec![("content-type".to_string(), rendered.content_type.to_string())];
     let head = ResponseHead { status: 200, headers: HeaderList(fields) };
     kept.lock().expect("kept").note(dialect, &body, &head, &rendered.body);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::dialect::conversation::Usage;
 use crate::dialect::wire;
-use crate::run::likeness::{answer_key, reading_echo};
+use crate::run::likeness::{answer_key, reading_echoes};
 use crate::run::reading::last_assistant;
 use serde_json::Value;
 
@@ -162,12 +162,12 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
         for stream in [true, false] {
             let mut given = blocks.clone();
             given.insert(0, Block::Reasoning { text: "hidden".into(), signed: true });
-            let rendered = OpenAiResponses.render_answer(&given, None, "m", stream);
+            let rendered = OpenAiResponses.render_answer("", &given, None, "m", stream);
             let answer = OpenAiResponses.read_answer(&head(200, stream), &rendered.body);
             assert_eq!(answer.blocks, blocks, "{stream}");
             assert_eq!((answer.stop_reason.as_deref(), answer.whole), (Some("completed"), true));
             assert_eq!(*rendered.cuts.last().unwrap(), rendered.body.len());
-            let short = OpenAiResponses.render_answer(&given, Some("max_output_tokens"), "m", stream);
+            let short = OpenAiResponses.render_answer("", &given, Some("max_output_tokens"), "m", stream);
             let short = OpenAiResponses.read_answer(&head(200, stream), &short.body);
             assert_eq!(short.stop_reason.as_deref(), Some("max_output_tokens"));
         }
@@ -180,7 +180,7 @@ fn echoed(output: &Value) -> ModelRequest {
     input.extend(output.as_array().unwrap().iter().cloned());
     input.push(json!({"type": "function_call_output", "call_id": "c1", "output": "1"}));
     let body = json!({"model": "m", "input": input}).to_string();
-    OpenAiResponses.read_request(body.as_bytes()).unwrap()
+    OpenAiResponses.read_request("", body.as_bytes()).unwrap()
 }
 
 #[test]
@@ -205,11 +205,12 @@ fn the_echo_of_an_answer_has_the_key_of_the_answer() {
         let request = echoed(&output);
         let read = readings(&request.messages);
         let last = &read[last_assistant(&read).unwrap()];
-        assert_eq!(Some(reading_echo(last)), answer_key(&answer), "{output}");
+        assert!(reading_echoes(last).map(Some).contains(&answer_key(&answer)), "{output}");
     }
     let request = echoed(&without(&[], &["function_call"]));
     let read = readings(&request.messages);
-    assert_ne!(Some(reading_echo(&read[last_assistant(&read).unwrap()])), answer_key(&answer));
+    let other = reading_echoes(&read[last_assistant(&read).unwrap()]);
+    assert!(!other.map(Some).contains(&answer_key(&answer)));
 }
 
 #[test]
@@ -248,7 +249,7 @@ proptest! {
     #[test]
     fn any_blocks_can_be_rendered(texts in prop::collection::vec(any::<String>(), 0..4), stream: bool) {
         let blocks: Vec<Block> = texts.iter().filter(|t| !t.is_empty()).map(|t| text(t)).collect();
-        let rendered = OpenAiResponses.render_answer(&blocks, None, "m", stream);
+        let rendered = OpenAiResponses.render_answer("", &blocks, None, "m", stream);
         prop_assert_eq!(OpenAiResponses.read_answer(&head(200, stream), &rendered.body).blocks, blocks);
     }
 }

@@ -129,6 +129,7 @@ fn exchange(id: u32, body: &str, answer: &str) -> Exchange {
             body: Bytes::copy_from_slice(body.as_bytes()),
             end: BodyEnd::Complete,
             sent: None,
+            sent_target: None,
             stand_ins: Vec::new(),
         },
         response: Some(RecordedResponse {

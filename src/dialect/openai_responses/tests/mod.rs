@@ -74,7 +74,7 @@ fn paths_are_recognised() {
 
 #[test]
 fn a_request_is_read_into_the_normal_form() {
-    let request = OpenAiResponses.read_request(BODY).unwrap();
+    let request = OpenAiResponses.read_request("", BODY).unwrap();
     assert_eq!((request.model.as_str(), request.stream, request.tools.len()), ("gpt-x", true, 2));
     assert_eq!(request.system, [text("You help.")]);
     assert_eq!(request.params.keys().collect::<Vec<_>>(), ["include", "store", "temperature", "tool_choice"]);
@@ -102,7 +102,7 @@ fn a_request_is_read_into_the_normal_form() {
 
 #[test]
 fn inputs_of_other_kinds_are_read() {
-    let read = |body: &str| OpenAiResponses.read_request(body.as_bytes());
+    let read = |body: &str| OpenAiResponses.read_request("", body.as_bytes());
     let one = read(r#"{"input":"Hi"}"#).unwrap();
     assert_eq!((&one.messages[0].blocks, &one.spans[0]), (&vec![text("Hi")], &(9..13)));
     assert_eq!(one.messages, read(r#"{"input":[{"role":"user","content":"Hi"}]}"#).unwrap().messages);
@@ -209,10 +209,10 @@ fn fields_and_tools_are_edited() {
     assert_eq!(edited(set("model", json!("gpt-y"))), body_with("gpt-x", "gpt-y"));
     assert_eq!(edited(set("user", json!(null))), body_with(" \"user\":\"u1\",", ""));
     let removed =
-        OpenAiResponses.read_request(edited(RequestEdit::RemoveTool("f".into())).as_bytes()).unwrap();
+        OpenAiResponses.read_request("", edited(RequestEdit::RemoveTool("f".into())).as_bytes()).unwrap();
     assert_eq!((removed.tools.len(), removed.params.contains_key("tool_choice")), (1, false));
     let added = RequestEdit::AddTool(json!({"type": "function", "name": "g"}));
-    assert_eq!(OpenAiResponses.read_request(edited(added).as_bytes()).unwrap().tools.len(), 3);
+    assert_eq!(OpenAiResponses.read_request("", edited(added).as_bytes()).unwrap().tools.len(), 3);
     let error = OpenAiResponses.edit_request(BODY, &[RequestEdit::RemoveTool("h".into())]).unwrap_err();
     assert_eq!(error.to_string(), "there is no tool \"h\"; the tools are f, patch");
 }
@@ -229,7 +229,7 @@ fn reasoning_is_dropped_with_the_ids_that_are_tied_to_it() {
         assert!(!dropped.contains(gone), "{gone}: {dropped}");
     }
     assert!(dropped.contains("made-up") && dropped.contains(r#""output":"low""#));
-    assert_eq!(OpenAiResponses.read_request(dropped.as_bytes()).unwrap().messages.len(), 7);
+    assert_eq!(OpenAiResponses.read_request("", dropped.as_bytes()).unwrap().messages.len(), 7);
     assert_eq!(edited(RequestEdit::DropReasoning { before: 2 }).as_bytes(), BODY);
 }
 
@@ -239,7 +239,7 @@ proptest! {
         let mut body = BODY.to_vec();
         let at = at.index(body.len());
         body[at] = byte;
-        let read = OpenAiResponses.read_request(&body);
+        let read = OpenAiResponses.read_request("", &body);
         for edit in [
             RequestEdit::SetSystem("S".into()),
             RequestEdit::AppendSystem("S".into()),
@@ -249,7 +249,7 @@ proptest! {
             RequestEdit::RemoveTool("f".into()),
         ] {
             if let Ok(edited) = OpenAiResponses.edit_request(&body, &[edit]) {
-                prop_assert!(read.is_err() || OpenAiResponses.read_request(&edited).is_ok());
+                prop_assert!(read.is_err() || OpenAiResponses.read_request("", &edited).is_ok());
             }
         }
     }

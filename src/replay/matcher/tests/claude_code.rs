@@ -26,7 +26,7 @@ fn context(exchange: &Exchange) -> SpanContext {
 
 fn read(exchange: &Exchange) -> ModelRequest {
     let (dialect, _) = dialect::recognise(&exchange.request.head).expect("a model call");
-    dialect.read_request(&exchange.request.body).expect("a request")
+    dialect.read_request(&exchange.request.head.target, &exchange.request.body).expect("a request")
 }
 
 /// What an agent was asked to look into.

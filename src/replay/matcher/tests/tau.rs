@@ -69,7 +69,7 @@ fn answering(message: &Value, name: &str) -> Vec<u8> {
 }
 
 fn read_request(body: &[u8]) -> ModelRequest {
-    dialect::by_name("openai-chat").unwrap().read_request(body).unwrap()
+    dialect::by_name("openai-chat").unwrap().read_request("", body).unwrap()
 }
 
 fn read_answer(body: &[u8]) -> ModelAnswer {
