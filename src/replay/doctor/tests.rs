@@ -1,7 +1,8 @@
 use super::*;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::exchange::SpanContext;
 use crate::replay::dice::Dice;
-use crate::replay::matcher::tests::tape::{Tape, answer, call, request, result, says, text, user};
+use crate::replay::matcher::tests::tape::{Tape, Taped, answer, call, request, result, says, text, user};
 use crate::replay::matcher::{MatchClass, Options};
 use crate::run::likeness;
 use serde_json::json;
@@ -149,4 +150,36 @@ fn a_matcher_that_takes_too_much_is_found_out() {
     let found = &all.silent[0];
     assert_eq!((found.leaf, found.step, found.class), (Leaf::System, Some(4), MatchClass::Exact));
     assert_eq!((found.path.as_str(), all.by_leaf[&Leaf::System].silent), ("system", 1));
+}
+
+#[test]
+fn of_twins_that_are_asked_at_once_none_is_missing() {
+    // A task is given twice in the same words; both are asked before either is answered, and then differ.
+    let task = |n: u8| call(&format!("t{n}"), "task", json!({"prompt": "Look."}));
+    let (ask, asks) = (user(vec![text("Go.")]), answer(vec![task(1), task(2)]));
+    let look = || request(vec![user(vec![text("Look.")])]);
+    let probe = |n: u8| answer(vec![call(&format!("p{n}"), "probe", json!({}))]);
+    let more = |n: u8| {
+        let history =
+            vec![user(vec![text("Look.")]), says(&probe(n)), user(vec![result(&format!("p{n}"), "1")])];
+        (request(history), answer(vec![text(&format!("saw {n}"))]))
+    };
+    let told = user(vec![result("t1", "saw 1"), result("t2", "saw 2")]);
+    let end = (request(vec![ask.clone(), says(&asks), told]), answer(vec![text("Done.")]));
+    let calls = [(request(vec![ask]), asks), (look(), probe(1)), (look(), probe(2)), more(1), more(2), end];
+    let times = [(1, 2), (10, 20), (11, 21), (30, 40), (31, 41), (50, 60)];
+    let taped =
+        calls.into_iter().zip(times).zip(1..).map(|(((request, answer), (started, ended)), id)| Taped {
+            id,
+            started,
+            ended,
+            path: "/v1/messages".into(),
+            context: SpanContext::default(),
+            request: request.into(),
+            answer: answer.into(),
+        });
+    let run = Tape::new(taped.collect());
+    assert_eq!(run.outline.lanes.len(), 3);
+    let c = compare(&run, &run, Second::Replay { stopped: false }, &Options::default()).unwrap();
+    assert_eq!(c.findings, []);
 }

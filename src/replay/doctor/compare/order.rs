@@ -74,12 +74,9 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             return;
         }
         let outline = self.first.outline();
-        let mut steps: Vec<u32> = Vec::new();
-        for (lane, l) in (0..).zip(&outline.lanes) {
-            let turns = (0..l.turns.len() as u32).map(|turn| (lane, turn));
-            steps
-                .extend(turns.filter(|place| !self.met.contains(place)).filter_map(|place| self.step(place)));
-        }
+        // The matcher knows by now which of identical siblings was which.
+        let left = self.rehearsal.matcher().unasked();
+        let mut steps: Vec<u32> = left.into_iter().filter_map(|place| self.step(place)).collect();
         steps.sort_unstable();
         let Some(first) = steps.first().and_then(|n| outline.step(*n)) else { return };
         let StepKind::Model { lane, turn } = first else { return };
