@@ -58,6 +58,7 @@ impl Holes {
         seen: &mut HashMap<String, usize>,
         stays: &dyn Fn(&str) -> bool,
     ) -> String {
+        let text = &*self.rules.masked(text);
         let mut out = String::with_capacity(text.len());
         let mut done = 0;
         for token in lexer.tokens(text) {

@@ -197,7 +197,28 @@ impl Rules {
     /// The declared holes in a text, in order, none overlapping: of two that do, the one that begins first, else the
     /// longer, else the one declared first.
     pub fn holes(&self, dialect: &str, path: &str, text: &str) -> Vec<(Range<usize>, HoleKind)> {
-        let rules = self.0.holes.iter().filter(|rule| rule.scope.covers(dialect, path));
+        self.found(text, |scope| scope.covers(dialect, path))
+    }
+
+    /// A text with one sign for everything that is declared to differ, wherever it was declared to.
+    pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let found = self.found(text, |_| true);
+        if found.is_empty() {
+            return Cow::Borrowed(text);
+        }
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (range, _) in found {
+            out.push_str(text.get(done..range.start).unwrap_or_default());
+            out.push_str("\u{0}declared\u{0}");
+            done = range.end;
+        }
+        out.push_str(text.get(done..).unwrap_or_default());
+        Cow::Owned(out)
+    }
+
+    fn found(&self, text: &str, covers: impl Fn(&Scope) -> bool) -> Vec<(Range<usize>, HoleKind)> {
+        let rules = self.0.holes.iter().filter(|rule| covers(&rule.scope));
         let mut found: Vec<(Range<usize>, HoleKind)> =
             rules.flat_map(|rule| rule.found(text).map(|range| (range, rule.kind))).collect();
         found.sort_by_key(|(range, _)| (range.start, std::cmp::Reverse(range.end)));

@@ -108,3 +108,10 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_text_is_masked_wherever_its_holes_were_declared() {
+    let rules = Rules::new(Vec::new(), vec![hole(Some("messages[*].text"), r"ticket (\d+)", HoleKind::Any)]);
+    assert_eq!(rules.masked("ticket 4711, ticket x"), "ticket \u{0}declared\u{0}, ticket x");
+    assert!(matches!(rules.masked("none"), Cow::Borrowed("none")));
+}

@@ -3,6 +3,7 @@
 use super::tape::*;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
+use crate::holes::{Hole, HoleKind, Rules};
 use crate::replay::matcher::{Decision, MatchClass, Matcher, Miss, Options};
 use serde_json::json;
 use std::collections::HashSet;
@@ -286,4 +287,34 @@ fn reasoning_and_white_space_of_an_echo_do_not_count() {
     let mut asked = with_result(&asks, "a.txt at 10:01");
     asked.messages[1] = echo;
     assert!(matches!(only(matcher.on_request(ask(2, asked))), Decision::Serve { turn: 1, .. }));
+}
+
+#[test]
+fn twins_that_differ_in_a_declared_hole_may_be_quoted_in_another_order() {
+    let asked =
+        |ticket: u32| request(vec![user(vec![text(&format!("Look. This is about ticket {ticket}."))])]);
+    let begun = answer(vec![call("t", "both", json!({}))]);
+    let end = |first: &str, second: &str| {
+        let said = format!("[\"{first}\", \"{second}\"]");
+        request(vec![user(vec![text("Go.")]), says(&begun), user(vec![result("t", &said)])])
+    };
+    let (one, two) = ("The first of them found 17 things", "The second of them found nothing at all");
+    let calls = vec![
+        (request(vec![user(vec![text("Go.")])]), begun.clone()),
+        (asked(1111), answer(vec![text(one)])),
+        (asked(2222), answer(vec![text(two)])),
+        (end(one, two), answer(vec![text("Done.")])),
+    ];
+    let tape = Tape::in_sequence(calls);
+    let rule = Hole::new(None, None, r"about ticket (\d+)", HoleKind::Any).unwrap();
+    let rules = Rules::new(Vec::new(), vec![rule]);
+    let mut matcher = tape.matcher(Options { rules, ..Options::default() });
+    for (id, request) in [(1, request(vec![user(vec![text("Go.")])])), (2, asked(3333)), (3, asked(4444))] {
+        let decisions = matcher.on_request(ask(id, request));
+        assert!(matches!(decisions.first(), Some(Decision::Serve { .. })), "{decisions:?}");
+        matcher.delivered(ExchangeId(id));
+    }
+    let decisions = matcher.on_request(ask(4, end(two, one)));
+    let Some(Decision::Serve { class, .. }) = decisions.first() else { panic!("{decisions:?}") };
+    assert_eq!(*class, MatchClass::Reordered);
 }
