@@ -32,6 +32,15 @@ pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliErro
     if args.mutate {
         return mutate(context, &opened, args.seed);
     }
+    if !args.yes {
+        let fences = fences::of(&context.config()?, &args.fences, &args.unfence)?;
+        if let Some(tool) = called(&opened).into_iter().find(|name| fences.overlook(name)) {
+            let id = &opened.reader.manifest().id;
+            let why =
+                format!("nothing was run: {id} called {tool}, and a replay would run it again, for real");
+            return Err(refused(why, &opened, &tool));
+        }
+    }
     match args.shuffle {
         Some(times) => shuffle::shuffle(context, &store, &opened, &args, times),
         None => replayed::compared(context, &store, &opened, &args),
@@ -142,10 +151,8 @@ fn refused(why: String, earlier: &Opened, tool: &str) -> CliError {
     let manifest = earlier.reader.manifest();
     // A command that held a secret has to be given again.
     let command = if manifest.command_redacted { " -- COMMAND" } else { "" };
-    CliError::broken(why).hint(format!(
-        "--yes runs it; retake doctor {} --fence {tool}{command} replays and stops before it",
-        manifest.id
-    ))
+    CliError::broken(why)
+        .hint(format!("--yes runs it; retake doctor {} --fence {tool}{command} stops before it", manifest.id))
 }
 
 fn remove(store: &Store, runs: &[RunId]) -> Result<(), CliError> {

@@ -121,7 +121,7 @@ pub(super) fn recorded(
     let recorded = sealed.map_err(|e| own_failure(e.into()))?;
     if recorded.exchanges == 0 && recorded.incomplete.is_none() {
         store.remove_run(&id)?;
-        return Err(own_failure(nothing_seen(&args.command)));
+        return Err(own_failure(nothing_seen(&args.command, &landed.unseen)));
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
     let told = results::recording(
@@ -274,8 +274,16 @@ fn other_requests(opened: &Opened) -> Vec<String> {
     kinds.into_iter().map(line).collect()
 }
 
-fn nothing_seen(command: &[String]) -> CliError {
+fn nothing_seen(command: &[String], passed: &[(String, Unseen)]) -> CliError {
     let what = command.first().map_or("the agent", String::as_str);
+    let hosts: Vec<&str> = passed.iter().map(|(host, _)| host.as_str()).collect();
+    if !hosts.is_empty() {
+        let hosts = hosts.join(", ");
+        return CliError::broken(format!(
+            "nothing was recorded: {what} reached {hosts} alone, passed on unseen"
+        ))
+        .hint("--only and --except say which hosts are recorded");
+    }
     CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
         .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?")
         .hint("a client with a fixed address: retake run --intercept, or point it at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")

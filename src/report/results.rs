@@ -244,7 +244,10 @@ pub fn recording(done: &Recording, style: Style) -> String {
 
 /// What to say of a recording that cannot be replayed.
 fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
-    lines.say(Ink::Bad, "no model call was seen: there is nothing to replay or to fork");
+    lines.say(
+        Ink::Bad,
+        "no model call was seen: a replay answers the other requests, and there is nothing to fork",
+    );
     for request in seen.iter().take(5) {
         lines.say(Ink::Plain, &format!("seen: {}", line(request)));
     }

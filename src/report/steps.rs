@@ -242,7 +242,7 @@ pub fn show(run: &RunView, notes: &Notes, style: Style) -> String {
         out.push_str(&style.paint(Ink::Bad, "no steps"));
         out.push_str(match run.state {
             RunState::Recording => ": no model call has been seen yet\n",
-            _ => ": no model call was seen, so there is nothing to replay\n",
+            _ => ": no model call was seen, so there is nothing to fork\n",
         });
     } else {
         out.push_str(&steps_table(run, &rows, style));

@@ -212,6 +212,9 @@ mod two_runs {
         let ran = worker.env.retake(["doctor", "--", "python3", "agent.py"]).expect(3);
         ran.says(&["nothing was run: this command called issue_refund in doctor.1", "--yes"]);
         assert_eq!((worker.tools_run().len(), worker.env.listed().len()), (0, 1));
+        let ran = worker.env.retake(["doctor", "doctor.1"]).expect(3);
+        ran.says(&["nothing was run: doctor.1 called issue_refund", "--yes", "--fence issue_refund"]);
+        assert_eq!(worker.tools_run().len(), 0);
         let ran = worker.env.retake(["doctor", "doctor.1", "--fence", "issue_refund"]).expect(5);
         assert!(!worker.tools_run().contains(&"issue_refund".to_string()));
         for said in
