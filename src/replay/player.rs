@@ -31,11 +31,12 @@ use refusal::{fence_message, lost_decision, with_answer};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
-/// How long a held request waits before gates are opened.
-const QUIET: Duration = Duration::from_millis(300);
+/// How long nothing must have been asked or delivered before a gate is opened: an agent that starts a conversation may
+/// take some time to.
+const QUIET: Duration = Duration::from_millis(600);
 
 /// How a replay or a fork is to go.
 pub struct PlayerOptions {
@@ -91,6 +92,8 @@ pub struct Player {
 
 struct State {
     matcher: Matcher<RecordedRun>,
+    /// When something was asked or delivered last.
+    moved: Instant,
     waiting: HashMap<ExchangeId, oneshot::Sender<Decision>>,
     /// Live calls under way.
     asked_live: HashMap<ExchangeId, Live>,
@@ -141,6 +144,7 @@ impl Player {
         let name = run.reader().manifest().id.to_string();
         let state = State {
             matcher,
+            moved: Instant::now(),
             waiting: HashMap::new(),
             asked_live: HashMap::new(),
             memory: Memory::default(),
@@ -218,13 +222,18 @@ impl Player {
         if let Ok(decision) = told.try_recv() {
             return Some(decision);
         }
+        let mut wait = QUIET;
         loop {
-            match tokio::time::timeout(QUIET, &mut told).await {
+            match tokio::time::timeout(wait, &mut told).await {
                 Ok(decision) => return decision.ok(),
                 Err(_) => {
                     let mut state = self.state();
-                    let decisions = state.matcher.idle();
-                    state.hand_out(decisions);
+                    wait = QUIET.saturating_sub(state.moved.elapsed());
+                    if wait.is_zero() {
+                        let decisions = state.matcher.idle();
+                        state.hand_out(decisions);
+                        wait = QUIET;
+                    }
                 }
             }
         }
@@ -423,6 +432,7 @@ impl Player {
 
 impl State {
     fn hand_out(&mut self, decisions: Vec<Decision>) {
+        self.moved = Instant::now();
         for decision in decisions {
             if let Some(waiting) = self.waiting.remove(&decision.id()) {
                 // Nobody waits when the agent hung up meanwhile.
