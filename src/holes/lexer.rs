@@ -208,9 +208,8 @@ impl Lexer {
             return None;
         }
         let rest = text.get(at..)?;
-        let lead = |keep: fn(&u8) -> bool| rest.iter().take(12).take_while(|b| keep(b)).count();
-        let small = lead(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'_');
-        let length = match (lead(u8::is_ascii_alphanumeric), small) {
+        let letters = rest.iter().take(12).take_while(|b| b.is_ascii_alphanumeric()).count();
+        let length = match (letters, small_run(text, at)) {
             (_, 8) if !rest.get(8).is_some_and(u8::is_ascii_alphanumeric) => 8,
             (6, _) => 6,
             _ => return None,
@@ -219,12 +218,17 @@ impl Lexer {
         let slash = before.iter().rposition(|b| *b == b'/')?;
         let name = before.get(slash + 1..).unwrap_or_default();
         let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._".contains(b);
-        let said = text.get(at..at + length)?;
-        let made_up = said.iter().any(u8::is_ascii_digit)
-            || (said.iter().any(u8::is_ascii_uppercase) && said.iter().any(u8::is_ascii_lowercase));
+        // Eight may have been made up though they look like a word: see `looks_made_up`.
+        let made_up = length == 8 || looks_made_up(text.get(at..at + length)?);
         let below = before.get(..slash).is_some_and(|b| b.ends_with(self.temp.as_bytes()));
         (made_up && name.iter().all(plain) && below).then_some(at + length)
     }
+}
+
+/// True for a temporary name that nobody would choose. Of two that differ one at least has to look so.
+pub(super) fn looks_made_up(name: &[u8]) -> bool {
+    let any = |is: fn(&u8) -> bool| name.iter().any(is);
+    any(u8::is_ascii_digit) || (any(u8::is_ascii_uppercase) && any(u8::is_ascii_lowercase))
 }
 
 /// Classes of the letters and digits in a word.
@@ -255,13 +259,20 @@ fn word_at(text: &[u8], at: usize) -> (usize, u8) {
     (length, classes)
 }
 
-/// True for small letters with which no token begins: not `tmp` (a temporary name), not six after a sign (the end of one),
-/// not eight before a dash (a uuid), not after a colon (a chunk's id). It need not know all of these, it saves time.
+/// Length of the run of small letters, digits and underscores at a place, 12 at most.
+fn small_run(text: &[u8], at: usize) -> usize {
+    let small = |b: &&u8| b.is_ascii_lowercase() || b.is_ascii_digit() || **b == b'_';
+    text.get(at..).unwrap_or_default().iter().take(12).take_while(small).count()
+}
+
+/// True for small letters with which no token begins: not `tmp` (a temporary name), not six or eight after a sign (the end of
+/// one), not eight before a dash (a uuid), not after a colon (a chunk's id). It need not know all of these, it saves time.
 fn is_plain(text: &[u8], word: &Range<usize>, classes: u8) -> bool {
     let before = |back: usize| word.start.checked_sub(back).and_then(|at| text.get(at));
     classes == LOWER
         && text.get(word.start) != Some(&b't')
-        && !(word.len() == 6 && matches!(before(1), Some(b'-' | b'.' | b'_')))
+        && !(matches!(before(1), Some(b'-' | b'.' | b'_'))
+            && (word.len() == 6 || small_run(text, word.start) == 8))
         && !(word.len() == 8 && text.get(word.end) == Some(&b'-'))
         && before(2) != Some(&b':')
 }
@@ -399,7 +410,11 @@ mod tests {
         );
         assert_eq!(told("call_a8Xk29fQpL3mZt7B and 01HXYZ3NDEKTSV4RRFFQ69G5FA").len(), 2);
         assert_eq!(told("/tmp/tmpab12_x9z/a /tmp/build-a8Xk29/b /tmp/tmp.Ab12Cd34Ef .tmpAb12Cd").len(), 4);
-        assert_eq!(told("/tmp/my-notes_b2uwb8cb/x /tmp/notes-overview/y"), ["Temporary b2uwb8cb"]);
+        assert_eq!(
+            told("/tmp/my-notes_b2uwb8cb/x /tmp/notes-overview/y"),
+            ["Temporary b2uwb8cb", "Temporary overview"]
+        );
+        assert_eq!(told("/tmp/agent-kv_tpbzx/log /tmp/agent-_a7 /tmp/my-notes"), ["Temporary kv_tpbzx"]);
     }
 
     #[test]

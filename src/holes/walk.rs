@@ -1,8 +1,8 @@
 //! A recorded text against a live one, token by token.
 
-use super::lexer::stands_alone;
+use super::lexer::{looks_made_up, stands_alone};
 use super::rules::HoleKind;
-use super::token::{Kind, Token};
+use super::token::{Kind, Shape, Token};
 use super::{Bindings, Holes};
 use std::borrow::Cow;
 use std::ops::Range;
@@ -88,6 +88,7 @@ impl Holes {
             let said = recorded.get(range.clone())?;
             let rest = live.get(at..)?;
             let same = rest.starts_with(said);
+            let is_made_up = |name: &str| name.contains("tmp") || looks_made_up(name.as_bytes());
             let end = match hole {
                 Hole::Secret => {
                     let secret = rest.get(..said.len())?;
@@ -154,6 +155,11 @@ impl Holes {
                     let end = token.map(|t| t.range.end).or(same.then_some(at + said.len()))?;
                     let now = live.get(at..end)?;
                     match kind {
+                        Kind::Name(Shape::Temporary)
+                            if said != now && !(is_made_up(said) || is_made_up(now)) =>
+                        {
+                            return None;
+                        }
                         Kind::Name(_) => {
                             let known = bound.is_bound(below, said, now);
                             let holds = known.unwrap_or_else(|| said == now || may_bind(said, now));

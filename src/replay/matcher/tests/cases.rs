@@ -3,7 +3,7 @@
 use super::tape::*;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
-use crate::holes::{Hole, HoleKind, Rules};
+use crate::holes::{Hole, HoleKind, Rules, Side, Surroundings};
 use crate::replay::matcher::{Decision, MatchClass, Matcher, Miss, Options};
 use serde_json::json;
 use std::collections::HashSet;
@@ -317,4 +317,25 @@ fn twins_that_differ_in_a_declared_hole_may_be_quoted_in_another_order() {
     let decisions = matcher.on_request(ask(4, end(two, one)));
     let Some(Decision::Serve { class, .. }) = decisions.first() else { panic!("{decisions:?}") };
     assert_eq!(*class, MatchClass::Reordered);
+}
+
+#[test]
+fn temporary_names_bind_though_one_of_them_looks_like_a_word() {
+    let side = || Side { temp: "/tmp".into(), ..Side::default() };
+    let asked = |path: &str| request(vec![user(vec![text(&format!("Write to {path}/log.txt."))])]);
+    let placed = |recorded: &str, live: &str| {
+        let tape = Tape::in_sequence(vec![(asked(recorded), answer(vec![text("Done.")]))]);
+        let surroundings = Some(Surroundings { recorded: side(), live: side() });
+        let mut matcher = tape.matcher(Options { surroundings, ..Options::default() });
+        matches!(only(matcher.on_request(ask(1, asked(live)))), Decision::Serve { .. })
+    };
+    for (recorded, live, same) in [
+        ("/tmp/agent-zelg2ody", "/tmp/agent-kv_tpbzx", true),
+        ("/tmp/agent-qrfkhnrn", "/tmp/agent-4_qj77_9", true),
+        ("/tmp/agent-settings", "/tmp/agent-profiles", false),
+        ("/tmp/agent-settings", "/tmp/agent-settings", true),
+        ("/srv/agent-zelg2ody", "/srv/agent-4_qj77_9", false),
+    ] {
+        assert_eq!(placed(recorded, live), same, "{recorded} {live}");
+    }
 }
