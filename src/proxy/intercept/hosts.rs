@@ -1,7 +1,13 @@
 //! Which hosts are looked into, and what could not be.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::timeout;
+
+/// How long the second connection to a host waits for the first.
+const LONGEST_TRIAL: Duration = Duration::from_secs(1);
 
 /// Which hosts are to be recorded. A name stands for its sub-domains too.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,6 +63,26 @@ impl Passed {
     }
 }
 
+/// Hosts whose clients are being tried for the first time. A client that is refused comes back at once: until it is known
+/// how the first try ends, the next one waits.
+#[derive(Debug, Default)]
+pub(super) struct Trials(Mutex<HashMap<String, Arc<Trial>>>);
+
+/// True once a client of the host has gone on.
+pub(super) type Trial = tokio::sync::Mutex<bool>;
+
+impl Trials {
+    /// The turn to be tried; none when a client of the host has gone on before, or the one before takes its time.
+    pub(super) async fn turn(&self, host: &str) -> Option<OwnedMutexGuard<bool>> {
+        let trial = {
+            let mut trials = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            trials.entry(host.to_string()).or_default().clone()
+        };
+        let turn = timeout(LONGEST_TRIAL, trial.lock_owned()).await.ok()?;
+        (!*turn).then_some(turn)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +90,22 @@ mod tests {
     fn hosts(only: &[&str], except: &[&str]) -> Hosts {
         let own = |names: &[&str]| names.iter().map(|n| n.to_string()).collect();
         Hosts { only: own(only), except: own(except) }
+    }
+
+    #[tokio::test]
+    async fn a_host_is_tried_by_one_client_at_a_time_until_one_goes_on() {
+        let trials = Trials::default();
+        let mut first = trials.turn("a").await.unwrap();
+        assert!(trials.turn("b").await.is_some(), "another host");
+        let second = trials.turn("a");
+        tokio::pin!(second);
+        assert!(timeout(Duration::from_millis(20), &mut second).await.is_err(), "it waits");
+        *first = true;
+        drop(first);
+        assert!(
+            second.await.is_none() && trials.turn("a").await.is_none(),
+            "there is nothing to try any more"
+        );
     }
 
     #[test]

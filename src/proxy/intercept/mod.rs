@@ -14,7 +14,7 @@ pub use hosts::{Hosts, Unseen};
 use super::listen::{Shared, serve_http};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
-use hosts::Passed;
+use hosts::{Passed, Trials};
 use http::Uri;
 use http::uri::Authority as Address;
 pub(super) use prefixed::Prefixed;
@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{OwnedMutexGuard, watch};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::rustls::server::Acceptor;
@@ -48,6 +48,7 @@ pub(super) struct Intercepting {
     pub(super) hosts: Hosts,
     authority: Arc<Authority>,
     passed: Passed,
+    trials: Trials,
 }
 
 /// The host that a connection leads to, when that is not the proxy.
@@ -85,6 +86,7 @@ impl Intercepting {
             hosts: interception.hosts,
             authority: interception.authority,
             passed: Passed::default(),
+            trials: Trials::default(),
         }
     }
 
@@ -182,15 +184,18 @@ async fn connect(
     };
     let host = address.host().trim_matches(['[', ']']);
     let own = is_own(shared.address, &address);
+    let turn = if own { None } else { intercepting.trials.turn(host).await };
     if !own && let Some(why) = intercepting.leaves(host) {
+        drop(turn);
         return pass(stream, &address, why, intercepting, &shared, &stop).await;
     }
     stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     let Some(first) = patiently(&stop, stream.first()).await else { return Ok(()) };
     match first? {
         None => {}
-        Some(TLS_HANDSHAKE) if !own => secured(stream, &address, intercepting, shared, stop).await?,
+        Some(TLS_HANDSHAKE) if !own => secured(stream, &address, turn, intercepting, shared, stop).await?,
         Some(_) => {
+            drop(turn);
             let inside = (!own).then(|| Inside::new("http", &address));
             serve_http(stream, inside, shared, stop).await;
         }
@@ -202,6 +207,7 @@ async fn connect(
 async fn secured(
     stream: Prefixed<TcpStream>,
     address: &Address,
+    turn: Option<OwnedMutexGuard<bool>>,
     intercepting: &Intercepting,
     shared: Arc<Shared>,
     stop: watch::Receiver<Option<Duration>>,
@@ -213,7 +219,12 @@ async fn secured(
     let named = hello.client_hello().server_name().unwrap_or(host).to_string();
     let config = intercepting.authority.server(&named).map_err(io::Error::other)?;
     match patiently(&stop, hello.into_stream(config)).await {
-        Some(Ok(stream)) => serve_http(stream, Some(Inside::new("https", address)), shared, stop).await,
+        Some(Ok(stream)) => {
+            if let Some(mut turn) = turn {
+                *turn = true;
+            }
+            serve_http(stream, Some(Inside::new("https", address)), shared, stop).await;
+        }
         Some(Err(error)) => intercepting.passed.note(host, reason(&error)),
         None => {}
     }
