@@ -22,6 +22,8 @@ fn settled(text: &str) -> Vec<String> {
         (r#""[0-9a-f]{16}""#, "TRACE"),
         (r"live calls go to \S+ \(.*\)", "live calls go there"),
         (" +", " "),
+        // How much of a long line there is room for goes by the widths of the times.
+        (r"(?m)^(.{40}).*….*$", "$1…"),
     ] {
         text = regex::Regex::new(pattern).expect("a pattern").replace_all(&text, name).into_owned();
     }
