@@ -4,6 +4,7 @@ pub mod conversation;
 pub mod histories;
 pub mod sse;
 pub mod summary;
+pub mod websocket;
 
 mod anthropic;
 mod content;
@@ -170,6 +171,11 @@ pub trait Dialect: Sync {
 
     /// Writes an error body with this message, in the form that the provider's SDKs show to their users.
     fn render_error(&self, status: u16, message: &str) -> Bytes;
+
+    /// True for a (decoded) request that asks for no answer, only that the model be made ready for the next one.
+    fn warms_up(&self, _body: &[u8]) -> bool {
+        false
+    }
 
     /// True when a (decoded) request may leave a part of its conversation to the provider to remember. Cheap: a search
     /// in the bytes, which may say yes too often.

@@ -20,6 +20,9 @@ pub(super) enum Reply<'a> {
 /// Opens a body. It may be decoded already or still be in the encoding that the head names. Servers that forget to
 /// call a stream a stream are common enough to look.
 pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
+    if head.is_websocket() {
+        return Reply::Stream(sse::messages(body));
+    }
     let bytes = match looks_plain(body) {
         true => Cow::Borrowed(body),
         false => decode_what_is_there(head.headers.get("content-encoding"), body).bytes,

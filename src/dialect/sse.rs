@@ -2,6 +2,8 @@
 //!
 //! A frame of HTTP is not an event: bytes go in however they were cut, and the same events come out.
 
+use crate::exchange::messages::{self, Message};
+use bytes::Bytes;
 use std::ops::Range;
 
 #[cfg(test)]
@@ -29,6 +31,22 @@ pub fn events(stream: &[u8]) -> Vec<Event> {
     let mut parser = Parser::default();
     let mut events = parser.push(stream);
     events.extend(parser.finish());
+    events
+}
+
+/// The messages of a WebSocket, one a line, as events without a name. How the session ended is none.
+pub fn messages(body: &[u8]) -> Vec<Event> {
+    let mut events = Vec::new();
+    for line in messages::lines(body) {
+        let span = line.start..body.len().min(line.end + 1);
+        let text = body.get(line.clone()).unwrap_or_default();
+        let message = Message::of_line(Bytes::copy_from_slice(text));
+        if matches!(message, Message::Close(_)) {
+            continue;
+        }
+        let data = String::from_utf8_lossy(message.payload()).into_owned();
+        events.push(Event { name: String::new(), data, id: None, span, data_spans: vec![line], ended: true });
+    }
     events
 }
 

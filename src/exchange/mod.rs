@@ -7,6 +7,7 @@ pub mod canon;
 pub mod encoding;
 pub mod headers;
 pub mod json;
+pub mod messages;
 pub mod parts;
 pub mod span;
 
@@ -52,6 +53,13 @@ impl RequestHead {
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
+
+    /// True for a request to go on as a WebSocket: its opening, and every turn of its session.
+    pub fn is_websocket(&self) -> bool {
+        let upgrades = self.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+        let mut tokens = upgrades.flat_map(|(_, value)| value.split(','));
+        self.method == "GET" && tokens.any(|token| token.trim().eq_ignore_ascii_case("websocket"))
+    }
 }
 
 /// The head of a response as the upstream sent it.
@@ -67,6 +75,16 @@ impl ResponseHead {
     /// True for a `text/event-stream` body.
     pub fn is_event_stream(&self) -> bool {
         self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with("text/event-stream"))
+    }
+
+    /// True where the messages of a WebSocket follow, as [`messages`] has them.
+    pub fn is_websocket(&self) -> bool {
+        self.status == 101
+    }
+
+    /// True for a body in which several events may spell out one text: an event stream, the messages of a WebSocket.
+    pub fn is_stream(&self) -> bool {
+        self.is_event_stream() || self.is_websocket()
     }
 }
 

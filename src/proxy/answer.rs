@@ -8,6 +8,7 @@ use super::refuse::{self, has_body};
 use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
+use super::websocket::{self, Later};
 use super::wire::{Delivery, WireState};
 use super::{Answer, Answerer, Asked, Canned, CannedEnd, forward, head, route};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
@@ -51,6 +52,7 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     inside: Option<Arc<Inside>>,
     wire: WireState,
+    later: Later,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     let headers = head::header_list(Some(&wire), request.headers());
@@ -66,7 +68,8 @@ pub(super) async fn answer(
             None => return Ok(refuse::unknown_route(&shared.routes, request.uri().path())),
         },
     };
-    if refuse::wants_websocket(request.headers()) {
+    let upgrades = refuse::wants_websocket(request.headers());
+    if upgrades && !websocket::can_open(&request) {
         return Ok(refuse::no_websocket());
     }
     let (parts, body) = request.into_parts();
@@ -79,13 +82,12 @@ pub(super) async fn answer(
         false => ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
     };
     let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
-    let asked = answerer.clone().map(|answerer| (answerer, seen.clone()));
     let ledger = Arc::new(Ledger::open(
         id,
         way.upstream.clone(),
-        seen,
+        seen.clone(),
         tape.clone(),
-        answerer,
+        answerer.clone(),
         shared.breaking.clone(),
     ));
     let going = Going {
@@ -99,9 +101,13 @@ pub(super) async fn answer(
     if let Some(tape) = &tape {
         tape.room().await;
     }
-    match asked {
-        Some((answerer, head)) => {
-            let asking = Asking { id, upstream: way.upstream, head, parts, body };
+    if upgrades {
+        let asking = Asking { id, upstream: way.upstream, head: seen, parts, body };
+        return websocket::open(shared, tape, answerer, going, asking, &later).await;
+    }
+    match answerer {
+        Some(answerer) => {
+            let asking = Asking { id, upstream: way.upstream, head: seen, parts, body };
             ask(&shared, &answerer, going, asking).await
         }
         None => {
@@ -111,11 +117,12 @@ pub(super) async fn answer(
     }
 }
 
-struct Asking {
-    id: ExchangeId,
-    upstream: Upstream,
-    head: RequestHead,
-    parts: request::Parts,
+/// A request that an answerer is to be asked about.
+pub(super) struct Asking {
+    pub(super) id: ExchangeId,
+    pub(super) upstream: Upstream,
+    pub(super) head: RequestHead,
+    pub(super) parts: request::Parts,
     body: Incoming,
 }
 

@@ -65,12 +65,22 @@ fn fault_of(going: &Going, error: &ClientError) -> Fault {
     if going.ledger.cut_short() {
         return Fault::Abandoned;
     }
+    fault(error)
+}
+
+/// Why an upstream gave no answer.
+pub(super) fn fault(error: &ClientError) -> Fault {
     // The outermost text only says which step failed.
     let what = std::error::Error::source(error).map_or_else(|| error.to_string(), chain);
     if error.is_connect() { Fault::Connect { what } } else { Fault::Reset { what } }
 }
 
-async fn pass_on(shared: &Shared, mut going: Going, response: Response<Incoming>) -> Response<AnswerBody> {
+/// Passes an upstream's answer on.
+pub(super) async fn pass_on(
+    shared: &Shared,
+    mut going: Going,
+    response: Response<Incoming>,
+) -> Response<AnswerBody> {
     let head_us = going.ledger.now_us();
     let (mut parts, body) = response.into_parts();
     let seen = ResponseHead {

@@ -5,6 +5,7 @@ use super::case::CaseBook;
 use super::head::MOST_HEADERS;
 use super::intercept::{self, Inside, Intercepting, Unseen};
 use super::upstream::{UpstreamClient, client};
+use super::websocket::Later;
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, ProxyConfig, Routes, Tape, route};
 use bytes::Bytes;
@@ -163,20 +164,30 @@ pub(super) async fn serve_http<S>(
     let wire = WireState::new(Reads::Requests);
     let stream = TokioIo::new(Wire::new(stream, wire.clone()));
     let inside = inside.map(Arc::new);
-    let service = service_fn(move |request| answer(shared.clone(), inside.clone(), wire.clone(), request));
+    let later = Later::default();
+    let upgraded = later.clone();
+    let service = service_fn(move |request| {
+        answer(shared.clone(), inside.clone(), wire.clone(), later.clone(), request)
+    });
     let serving = http1::Builder::new()
         .preserve_header_case(true)
         .auto_date_header(false)
         .max_headers(MOST_HEADERS)
         .max_buf_size(MOST_BUFFERED)
-        .serve_connection(stream, service);
+        .serve_connection(stream, service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     // How a connection ends is told by its exchanges; a connection without one is nobody's concern.
-    tokio::select! {
+    let ended = tokio::select! {
         biased;
-        _ = serving.as_mut() => return,
-        _ = stop.changed() => {}
+        _ = serving.as_mut() => true,
+        _ = stop.changed() => false,
+    };
+    if !ended {
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
     }
-    serving.as_mut().graceful_shutdown();
-    let _ = serving.await;
+    if let Some(session) = upgraded.take() {
+        session.await;
+    }
 }

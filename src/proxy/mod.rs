@@ -15,6 +15,7 @@ mod sent;
 mod serve;
 mod tee;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub use intercept::{Authority, Hosts, Interception, Unseen};
@@ -126,6 +127,11 @@ pub enum Answer {
 pub trait Answerer: Send + Sync + 'static {
     /// Decides. The request is complete.
     fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer>;
+    /// Decides on a turn of a WebSocket: the head of the opening, and what the client said since the last answer. None
+    /// when it has not said all of it yet: then it is asked again, with the next message, under the same id.
+    fn turn(&self, asked: Asked) -> BoxFuture<'_, Option<Answer>> {
+        Box::pin(async { Some(self.answer(asked).await) })
+    }
     /// The agent has the last byte of this exchange's answer, or hung up.
     fn delivered(&self, id: ExchangeId);
     /// A forwarded answer that was held back, before the agent has any of it; another answer to give instead, if any.

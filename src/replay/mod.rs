@@ -16,3 +16,4 @@ pub mod serve;
 pub mod shuffle;
 pub mod tally;
 pub mod tools;
+mod transport;

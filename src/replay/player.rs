@@ -4,6 +4,7 @@ mod answers;
 mod lenient;
 mod live;
 mod memory;
+mod opening;
 mod refusal;
 mod side;
 
@@ -15,6 +16,7 @@ use super::recording::RecordedRun;
 use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
 use super::tools::Pinning;
+use super::transport;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, encoding};
@@ -188,6 +190,9 @@ impl Player {
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
             return self.side_call(&asked);
         };
+        if dialect.warms_up(&Player::decoded(&asked)) {
+            return self.warm_up(&asked, dialect);
+        }
         let context = SpanContext::from_headers(&asked.head.headers);
         if let Some(told) = self.place_by_bytes(&asked, &context) {
             let decision = self.wait_for(told).await;
@@ -409,6 +414,7 @@ impl Player {
         let dropped = self.run.signed_reasoning(id);
         let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
         let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
+        let stream = stream || asked.head.is_websocket();
         let rendered = dialect.render_answer(&asked.head.target, blocks, None, &model, stream);
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
@@ -444,7 +450,8 @@ impl State {
 
 impl Answerer for Player {
     fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer> {
-        Box::pin(self.decide(asked))
+        let websocket = asked.head.is_websocket();
+        Box::pin(async move { transport::fitting(self.decide(asked).await, websocket) })
     }
 
     fn delivered(&self, id: ExchangeId) {

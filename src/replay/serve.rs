@@ -136,7 +136,7 @@ fn with_secrets(
 ) -> (Bytes, Vec<FrameMark>) {
     let mut body = response.body.clone();
     let mut frames = response.frames.clone();
-    let is_stream = response.head.as_ref().is_some_and(ResponseHead::is_event_stream);
+    let is_stream = response.head.as_ref().is_some_and(ResponseHead::is_stream);
     let mut seen: HashSet<&str> = HashSet::new();
     for stand_in in &response.stand_ins {
         // One entry a place, and all places of a text are filled at once.
@@ -180,7 +180,7 @@ fn with_values(head: &ResponseHead, body: &Bytes, frames: &[FrameMark], rewrite:
         places.set(places.get() + edits.len() as u32);
         edits
     };
-    let (told, list) = redact::replace(&plain, head.is_event_stream(), &edits)?;
+    let (told, list) = redact::replace(&plain, head.is_stream(), &edits)?;
     let last = frames.last().map_or(0, |f| f.1);
     let frames = match plain {
         Cow::Borrowed(_) => moved_frames(frames, &list),
@@ -262,6 +262,9 @@ fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
                 let ends: Vec<usize> =
                     memchr::memmem::find_iter(&whole, b"\n\n").map(|i| i + 2).take(events as usize).collect();
                 ends.last().copied().unwrap_or_default()
+            } else if canned.head.is_websocket() {
+                let mut ends = memchr::memchr_iter(b'\n', &whole).map(|i| i + 1).take(events as usize);
+                ends.by_ref().last().unwrap_or_default()
             } else {
                 (events as usize).saturating_mul(1024).min(whole.len() / 2)
             };

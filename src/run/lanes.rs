@@ -61,7 +61,7 @@ impl LaneBuilder {
         };
         let before = self.histories.follow(exchange);
         let body = encoding::decode(request.head.headers.get("content-encoding"), &request.body);
-        let read = body.ok().and_then(|body| {
+        let read = body.ok().filter(|body| !dialect.warms_up(body)).and_then(|body| {
             let unfolded = self.histories.unfold_after(dialect, &body, before.as_deref());
             dialect.read_request(&request.head.target, unfolded.as_deref().unwrap_or(&body)).ok()
         });
@@ -118,7 +118,7 @@ fn read_response(
     } else if let Some(message) = &answer.error {
         Some(message.clone())
     } else if let BodyEnd::Error { what } = &response.end
-        && !(answer.whole && head.is_event_stream())
+        && !(answer.whole && head.is_stream())
     {
         // Even when what came can be read: the agent's client saw a broken answer.
         Some(format!("the answer broke off: {what}"))

@@ -93,9 +93,14 @@ fn message(text: &str) -> String {
     format!(r#"{{"type":"message","role":"user","content":{}}}"#, quoted(text))
 }
 
+/// What a request over a WebSocket says it is. Whatever it says of storing, the connection remembers it.
+const OVER_WEBSOCKET: &str = "response.create";
+
 /// False when the server was told to keep nothing. Cheap, and sometimes wrong.
 pub(super) fn remembers(body: &[u8]) -> bool {
-    [&b"\"store\":false"[..], b"\"store\": false"].iter().all(|told| memmem::find(body, told).is_none())
+    let forgets = [&b"\"store\":false"[..], b"\"store\": false"];
+    forgets.iter().all(|told| memmem::find(body, told).is_none())
+        || memmem::find(body, quoted(OVER_WEBSOCKET).as_bytes()).is_some()
 }
 
 /// What the server keeps of an exchange: nothing, where it was told to or failed.
@@ -104,7 +109,8 @@ pub(super) fn keeps(body: &[u8], head: &ResponseHead, answer: &[u8]) -> Option<K
         return None;
     }
     let root = json::parse(body).ok()?;
-    if root.get("store").is_some_and(|s| s.kind == Kind::Bool(false)) {
+    let told_to_forget = root.get("store").is_some_and(|s| s.kind == Kind::Bool(false));
+    if told_to_forget && root.str_of("type") != Some(OVER_WEBSOCKET) {
         return None;
     }
     let response = match reply::open(head, answer) {

@@ -28,7 +28,8 @@ impl Dialect for OpenAiResponses {
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint> {
         let path = head.path();
         let post = head.method == "POST";
-        if post && path.ends_with("/responses") {
+        // Over a WebSocket a turn's only message is the request, and its type. An opening has none and reads as nothing.
+        if (post || head.is_websocket()) && path.ends_with("/responses") {
             return Some(Endpoint::Model);
         }
         let (_, rest) = path.rsplit_once("/responses/")?;
@@ -84,6 +85,10 @@ impl Dialect for OpenAiResponses {
 
     fn render_error(&self, status: u16, message: &str) -> Bytes {
         render::error(status, message)
+    }
+
+    fn warms_up(&self, body: &[u8]) -> bool {
+        request::warms_up(body)
     }
 
     fn recalls(&self, body: &[u8]) -> bool {

@@ -5,6 +5,7 @@ use crate::dialect::Malformed;
 use crate::dialect::content::*;
 use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
 use crate::exchange::json::{self, Kind, Node};
+use memchr::memmem;
 use serde_json::Value;
 
 /// Fields that do not decide the answer: who asks, under which label it is kept, what of the cache it may use, and how
@@ -33,7 +34,8 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     let mut params: Vec<(String, Value)> = Vec::new();
     for member in root.members() {
         match (&*member.key, &member.value.kind) {
-            ("model" | "stream" | "input", _) | (_, Kind::Null) => {}
+            // Over a WebSocket a request says what it is.
+            ("model" | "stream" | "input" | "type", _) | (_, Kind::Null) => {}
             ("instructions", Kind::String(text)) => system.extend(text_block(text)),
             ("tools", Kind::Array(list)) => tools.extend(list.iter().map(plain_as_written)),
             (key, _) if VOLATILE.contains(&key) => {}
@@ -65,6 +67,13 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
         messages,
         spans,
     })
+}
+
+/// True for a request over a WebSocket that generates nothing.
+pub(super) fn warms_up(body: &[u8]) -> bool {
+    memmem::find(body, b"\"generate\"").is_some()
+        && json::parse(body)
+            .is_ok_and(|root| root.get("generate").is_some_and(|g| g.kind == Kind::Bool(false)))
 }
 
 /// The input of a request: a string or a list. None where something else says what is asked.

@@ -34,6 +34,13 @@ impl Player {
         let mut state = self.state();
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
         let Some(id) = fresh.or(same.last()).copied() else {
+            let known = dialect::recognise(&asked.head);
+            if asked.head.is_websocket()
+                && asked.body.is_empty()
+                && (self.options.plan.is_none() || known.is_some())
+            {
+                return self.no_websocket(known.map(|(dialect, _)| dialect));
+            }
             if self.options.plan.is_some() {
                 if self.is_spent(&mut state) {
                     drop(state);
@@ -42,7 +49,7 @@ impl Player {
                 state.tally.live += 1;
                 return Answer::Forward { body: None, target: None, upstream: None, hold: false };
             }
-            if let Some((dialect, Endpoint::Side)) = dialect::recognise(&asked.head) {
+            if let Some((dialect, Endpoint::Side)) = known {
                 state.tally.matching.side_unknown += 1;
                 drop(state);
                 let body = dialect.render_error(404, "retake: the recording holds no such request");
