@@ -7,7 +7,7 @@ use super::{Context, print, warn};
 use crate::diff::RunView;
 use crate::report::checkpoint::{CheckpointView, LaneHead};
 use crate::report::steps::Notes;
-use crate::report::{self, Trouble, step, steps};
+use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
 use crate::run::checkpoint::{Checkpoint, checkpoint};
 
@@ -28,13 +28,21 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         warn(line);
     }
     let Some(number) = args.step else {
+        let others = opened.outline.others.iter().filter_map(|id| opened.reader.exchange(*id).ok());
+        let others: Vec<_> = others.filter(|exchange| exchange.request.head.is_websocket()).collect();
+        let sessions = sessions::sessions(&others);
         if context.json {
-            context.print_json(&serde_json::json!({
+            let mut told = serde_json::json!({
                 "manifest": view.manifest, "state": view.state,
                 "steps": steps::rows(&view, &Notes::new()), "outline": view.outline,
-            }))?;
+            });
+            if !sessions.is_empty() {
+                told["sessions"] = serde_json::json!(sessions);
+            }
+            context.print_json(&told)?;
         } else {
-            print(&steps::show(&view, &Notes::new(), context.style))?;
+            let told = steps::show(&view, &Notes::new(), context.style);
+            print(&format!("{told}{}", sessions::show(&sessions, context.style)))?;
         }
         return Ok(exit::OK);
     };

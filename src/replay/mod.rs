@@ -14,6 +14,7 @@ pub mod recalled;
 pub mod recording;
 pub mod serve;
 pub mod shuffle;
+mod talk;
 pub mod tally;
 pub mod tools;
 mod transport;

@@ -6,6 +6,7 @@ mod live;
 mod memory;
 mod opening;
 mod refusal;
+mod session;
 mod side;
 
 use super::fences::Fences;
@@ -30,6 +31,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
+use session::Session;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,6 +105,8 @@ struct State {
     memory: Memory,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
+    /// Sessions in which both sides speak when they like, by the key of their opening.
+    sessions: HashMap<String, Session>,
     tally: Tally,
 }
 
@@ -151,6 +155,7 @@ impl Player {
             asked_live: HashMap::new(),
             memory: Memory::default(),
             side_served: HashMap::new(),
+            sessions: HashMap::new(),
             tally: Tally::default(),
         };
         Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
@@ -414,7 +419,6 @@ impl Player {
         let dropped = self.run.signed_reasoning(id);
         let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
         let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
-        let stream = stream || asked.head.is_websocket();
         let rendered = dialect.render_answer(&asked.head.target, blocks, None, &model, stream);
         let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
         let mut state = self.state();
@@ -452,6 +456,13 @@ impl Answerer for Player {
     fn answer(&self, asked: Asked) -> BoxFuture<'_, Answer> {
         let websocket = asked.head.is_websocket();
         Box::pin(async move { transport::fitting(self.decide(asked).await, websocket) })
+    }
+
+    fn turn(&self, asked: Asked) -> BoxFuture<'_, Option<Answer>> {
+        match dialect::recognise(&asked.head) {
+            None => Box::pin(async move { self.talk(&asked) }),
+            Some(_) => Box::pin(async { Some(self.answer(asked).await) }),
+        }
     }
 
     fn delivered(&self, id: ExchangeId) {

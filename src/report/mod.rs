@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod results;
 pub mod runs;
 mod secrets;
+pub mod sessions;
 pub mod step;
 pub mod steps;
 pub mod style;

@@ -39,4 +39,5 @@ mod signals;
 mod signed_forks;
 mod typos;
 mod verbs;
+mod websocket;
 mod words;

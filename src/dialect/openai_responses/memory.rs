@@ -1,5 +1,6 @@
 //! What the server keeps: answers to go on from, conversations, items to point at.
 
+use super::request::OVER_WEBSOCKET;
 use super::{items, request, stream};
 use crate::dialect::content::is_said;
 use crate::dialect::histories::{Histories, Kept, Link};
@@ -93,10 +94,7 @@ fn message(text: &str) -> String {
     format!(r#"{{"type":"message","role":"user","content":{}}}"#, quoted(text))
 }
 
-/// What a request over a WebSocket says it is. Whatever it says of storing, the connection remembers it.
-const OVER_WEBSOCKET: &str = "response.create";
-
-/// False when the server was told to keep nothing. Cheap, and sometimes wrong.
+/// False when the server was told to keep nothing; what goes over a WebSocket is remembered as long as that lasts. Cheap, and sometimes wrong.
 pub(super) fn remembers(body: &[u8]) -> bool {
     let forgets = [&b"\"store\":false"[..], b"\"store\": false"];
     forgets.iter().all(|told| memmem::find(body, told).is_none())

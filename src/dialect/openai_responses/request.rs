@@ -29,6 +29,7 @@ const ASKING: [&str; 3] = ["prompt", "previous_response_id", "conversation"];
 pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     let root = json::parse(body)?;
     let input = input(&root)?;
+    let over_websocket = root.str_of("type") == Some(OVER_WEBSOCKET);
     let mut system = Vec::new();
     let mut tools: Vec<Value> = Vec::new();
     let mut params: Vec<(String, Value)> = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     }
     Ok(ModelRequest {
         model: root.str_of("model").unwrap_or_default().to_string(),
-        stream: root.get("stream").is_some_and(|s| s.kind == Kind::Bool(true)),
+        stream: over_websocket || root.get("stream").is_some_and(|s| s.kind == Kind::Bool(true)),
         system,
         tools,
         params: params.into_iter().collect(),
@@ -68,6 +69,9 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
         spans,
     })
 }
+
+/// What a request over a WebSocket says it is. It is always answered in a stream.
+pub(super) const OVER_WEBSOCKET: &str = "response.create";
 
 /// True for a request over a WebSocket that generates nothing.
 pub(super) fn warms_up(body: &[u8]) -> bool {

@@ -6,7 +6,7 @@
 use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::dialect::{self, Endpoint};
-use crate::exchange::{Source, StandIn};
+use crate::exchange::{ExchangeId, Source, StandIn};
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::{Miss, Near};
@@ -14,6 +14,9 @@ use crate::replay::matcher::{Miss, Near};
 impl Player {
     /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
     pub(super) fn side_call(&self, asked: &Asked) -> Answer {
+        if asked.head.is_websocket() && asked.body.is_empty() {
+            return self.opening(asked);
+        }
         let reader = self.run.reader();
         let (mut same, mut alike) = (Vec::new(), Vec::new());
         for id in &self.run.shared_outline().others {
@@ -34,13 +37,6 @@ impl Player {
         let mut state = self.state();
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
         let Some(id) = fresh.or(same.last()).copied() else {
-            let known = dialect::recognise(&asked.head);
-            if asked.head.is_websocket()
-                && asked.body.is_empty()
-                && (self.options.plan.is_none() || known.is_some())
-            {
-                return self.no_websocket(known.map(|(dialect, _)| dialect));
-            }
             if self.options.plan.is_some() {
                 if self.is_spent(&mut state) {
                     drop(state);
@@ -49,7 +45,7 @@ impl Player {
                 state.tally.live += 1;
                 return Answer::Forward { body: None, target: None, upstream: None, hold: false };
             }
-            if let Some((dialect, Endpoint::Side)) = known {
+            if let Some((dialect, Endpoint::Side)) = dialect::recognise(&asked.head) {
                 state.tally.matching.side_unknown += 1;
                 drop(state);
                 let body = dialect.render_error(404, "retake: the recording holds no such request");
@@ -64,8 +60,13 @@ impl Player {
             };
             return self.miss(asked, None, miss);
         };
-        *state.side_served.entry(id).or_default() += 1;
-        match reader.answer(id) {
+        drop(state);
+        self.serve_side(asked, id)
+    }
+
+    /// Serves a recorded exchange that is no model call.
+    pub(super) fn serve_side(&self, asked: &Asked, id: ExchangeId) -> Answer {
+        match self.run.reader().answer(id) {
             Ok(response) => {
                 let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
                 let (answer, rewritten) = serve::recorded(
@@ -76,12 +77,13 @@ impl Player {
                     &reveal,
                     &Rewrite::default(),
                 );
+                let mut state = self.state();
+                *state.side_served.entry(id).or_default() += 1;
                 state.tally.recorded += 1;
                 state.tally.rewritten(rewritten);
                 answer
             }
             Err(error) => {
-                drop(state);
                 let mut miss = lost_decision();
                 miss.reason = format!("the recorded answer cannot be read: {error}");
                 self.miss(asked, None, miss)

@@ -21,4 +21,5 @@ pub mod lamp_model;
 pub mod raw;
 pub mod refund;
 pub mod refund_model;
+pub mod socket_model;
 pub mod worker;

@@ -1,9 +1,16 @@
 //! The protocols that are spoken over WebSockets: where a turn begins and where it ends.
 
+mod gist;
+
+pub use gist::Gist;
+
 use crate::exchange::RequestHead;
 use crate::exchange::messages::Message;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
 
 /// What is spoken over a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +96,60 @@ impl Protocol {
     }
 }
 
+/// What a client's message says, as it is compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// A stretch of audio, decoded.
+    Audio(Vec<u8>),
+    /// Anything else, without the ids that clients give their messages.
+    Message(Vec<u8>),
+}
+
+/// Reads a client's message.
+pub fn said(message: &Message) -> Said {
+    let bytes = message.payload();
+    let Ok(Value::Object(mut members)) = serde_json::from_slice(bytes) else {
+        return Said::Message(bytes.to_vec());
+    };
+    if let Some(audio) = audio_of(&members) {
+        return Said::Audio(audio);
+    }
+    let had = members.len();
+    members.shift_remove("event_id");
+    match members.len() == had {
+        true => Said::Message(bytes.to_vec()),
+        false => Said::Message(Value::Object(members).to_string().into_bytes()),
+    }
+}
+
+/// What a string of base64 stands for.
+fn decoded(coded: &Value) -> Option<Vec<u8>> {
+    let coded = coded.as_str()?;
+    STANDARD.decode(coded).or_else(|_| URL_SAFE.decode(coded)).ok()
+}
+
+/// The audio of a message that holds nothing else.
+fn audio_of(members: &Map<String, Value>) -> Option<Vec<u8>> {
+    if members.get("type").and_then(Value::as_str) == Some("input_audio_buffer.append") {
+        return decoded(members.get("audio")?);
+    }
+    let input = members.get("realtimeInput").or(members.get("realtime_input"))?.as_object()?;
+    let (key, value) = input.iter().next().filter(|_| input.len() == 1 && members.len() == 1)?;
+    let is_audio = |blob: &Value| {
+        let kind = blob.get("mimeType").or(blob.get("mime_type")).and_then(Value::as_str);
+        kind.is_some_and(|kind| kind.starts_with("audio/"))
+    };
+    match key.as_str() {
+        "audio" => decoded(value.get("data")?),
+        "mediaChunks" | "media_chunks" => {
+            let chunks = value.as_array()?;
+            let parts = chunks.iter().map(|chunk| decoded(chunk.get("data")?).filter(|_| is_audio(chunk)));
+            Some(parts.collect::<Option<Vec<_>>>()?.concat())
+        }
+        _ => None,
+    }
+}
+
 /// The `type` of a message that is JSON.
 fn kind(message: &Message) -> Option<String> {
     serde_json::from_slice::<Typed>(message.payload()).ok()?.kind
@@ -115,6 +176,22 @@ mod tests {
         let live = "/ws/google.ai.generativelanguage.v1beta.GenerativeService.BidiGenerateContent?key=k";
         assert_eq!(of(live), Protocol::GeminiLive);
         assert_eq!(of("/socket"), Protocol::Unknown);
+    }
+
+    #[test]
+    fn audio_is_known_in_every_form() {
+        let forms = [
+            r#"{"type":"input_audio_buffer.append","audio":"aGk="}"#,
+            r#"{"realtimeInput":{"audio":{"data":"aGk=","mimeType":"audio/pcm"}}}"#,
+            r#"{"realtime_input":{"media_chunks":[{"data":"aA==","mime_type":"audio/pcm"},{"data":"aQ==","mime_type":"audio/pcm"}]}}"#,
+        ];
+        for form in forms {
+            assert_eq!(super::said(&said(form)), Said::Audio(b"hi".to_vec()), "{form}");
+        }
+        let image = r#"{"realtimeInput":{"mediaChunks":[{"data":"aGk=","mimeType":"image/png"}]}}"#;
+        assert_eq!(super::said(&said(image)), Said::Message(image.into()));
+        let named = r#"{"type":"response.create","event_id":"e1"}"#;
+        assert_eq!(super::said(&said(named)), Said::Message(br#"{"type":"response.create"}"#.to_vec()));
     }
 
     #[test]
