@@ -41,10 +41,10 @@ pub(super) fn wants_websocket(headers: &HeaderMap) -> bool {
         .any(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("websocket")))
 }
 
-/// WebSockets are not recorded; clients that get a 426 fall back to HTTP at once.
+/// A WebSocket that is asked for in a way that is not understood; clients that get a 426 fall back to HTTP at once.
 pub(super) fn no_websocket() -> Response<AnswerBody> {
-    let message =
-        "retake does not record WebSocket connections: use HTTP (most clients now do so by themselves)";
+    let message = "this is no opening of a WebSocket that retake understands (RFC 6455, version 13, over HTTP/1.1): \
+                   use HTTP (most clients now do so by themselves)";
     refusal(StatusCode::UPGRADE_REQUIRED, "retake_no_websocket", message)
 }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 fn agent() -> Vec<String> {
     let script = project().join("tests/it/agents/socket_lamps.py").display().to_string();
@@ -116,6 +117,40 @@ fn where_none_was_recorded_an_opening_is_answered_426() {
     let ran = env.retake(["replay", "lamp.1"]).expect(0);
     assert_eq!((ran.out.as_str(), model.connections()), ("none left\n", before), "{}", ran.all());
     ran.says(&["refused 426", "0 live calls"]);
+}
+
+#[test]
+fn how_the_upstream_ended_a_session_is_replayed() {
+    for (closes, said) in [(true, "closed 1011 tired"), (false, "closed None broken off")] {
+        let mut model = SocketModel::with(move |mut session, seen| async move {
+            warmed(&mut session).await;
+            hear(&mut session).await;
+            seen.lock().expect("no panics").messages.push(json!({}));
+            say(&mut session, json!({"type": "response.created"})).await;
+            if closes {
+                let frame = CloseFrame { code: 1011.into(), reason: "tired".into() };
+                let _ = session.close(Some(frame)).await;
+                while session.next().await.is_some() {}
+            }
+        });
+        let mut env = TestEnv::new();
+        env.upstream(&model.origin());
+        let run = [&["run", "--name", "lamp", "--"].map(String::from)[..], &agent()].concat();
+        let ran = env.retake(&run);
+        ran.says(&[said]);
+        model.stop();
+        let ran = env.retake(["replay", "lamp.1"]);
+        ran.says(&[said, "0 live calls"]);
+        assert_eq!(model.messages().len(), 1);
+    }
+}
+
+/// Answers the warming up of the lamp agent.
+async fn warmed(session: &mut Session) {
+    hear(session).await;
+    let response =
+        json!({"id": "resp_0", "object": "response", "status": "completed", "model": "m", "output": []});
+    say(session, json!({"type": "response.completed", "response": response})).await;
 }
 
 #[test]
@@ -329,10 +364,7 @@ async fn an_upstream_that_goes_away_is_noted_and_passed_on() {
             hear(&mut session).await;
             say(&mut session, json!({"type": "response.created"})).await;
             if closes {
-                let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame {
-                    code: 1011.into(),
-                    reason: "tired".into(),
-                };
+                let frame = CloseFrame { code: 1011.into(), reason: "tired".into() };
                 let _ = session.close(Some(frame)).await;
                 while session.next().await.is_some() {}
             }

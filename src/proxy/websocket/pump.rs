@@ -77,7 +77,7 @@ async fn upwards(opening: &Opening, turns: &Mutex<Turns>, from: &mut Incoming, t
                 if let Some(tape) = &opening.tape {
                     tape.room().await;
                 }
-                lock(turns).from_agent(&message);
+                lock(turns).agent_says(&message);
                 if !to.send(&message).await {
                     // The other direction knows how it ended.
                     std::future::pending::<()>().await;
@@ -102,7 +102,7 @@ async fn downwards(opening: &Opening, turns: &Mutex<Turns>, from: &mut Incoming,
         };
         match came {
             Came::Message(message) => {
-                let told = lock(turns).from_upstream(&message);
+                let told = lock(turns).upstream_says(&message);
                 written(told).await;
                 if !to.send(&message).await {
                     std::future::pending::<()>().await;

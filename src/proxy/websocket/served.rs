@@ -205,14 +205,19 @@ impl Served {
         if !canned.head.is_websocket() {
             return self.refuse(turn, canned, agent, to).await;
         }
-        let broken = canned.end == CannedEnd::Broken;
+        let mut messages = timed(canned.frames);
+        // That an agent has closed a session is no news to this one, and what it did not wait for is not missing.
+        let all = messages.len();
+        messages.retain(|(_, m)| !matches!(m, Message::Close(closing) if closing.by_agent));
+        let broken = canned.end == CannedEnd::Broken && messages.len() == all;
+        if broken {
+            // One that was closed without a code broke off: there is nothing to say.
+            messages.retain(|(_, m)| !matches!(m, Message::Close(closing) if closing.code.is_none()));
+        }
         let end = match broken {
             true => BodyEnd::Error { what: "as recorded".into() },
             false => BodyEnd::Complete,
         };
-        let mut messages = timed(canned.frames);
-        // That an agent has closed a session is no news to this one.
-        messages.retain(|(_, m)| !matches!(m, Message::Close(closing) if closing.by_agent));
         let count = messages.len();
         let mut told = None;
         if count == 0 {

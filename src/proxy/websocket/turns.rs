@@ -177,8 +177,8 @@ impl Turns {
         Turns { opening, open: VecDeque::new(), last: first, ended: false }
     }
 
-    /// A message of the agent, before it goes on. Gives the turn that is over with it, if one has to be written.
-    pub(super) fn from_agent(&mut self, message: &Message) {
+    /// A message of the agent, before it goes on.
+    pub(super) fn agent_says(&mut self, message: &Message) {
         let protocol = self.opening.protocol;
         if protocol.takes_turns() {
             let mut turn = self.turn();
@@ -203,7 +203,7 @@ impl Turns {
     }
 
     /// A message of the upstream, before it goes on. It goes on when the receiver is answered, if there is one.
-    pub(super) fn from_upstream(&mut self, message: &Message) -> Option<Written> {
+    pub(super) fn upstream_says(&mut self, message: &Message) -> Option<Written> {
         let protocol = self.opening.protocol;
         let ends = protocol.ends(message);
         let turn = self.open.front_mut().unwrap_or(&mut self.last);

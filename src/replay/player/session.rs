@@ -1,7 +1,7 @@
 //! Sessions in which both sides speak when they like (Realtime, Gemini Live, protocols that are not known): what the
 //! client says is followed message by message, and after each recorded turn the server's side of it is said.
 
-use super::Player;
+use super::{Player, Stop};
 use crate::exchange::ExchangeId;
 use crate::exchange::messages;
 use crate::proxy::{Answer, Asked};
@@ -37,6 +37,9 @@ impl Player {
 
     /// What the server says to what the client has said since; none when there is more to come.
     pub(super) fn talk(&self, asked: &Asked) -> Option<Answer> {
+        if *self.stop.borrow() != Stop::No {
+            return Some(self.refuse_after_stop(asked));
+        }
         let key = asked.head.headers.get(KEY).unwrap_or_default();
         let mut live = messages::read(&asked.body);
         let mut answer: Option<Answer> = None;
