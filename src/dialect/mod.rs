@@ -120,7 +120,8 @@ pub trait Dialect: Sync {
     /// Its name, as it stands in the format: `openai-chat`, `anthropic-messages`.
     fn name(&self) -> &'static str;
 
-    /// What a request is for, if it is of this dialect. Decided by method and path alone.
+    /// What a request is for, if it is of this dialect. Decided by method and path alone, and by whether it goes on as a
+    /// WebSocket.
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint>;
 
     /// The path of a request by which conversations are kept apart: without the query, and without the model's name where

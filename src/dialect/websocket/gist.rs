@@ -21,8 +21,9 @@ pub struct Gist {
 struct Side {
     /// What it does, in order.
     does: Vec<String>,
-    /// Text that comes in pieces.
+    /// Text that comes in pieces, its own and what it hears.
     text: String,
+    heard: String,
     /// Seconds of audio.
     seconds: f64,
     /// Messages that say nothing of their own.
@@ -31,17 +32,27 @@ struct Side {
 
 impl Side {
     fn does(&mut self, what: String) {
+        self.end_text();
         if self.does.last() != Some(&what) {
             self.does.push(what);
         }
     }
 
+    fn end_text(&mut self) {
+        for (text, heard) in
+            [(std::mem::take(&mut self.heard), true), (std::mem::take(&mut self.text), false)]
+        {
+            if !text.trim().is_empty() {
+                let said = quote(&text, usize::MAX);
+                self.does.push(if heard { format!("hears {said}") } else { said });
+            }
+        }
+    }
+
     fn line(mut self, width: usize) -> String {
+        self.end_text();
         if self.seconds > 0.0 {
             self.does.insert(0, format!("{:.1} s audio", self.seconds));
-        }
-        if !self.text.trim().is_empty() {
-            self.does.push(quote(&self.text, width));
         }
         if self.does.is_empty() && self.others > 0 {
             let s = if self.others == 1 { "" } else { "s" };
@@ -157,7 +168,8 @@ impl Gist {
             side.others += 1;
             return;
         };
-        let before = (side.does.len(), side.text.len(), side.seconds);
+        let state = |side: &Side| (side.does.len(), side.text.len(), side.heard.len(), side.seconds);
+        let before = state(side);
         for (key, value) in members {
             match key.as_str() {
                 "setup" => side.does("sets up the session".into()),
@@ -189,9 +201,8 @@ impl Gist {
                     }
                     let spoken = value.pointer("/outputTranscription/text").and_then(Value::as_str);
                     side.text.push_str(spoken.unwrap_or_default());
-                    if let Some(heard) = value.pointer("/inputTranscription/text").and_then(Value::as_str) {
-                        side.does(format!("hears {}", quote(heard, usize::MAX)));
-                    }
+                    let heard = value.pointer("/inputTranscription/text").and_then(Value::as_str);
+                    side.heard.push_str(heard.unwrap_or_default());
                     if value.get("interrupted") == Some(&Value::Bool(true)) {
                         side.does("is interrupted".into());
                     }
@@ -206,7 +217,7 @@ impl Gist {
                 _ => {}
             }
         }
-        if before == (side.does.len(), side.text.len(), side.seconds) {
+        if before == state(side) {
             side.others += 1;
         }
     }
@@ -317,12 +328,16 @@ mod tests {
         let part = json!({"inlineData": {"data": audio(48_000), "mimeType": "audio/pcm;rate=24000"}});
         let output = messages(&[
             json!({"serverContent": {"modelTurn": {"parts": [part]}}}),
-            json!({"serverContent": {"outputTranscription": {"text": "Hel"}}}),
+            json!({"serverContent": {"inputTranscription": {"text": "hi "}}}),
+            json!({"serverContent": {"outputTranscription": {"text": "Hel"}, "inputTranscription": {"text": "you"}}}),
             json!({"serverContent": {"outputTranscription": {"text": "lo"}}}),
             json!({"serverContent": {"turnComplete": true}}),
             json!({"toolCall": {"functionCalls": [{"name": "look", "args": {"item": "desk"}}]}}),
         ]);
-        assert_eq!(gist.of_server(&output, 80), r#"1.0 s audio + calls look(item="desk") + "Hello""#);
+        assert_eq!(
+            gist.of_server(&output, 80),
+            r#"1.0 s audio + hears "hi you" + "Hello" + calls look(item="desk")"#
+        );
     }
 
     #[test]

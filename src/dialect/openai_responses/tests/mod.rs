@@ -1,5 +1,6 @@
 mod answers;
 mod memory;
+mod websocket;
 
 use super::*;
 use crate::dialect::conversation::Role;
