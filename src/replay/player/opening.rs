@@ -79,7 +79,8 @@ fn same_target(recorded: &RequestHead, live: &RequestHead) -> bool {
     let asks = |head: &RequestHead| -> Vec<String> {
         let query = head.target.split_once('?').map_or("", |(_, query)| query);
         let names_one = |part: &str| CREDENTIALS.contains(&part.split('=').next().unwrap_or_default());
-        query.split('&').filter(|part| !names_one(part)).map(str::to_string).collect()
+        let parts = query.split('&').filter(|part| !part.is_empty() && !names_one(part));
+        parts.map(str::to_string).collect()
     };
     recorded.path() == live.path() && asks(recorded) == asks(live)
 }

@@ -81,7 +81,8 @@ fn a_connection_remembers_what_the_server_was_told_to_forget() {
     let socket = ask(Some("response.create"));
     assert!(OpenAiResponses.warms_up(socket.as_bytes()));
     assert!(!OpenAiResponses.warms_up(br#"{"input":"generate","generate":true}"#));
-    let unfolded = known(&socket, &opened(), &said(&empty)).expect("it goes on");
+    let completed = json!({"type": "response.completed", "response": empty}).to_string();
+    let unfolded = known(&socket, &opened(), &completed).expect("it goes on");
     let unfolded: Value = serde_json::from_slice(&unfolded).unwrap();
     assert_eq!(unfolded, json!({"type": "response.create", "input": [{"role": "user", "content": "Hi"}]}));
     assert_eq!(known(&ask(None), &head(200, false), &empty.to_string()), None);
