@@ -2,6 +2,7 @@
 
 use crate::run::Intercepted;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const RUN_EXAMPLES: &str = "\
@@ -160,6 +161,8 @@ pub enum Command {
     /// Repair the catalogue that makes `ls` quick
     #[command(subcommand)]
     Index(IndexCommand),
+    /// A stdio server of the Model Context Protocol behind retake: put it in front of the server's command
+    Mcp(McpArgs),
     /// A failing agent, recorded, replayed and forked before your eyes; no key, no network
     Demo(DemoArgs),
     /// Print a shell completion script
@@ -176,6 +179,17 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+/// `retake mcp`
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    /// Name of the server in the recording; without it, from the command
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The server's command. Without a run around it, it is simply started
+    #[arg(required = true, last = true, value_name = "SERVER")]
+    pub command: Vec<OsString>,
 }
 
 /// `retake run`

@@ -10,6 +10,7 @@ mod editor;
 mod error;
 mod fences;
 mod fork;
+mod mcp;
 mod portable;
 mod precedent;
 mod record;
@@ -166,6 +167,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Rm(args) => runs::rm(context, &args),
         Command::Gc(args) => runs::gc(context, &args),
         Command::Index(args::IndexCommand::Rebuild) => runs::rebuild(context),
+        Command::Mcp(args) => mcp::mcp(args),
         Command::Demo(args) => demo::demo(context, &args),
         Command::DemoAgent { args } => Ok(crate::demo::agent_main(&args)),
         Command::Completions { shell } => {

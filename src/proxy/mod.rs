@@ -19,6 +19,7 @@ mod wire;
 
 pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
+pub use route::MCP;
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;

@@ -23,6 +23,7 @@ mod invisible;
 mod kin;
 mod lanes;
 mod layers;
+mod mcp;
 mod messages;
 mod moving;
 mod no_room;
