@@ -33,7 +33,7 @@ pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliErro
         return mutate(context, &opened, args.seed);
     }
     if !args.yes {
-        let fences = fences::of(&context.config()?, &args.fences, &args.unfence)?;
+        let fences = fences::of(&context.config()?, &args.fences, &args.unfence, None)?;
         if let Some(tool) = called(&opened).into_iter().find(|name| fences.overlook(name)) {
             let id = &opened.reader.manifest().id;
             let why =
@@ -79,7 +79,7 @@ fn as_recorded(opened: &Opened) -> RecordedRun {
 fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     // What is wrong with it is said before anything runs.
     let config = context.config()?;
-    let fences = fences::of(&config, &[], &[])?;
+    let fences = fences::of(&config, &[], &[], None)?;
     if let (Ok(store), false) = (context.store(), args.yes) {
         let names = [args.name.clone(), run_name(None, &args.command)?];
         if let Some(earlier) = precedent(context, &store, &names, &args.command)?

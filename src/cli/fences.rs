@@ -6,17 +6,33 @@ use super::view::Opened;
 use crate::config::Config;
 use crate::diff::Conversations;
 use crate::replay::fences::Fences;
+use crate::replay::recording::RecordedRun;
 use crate::replay::tally::Tally;
 use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
 
 /// The fences of a replay or a fork: those that are named, and the irreversible tools that are not let through.
-pub(super) fn of(config: &Config, named: &[String], lifted: &[String]) -> Result<Fences, CliError> {
+///
+/// `recorded`: a run whose servers say what their tools do.
+pub(super) fn of(
+    config: &Config,
+    named: &[String],
+    lifted: &[String],
+    recorded: Option<(&RecordedRun, &Opened)>,
+) -> Result<Fences, CliError> {
     if let Some(both) = named.iter().find(|name| lifted.contains(name)) {
         return Err(CliError::usage(format!("--fence {both} and --unfence {both}: one or the other")));
     }
-    Ok(Fences::new(named, lifted, config.tools.clone()))
+    let mut tools = config.tools.clone();
+    if let Some((run, opened)) = recorded.filter(|(run, _)| !run.servers().is_empty()) {
+        let servers = run.servers();
+        let names: Vec<String> = called(opened).into_iter().chain(offered(opened)).collect();
+        for (name, effect) in servers.effects(&names) {
+            tools.annotate(&name, effect);
+        }
+    }
+    Ok(Fences::new(named, lifted, tools))
 }
 
 /// How to go on from the fence that stopped a run.

@@ -216,7 +216,7 @@ fn verifiable(context: &Context, store: &Store, name: &str, args: &RunArgs) -> R
 
 /// A tool that a run called, sounds irreversible, and that nobody has spoken of.
 fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Option<String>, CliError> {
-    let fences = super::fences::of(&context.config()?, &args.fences, &[])?;
+    let fences = super::fences::of(&context.config()?, &args.fences, &[], None)?;
     Ok(called(opened).into_iter().find(|name| fences.overlook(name)))
 }
 

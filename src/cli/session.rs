@@ -7,6 +7,7 @@ use crate::agent::process::{Agent, Ended, Launch};
 use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
+use crate::mcp::message::MARKERS;
 use crate::proxy::{Answerer, Authority, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
@@ -116,7 +117,8 @@ impl Session<'_> {
         let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
         let interception = self.intercepted.clone().map(interception).transpose()?;
         let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
-        let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).map(|m| m.to_vec()).collect();
+        let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).chain(&MARKERS);
+        let markers = markers.map(|marker| marker.to_vec()).collect();
         let config = ProxyConfig {
             routes,
             interception,

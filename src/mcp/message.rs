@@ -31,6 +31,10 @@ pub struct Message {
     pub content: Value,
 }
 
+/// Byte strings of which one stands at the start of a line where an event stream has a message: any may be the last that the
+/// agent waits for.
+pub const MARKERS: [&[u8]; 2] = [b"event: message\n", b"event: message\r\n"];
+
 /// Members of `_meta` are about the transport; these name the model's tool call that a call is made for.
 const CALL_IDS: [&str; 3] = ["claudecode/toolUseId", "callId", "toolCallId"];
 

@@ -9,7 +9,7 @@ use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::wire::{Delivery, WireState};
-use super::{Answer, Answerer, Asked, Canned, CannedEnd, forward, head, route};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, forward, head, route};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request, response};
@@ -141,7 +141,8 @@ async fn ask(
     let asked =
         Asked { id: asking.id, upstream: asking.upstream.clone(), head: asking.head, body: body.clone() };
     match answerer.answer(asked).await {
-        Answer::Serve(canned) => Ok(serve(shared, going, canned).await),
+        Answer::Serve(canned) => Ok(serve(shared, going, canned, Vec::new()).await),
+        Answer::ServeGated(canned, gates) => Ok(serve(shared, going, canned, gates).await),
         Answer::Close(source, fault) => {
             going.ledger.answers_from(source);
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
@@ -172,11 +173,11 @@ async fn send(
     let Some(client) = &shared.client else {
         let what =
             format!("this replay may not ask {}: it answers from the recording alone", upstream.origin);
-        return Ok(serve(shared, going, refused(what)).await);
+        return Ok(serve(shared, going, refused(what), Vec::new()).await);
     };
     let to = match route::address(upstream, target) {
         Ok(to) => to,
-        Err(what) => return Ok(serve(shared, going, refused(what)).await),
+        Err(what) => return Ok(serve(shared, going, refused(what), Vec::new()).await),
     };
     let mut request = forward::readdressed(parts, to, body);
     let read_before = matches!(request.body(), SentBody::Whole(_));
@@ -204,7 +205,12 @@ fn refusal(kind: &str, message: &str) -> Canned {
 }
 
 /// Answers without an upstream.
-pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Response<AnswerBody> {
+pub(super) async fn serve(
+    shared: &Shared,
+    mut going: Going,
+    mut canned: Canned,
+    gates: Vec<Gate>,
+) -> Response<AnswerBody> {
     let mut status =
         StatusCode::from_u16(canned.head.status).ok().filter(|status| !status.is_informational());
     if status.is_none() {
@@ -236,7 +242,7 @@ pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned)
         delivery: going.delivery.take(),
         ledger: going.hand_over(),
     };
-    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end)), setup);
+    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end, gates)), setup);
     Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
 }
 

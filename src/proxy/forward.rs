@@ -144,5 +144,5 @@ async fn held(
             _ => CannedEnd::Broken,
         },
     });
-    serve(shared, going, canned).await
+    serve(shared, going, canned, Vec::new()).await
 }

@@ -27,7 +27,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A boxed future, for the traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -104,10 +104,21 @@ pub enum CannedEnd {
     Broken,
 }
 
+/// A frame of a canned answer that is held back until something else has happened.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// Index of the frame; that of none holds back the end.
+    pub frame: usize,
+    /// Opens when this is true, or when nobody can make it so any more.
+    pub open: watch::Receiver<bool>,
+}
+
 /// What to do with a request.
 pub enum Answer {
     /// Answer without an upstream.
     Serve(Canned),
+    /// The same, with frames that wait for what other requests bring. Gates are in the order of their frames.
+    ServeGated(Canned, Vec<Gate>),
     /// Close the connection without an answer: a recorded refusal or reset.
     Close(Source, Fault),
     /// Send it upstream; `body` when other bytes are to go than the agent sent.

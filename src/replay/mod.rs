@@ -13,6 +13,7 @@ pub mod policy;
 pub mod recalled;
 pub mod recording;
 pub mod serve;
+pub mod servers;
 pub mod shuffle;
 pub mod tally;
 pub mod tools;

@@ -5,6 +5,7 @@ mod lenient;
 mod live;
 mod memory;
 mod refusal;
+mod servers;
 mod side;
 
 use super::fences::Fences;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
+use servers::Said;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +103,8 @@ struct State {
     memory: Memory,
     /// Side calls and unknown bodies: how often each recorded one was served.
     side_served: HashMap<ExchangeId, u32>,
+    /// What servers of tools were asked.
+    said: Said,
     tally: Tally,
 }
 
@@ -149,6 +153,7 @@ impl Player {
             asked_live: HashMap::new(),
             memory: Memory::default(),
             side_served: HashMap::new(),
+            said: Said::default(),
             tally: Tally::default(),
         };
         Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
@@ -184,6 +189,9 @@ impl Player {
     async fn decide(&self, asked: Asked) -> Answer {
         if *self.stop.borrow() != Stop::No {
             return self.refuse_after_stop(&asked);
+        }
+        if let Some(answer) = self.server_message(&asked) {
+            return answer;
         }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
             return self.side_call(&asked);
@@ -317,7 +325,7 @@ impl Player {
         if !self.options.fences.is_empty() {
             let asks_for: Vec<String> = match edited {
                 Some(blocks) => calls(blocks),
-                None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
+                None => self.would_run(lane, turn, &turn_ref.calls),
             };
             let whole = || match edited {
                 Some(blocks) => Some(ModelAnswer { blocks: blocks.to_vec(), ..ModelAnswer::default() }),

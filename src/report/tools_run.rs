@@ -78,6 +78,10 @@ pub fn go_on(tool: &str, by: FencedBy) -> String {
     let tool = line(tool);
     match by {
         FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
+        FencedBy::Annotated => format!(
+            "{tool} is destructive, as its server says; to let it run for real: --unfence{}{tool}",
+            words::GLUE
+        ),
         FencedBy::Irreversible => {
             format!(
                 "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",

@@ -161,6 +161,9 @@ pub(super) fn fence_message(tool: &str, by: FencedBy) -> String {
         FencedBy::Irreversible => format!(
             "retake: stopped before {tool} would run (irreversible in retake.toml; --unfence {tool} lets it run)"
         ),
+        FencedBy::Annotated => format!(
+            "retake: stopped before {tool} would run (its server says that it is destructive; --unfence {tool} lets it run)"
+        ),
     }
 }
 
