@@ -97,7 +97,8 @@ impl Client {
     async fn request(&self, method: Method, body: Bytes) -> Option<Response<Incoming>> {
         let mut request = Request::new(Full::new(body));
         *request.uri_mut() = self.to.parse().ok()?;
-        let accepts = if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
+        let accepts =
+            if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
         request.headers_mut().insert(ACCEPT, http::HeaderValue::from_static(accepts));
         if method == Method::POST {
             request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
@@ -135,7 +136,8 @@ impl Client {
     }
 
     async fn pass_on(&self, response: Response<Incoming>) -> Option<()> {
-        let content_type = response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let streams = content_type.starts_with("text/event-stream");
         let mut body = response.into_body();
         if !streams {

@@ -30,7 +30,8 @@ fn inherited() -> Option<String> {
         if process <= 1 {
             return None;
         }
-        if let Some(found) = std::fs::read(format!("/proc/{process}/environ")).ok().and_then(|e| value_in(&e)) {
+        if let Some(found) = std::fs::read(format!("/proc/{process}/environ")).ok().and_then(|e| value_in(&e))
+        {
             return Some(found);
         }
         process = parent_of(&std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?)?;
@@ -39,7 +40,8 @@ fn inherited() -> Option<String> {
 }
 
 fn value_in(environment: &[u8]) -> Option<String> {
-    let mut entries = environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
+    let mut entries =
+        environment.split(|byte| *byte == 0).filter_map(|entry| std::str::from_utf8(entry).ok());
     let value = entries.find_map(|entry| entry.strip_prefix(VARIABLE)?.strip_prefix('='))?;
     (!value.is_empty()).then(|| value.to_string())
 }

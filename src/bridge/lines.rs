@@ -44,7 +44,8 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
 
     pub(super) async fn write(&self, message: &[u8]) -> io::Result<()> {
         // Line breaks stand between the members of a message, never inside of a JSON string.
-        let mut line: Vec<u8> = message.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect();
+        let mut line: Vec<u8> =
+            message.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect();
         line.push(b'\n');
         let mut to = self.0.lock().await;
         to.write_all(&line).await?;

@@ -76,7 +76,8 @@ impl Bridge {
         let to = format!("{}/mcp/{}?port={port}", proxy.trim_end_matches('/'), self.name);
         let client = Client::new(&to);
         let listen = |kind| signal(kind).map_err(|e| BridgeError::Io("signals", e));
-        let (mut terminated, mut interrupted) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let (mut terminated, mut interrupted) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
         let code = tokio::select! {
             lost = client.carry(&server) => i32::from(lost),
             code = server.ended() => code,

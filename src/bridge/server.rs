@@ -106,7 +106,8 @@ impl Server {
         let (to, said) = mpsc::unbounded_channel();
         if !requests.is_empty() {
             let ids = requests.iter().map(|m| m.id.clone()).collect();
-            let tokens = requests.iter().filter_map(|m| m.progress_token().map(ToString::to_string)).collect();
+            let tokens =
+                requests.iter().filter_map(|m| m.progress_token().map(ToString::to_string)).collect();
             self.state().pending.push(Pending { ids, tokens, to });
         }
         write(pipe, body).await?;
@@ -125,7 +126,8 @@ impl Server {
             Ok(child) => child,
             Err(error) => {
                 let copy = std::io::Error::new(error.kind(), error.to_string());
-                self.state().why_not = Some(BridgeError::Start(program.to_string_lossy().into_owned(), error));
+                self.state().why_not =
+                    Some(BridgeError::Start(program.to_string_lossy().into_owned(), error));
                 self.over.send_replace(true);
                 return Err(copy);
             }
@@ -150,7 +152,8 @@ impl Server {
         let (to, mut said) = mpsc::unbounded_channel();
         self.state().pending.push(Pending { ids: vec![INTRODUCTION.into()], tokens: Vec::new(), to });
         let params = asked.content;
-        let text = format!(r#"{{"jsonrpc":"2.0","id":{INTRODUCTION},"method":"initialize","params":{params}}}"#);
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":{INTRODUCTION},"method":"initialize","params":{params}}}"#);
         write(pipe, text.as_bytes()).await?;
         // Gone when the server ends.
         while said.recv().await.is_some_and(|said| !said.last) {}
@@ -179,7 +182,10 @@ impl Server {
     fn hear(&self, line: Bytes) {
         let told = messages(&line, false);
         let Some(first) = told.first() else {
-            eprintln!("retake mcp: the server wrote a line that is no message: {}", String::from_utf8_lossy(&line));
+            eprintln!(
+                "retake mcp: the server wrote a line that is no message: {}",
+                String::from_utf8_lossy(&line)
+            );
             return;
         };
         let mut state = self.state();
@@ -267,7 +273,8 @@ fn code(status: ExitStatus) -> i32 {
 }
 
 async fn write(pipe: &mut ChildStdin, message: &[u8]) -> std::io::Result<()> {
-    let mut line: Vec<u8> = message.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect();
+    let mut line: Vec<u8> =
+        message.iter().map(|&b| if b == b'\n' || b == b'\r' { b' ' } else { b }).collect();
     line.push(b'\n');
     pipe.write_all(&line).await?;
     pipe.flush().await

@@ -20,7 +20,7 @@ use crate::report::results;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -217,7 +217,8 @@ fn verifiable(context: &Context, store: &Store, name: &str, args: &RunArgs) -> R
 /// A tool that a run called, sounds irreversible, and that nobody has spoken of.
 fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Option<String>, CliError> {
     let fences = super::fences::of(&context.config()?, &args.fences, &[], None)?;
-    Ok(called(opened).into_iter().find(|name| fences.overlook(name)))
+    let by_servers = carried_out(opened);
+    Ok(called(opened).into_iter().find(|name| fences.overlook(name) && !by_servers.contains(name)))
 }
 
 /// Hosts that could not be recorded, one line each. Those that a person left out are none.
@@ -250,15 +251,26 @@ fn unreachable(opened: &Opened) -> Vec<String> {
     lines
 }
 
+/// Tools that servers carried out: a replay does not run them.
+fn carried_out(opened: &Opened) -> BTreeSet<String> {
+    let sites = opened.tool_servers().spoken().iter().filter_map(|spoken| spoken.site);
+    sites.filter_map(|site| Some(opened.outline.call(site)?.name.clone())).collect()
+}
+
 /// Tools that were called and sound as if they changed something.
 fn irreversible(opened: &Opened) -> Vec<String> {
-    called(opened).into_iter().filter(|name| sounds_irreversible(name)).collect()
+    let by_servers = carried_out(opened);
+    let own = called(opened).into_iter().filter(|name| !by_servers.contains(name));
+    own.filter(|name| sounds_irreversible(name)).collect()
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.
 fn other_requests(opened: &Opened) -> Vec<String> {
     let mut kinds: Vec<(String, u32)> = Vec::new();
     for id in &opened.outline.others {
+        if opened.tool_servers().holds(*id) {
+            continue;
+        }
         let Ok(exchange) = opened.reader.exchange(*id) else { continue };
         let head = &exchange.request.head;
         let path = head.target.split('?').next().unwrap_or_default();

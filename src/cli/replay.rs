@@ -96,7 +96,8 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     };
     let kept = kept.map(|kept| kept.manifest.id);
     let tally = player.tally();
-    if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
+    let asked = tally.recorded + tally.refused + tally.servers.messages;
+    if opened.outline.lanes.is_empty() && asked == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
     }
@@ -107,6 +108,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     let outline = &opened.outline;
     let outcome = match compared(&manifest, &landed, &tally) {
         Compared::Same if !unasked.is_empty() => Compared::Early,
+        Compared::Same => uncalled(&player, &tally).unwrap_or(Compared::Same),
         other => other,
     };
     let code = exit_code(&tally, &unasked, &outcome);
@@ -133,7 +135,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
         stale: tally.stale(outline),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences),
+        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences).with_servers(tally.servers.clone()),
         go_on: fences::go_on(&tally),
         unasked,
         backoff: (tally.back_offs, 0),
@@ -236,6 +238,14 @@ fn in_words(code: Option<i32>, signal: Option<i32>) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".into(),
     }
+}
+
+/// Calls of servers' tools that no model asked for, and that were not made again.
+fn uncalled(player: &Player, tally: &Tally) -> Option<Compared> {
+    let missing = player.uncalled();
+    let first = missing.first().filter(|_| stopped_by(tally).is_none())?;
+    let what = format!("{} never made again, the first: {first}", many(missing.len() as u64, "call"));
+    Some(Compared::Differs { what })
 }
 
 fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32, String)> {

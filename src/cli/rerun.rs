@@ -98,6 +98,7 @@ impl<'a> Rerun<'a> {
             timing: Timing::Fast,
             fences: self.fences.clone(),
             policy: Policy::default(),
+            same_agent: self.own_command,
             rules: self.rules.clone(),
             to_step: None,
             max_live: None,

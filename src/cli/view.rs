@@ -3,12 +3,13 @@
 use super::error::CliError;
 use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
-use crate::diff::{Conversations, RunView};
+use crate::diff::{CarriedOut, Conversations, RunView, ServerTotals};
 use crate::exchange::{ExchangeId, Source, encoding};
 use crate::replay::recalled::Recalled;
 use crate::replay::recording::read_answer;
+use crate::replay::servers::Servers;
 use crate::run::stop::held_back;
-use crate::run::{Ancestor, Outline, RunId};
+use crate::run::{Ancestor, CallSite, Outline, RunId};
 use crate::store::{RunReader, Store};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ pub struct Opened {
     ancestry: Vec<Ancestor>,
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
     recalled: OnceCell<Recalled>,
+    servers: OnceCell<Servers>,
 }
 
 /// How many requests are kept in normal form; a diff walks two conversations side by side.
@@ -47,7 +49,19 @@ impl Opened {
         let reader = Arc::new(store.open_run(id)?);
         let outline = reader.outline()?;
         let ancestry = store.ancestry(reader.manifest());
-        Ok(Opened { reader, outline, ancestry, requests: RefCell::default(), recalled: OnceCell::new() })
+        Ok(Opened {
+            reader,
+            outline,
+            ancestry,
+            requests: RefCell::default(),
+            recalled: OnceCell::new(),
+            servers: OnceCell::new(),
+        })
+    }
+
+    /// What servers of tools were asked.
+    pub fn tool_servers(&self) -> &Servers {
+        self.servers.get_or_init(|| Servers::of(&self.reader, &self.outline))
     }
 
     /// What comparing and telling read.
@@ -99,6 +113,16 @@ impl Conversations for Opened {
             answer.usage = answer.usage.or(usage);
         }
         Ok(Arc::new(answer))
+    }
+
+    fn carried_out(&self, site: CallSite) -> Option<CarriedOut> {
+        let spoken = self.tool_servers().carried_out(site)?;
+        let response = self.reader.response(spoken.id).ok().flatten();
+        Some(CarriedOut { server: spoken.server.clone(), took_us: response.map(|r| r.end_us) })
+    }
+
+    fn servers(&self) -> Vec<ServerTotals> {
+        self.tool_servers().totals()
     }
 
     fn source(&self, id: ExchangeId) -> Source {

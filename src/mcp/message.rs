@@ -145,10 +145,9 @@ mod tests {
 
     #[test]
     fn requests_notifications_and_responses_are_told_apart() {
-        let asked = read(
-            json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "stock",
-                "arguments": {"item": "gadget"}, "_meta": {"progressToken": "p", "callId": "call_1"}}}),
-        );
+        let asked =
+            read(json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "stock",
+                "arguments": {"item": "gadget"}, "_meta": {"progressToken": "p", "callId": "call_1"}}}));
         assert_eq!((asked.kind, asked.id.as_str()), (Kind::Request, "7"));
         assert_eq!(asked.call(), Some(("stock", &json!({"item": "gadget"}))));
         assert_eq!((asked.progress_token(), asked.made_for()), (Some(&json!("p")), Some("call_1")));

@@ -36,7 +36,8 @@ impl Stamp<'_> {
             let Ok(root) = json::parse(data) else { continue };
             let mut own = Vec::new();
             self.places(&root, data, &mut own);
-            places.extend(own.into_iter().map(|(at, text)| (at.start + span.start..at.end + span.start, text)));
+            places
+                .extend(own.into_iter().map(|(at, text)| (at.start + span.start..at.end + span.start, text)));
         }
         spliced(body, places)
     }
@@ -110,7 +111,8 @@ mod tests {
         let body = "event: message\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":3}}\n\n\
             id: 5\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{}}\r\n\r\n";
         let told = String::from_utf8(stamp.body(body.as_bytes(), true)).unwrap();
-        let want = body.replace("\"progressToken\":3", "\"progressToken\":12").replace("\"id\":3", "\"id\":\"x\"");
+        let want =
+            body.replace("\"progressToken\":3", "\"progressToken\":12").replace("\"id\":3", "\"id\":\"x\"");
         assert_eq!(told, want);
     }
 

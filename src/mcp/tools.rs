@@ -48,7 +48,10 @@ fn effect(annotations: Option<&Value>) -> Option<Effect> {
 /// How a list of tools differs from an earlier one, a line a tool; empty when it does not.
 pub fn changes(before: &[Tool], now: &[Tool]) -> Vec<String> {
     let find = |tools: &[Tool], name: &str| tools.iter().position(|tool| tool.name == name);
-    let gone = before.iter().filter(|tool| find(now, &tool.name).is_none()).map(|tool| format!("{} is gone", tool.name));
+    let gone = before
+        .iter()
+        .filter(|tool| find(now, &tool.name).is_none())
+        .map(|tool| format!("{} is gone", tool.name));
     let others = now.iter().filter_map(|tool| match find(before, &tool.name).and_then(|at| before.get(at)) {
         None => Some(format!("{} is new", tool.name)),
         Some(known) if known.definition != tool.definition => {

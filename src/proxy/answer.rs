@@ -7,6 +7,7 @@ use super::marker::MarkerScan;
 use super::refuse::{self, has_body};
 use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
+use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::wire::{Delivery, WireState};
 use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, forward, head, route};
@@ -73,6 +74,10 @@ pub(super) async fn answer(
     let (tape, answerer) = match hidden {
         true => (None, None),
         false => (shared.tape.clone(), shared.answerer.clone()),
+    };
+    let answerer = match way.upstream.provider.as_str() {
+        TOOL if !hidden => answerer.or_else(|| Some(Arc::new(shim::Recording))),
+        _ => answerer,
     };
     let id = match hidden {
         true => ExchangeId(0),

@@ -13,6 +13,7 @@ mod refuse;
 mod route;
 mod sent;
 mod serve;
+pub mod shim;
 mod tee;
 mod upstream;
 mod wire;

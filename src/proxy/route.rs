@@ -1,6 +1,7 @@
 //! Which upstream a path stands for: `/PROVIDER/rest?query`, with an optional `/r/NAME` before it.
 
 use super::Routes;
+use super::shim::TOOL;
 use crate::exchange::Upstream;
 use http::Uri;
 
@@ -27,6 +28,10 @@ fn by_prefix(routes: &Routes, whole: &str) -> Option<Way> {
     let path = whole.strip_prefix('/')?;
     if let Some(server) = path.strip_prefix("mcp/") {
         return bridged(server);
+    }
+    if let Some(function) = path.strip_prefix("tool/") {
+        let upstream = Upstream { provider: TOOL.into(), origin: "retake://tool".into() };
+        return Some(Way { upstream, target: format!("/{function}") });
     }
     let end = path.find(['/', '?']).unwrap_or(path.len());
     let (provider, rest) = path.split_at(end);
@@ -100,6 +105,7 @@ mod tests {
             ("/r/run-1/openai/v1/x?q", "openai", "/v1/x?q"),
             ("http://127.0.0.1:9/openai/v1", "openai", "/v1"),
             ("/mcp/shop?port=4000", "mcp", "/shop"),
+            ("/tool/stock/done", "tool", "/stock/done"),
             ("/r/run-1/mcp/shop?port=4000", "mcp", "/shop"),
         ];
         for (asked, provider, target) in cases {
@@ -109,7 +115,16 @@ mod tests {
 
     #[test]
     fn unknown_names_have_no_way() {
-        for asked in ["/", "/v1/chat", "/openaix/v1", "/r/openai", "/r/run/other/v1", "*", "/mcp/shop", "/mcp/shop?port=x"] {
+        for asked in [
+            "/",
+            "/v1/chat",
+            "/openaix/v1",
+            "/r/openai",
+            "/r/run/other/v1",
+            "*",
+            "/mcp/shop",
+            "/mcp/shop?port=x",
+        ] {
             assert_eq!(way(asked), None, "{asked}");
         }
     }

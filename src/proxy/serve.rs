@@ -136,7 +136,9 @@ mod tests {
         let mut next = async |what: &str| {
             let frame = std::future::poll_fn(|cx| body.poll_frame(cx));
             let frame = tokio::time::timeout(Duration::from_millis(20), frame).await;
-            frame.map(|frame| frame.map(|frame| frame.unwrap().into_data().unwrap())).map_err(|_| what.to_string())
+            frame
+                .map(|frame| frame.map(|frame| frame.unwrap().into_data().unwrap()))
+                .map_err(|_| what.to_string())
         };
         assert_eq!(next("first").await, Ok(Some(Bytes::from("a"))));
         assert_eq!(next("waits").await, Err("waits".into()));

@@ -14,6 +14,7 @@ pub mod recalled;
 pub mod recording;
 pub mod serve;
 pub mod servers;
+pub mod shim;
 pub mod shuffle;
 pub mod tally;
 pub mod tools;

@@ -6,6 +6,7 @@ mod live;
 mod memory;
 mod refusal;
 mod servers;
+mod shim;
 mod side;
 
 use super::fences::Fences;
@@ -48,6 +49,8 @@ pub struct PlayerOptions {
     pub fences: Fences,
     /// Which matches pass.
     pub policy: Policy,
+    /// The command is the recorded one.
+    pub same_agent: bool,
     /// What does not count, and what differs.
     pub rules: Rules,
     /// Stop after this step.

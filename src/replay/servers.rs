@@ -1,5 +1,7 @@
 //! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
 
+use super::shim::{self, Outcomes, Report, SHIM, is_shim};
+use crate::diff::ServerTotals;
 use crate::exchange::canon::canonical_value;
 use crate::exchange::{ExchangeId, RequestHead, Upstream, encoding};
 use crate::mcp::message::{Kind, Message, is_name_of, messages};
@@ -43,6 +45,7 @@ pub struct Servers {
     listened: Vec<Listened>,
     tools: Vec<Tool>,
     carried_out: HashMap<CallSite, usize>,
+    outcomes: Outcomes,
 }
 
 /// The name of the server that a request goes to: as its bridge was told, else host and path.
@@ -67,6 +70,10 @@ impl Servers {
                 continue;
             }
             let Ok(body) = reader.body(request.body) else { continue };
+            if is_shim(&request.upstream.provider) {
+                servers.note_shim(reader, *id, &request.head.target, &body, request.started_us);
+                continue;
+            }
             let Some(message) = Message::read(&body) else { continue };
             if message.method == "tools/list" {
                 servers.tools.extend(answer_of(reader, *id).iter().flat_map(listed));
@@ -79,6 +86,29 @@ impl Servers {
         servers.listened = streams.into_iter().filter(|s| known.contains(s.server.as_str())).collect();
         servers.link(outline);
         servers
+    }
+
+    fn note_shim(&mut self, reader: &RunReader, id: ExchangeId, target: &str, body: &[u8], started_us: u64) {
+        match shim::report(target, body) {
+            Some(Report::Called(message)) => {
+                self.outcomes.note_answer(reader, id, &message);
+                let subject = message.subject();
+                let server = SHIM.to_string();
+                self.spoken.push(Spoken { id, server, message, subject, started_us, site: None });
+            }
+            Some(Report::Done(call, outcome)) => self.outcomes.note(id, &call, outcome),
+            None => {}
+        }
+    }
+
+    /// True when a call was carried out in the agent's own process: by a wrapped function that was told to run.
+    pub fn ran_here(&self, spoken: &Spoken) -> bool {
+        spoken.server == SHIM && !self.outcomes.was_answered(spoken.id)
+    }
+
+    /// What came of a call of a wrapped function, as the shim tells it.
+    pub fn outcome(&self, spoken: &Spoken) -> Option<&Value> {
+        self.outcomes.of(&spoken.message)
     }
 
     /// Pairs calls of tools with the model's calls: by the id that some clients send along, else by name and arguments, in
@@ -106,9 +136,9 @@ impl Servers {
                     || call.args.is_string();
                 (spoken.started_us <= seen && (named || same)).then_some(!named)
             };
-            let free = sites.iter().filter(|(site, since)| {
-                !self.carried_out.contains_key(site) && *since <= spoken.started_us
-            });
+            let free = sites
+                .iter()
+                .filter(|(site, since)| !self.carried_out.contains_key(site) && *since <= spoken.started_us);
             let found = free.filter_map(|(site, _)| Some((fits(site)?, *site))).min_by_key(|(rank, _)| *rank);
             if let Some((_, site)) = found {
                 self.carried_out.insert(site, at);
@@ -117,6 +147,31 @@ impl Servers {
                 }
             }
         }
+    }
+
+    /// What each server was asked, in order of the first message to each.
+    pub fn totals(&self) -> Vec<ServerTotals> {
+        let mut totals: Vec<ServerTotals> = Vec::new();
+        let said = self.spoken.iter().map(|s| (s.server.as_str(), u32::from(s.message.call().is_some())));
+        let heard = self.listened.iter().map(|l| (l.server.as_str(), 0));
+        let reports = self.outcomes.reports().iter().map(|_| (SHIM, 0));
+        for (server, calls) in said.chain(heard).chain(reports) {
+            match totals.iter_mut().find(|known| known.server == server) {
+                Some(known) => {
+                    known.messages += 1;
+                    known.calls += calls;
+                }
+                None => totals.push(ServerTotals { server: server.to_string(), messages: 1, calls }),
+            }
+        }
+        totals
+    }
+
+    /// True when an exchange is with a server.
+    pub fn holds(&self, id: ExchangeId) -> bool {
+        self.spoken.iter().any(|s| s.id == id)
+            || self.listened.iter().any(|l| l.id == id)
+            || self.outcomes.reports().contains(&id)
     }
 
     /// True when no server was asked anything.

@@ -76,7 +76,8 @@ impl ToolClasses {
 
     /// The name under which the model knows a server's tool, where something is said of it.
     pub fn name_in_model<'n>(&'n self, tool: &'n str) -> &'n str {
-        let declared = self.declared.iter().map(|(name, _)| name.as_str()).filter(|name| !name.ends_with('*'));
+        let declared =
+            self.declared.iter().map(|(name, _)| name.as_str()).filter(|name| !name.ends_with('*'));
         let mut known = declared.chain(self.annotated.keys().map(String::as_str));
         if self.is_declared(tool) { tool } else { known.find(|name| is_name_of(name, tool)).unwrap_or(tool) }
     }

@@ -108,8 +108,14 @@ pub(super) fn footing(run: &RunView, style: Style) -> String {
         RunState::Recording => lines.push("still recording: more steps may follow".into()),
         RunState::Complete => {}
     }
-    if !run.outline.others.is_empty() {
-        let what = match run.outline.others.len() {
+    let servers = run.source.servers();
+    let to_servers: u32 = servers.iter().map(|server| server.messages).sum();
+    if !servers.is_empty() {
+        lines.push(format!("tools recorded: {}", words::servers(&servers)));
+    }
+    let others = run.outline.others.len().saturating_sub(to_servers as usize);
+    if others > 0 {
+        let what = match others {
             1 => "1 other request was recorded that is no model call".to_string(),
             n => format!("{} other requests were recorded that are no model calls", words::count(n as u64)),
         };

@@ -220,7 +220,12 @@ pub fn recording(done: &Recording, style: Style) -> String {
     if let Some(secrets) = secrets::replaced(run.manifest) {
         lines.say(Ink::Dim, &secrets);
     }
-    if totals.tool_steps > 0 {
+    let servers = run.source.servers();
+    if !servers.is_empty() {
+        lines.say(Ink::Dim, &format!("tools recorded: {}", words::servers(&servers)));
+    }
+    let by_servers: u32 = servers.iter().map(|server| server.calls).sum();
+    if totals.tool_steps > by_servers {
         lines.say(Ink::Dim, "tools seen through messages: results exact, side effects not visible to retake");
     }
     if done.untouched > 0 {
@@ -236,6 +241,8 @@ pub fn recording(done: &Recording, style: Style) -> String {
     if asked {
         let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
         lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
+    } else if !servers.is_empty() && done.others.is_empty() {
+        lines.next(&[format!("retake replay {id}")]);
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }
@@ -281,7 +288,10 @@ pub fn replay(done: &Replay, style: Style) -> String {
         Compared::Stopped { by } => (false, format!("stopped {}", line(by))),
     };
     let played = match done.steps {
-        0 => format!("{}, no model call", many(done.answers.recorded.into(), "request")),
+        0 => {
+            let all = done.answers.recorded + done.tools.servers.messages;
+            format!("{}, no model call", many(all.into(), "request"))
+        }
         steps => format!("{}/{steps} steps", done.replayed),
     };
     let whole = done.replayed == done.steps && done.unasked.is_empty() && done.answers.refused == 0;

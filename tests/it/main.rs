@@ -36,6 +36,7 @@ mod readme;
 mod sdk;
 mod secrets;
 mod shapes;
+mod shim;
 mod signals;
 mod signed_forks;
 mod typos;

@@ -7,6 +7,7 @@
 use super::refusal::{fence_message, lost_decision};
 use super::{Fenced, Player, Stop, serve};
 use crate::dialect::sse;
+use crate::dialect::summary::call_line;
 use crate::exchange::{
     ExchangeId, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source, StandIn, encoding,
 };
@@ -15,6 +16,7 @@ use crate::mcp::stamp::{self, Stamp};
 use crate::proxy::{Answer, Asked, Canned, CannedEnd, Gate};
 use crate::replay::matcher::{Miss, Near};
 use crate::replay::servers::{Spoken, is_same, server_of};
+use crate::replay::shim::{SHIM, is_shim};
 use crate::replay::tally::servers::Servers;
 use crate::run::{CallSite, StepKind, ToolCallRef, spelling};
 use bytes::Bytes;
@@ -53,6 +55,11 @@ impl Said {
         self.asked_back.entry(key).or_insert_with(|| watch::Sender::new(false)).send_replace(true);
     }
 
+    /// Notes a recorded message that is not to be told again.
+    pub(super) fn note_used(&mut self, id: ExchangeId) {
+        self.used.insert(id);
+    }
+
     /// True when this server is asked through retake.
     pub(super) fn knows(&self, server: &str) -> bool {
         self.counts.keys().any(|known| is_same(server, known))
@@ -62,6 +69,9 @@ impl Said {
 impl Player {
     /// Answers a message to a server, or a request for its stream; none for what is neither.
     pub(super) fn server_message(&self, asked: &Asked) -> Option<Answer> {
+        if is_shim(&asked.upstream.provider) {
+            return Some(self.shim_message(asked));
+        }
         if self.run.servers().is_empty() {
             return None;
         }
@@ -78,11 +88,31 @@ impl Player {
         })
     }
 
+    /// Recorded calls of tools that no model asked for and that were not made in this replay, in order.
+    pub fn uncalled(&self) -> Vec<String> {
+        let state = self.state();
+        let mut own = self
+            .run
+            .servers()
+            .spoken()
+            .iter()
+            .filter(|s| s.site.is_none() && !state.said.used.contains(&s.id));
+        let mut lines = Vec::new();
+        while let Some((spoken, (tool, arguments))) = own.find_map(|s| Some((s, s.message.call()?))) {
+            lines.push(format!("{}: {}", spoken.server, call_line(tool, arguments, 80)));
+        }
+        lines
+    }
+
     /// The tools that a recorded answer would have run: not those whose server the recording stands for.
     pub(super) fn would_run(&self, lane: u32, turn: u32, calls: &[ToolCallRef]) -> Vec<String> {
         let stood_for = |call: u32| {
             let spoken = self.run.servers().carried_out(CallSite { lane, turn, call });
-            spoken.is_some_and(|spoken| self.state().said.knows(&spoken.server))
+            spoken.is_some_and(|spoken| match spoken.server == SHIM {
+                // Functions that were wrapped are wrapped, as long as it is the same agent.
+                true => self.options.same_agent && self.run.servers().outcome(spoken).is_some(),
+                false => self.state().said.knows(&spoken.server),
+            })
         };
         let runs = (0..).zip(calls).filter(|(call, _)| !stood_for(*call));
         runs.map(|(_, call)| call.name.clone()).collect()
@@ -114,12 +144,12 @@ impl Player {
         let mut alike = recorded.iter().filter(|s| is_same(&s.server, server) && s.message.kind == live.kind);
         if live.kind == Kind::Response {
             let then = alike.find(|spoken| spoken.message.id == live.id);
-            let same = |then: &&Spoken| {
-                self.state().matcher.same_value(None, &then.message.content, &live.content)
-            };
+            let same =
+                |then: &&Spoken| self.state().matcher.same_value(None, &then.message.content, &live.content);
             if let Some(then) = then.filter(|then| !same(then)) {
                 let mut miss = self.explain(server, live);
-                miss.reason = format!("{server} asked something of the agent, which answers otherwise than recorded");
+                miss.reason =
+                    format!("{server} asked something of the agent, which answers otherwise than recorded");
                 miss.nearest = self.differences(&[then], live);
                 return self.server_miss(live, miss);
             }
@@ -135,20 +165,21 @@ impl Player {
     }
 
     /// The recorded message that a live one repeats.
-    fn nearest_unused(&self, server: &str, live: &Message) -> Option<&Spoken> {
+    pub(super) fn nearest_unused(&self, server: &str, live: &Message) -> Option<&Spoken> {
         let subject = live.subject();
         let servers = self.run.servers();
         let of_method: Vec<&Spoken> = servers
             .spoken()
             .iter()
-            .filter(|s| s.message.method == live.method && s.message.kind == live.kind && is_same(&s.server, server))
+            .filter(|s| {
+                s.message.method == live.method && s.message.kind == live.kind && is_same(&s.server, server)
+            })
             .collect();
         let mut fits: Vec<&Spoken> = of_method.iter().copied().filter(|s| s.subject == subject).collect();
         let state = self.state();
         if fits.is_empty() {
-            let alike = |s: &&Spoken| {
-                state.matcher.same_value(s.site.map(|site| site.lane), &s.subject, &subject)
-            };
+            let alike =
+                |s: &&Spoken| state.matcher.same_value(s.site.map(|site| site.lane), &s.subject, &subject);
             fits = of_method.into_iter().filter(alike).collect();
         }
         let is_call = live.method == "tools/call";
@@ -164,7 +195,7 @@ impl Player {
         fits.into_iter().filter(free).min_by_key(rank)
     }
 
-    fn note_answered(&self, server: &str, spoken: &Spoken) {
+    pub(super) fn note_answered(&self, server: &str, spoken: &Spoken) {
         let mut state = self.state();
         state.said.used.insert(spoken.id);
         let written = state.said.written.contains(server);
@@ -308,7 +339,8 @@ impl Player {
 
     /// What a server tells by itself, each message when the agent has said as much as it had then.
     fn stream_of(&self, server: &str) -> Answer {
-        let listened = self.run.servers().listened(server).find(|l| !self.state().said.streams.contains(&l.id));
+        let listened =
+            self.run.servers().listened(server).find(|l| !self.state().said.streams.contains(&l.id));
         let found = listened.and_then(|l| {
             let response = self.run.reader().answer(l.id).ok()??;
             let request = self.run.reader().request(l.id).ok()?;
@@ -328,7 +360,12 @@ impl Player {
         match answer {
             Answer::Serve(mut canned) if canned.head.is_event_stream() => {
                 let waits = self.counted(&response, started_us, server);
-                let nobody = Message { kind: Kind::Notification, method: String::new(), id: String::new(), content: serde_json::Value::Null };
+                let nobody = Message {
+                    kind: Kind::Notification,
+                    method: String::new(),
+                    id: String::new(),
+                    content: serde_json::Value::Null,
+                };
                 let stamp = Stamp { recorded: &nobody, live: &nobody };
                 let gates = self.stamped(&mut canned, &stamp, server, &waits);
                 let gates = self.open_ended(&mut canned, gates);
@@ -358,19 +395,27 @@ impl Player {
     }
 
     fn server_miss(&self, live: &Message, miss: Miss) -> Answer {
+        refused(live, &self.server_refused(miss))
+    }
+
+    /// Stops the replay; what the agent is told.
+    pub(super) fn server_refused(&self, miss: Miss) -> String {
         let mut why = format!("retake: {}: {}", miss.asked, miss.reason);
         if let Some(near) = miss.nearest.first() {
-            why.push_str(&format!("; {} ({}: recorded {}, now {})", near.why, near.path, near.recorded, near.live));
+            why.push_str(&format!(
+                "; {} ({}: recorded {}, now {})",
+                near.why, near.path, near.recorded, near.live
+            ));
         }
         self.state().tally.misses.push(miss);
         self.halt(None, Stop::Miss, &why);
-        refused(live, &why)
+        why
     }
 
-    fn explain(&self, server: &str, live: &Message) -> Miss {
+    pub(super) fn explain(&self, server: &str, live: &Message) -> Miss {
         let asked = match live.call() {
             Some((tool, arguments)) => {
-                format!("{server}: {}", crate::dialect::summary::call_line(tool, arguments, 200))
+                format!("{server}: {}", call_line(tool, arguments, 200))
             }
             None if live.method.is_empty() => format!("{server}: an answer of the agent"),
             None => format!("{server}: {}", live.method),
@@ -410,7 +455,10 @@ impl Player {
     fn named(&self, hints: Vec<String>, same: &[&Spoken]) -> Vec<String> {
         let step = same.first().and_then(|s| self.run.number_of(StepKind::Tool { site: s.site? }));
         let at = step.map_or(0, |step| step.saturating_sub(1));
-        hints.into_iter().map(|hint| hint.replace("RUN --at STEP", &format!("{} --at {at}", self.name))).collect()
+        hints
+            .into_iter()
+            .map(|hint| hint.replace("RUN --at STEP", &format!("{} --at {at}", self.name)))
+            .collect()
     }
 
     fn differences(&self, same: &[&Spoken], live: &Message) -> Vec<Near> {
@@ -436,7 +484,9 @@ impl Player {
 /// The texts of a recorded answer that may speak of today.
 fn told_values(response: &RecordedResponse) -> Vec<serde_json::Value> {
     let Some(head) = &response.head else { return Vec::new() };
-    let Ok(body) = encoding::decode(head.headers.get("content-encoding"), &response.body) else { return Vec::new() };
+    let Ok(body) = encoding::decode(head.headers.get("content-encoding"), &response.body) else {
+        return Vec::new();
+    };
     crate::mcp::message::messages(&body, head.is_event_stream()).into_iter().map(|m| m.content).collect()
 }
 
@@ -507,7 +557,10 @@ mod tests {
         let then = json!({"name": "stock", "arguments": {"item": "gadget"}, "_meta": {"progressToken": 1}});
         let now = json!({"name": "stock", "arguments": {"item": "widget"}, "_meta": {"progressToken": 2}});
         let (path, recorded, live) = first_difference("", &then, &now).unwrap();
-        assert_eq!((path.as_str(), recorded.as_str(), live.as_str()), ("arguments.item", "\"gadget\"", "\"widget\""));
+        assert_eq!(
+            (path.as_str(), recorded.as_str(), live.as_str()),
+            ("arguments.item", "\"gadget\"", "\"widget\"")
+        );
         assert_eq!(first_difference("", &then, &then), None);
     }
 }
