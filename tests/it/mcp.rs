@@ -2,8 +2,8 @@
 
 use crate::support::env::{Ran, TestEnv, project};
 use crate::support::refund_model::RefundModel;
-use std::io::Write;
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 
 const ALL: [&str; 5] = ["lookup_order", "get_policy", "get_customer", "check_fraud", "issue_refund"];
 
@@ -177,4 +177,31 @@ fn without_a_run_the_server_is_simply_started() {
     assert!(output.status.success() && said.contains("\"id\": 5"), "{said}");
     let missing = shop.env.retake(["mcp", "--", "no-such-server"]).expect(3);
     missing.says(&["cannot start no-such-server"]);
+}
+
+#[test]
+fn a_server_over_http_is_recorded_through_interception() {
+    let mut env = TestEnv::new();
+    let script = project().join("tests/it/agents/mcp_http.py").display().to_string();
+    let mut server = Command::new("python3")
+        .args([&script, "serve"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
+    let mut port = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut port).expect("a port");
+    let url = format!("http://127.0.0.1:{}/mcp", port.trim());
+    let ran = env.retake(["run", "--name", "stock", "--intercept", "--", "python3", &script, "ask", &url]).expect(0);
+    ran.says(&["tools recorded: 127.0.0.1", "3 calls"]);
+    drop(server.stdin.take());
+    server.wait().expect("it ends");
+    let replayed = env.retake(["replay", "stock.1"]).expect(0);
+    assert_eq!(replayed.out, ran.out, "equal calls keep their own answers, in order");
+    replayed.says(&["no model call", "same outcome", "is answered from the recording: stock x3"]);
+    env.set("ITEM", "gizmo");
+    env.retake(["replay", "stock.1"]).expect(4).says(&["stock(item=\"gizmo\")", "arguments.item"]);
+    env.set("ITEM", "gadget");
+    let more = env.retake(["replay", "stock.1"]).expect(4);
+    more.says(&["it is called once more than recorded"]);
 }
