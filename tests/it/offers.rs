@@ -114,8 +114,6 @@ fn a_fork_minds_a_pasted_rule_too() {
         "retake.toml",
         "[[ignore]]\ntool = \"check_fraud\"\npath = \"messages[*].result.seen[*].note\"\n",
     );
-    let fork = ["fork", "refund.1", "--set", "8:answer~=/a/a/", "--no-control", "--", "python3", "agent.py"];
-    let _ = fork;
     let ran = refund.retake(&["fork", "refund.1", "--at", "8", "--", "python3", "agent.py"]).expect(0);
     assert!(!ran.err.contains("pinned"), "{}", ran.err);
 }

@@ -4,7 +4,7 @@ use super::decision::{Ask, MatchClass, Miss};
 use super::segments::{Backdrop, Part, Said};
 use super::thread::Carried;
 use super::unify::{Difference, Known, Unifier};
-use super::{Bindings, Live, Matcher, Recording, Thread, explain};
+use super::{Bindings, Live, Matcher, Recording, explain};
 use crate::dialect::conversation::ModelRequest;
 use crate::holes::Holes;
 use crate::run::reading::{Piece, Reading, readings};
@@ -30,13 +30,14 @@ impl Backdrop for Strict {
     }
 }
 
-/// What may differ where rules do not count.
-struct Ruleless<'a> {
+/// What may differ by itself. A result that was placed may be quoted by now, if only by itself: no text is taken for a
+/// quote.
+struct Alone<'a> {
     behind: &'a dyn Backdrop,
     holes: Holes,
 }
 
-impl Backdrop for Ruleless<'_> {
+impl Backdrop for Alone<'_> {
     fn holes(&self) -> &Holes {
         &self.holes
     }
@@ -45,8 +46,8 @@ impl Backdrop for Ruleless<'_> {
         self.behind.may_bind(recorded, live)
     }
 
-    fn split(&self, recorded: &str, live: &str) -> (Vec<Part>, Vec<Part>) {
-        self.behind.split(recorded, live)
+    fn split(&self, _: &str, _: &str) -> (Vec<Part>, Vec<Part>) {
+        Default::default()
     }
 
     fn may_swap(&self, recorded: Said, live: Said) -> bool {
@@ -88,29 +89,27 @@ impl<R: Recording> Matcher<R> {
         let thread = self.threads.iter().find(|t| t.id == live.ask.id);
         let own = thread.and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane));
         let bound = own.map(|h| Bindings::clone(&h.bound)).unwrap_or_default();
-        let known = self.known(live.ask.dialect, &bound);
-        let ruleless = Ruleless { behind: self, holes: self.holes.without_rules() };
-        let pinned = |piece: &Piece<'_>| thread.is_some_and(|t| is_pinned(t, piece));
+        let holes = match class {
+            MatchClass::Masked => self.holes.without_rules(),
+            _ => Holes::clone(&self.holes),
+        };
+        let alone = Alone { behind: self, holes };
+        let known = Known { behind: &alone, plain: false, ..self.known(live.ask.dialect, &bound) };
+        let mut unifier = Unifier::new(known, bound.clone());
+        unifier.in_order = class == MatchClass::Reordered;
+        // Of pins, the newest ones: those before them have passed.
+        let newest = thread.and_then(|t| t.pins.iter().map(|c| c.pin.site.turn).max());
+        let is_pin = |piece: &Piece<'_>, of: Option<u32>| {
+            let mut pins = thread.iter().flat_map(|t| &t.pins);
+            pins.any(|c| stands(c, piece) && of.is_none_or(|turn| c.pin.site.turn == turn))
+        };
+        let passes = |piece: &Piece<'_>| match class {
+            MatchClass::Pinned => newest.is_some() && !is_pin(piece, newest),
+            _ => is_pin(piece, None),
+        };
         let found = match class {
-            MatchClass::Pinned => {
-                let newest = thread.and_then(|t| t.pins.iter().map(|c| c.pin.site.turn).max());
-                let told = |piece: &Piece<'_>| match (thread, newest) {
-                    (Some(t), Some(turn)) => {
-                        !t.pins.iter().any(|c| stands(c, piece) && c.pin.site.turn == turn)
-                    }
-                    _ => false,
-                };
-                let mut unifier = Unifier::new(known, bound.clone());
-                apart(&mut unifier, (&recorded, &there), live, &told)
-            }
-            MatchClass::Masked => {
-                let known = Known { behind: &ruleless, plain: false, ..known };
-                apart(&mut Unifier::new(known, bound.clone()), (&recorded, &there), live, &pinned)
-            }
-            MatchClass::Reordered => {
-                let mut unifier = Unifier::new(known, bound.clone());
-                unifier.in_order = true;
-                apart(&mut unifier, (&recorded, &there), live, &pinned)
+            MatchClass::Pinned | MatchClass::Masked | MatchClass::Reordered => {
+                apart(&mut unifier, (&recorded, &there), live, &passes)
             }
             MatchClass::Exact | MatchClass::Renamed | MatchClass::Drift => None,
         };
@@ -154,10 +153,6 @@ fn apart(
 }
 
 /// True for a live result for which the recorded one stands.
-fn is_pinned(thread: &Thread, piece: &Piece<'_>) -> bool {
-    thread.pins.iter().any(|carried| stands(carried, piece))
-}
-
 fn stands(carried: &Carried, piece: &Piece<'_>) -> bool {
     (carried.pin.message, carried.pin.block) == (piece.message, piece.index)
 }
