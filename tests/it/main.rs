@@ -38,6 +38,7 @@ mod secrets;
 mod shapes;
 mod signals;
 mod signed_forks;
+mod twins;
 mod typos;
 mod verbs;
 mod words;

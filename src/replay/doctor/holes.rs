@@ -45,7 +45,7 @@ pub(in crate::replay) fn rule_for(fields: &[Field<'_>]) -> Option<String> {
     if rules.len() > FIELDS
         && let Some((place, _)) = first.path.split_once(".result")
     {
-        return Some(ignore(&format!("{place}.result"), first.tool));
+        return Some(ignore(&sayable(&format!("{place}.result")), first.tool));
     }
     Some(rules.concat())
 }
@@ -70,7 +70,7 @@ fn rule_for_one(field: &Field<'_>) -> Option<String> {
     }
     // What a person or a model said is content. A setting, or a tool's result, may not be.
     let may_not_matter = path.starts_with("params.") || path.contains(".result");
-    may_not_matter.then(|| ignore(path, tool))
+    may_not_matter.then(|| ignore(&sayable(path), tool))
 }
 
 /// The pattern in a rule.
@@ -119,11 +119,11 @@ pub(super) fn hole(part: &Part) -> Option<String> {
     Some(format!("[[hole]]\npattern = {}\nkind = \"{kind}\"\n", literal(&pattern)))
 }
 
-/// An `[[ignore]]` of a whole field, at any index, in the results of a tool alone where it is in one.
+/// An `[[ignore]]` of a whole field, in the results of a tool alone where it is in one.
 pub(super) fn ignore(path: &str, tool: Option<&str>) -> String {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let tool = tool.map(|name| format!("tool = {}\n", quoted(name))).unwrap_or_default();
-    format!("[[ignore]]\n{tool}path = {}\n", quoted(&sayable(path)))
+    format!("[[ignore]]\n{tool}path = {}\n", quoted(path))
 }
 
 /// The narrowest path of a rule that covers a field: the field itself with any index in the place of each, else what
