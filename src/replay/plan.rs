@@ -93,8 +93,8 @@ impl Plan {
         {
             let edit = edits.iter().find(|e| e.scope.first() == first).map_or("", |e| e.text.as_str());
             let why = format!(
-                "step {first} comes before the checkpoint at step {at}: --at {at} takes steps 1 to {at} from the \
-                 recording as they are. Leave --at out: an edit is forked from where it applies"
+                "step {first} comes before the checkpoint at step {at}: steps 1 to {at} are taken from the recording as \
+                 they are. Leave --at out: an edit is forked from where it applies"
             );
             return Err(EditProblem { edit: edit.to_string(), why });
         }

@@ -102,7 +102,7 @@ fn a_pin_that_may_not_pass_is_told_by_its_field_and_so_is_what_a_rule_masks() {
     let near = nearest(&masked);
     assert_eq!(near["path"], "messages[8].result.seen[0].note", "{near}");
     assert!(near.get("rule").is_none(), "it stands there already: {near}");
-    let ran = replay(&refund, &["--allow", "masked"], 0);
+    let ran = replay(&refund, &["--allow", "renamed,masked"], 0);
     ran.says(&["masked"]);
 }
 

@@ -70,6 +70,10 @@ fn an_edit_is_not_blamed_for_twins_that_changed_places() {
     // Everything is asked again, and the votes come the other way round.
     env.retake(["fork", "t.1", "--set", "*:temperature=0", "--no-control", "--", "python3", &agent])
         .expect(0);
-    let diff = env.retake(["diff", "t.1", "t.3", "--json"]).all();
-    assert!(!diff.contains("\"changed\""), "{diff}");
+    let told = env.retake(["diff", "t.1", "t.3"]).all();
+    assert!(!told.contains("why: the edit") && !told.contains("changed"), "{told}");
+    let diff = env.retake(["diff", "t.1", "t.3", "--json"]).out;
+    let diff: Value = serde_json::from_str(&diff).expect("JSON");
+    let rows = diff["rows"].as_array().expect("rows");
+    assert!(rows.iter().all(|row| row["status"] == "same"), "{diff}");
 }
