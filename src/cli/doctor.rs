@@ -196,8 +196,9 @@ fn compare_outcomes(comparison: &mut Comparison, left: Option<&Outcome>, right: 
 fn tell(context: &Context, done: &Examined) -> Result<i32, CliError> {
     let code = match (done.comparison.replays(), &done.stopped) {
         (false, _) => exit::DIFFERS,
-        // It did not come to the end.
-        (true, Some(_)) => exit::FENCE,
+        // It did not come to the end: a fence, or else a request that got no answer.
+        (true, Some(_)) if done.go_on.is_some() => exit::FENCE,
+        (true, Some(_)) => exit::DIFFERS,
         (true, None) => exit::OK,
     };
     if context.json {

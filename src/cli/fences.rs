@@ -8,6 +8,7 @@ use crate::diff::Conversations;
 use crate::replay::fences::Fences;
 use crate::replay::recording::RecordedRun;
 use crate::replay::tally::Tally;
+use crate::replay::tools::ToolClass;
 use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
@@ -53,7 +54,7 @@ pub(super) fn check(
     if fences.iter().all(|fence| known.contains(fence)) {
         return Ok(());
     }
-    for name in offered(opened).into_iter().chain(added.iter().cloned()) {
+    for name in offered(opened, usize::MAX).into_iter().chain(added.iter().cloned()) {
         if !known.contains(&name) {
             known.push(name);
         }
@@ -75,10 +76,36 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Tools that its requests offer, in order.
-fn offered(opened: &Opened) -> Vec<String> {
+/// Names in `retake.toml` that look like misspelt ones of this run's tools, one line each: a file may well be for other
+/// agents too, but a class that a tool was meant to have and has not is told of.
+pub(super) fn misspelt(config: &Config, opened: &Opened, added: &[String]) -> Vec<String> {
+    let mut known = called(opened);
+    if config.tools.names().all(|(name, _)| known.iter().any(|known| known == name)) {
+        return Vec::new();
+    }
+    known.extend(offered(opened, 1));
+    known.extend(added.iter().cloned());
+    let unclassified: Vec<&str> = known
+        .iter()
+        .map(String::as_str)
+        .filter(|name| config.tools.class_of(name) == ToolClass::Unclassified)
+        .collect();
+    let unknown = config.tools.names().filter(|(name, _)| !known.iter().any(|known| known == name));
+    unknown
+        .filter_map(|(name, class)| {
+            let meant = nearest(name, unclassified.iter().copied())?;
+            let (class, id) = (class.name(), &opened.reader.manifest().id);
+            Some(format!(
+                "retake.toml says that {name} is {class}, and {id} has no such tool; did you mean {meant}?"
+            ))
+        })
+        .collect()
+}
+
+/// Tools that its requests offer, in order; only the first `turns` of each lane are looked at.
+fn offered(opened: &Opened, turns: usize) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for turn in opened.outline.lanes.iter().flat_map(|l| &l.turns) {
+    for turn in opened.outline.lanes.iter().flat_map(|l| l.turns.iter().take(turns)) {
         let Some(id) = turn.attempts.last().copied() else { continue };
         let Ok(request) = opened.request(id) else { continue };
         for tool in &request.tools {

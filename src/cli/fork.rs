@@ -58,7 +58,13 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
     }
     let (at, moved) = snapped(&outline, args.at, !args.edit)?;
-    let plan = Plan::new(&run, &edits, at).map_err(refused)?;
+    let plan = Plan::new(&run, &edits, at).map_err(|mut problem| {
+        // The checkpoint that it speaks of is not the one that was asked for.
+        if let Some(moved) = moved.as_ref().filter(|_| problem.why.contains("the checkpoint")) {
+            problem.why.push_str(&format!(" ({moved})"));
+        }
+        refused(problem)
+    })?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let asked = Asked {
         verb: "fork",

@@ -166,6 +166,13 @@ pub(super) fn recorded(
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
 fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
+    let mut turns = opened.outline.lanes.iter().flat_map(|l| &l.turns).peekable();
+    if turns.peek().is_some() && turns.all(|turn| turn.answer_key.is_none()) {
+        return Err(CliError::broken(
+            "not verified: no model call was answered, so there is nothing to reproduce",
+        )
+        .hint("see that the model can be reached and takes the key, and record again"));
+    }
     if let (Some(tool), false) = (overlooked(context, opened, args)?, args.yes) {
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));

@@ -71,7 +71,8 @@ impl<'a> Rerun<'a> {
         let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
         let fences = fences::of(config, asked.fences, asked.unfence, Some((&run, opened)))?;
         let unpin = control::unpin(opened, asked.unpin, other)?;
-        let start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
+        let mut start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
+        start.warnings.extend(fences::misspelt(config, opened, asked.added));
         let directory = start.directory.clone().unwrap_or(context.directory()?);
         Ok(Rerun {
             opened,

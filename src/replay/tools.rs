@@ -87,6 +87,12 @@ impl ToolClasses {
         self.declared.is_empty() && self.annotated.is_empty()
     }
 
+    /// The whole names that are declared, with their classes; no beginnings of names.
+    pub fn names(&self) -> impl Iterator<Item = (&str, ToolClass)> {
+        let whole = self.declared.iter().filter(|(name, _)| !name.ends_with('*'));
+        whole.map(|(name, class)| (name.as_str(), *class))
+    }
+
     /// True when something is declared to be of this class.
     pub fn any(&self, class: ToolClass) -> bool {
         let declared = self.declared.iter().map(|(_, class)| class);
