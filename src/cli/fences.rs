@@ -28,7 +28,7 @@ pub(super) fn of(
     let mut tools = config.tools.clone();
     if let Some((run, opened)) = recorded.filter(|(run, _)| !run.servers().is_empty()) {
         let servers = run.servers();
-        let names: Vec<String> = called(opened).into_iter().chain(offered(opened)).collect();
+        let names: Vec<String> = called(opened).into_iter().chain(offered(opened, 1)).collect();
         for (name, effect) in servers.effects(&names) {
             tools.annotate(&name, effect);
         }
