@@ -61,6 +61,19 @@ impl Message {
         matches!(self.header(":message-type"), Some("exception" | "error"))
     }
 
+    /// What it says as one line, for those who look for the end of a stream: `:event-type NAME`, `:chunk ` and what is
+    /// in the chunk, `:failure NAME`.
+    pub fn line(&self) -> Vec<u8> {
+        let mut line = match (self.is_failure(), transcript::inner(&self.payload)) {
+            (false, Some((inner, _))) => [b":chunk ".as_slice(), &inner].concat(),
+            (true, _) => format!(":failure {}", self.name()).into_bytes(),
+            (false, None) => format!(":event-type {}", self.name()).into_bytes(),
+        };
+        line.iter_mut().filter(|b| matches!(b, b'\n' | b'\r')).for_each(|b| *b = b' ');
+        line.push(b'\n');
+        line
+    }
+
     /// Where its headers stand in the stream.
     pub fn headers_span(&self) -> Range<usize> {
         let start = self.span.start + PRELUDE;

@@ -1,7 +1,7 @@
 //! A binary event stream as text: what its messages say, as server-sent events would say it, and the way back into the
 //! messages. What reads, redacts and rewrites text so works on either.
 
-use super::{CRC, Message, PRELUDE, framed, read};
+use super::{CRC, Message, framed, read};
 use crate::exchange::json;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -113,8 +113,7 @@ impl Piece {
 }
 
 /// What a message says, and where in its payload the Base64 stands that it is written in.
-pub(super) fn said(message: &Message) -> (Vec<u8>, Option<Range<usize>>) {
-    debug_assert!(message.span.len() >= PRELUDE + CRC);
+fn said(message: &Message) -> (Vec<u8>, Option<Range<usize>>) {
     if let Some((inner, coded)) = inner(&message.payload) {
         return (inner, Some(coded));
     }
@@ -122,7 +121,7 @@ pub(super) fn said(message: &Message) -> (Vec<u8>, Option<Range<usize>>) {
 }
 
 /// The JSON that is in the Base64 of a payload `{"bytes": …}`.
-fn inner(payload: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
+pub(super) fn inner(payload: &[u8]) -> Option<(Vec<u8>, Range<usize>)> {
     let root = json::parse(payload).ok()?;
     let node = root.get("bytes")?;
     let text = node.as_str()?;
