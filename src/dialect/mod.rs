@@ -209,12 +209,12 @@ pub trait Dialect: Sync {
 /// Every dialect, in the order in which they are asked.
 pub fn all() -> &'static [&'static dyn Dialect] {
     &[
-        &bedrock::BedrockConverse,
-        &bedrock::BedrockInvoke,
         &gemini::Gemini,
         &openai_chat::OpenAiChat,
         &openai_responses::OpenAiResponses,
         &anthropic::AnthropicMessages,
+        &bedrock::BedrockConverse,
+        &bedrock::BedrockInvoke,
     ]
 }
 
