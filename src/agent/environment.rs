@@ -90,7 +90,8 @@ impl AgentEnvironment {
     /// Amazon's own address, when a base URL leads to it whose signed requests it would refuse: the clients sign them for
     /// the proxy.
     pub fn refused_by_amazon(&self, caller: &[(String, String)]) -> Option<&str> {
-        let bearer = caller.iter().any(|(name, value)| name == "AWS_BEARER_TOKEN_BEDROCK" && !value.is_empty());
+        let bearer =
+            caller.iter().any(|(name, value)| name == "AWS_BEARER_TOKEN_BEDROCK" && !value.is_empty());
         let to = self.upstreams.iter().find(|u| u.provider == BEDROCK && !bearer)?;
         let host = to.origin.rsplit('/').next().unwrap_or_default();
         let host = host.split(':').next().unwrap_or_default();

@@ -7,7 +7,9 @@ use crate::agent::process::{Agent, Ended, Launch};
 use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
-use crate::proxy::{Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen};
+use crate::proxy::{
+    Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen,
+};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
 use std::collections::BTreeMap;
@@ -134,7 +136,9 @@ impl Session<'_> {
         for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
         }
-        if let Some(origin) = told.refused_by_amazon(&own_environment()).filter(|_| self.may_dial && !self.quiet) {
+        if let Some(origin) =
+            told.refused_by_amazon(&own_environment()).filter(|_| self.may_dial && !self.quiet)
+        {
             eprintln!(
                 "retake: Amazon signs requests for the host they go to, so that {origin} will refuse (403) what \
                  comes to it by a base URL; run without AWS_ENDPOINT_URL_BEDROCK_RUNTIME and with --intercept instead, \

@@ -65,11 +65,7 @@ impl MessageFrames {
     }
 
     pub(super) fn into_answer(self) -> RenderedAnswer {
-        RenderedAnswer {
-            content_type: eventstream::CONTENT_TYPE,
-            body: self.body.into(),
-            cuts: self.cuts,
-        }
+        RenderedAnswer { content_type: eventstream::CONTENT_TYPE, body: self.body.into(), cuts: self.cuts }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::sse::{self, Event};
 use crate::exchange::ResponseHead;
-use crate::exchange::eventstream::Transcript;
 use crate::exchange::encoding::decode_what_is_there;
+use crate::exchange::eventstream::Transcript;
 use crate::exchange::json::{self, Node};
 use std::borrow::Cow;
 

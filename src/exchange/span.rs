@@ -75,7 +75,10 @@ mod tests {
             let headers = HeaderList(vec![("amz-sdk-request".into(), value.into())]);
             SpanContext::from_headers(&headers).retry_count
         };
-        assert_eq!(["attempt=1", "attempt=3; max=5", "max=5", "attempt=x", "attempt=0"].map(retries), [0, 2, 0, 0, 0]);
+        assert_eq!(
+            ["attempt=1", "attempt=3; max=5", "max=5", "attempt=x", "attempt=0"].map(retries),
+            [0, 2, 0, 0, 0]
+        );
     }
 
     #[test]

@@ -106,7 +106,8 @@ pub(super) async fn answer(
         }
         None => {
             let body = SentBody::tee(body, going.ledger.clone());
-            let sending = Sending { upstream: &way.upstream, target: &way.target, body, other: None, moved: false };
+            let sending =
+                Sending { upstream: &way.upstream, target: &way.target, body, other: None, moved: false };
             send(&shared, going, parts, sending).await
         }
     }

@@ -22,7 +22,8 @@ pub struct AwsKey {
 impl AwsKey {
     /// The key in the environment, where SDKs look for it first.
     pub fn of_environment(vars: &[(String, String)]) -> Option<AwsKey> {
-        let value = |name: &str| vars.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
+        let value =
+            |name: &str| vars.iter().find(|(n, v)| n == name && !v.is_empty()).map(|(_, v)| v.clone());
         Some(AwsKey { id: value("AWS_ACCESS_KEY_ID")?, secret: value("AWS_SECRET_ACCESS_KEY")? })
     }
 }
@@ -38,7 +39,8 @@ struct Signed {
 impl Signed {
     fn of(headers: &HeaderMap) -> Option<Signed> {
         let text = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix(ALGORITHM)?;
-        let field = |name: &str| text.split([',', ' ']).find_map(|f| f.trim().strip_prefix(name)?.strip_prefix('='));
+        let field =
+            |name: &str| text.split([',', ' ']).find_map(|f| f.trim().strip_prefix(name)?.strip_prefix('='));
         let (key_id, scope) = field("Credential")?.split_once('/')?;
         let headers = field("SignedHeaders")?.split(';').map(str::to_ascii_lowercase).collect();
         Some(Signed { key_id: key_id.to_string(), scope: scope.to_string(), headers })
@@ -86,16 +88,19 @@ pub(super) fn sign_again(request: &mut Request<SentBody>, key: Option<&AwsKey>) 
     }
     let date = request.headers().get("x-amz-date").and_then(|v| v.to_str().ok());
     let date = date.ok_or("a signed request without x-amz-date cannot be signed again")?.to_string();
-    let names: Vec<&String> = signed.headers.iter().filter(|n| request.headers().contains_key(n.as_str())).collect();
+    let names: Vec<&String> =
+        signed.headers.iter().filter(|n| request.headers().contains_key(n.as_str())).collect();
     let list = names.iter().map(|n| n.as_str()).collect::<Vec<_>>().join(";");
     let mut canonical = format!("{}\n{}\n{}\n", request.method(), path(request.uri()), query(request.uri()));
     for name in names {
         let values = request.headers().get_all(name.as_str()).iter();
-        let values: Vec<String> = values.map(|v| single_spaced(&String::from_utf8_lossy(v.as_bytes()))).collect();
+        let values: Vec<String> =
+            values.map(|v| single_spaced(&String::from_utf8_lossy(v.as_bytes()))).collect();
         let _ = writeln!(canonical, "{name}:{}", values.join(","));
     }
     let _ = write!(canonical, "\n{list}\n{hash}");
-    let told = format!("{ALGORITHM}\n{date}\n{}\n{}", signed.scope, hex(&Sha256::digest(canonical.as_bytes())));
+    let told =
+        format!("{ALGORITHM}\n{date}\n{}\n{}", signed.scope, hex(&Sha256::digest(canonical.as_bytes())));
     let mut signing = format!("AWS4{}", key.secret).into_bytes();
     for part in signed.scope.split('/') {
         signing = mac(&signing, part)?;
@@ -216,8 +221,7 @@ mod tests {
     fn the_hash_of_the_body_is_said_where_it_was_said() {
         let scope = "20150830/us-east-1/bedrock/aws4_request";
         let hash = |said: &str| {
-            let fields =
-                [("host", "h"), ("x-amz-content-sha256", said), ("x-amz-date", "20150830T123600Z")];
+            let fields = [("host", "h"), ("x-amz-content-sha256", said), ("x-amz-date", "20150830T123600Z")];
             let mut request = request("https://h/model/a%3A0/converse", scope, &fields, "{}");
             sign_again(&mut request, key(ID).as_ref()).unwrap();
             request.headers()["x-amz-content-sha256"].to_str().unwrap().to_string()

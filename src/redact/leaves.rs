@@ -212,7 +212,8 @@ impl Reader<'_> {
             }
             self.at += 1;
             let field = self.text.get(name.clone()).unwrap_or_default();
-            let (is_type, is_index) = (field == b"type", field.ends_with(b"index") || field.ends_with(b"Index"));
+            let (is_type, is_index) =
+                (field == b"type", field.ends_with(b"index") || field.ends_with(b"Index"));
             let path = mix(key, field);
             match self.value(path, name, around.field(field), depth + 1) {
                 Some(Value::Text(range)) if is_type => {

@@ -54,12 +54,7 @@ pub fn replace(stream: &[u8], edits: &Edits<'_>) -> Option<(Vec<u8>, Vec<Replace
 }
 
 /// The stream whose text became another by these replacements.
-fn back(
-    transcript: &Transcript,
-    stream: &[u8],
-    text: &[u8],
-    list: &[Replaced],
-) -> (Vec<u8>, Vec<Replaced>) {
+fn back(transcript: &Transcript, stream: &[u8], text: &[u8], list: &[Replaced]) -> (Vec<u8>, Vec<Replaced>) {
     // No replacement goes beyond the message in which it stands.
     let now = |at: usize| {
         let before = list.iter().take_while(|part| part.was.end <= at);
@@ -97,7 +92,8 @@ mod tests {
 
     /// The pieces of a text, in the two ways in which the service sends them.
     fn streams(pieces: &[&str]) -> [Vec<u8>; 2] {
-        let plain = pieces.iter().map(|p| message("event", "contentBlockDelta", delta(p).to_string().as_bytes()));
+        let plain =
+            pieces.iter().map(|p| message("event", "contentBlockDelta", delta(p).to_string().as_bytes()));
         let chunked = pieces.iter().map(|p| {
             let inner = json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": p}});
             let payload = json!({"bytes": STANDARD.encode(inner.to_string()), "p": "ab"});
@@ -112,7 +108,8 @@ mod tests {
         let text = Transcript::of(stream);
         let events = String::from_utf8(text.text().to_vec()).unwrap();
         let data = events.lines().filter_map(|l| l.strip_prefix("data: "));
-        data.map(|d| serde_json::from_str::<Value>(d).unwrap()["delta"]["text"].as_str().unwrap().to_string()).collect()
+        data.map(|d| serde_json::from_str::<Value>(d).unwrap()["delta"]["text"].as_str().unwrap().to_string())
+            .collect()
     }
 
     #[test]
@@ -156,7 +153,9 @@ mod tests {
     #[test]
     fn names_are_replaced_in_the_first_message_that_spells_them() {
         let edits = |text: &str| -> Vec<_> {
-            text.match_indices("/tmp/old").map(|(at, m)| (at..at + m.len(), "/tmp/much newer".into())).collect()
+            text.match_indices("/tmp/old")
+                .map(|(at, m)| (at..at + m.len(), "/tmp/much newer".into()))
+                .collect()
         };
         for stream in streams(&["in /tm", "p/ol", "d/a and", " more"]) {
             let (told, list) = replace(&stream, &edits).unwrap();
@@ -187,7 +186,12 @@ mod tests {
         let messages = read(&told).0;
         let inputs: String = messages[..3]
             .iter()
-            .map(|m| serde_json::from_slice::<Value>(&m.payload).unwrap()["delta"]["toolUse"]["input"].as_str().unwrap().to_string())
+            .map(|m| {
+                serde_json::from_slice::<Value>(&m.payload).unwrap()["delta"]["toolUse"]["input"]
+                    .as_str()
+                    .unwrap()
+                    .to_string()
+            })
             .collect();
         assert_eq!(serde_json::from_str::<Value>(&inputs).unwrap(), json!({"path": "a\"b"}));
         assert_eq!(list.len(), 2);

@@ -60,7 +60,8 @@ pub fn replace(body: &[u8], is_stream: bool, edits: &Edits<'_>) -> Option<(Vec<u
         false => leaves::of_json(body).into_iter().map(|leaf| vec![leaf]).collect(),
     };
     let open = groups.into_iter().filter(|group| !group.iter().any(|leaf| leaf.sealed)).collect();
-    in_leaves(body, open, &|leaf, text| match leaf.is_arguments(body) || leaf.is_input(body) && is_json(text) {
+    in_leaves(body, open, &|leaf, text| match leaf.is_arguments(body) || leaf.is_input(body) && is_json(text)
+    {
         true => in_arguments(text, edits),
         false => in_text(text, edits),
     })

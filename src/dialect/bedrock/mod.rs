@@ -22,11 +22,7 @@ use target::Verb;
 pub struct BedrockConverse;
 
 /// What ends a stream: clients may be content with the first. A failure ends it too.
-const MARKERS: [&[u8]; 3] = [
-    b":event-type messageStop",
-    b":event-type metadata",
-    b":failure ",
-];
+const MARKERS: [&[u8]; 3] = [b":event-type messageStop", b":event-type metadata", b":failure "];
 
 impl Dialect for BedrockConverse {
     fn name(&self) -> &'static str {

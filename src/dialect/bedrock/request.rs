@@ -56,7 +56,9 @@ pub(super) fn messages<'n, 'a>(root: &'n Node<'a>) -> Result<&'n [Node<'a>], Mal
         Some(Kind::Array(list)) => Ok(list),
         // With a prompt of the provider's own there may be nothing to add.
         None if root.get("promptVariables").is_some() => Ok(&[]),
-        _ => Err(Malformed { what: "a Converse request needs a list `messages`".into(), at: root.span.start }),
+        _ => {
+            Err(Malformed { what: "a Converse request needs a list `messages`".into(), at: root.span.start })
+        }
     }
 }
 

@@ -74,9 +74,7 @@ pub(super) fn with_model(target: &str, model: &str) -> Option<String> {
 /// As Amazon's clients write a name in a path.
 fn encoded(name: &str) -> String {
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
-    name.bytes()
-        .map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
+    name.bytes().map(|b| if is_plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn decoded(name: &str) -> String {

@@ -52,15 +52,15 @@ fn damage_is_named_with_its_place() {
     let sum = "a message does not agree with its checksum";
     assert_eq!(what(&with(whole.len() - 1)), at_second(sum));
     assert_eq!(what(&with(first + 20)), at_second(sum));
-    assert_eq!(
-        what(&with(first)),
-        at_second("the lengths of a message do not agree with their checksum")
-    );
+    assert_eq!(what(&with(first)), at_second("the lengths of a message do not agree with their checksum"));
     let mut huge = [0xff_u8; 12];
     let sum = crc32fast::hash(&huge[..8]).to_be_bytes();
     huge[8..].copy_from_slice(&sum);
     assert_eq!(what(&huge), (0, Some((0, "a message has an impossible length"))));
-    assert_eq!(what(&framed(&[3, b'a'], b"").unwrap()).1.unwrap().1, "the headers of a message cannot be read");
+    assert_eq!(
+        what(&framed(&[3, b'a'], b"").unwrap()).1.unwrap().1,
+        "the headers of a message cannot be read"
+    );
     assert_eq!(what(&framed(&[1, b'a', 10], b"").unwrap()).1.unwrap().0, 0, "a type that is not known");
     assert_eq!(what(b""), (0, None));
 }

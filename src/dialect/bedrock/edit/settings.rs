@@ -28,7 +28,8 @@ pub(super) fn set_field(root: &Node<'_>, name: &str, value: &Value) -> Result<Ve
         ("model", Value::String(_)) => Ok(Vec::new()),
         ("model", _) => Err(EditError::NotThere(format!("a model has a name, {value} is none"))),
         ("stream", _) => Err(EditError::NotThere(
-            "whether an answer of Bedrock is streamed is said in the request's path: it cannot be edited".into(),
+            "whether an answer of Bedrock is streamed is said in the request's path: it cannot be edited"
+                .into(),
         )),
         ("tools", Value::Array(tools)) => {
             let tools: Vec<Value> = tools.iter().map(specified).collect();

@@ -49,7 +49,9 @@ pub(super) fn edit(body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditErro
 fn splices(root: &Node<'_>, edit: &RequestEdit) -> Result<Vec<Splice>, EditError> {
     let prompt = needed(root)?;
     let no = |what: &str| {
-        EditError::NotThere(format!("{what}: the request is one prompt, which `prompt` or a message edit changes"))
+        EditError::NotThere(format!(
+            "{what}: the request is one prompt, which `prompt` or a message edit changes"
+        ))
     };
     match edit {
         RequestEdit::SetMessageText { message: 0, text } => Ok(vec![(prompt.span.clone(), quoted(text))]),
@@ -67,6 +69,6 @@ fn splices(root: &Node<'_>, edit: &RequestEdit) -> Result<Vec<Splice>, EditError
         RequestEdit::SetSystem(_) | RequestEdit::AppendSystem(_) => Err(no("there is no system prompt")),
         RequestEdit::SetToolResult { .. } => Err(no("there is no tool result")),
         RequestEdit::RemoveTool(name) => Err(no(&format!("there is no tool {name:?}"))),
-        RequestEdit::AddTool(_) => Err(no("there is no place for a tool"))
+        RequestEdit::AddTool(_) => Err(no("there is no place for a tool")),
     }
 }

@@ -100,7 +100,10 @@ fn text_of(blocks: &[Block]) -> String {
 /// An answer to a prompt.
 fn prompted(form: Form, text: &str, stop: Option<&str>, stream: bool) -> RenderedAnswer {
     if !stream {
-        return RenderedAnswer::whole("application/json", text_of_value(&piece(form, text, Some(stop), false)));
+        return RenderedAnswer::whole(
+            "application/json",
+            text_of_value(&piece(form, text, Some(stop), false)),
+        );
     }
     let mut events: Vec<Value> = pieces(text).map(|said| piece(form, said, None, true)).collect();
     events.push(piece(form, "", Some(stop), true));

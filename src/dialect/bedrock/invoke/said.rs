@@ -39,11 +39,8 @@ fn usage(root: &Node<'_>) -> Option<Usage> {
     let input = count(&["prompt_token_count", "inputTextTokenCount", "inputTokenCount"], root);
     let whole = ["generation_token_count", "totalOutputTextTokenCount", "outputTokenCount"];
     let output = count(&whole, root).or_else(|| count(&["tokenCount"], part(root)));
-    let usage = Usage {
-        input: input.unwrap_or_default(),
-        output: output.unwrap_or_default(),
-        ..Usage::default()
-    };
+    let usage =
+        Usage { input: input.unwrap_or_default(), output: output.unwrap_or_default(), ..Usage::default() };
     (input.is_some() || output.is_some()).then_some(usage)
 }
 
