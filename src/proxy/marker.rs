@@ -61,7 +61,7 @@ impl MarkerScan {
             MarkerScan::Plain(scan) => scan.feed(frame),
             MarkerScan::Messages { decoder, scan } => {
                 let messages = decoder.push(frame);
-                messages.iter().fold(false, |found, message| scan.feed(&message.line()) || found)
+                messages.iter().any(|message| scan.feed(&message.line()))
             }
             MarkerScan::Coded { decoder, found } => {
                 // Bytes that do not decode hold no event that the agent could see.

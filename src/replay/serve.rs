@@ -273,7 +273,7 @@ fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
                 ends.last().copied().unwrap_or_default()
             } else if canned.head.is_message_stream() {
                 let messages = eventstream::read(&whole).0;
-                messages.iter().take(events as usize).last().map_or(0, |message| message.span.end)
+                messages.iter().take(events as usize).next_back().map_or(0, |message| message.span.end)
             } else {
                 (events as usize).saturating_mul(1024).min(whole.len() / 2)
             };

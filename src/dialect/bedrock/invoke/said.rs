@@ -91,9 +91,8 @@ pub(super) fn counted(head: &ResponseHead) -> Option<Usage> {
 
 /// The tokens that the service counted, at the end of a stream.
 pub(super) fn measured(events: &[Event]) -> Option<Usage> {
-    let last = events.iter().rev().find_map(|e| {
+    events.iter().rev().find_map(|e| {
         let root = json::parse(e.data.as_bytes()).ok()?;
         root.get(METRICS).and_then(usage)
-    });
-    last
+    })
 }
