@@ -35,6 +35,8 @@ pub struct Surroundings<'a> {
     pub restore: bool,
     /// Give the agent a dummy key for each provider that has none.
     pub dummy_keys: bool,
+    /// Requests may go to the real upstream.
+    pub dials: bool,
     /// The run's id, for `RETAKE_RUN`.
     pub run: Option<&'a str>,
     /// Send the requests of clients without a base URL through the proxy too: the certificates that they are to trust.
@@ -131,7 +133,9 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
     for provider in PROVIDERS {
         route(provider, around, &caller, &mut told);
         let has_key = provider.keys.iter().any(|k| caller.get(k).is_some_and(|v| !v.trim().is_empty()));
-        if let (true, false, Some(first)) = (around.dummy_keys, has_key, provider.keys.first()) {
+        // Amazon's clients find their keys in files and roles too, and the dummy would go before those.
+        let wants_dummy = around.dummy_keys && !(around.dials && provider.name == BEDROCK);
+        if let (true, false, Some(first)) = (wants_dummy, has_key, provider.keys.first()) {
             told.set.insert(first.to_string(), DUMMY_KEY.to_string());
         }
     }

@@ -97,6 +97,7 @@ impl Session<'_> {
             restore: self.restore,
             own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
+            dials: self.may_dial,
             run: self.run.as_deref(),
             trust: trust.map(Trust::files),
         })

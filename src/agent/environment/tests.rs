@@ -88,6 +88,18 @@ fn bedrock_is_routed_when_an_endpoint_is_set_and_amazons_own_is_warned_of() {
 }
 
 #[test]
+fn amazons_clients_get_a_dummy_key_only_where_nothing_goes_live() {
+    let with = |dials: bool, caller: &[(&str, &str)]| {
+        let caller = vars(caller);
+        let around =
+            Surroundings { caller: &caller, proxy: PROXY, dummy_keys: true, dials, ..Default::default() };
+        plan(&around).set.contains_key("AWS_BEARER_TOKEN_BEDROCK")
+    };
+    assert!(with(false, &[]) && !with(true, &[]));
+    assert!(!with(false, &[("AWS_ACCESS_KEY_ID", "AKID")]));
+}
+
+#[test]
 fn a_provider_without_an_address_of_its_own_is_routed_when_set() {
     let told = told(&[("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")]);
     assert_eq!(told.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure/");
