@@ -155,7 +155,7 @@ fn answers_to_a_prompt_are_written_and_read() {
                 verb != "invoke",
             );
             let answer = BedrockInvoke.read_answer(&head(200, rendered.content_type), &rendered.body);
-            assert_eq!(answer.blocks, [said.clone()], "{target}");
+            assert_eq!(answer.blocks, std::slice::from_ref(&said), "{target}");
             assert!(answer.whole && answer.stop_reason.is_some(), "{target}");
         }
     }
