@@ -23,6 +23,11 @@ pub struct Provider {
     pub keys: &'static [&'static str],
 }
 
+/// Amazon Bedrock.
+pub(super) const BEDROCK: &str = "bedrock";
+/// The variable of all of Amazon's services, which holds for Bedrock where its own is not set.
+pub(super) const AMAZON: (&str, &str) = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME");
+
 const fn url(name: &'static str, path: &'static str) -> BaseUrlVariable {
     BaseUrlVariable { name, path }
 }
@@ -73,6 +78,13 @@ pub const PROVIDERS: &[Provider] = &[
         origin: None,
         base_urls: &[url("AZURE_OPENAI_ENDPOINT", ""), url("AZURE_API_BASE", "")],
         keys: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+    },
+    // Amazon's own address is left to interception: what its clients sign is signed for the host that they ask.
+    Provider {
+        name: BEDROCK,
+        origin: None,
+        base_urls: &[url("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""), url("ANTHROPIC_BEDROCK_BASE_URL", "")],
+        keys: &["AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"],
     },
 ];
 

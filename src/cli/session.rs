@@ -8,7 +8,9 @@ use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
 use crate::mcp::message::MARKERS;
-use crate::proxy::{Answerer, Authority, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen};
+use crate::proxy::{
+    Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen,
+};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
 use std::collections::BTreeMap;
@@ -96,6 +98,7 @@ impl Session<'_> {
             restore: self.restore,
             own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
+            dials: self.may_dial,
             run: self.run.as_deref(),
             trust: trust.map(Trust::files),
         })
@@ -126,6 +129,7 @@ impl Session<'_> {
             answerer: self.answerer.clone(),
             may_dial: self.may_dial,
             terminal_markers: markers,
+            aws_key: AwsKey::of_environment(&own_environment()),
         };
         let proxy = Proxy::start(config, self.port).await.map_err(|e| {
             CliError::broken(format!("cannot listen on port {} of the loopback: {e}", self.port))
@@ -134,6 +138,15 @@ impl Session<'_> {
         let told = self.plan(&proxy.origin(), trust.as_ref());
         for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
+        }
+        if let Some(origin) =
+            told.refused_by_amazon(&own_environment()).filter(|_| self.may_dial && !self.quiet)
+        {
+            eprintln!(
+                "retake: Amazon signs requests for the host they go to, so that {origin} will refuse (403) what \
+                 comes to it by a base URL; run without AWS_ENDPOINT_URL_BEDROCK_RUNTIME and with --intercept instead, \
+                 or use AWS_BEARER_TOKEN_BEDROCK"
+            );
         }
         let launch = Launch {
             command: self.command.iter().map(Into::into).collect(),

@@ -6,6 +6,7 @@ pub mod sse;
 pub mod summary;
 
 mod anthropic;
+mod bedrock;
 mod content;
 mod frames;
 mod gemini;
@@ -141,7 +142,8 @@ pub trait Dialect: Sync {
     fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer;
 
     /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`. One
-    /// that ends in two line feeds stands for the whole event, up to its empty line.
+    /// that ends in two line feeds stands for the whole event, up to its empty line. The messages of a binary event
+    /// stream are lines too: `:event-type NAME`, `:chunk` and what is in the chunk, `:failure NAME`.
     fn terminal_markers(&self) -> &'static [&'static [u8]];
 
     /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are. The edits are applied in
@@ -211,6 +213,8 @@ pub fn all() -> &'static [&'static dyn Dialect] {
         &openai_chat::OpenAiChat,
         &openai_responses::OpenAiResponses,
         &anthropic::AnthropicMessages,
+        &bedrock::BedrockConverse,
+        &bedrock::BedrockInvoke,
     ]
 }
 

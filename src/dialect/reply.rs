@@ -3,6 +3,7 @@
 use super::sse::{self, Event};
 use crate::exchange::ResponseHead;
 use crate::exchange::encoding::decode_what_is_there;
+use crate::exchange::eventstream::Transcript;
 use crate::exchange::json::{self, Node};
 use std::borrow::Cow;
 
@@ -20,6 +21,10 @@ pub(super) enum Reply<'a> {
 /// Opens a body. It may be decoded already or still be in the encoding that the head names. Servers that forget to
 /// call a stream a stream are common enough to look.
 pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
+    if head.is_message_stream() && !begins_with(body, &["{", "["]) {
+        let bytes = decode_what_is_there(head.headers.get("content-encoding"), body).bytes;
+        return Reply::Stream(sse::events(Transcript::of(&bytes).text()));
+    }
     let bytes = match looks_plain(body) {
         true => Cow::Borrowed(body),
         false => decode_what_is_there(head.headers.get("content-encoding"), body).bytes,

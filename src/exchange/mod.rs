@@ -5,6 +5,7 @@
 
 pub mod canon;
 pub mod encoding;
+pub mod eventstream;
 pub mod headers;
 pub mod json;
 pub mod parts;
@@ -66,7 +67,16 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// True for a `text/event-stream` body.
     pub fn is_event_stream(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with("text/event-stream"))
+        self.is_of("text/event-stream")
+    }
+
+    /// True for the binary event stream of AWS.
+    pub fn is_message_stream(&self) -> bool {
+        self.is_of(eventstream::CONTENT_TYPE)
+    }
+
+    fn is_of(&self, media_type: &str) -> bool {
+        self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with(media_type))
     }
 }
 

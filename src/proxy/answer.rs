@@ -10,7 +10,7 @@ use super::serve::{CannedBody, true_length};
 use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::wire::{Delivery, WireState};
-use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, forward, head, route};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, forward, head, route, signing};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request, response};
@@ -111,7 +111,9 @@ pub(super) async fn answer(
         }
         None => {
             let body = SentBody::tee(body, going.ledger.clone());
-            send(&shared, going, parts, &way.upstream, &way.target, body, None).await
+            let sending =
+                Sending { upstream: &way.upstream, target: &way.target, body, other: None, moved: false };
+            send(&shared, going, parts, sending).await
         }
     }
 }
@@ -156,24 +158,35 @@ async fn ask(
         Answer::Forward { body: other, target: to, upstream, hold } => {
             going.hold = hold;
             going.ledger.forwards(other.clone(), to.clone(), upstream.clone());
+            let moved = to.is_some();
             let target = to.unwrap_or(target);
             let upstream = upstream.unwrap_or(asking.upstream);
             let body = SentBody::Whole((!body.is_empty()).then_some(body));
-            send(shared, going, asking.parts, &upstream, &target, body, other).await
+            let sending = Sending { upstream: &upstream, target: &target, body, other, moved };
+            send(shared, going, asking.parts, sending).await
         }
     }
 }
 
-/// Sends a request upstream, if that is allowed; `other` goes in the place of its body.
+/// What goes upstream, and where.
+struct Sending<'a> {
+    upstream: &'a Upstream,
+    target: &'a str,
+    body: SentBody,
+    /// Goes in the place of the body.
+    other: Option<Bytes>,
+    /// The target is not the agent's.
+    moved: bool,
+}
+
+/// Sends a request upstream, if that is allowed.
 async fn send(
     shared: &Shared,
     going: Going,
     parts: request::Parts,
-    upstream: &Upstream,
-    target: &str,
-    body: SentBody,
-    other: Option<Bytes>,
+    sending: Sending<'_>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
+    let Sending { upstream, target, body, other, moved } = sending;
     let refused = |what: String| refusal("retake_cannot_send", &what);
     let Some(client) = &shared.client else {
         let what =
@@ -184,10 +197,22 @@ async fn send(
         Ok(to) => to,
         Err(what) => return Ok(serve(shared, going, refused(what), Vec::new()).await),
     };
+    let changed = other.is_some() || moved;
+    let signed_for = parts.headers.get(http::header::HOST).cloned();
     let mut request = forward::readdressed(parts, to, body);
     let read_before = matches!(request.body(), SentBody::Whole(_));
     if let Some(other) = other {
         forward::replace_body(&mut request, other);
+    }
+    if read_before && signing::is_signed(request.headers()) {
+        let is_amazon = signing::is_amazon(request.uri());
+        let other_host = signed_for.as_ref() != request.headers().get(http::header::HOST);
+        if (changed || other_host && is_amazon)
+            && let Err(what) = signing::sign_again(&mut request, shared.aws_key.as_ref())
+            && is_amazon
+        {
+            return Ok(serve(shared, going, unsigned(&what), Vec::new()).await);
+        }
     }
     if read_before {
         going.ledger.request_ended(BodyEnd::Complete);
@@ -195,15 +220,24 @@ async fn send(
     forward::forward(shared, client, going, request).await
 }
 
+/// Says that a request cannot be signed, in the words of Amazon's errors.
+fn unsigned(message: &str) -> Canned {
+    let body = serde_json::json!({ "message": message, "__type": "AccessDeniedException" }).to_string();
+    refusal_with(StatusCode::FORBIDDEN, body.into())
+}
+
 fn refusal(kind: &str, message: &str) -> Canned {
-    let body = refuse::error_json(kind, message);
+    refusal_with(StatusCode::INTERNAL_SERVER_ERROR, refuse::error_json(kind, message))
+}
+
+fn refusal_with(status: StatusCode, body: Bytes) -> Canned {
     let mut headers = HeaderList::default();
     headers.push("content-type", "application/json");
     headers.push("x-should-retry", "false");
     headers.push("content-length", body.len().to_string());
     Canned {
         source: Source::Refused,
-        head: ResponseHead { status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(), headers },
+        head: ResponseHead { status: status.as_u16(), headers },
         frames: vec![(Duration::ZERO, body)],
         end: CannedEnd::Complete,
     }

@@ -6,7 +6,7 @@ use super::head::MOST_HEADERS;
 use super::intercept::{self, Inside, Intercepting, Unseen};
 use super::upstream::{UpstreamClient, client};
 use super::wire::{Reads, Wire, WireState};
-use super::{Answerer, ProxyConfig, Routes, Tape, route};
+use super::{Answerer, AwsKey, ProxyConfig, Routes, Tape, route};
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -36,6 +36,7 @@ pub(super) struct Shared {
     /// None when nothing may be asked of an upstream.
     pub(super) client: Option<UpstreamClient>,
     pub(super) markers: Arc<[Bytes]>,
+    pub(super) aws_key: Option<AwsKey>,
     pub(super) cases: CaseBook,
     pub(super) exchanges: AtomicU32,
     /// Exchanges that end from now on end because the proxy does.
@@ -80,6 +81,7 @@ impl Proxy {
             answerer: config.answerer,
             client: config.may_dial.then(|| client(dialed.clone())),
             markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
+            aws_key: config.aws_key,
             cases: CaseBook::default(),
             exchanges: AtomicU32::new(0),
             breaking: Arc::new(AtomicBool::new(false)),

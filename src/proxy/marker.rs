@@ -2,6 +2,7 @@
 //! and whether or not it is compressed.
 
 use crate::exchange::ResponseHead;
+use crate::exchange::eventstream::Decoder;
 use bytes::Bytes;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -18,16 +19,27 @@ pub(super) enum MarkerScan {
         decoder: Box<dyn Write + Send>,
         found: Arc<AtomicBool>,
     },
+    /// A binary event stream, whose messages are taken as lines.
+    Messages {
+        decoder: Decoder,
+        scan: LineScan,
+    },
 }
 
 impl MarkerScan {
     /// A scan for the terminal event of this answer; none where there is none to find: no event stream, or one
     /// in a coding that is not known.
     pub(super) fn of(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
-        if markers.is_empty() || !head.is_event_stream() {
+        if markers.is_empty() || !(head.is_event_stream() || head.is_message_stream()) {
             return None;
         }
         let coding = head.headers.get("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
+        if head.is_message_stream() {
+            // Nobody compresses these.
+            let scan = LineScan::new(markers.clone());
+            let is_plain = coding.is_empty() || coding == "identity";
+            return is_plain.then(|| MarkerScan::Messages { decoder: Decoder::default(), scan });
+        }
         if coding.is_empty() || coding == "identity" {
             return Some(MarkerScan::Plain(LineScan::new(markers.clone())));
         }
@@ -47,6 +59,10 @@ impl MarkerScan {
     pub(super) fn feed(&mut self, frame: &[u8]) -> bool {
         match self {
             MarkerScan::Plain(scan) => scan.feed(frame),
+            MarkerScan::Messages { decoder, scan } => {
+                let messages = decoder.push(frame);
+                messages.iter().any(|message| scan.feed(&message.line()))
+            }
             MarkerScan::Coded { decoder, found } => {
                 // Bytes that do not decode hold no event that the agent could see.
                 let _ = decoder.write_all(frame).and_then(|()| decoder.flush());
@@ -221,6 +237,47 @@ mod tests {
         }
         let mut scan = LineScan::new(Arc::from(vec![Bytes::from_static(b"event: end\n\n")]));
         assert!(!scan.feed(b"event: en\n\nevent: end\ndata: 1\n") && scan.feed(b"\n"));
+    }
+
+    #[test]
+    fn messages_are_lines() {
+        let text = |text: &str| crate::exchange::eventstream::HeaderValue::Text(text.into());
+        let message = |name: &str, kind: &str, payload: &[u8]| {
+            let headers = [(":event-type", text(name)), (":message-type", text(kind))];
+            crate::exchange::eventstream::encode(&headers, payload).unwrap()
+        };
+        let markers: Vec<Bytes> = crate::dialect::all()
+            .iter()
+            .flat_map(|d| d.terminal_markers())
+            .map(|m| Bytes::from_static(m))
+            .collect();
+        let fields = vec![("content-type".to_string(), "application/vnd.amazon.eventstream".to_string())];
+        let head = ResponseHead { status: 200, headers: HeaderList(fields) };
+        let quiet = [
+            message("contentBlockDelta", "event", b"{\"delta\":{\"text\":\"\n:event-type messageStop\n\"}}"),
+            message("chunk", "event", b"{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"}"),
+        ];
+        let last = [
+            message("messageStop", "event", b"{}"),
+            message("metadata", "event", b"{}"),
+            message("throttlingException", "exception", b"{}"),
+            // {"type":"message_stop"}
+            message("chunk", "event", b"{\"bytes\":\"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=\"}"),
+        ];
+        for last in last {
+            let stream = [quiet.concat(), last].concat();
+            for step in [1, 7, stream.len()] {
+                let mut scan = MarkerScan::of(&head, &Arc::from(markers.clone())).unwrap();
+                let mut at = 0;
+                let found = stream.chunks(step).find_map(|chunk| {
+                    at += chunk.len();
+                    scan.feed(chunk).then_some(at)
+                });
+                assert_eq!(found, Some(stream.len()), "{step}");
+            }
+        }
+        let mut scan = MarkerScan::of(&head, &Arc::from(markers)).unwrap();
+        assert!(!scan.feed(&quiet.concat()));
     }
 
     #[test]

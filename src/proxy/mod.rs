@@ -14,6 +14,7 @@ mod route;
 mod sent;
 mod serve;
 pub mod shim;
+mod signing;
 mod tee;
 mod upstream;
 mod wire;
@@ -21,6 +22,7 @@ mod wire;
 pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
 pub use route::MCP;
+pub use signing::AwsKey;
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
@@ -164,4 +166,6 @@ pub struct ProxyConfig {
     /// Byte strings of which one stands at the start of a line where an event stream has its terminal event
     /// (`data: [DONE]`): the frame that completes one is held until the exchange was written.
     pub terminal_markers: Vec<Vec<u8>>,
+    /// Signs requests for Amazon again that go out changed.
+    pub aws_key: Option<AwsKey>,
 }

@@ -22,7 +22,7 @@ const WHOLE: [&[u8]; 11] = [
 /// Fields with what a tool is called with: in them a name says nothing.
 const ARGUMENTS: [&[u8]; 4] = [b"input", b"arguments", b"args", b"partial_json"];
 /// Fields with reasoning, its signatures and ciphertext.
-const SEALED: [&[u8]; 13] = [
+const SEALED: [&[u8]; 14] = [
     b"thinking",
     b"thinking_blocks",
     b"signature",
@@ -32,6 +32,7 @@ const SEALED: [&[u8]; 13] = [
     b"encrypted_content",
     b"reasoning",
     b"reasoning_content",
+    b"reasoningContent",
     b"reasoning_details",
     b"reasoning_text",
     b"reasoning_opaque",
@@ -60,6 +61,11 @@ impl Leaf {
     /// True when it is JSON in a string: the arguments of a tool call, or a piece of them.
     pub(super) fn is_arguments(&self, text: &[u8]) -> bool {
         matches!(text.get(self.name.clone()), Some(b"arguments" | b"partial_json"))
+    }
+
+    /// True when it is what a tool is called with, as a text: JSON as Bedrock streams it, or anything.
+    pub(super) fn is_input(&self, text: &[u8]) -> bool {
+        text.get(self.name.clone()) == Some(b"input")
     }
 }
 
@@ -206,7 +212,8 @@ impl Reader<'_> {
             }
             self.at += 1;
             let field = self.text.get(name.clone()).unwrap_or_default();
-            let (is_type, is_index) = (field == b"type", field.ends_with(b"index"));
+            let (is_type, is_index) =
+                (field == b"type", field.ends_with(b"index") || field.ends_with(b"Index"));
             let path = mix(key, field);
             match self.value(path, name, around.field(field), depth + 1) {
                 Some(Value::Text(range)) if is_type => {

@@ -19,6 +19,7 @@ pub async fn recording(origin: &str, tape: &Arc<MemoryTape>) -> Proxy {
         answerer: None,
         may_dial: true,
         terminal_markers: vec![b"data: [DONE]".to_vec(), b"event: message_stop".to_vec()],
+        aws_key: None,
     };
     Proxy::start(config, 0).await.expect("a free port")
 }

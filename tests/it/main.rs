@@ -2,6 +2,7 @@
 
 mod support;
 
+mod bedrock;
 mod carrying;
 mod damage;
 mod declared;

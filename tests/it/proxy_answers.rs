@@ -94,6 +94,7 @@ async fn set_up(
         answerer: Some(answerer.clone()),
         may_dial,
         terminal_markers: vec![b"data: [DONE]".to_vec()],
+        aws_key: None,
     };
     let proxy = Proxy::start(config, 0).await.unwrap();
     let agent = Agent::connect(&proxy.origin()).await;

@@ -74,6 +74,32 @@ fn what_is_no_address_is_left_alone_and_told() {
 }
 
 #[test]
+fn bedrock_is_routed_when_an_endpoint_is_set_and_amazons_own_is_warned_of() {
+    assert!(!told(&[]).set.contains_key("AWS_ENDPOINT_URL_BEDROCK_RUNTIME"));
+    let gateway = told(&[("AWS_ENDPOINT_URL", "http://localhost:4566")]);
+    assert_eq!(gateway.set["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], "http://127.0.0.1:9/bedrock");
+    assert!(!gateway.set.contains_key("AWS_ENDPOINT_URL"), "the other services go where they went");
+    assert_eq!(origin(&gateway, "bedrock"), Some("http://localhost:4566"));
+    assert_eq!(gateway.refused_by_amazon(&[]), None);
+    let amazon = "https://bedrock-runtime.us-east-1.amazonaws.com";
+    let own = told(&[("AWS_ENDPOINT_URL", "http://x"), ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", amazon)]);
+    assert_eq!(own.refused_by_amazon(&[]), Some(amazon));
+    assert_eq!(own.refused_by_amazon(&vars(&[("AWS_BEARER_TOKEN_BEDROCK", "key")])), None);
+}
+
+#[test]
+fn amazons_clients_get_a_dummy_key_only_where_nothing_goes_live() {
+    let with = |dials: bool, caller: &[(&str, &str)]| {
+        let caller = vars(caller);
+        let around =
+            Surroundings { caller: &caller, proxy: PROXY, dummy_keys: true, dials, ..Default::default() };
+        plan(&around).set.contains_key("AWS_BEARER_TOKEN_BEDROCK")
+    };
+    assert!(with(false, &[]) && !with(true, &[]));
+    assert!(!with(false, &[("AWS_ACCESS_KEY_ID", "AKID")]));
+}
+
+#[test]
 fn a_provider_without_an_address_of_its_own_is_routed_when_set() {
     let told = told(&[("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com/")]);
     assert_eq!(told.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure/");

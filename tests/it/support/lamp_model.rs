@@ -41,6 +41,11 @@ impl LampModel {
         self.0.received().into_iter().map(|r| r.target).collect()
     }
 
+    /// The requests it got.
+    pub fn received(&self) -> Vec<Received> {
+        self.0.received()
+    }
+
     /// The bodies it got, as bytes.
     pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.0.received().into_iter().map(|r| r.body).collect()
