@@ -68,6 +68,19 @@ impl ResponseHead {
     pub fn is_event_stream(&self) -> bool {
         self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with("text/event-stream"))
     }
+
+    /// True for a body of JSON values, one a line.
+    pub fn is_json_lines(&self) -> bool {
+        const NAMES: [&str; 5] = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines", "jsonlines"];
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind.strip_prefix("application/").is_some_and(|name| NAMES.contains(&name))
+    }
+
+    /// True for a body that tells its answer piece by piece: events, or lines of JSON.
+    pub fn is_stream(&self) -> bool {
+        self.is_event_stream() || self.is_json_lines()
+    }
 }
 
 /// One read of a body: how many bytes it held and when it was read.

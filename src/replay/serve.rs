@@ -136,7 +136,7 @@ fn with_secrets(
 ) -> (Bytes, Vec<FrameMark>) {
     let mut body = response.body.clone();
     let mut frames = response.frames.clone();
-    let is_stream = response.head.as_ref().is_some_and(ResponseHead::is_event_stream);
+    let is_stream = response.head.as_ref().is_some_and(ResponseHead::is_stream);
     let mut seen: HashSet<&str> = HashSet::new();
     for stand_in in &response.stand_ins {
         // One entry a place, and all places of a text are filled at once.
@@ -180,7 +180,7 @@ fn with_values(head: &ResponseHead, body: &Bytes, frames: &[FrameMark], rewrite:
         places.set(places.get() + edits.len() as u32);
         edits
     };
-    let (told, list) = redact::replace(&plain, head.is_event_stream(), &edits)?;
+    let (told, list) = redact::replace(&plain, head.is_stream(), &edits)?;
     let last = frames.last().map_or(0, |f| f.1);
     let frames = match plain {
         Cow::Borrowed(_) => moved_frames(frames, &list),
@@ -235,8 +235,9 @@ pub fn edited(
     headers.remove("content-length");
     headers.set("content-type", rendered.content_type);
     let whole = rendered.body.len();
-    if !rendered.content_type.starts_with("text/event-stream") {
-        headers.push("content-length", whole.to_string());
+    let mut head = ResponseHead { status: 200, headers };
+    if !head.is_stream() {
+        head.headers.push("content-length", whole.to_string());
     }
     let mut at = 0;
     let mut frames = Vec::new();
@@ -247,7 +248,6 @@ pub fn edited(
             at = cut;
         }
     }
-    let head = ResponseHead { status: 200, headers };
     let source = Source::Edited { run: run.to_string(), exchange };
     Answer::Serve(Canned { source, head, frames, end: CannedEnd::Complete })
 }
@@ -258,10 +258,10 @@ fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
         Answer::Serve(mut canned) => {
             canned.source = Source::Edited { run: run.to_string(), exchange };
             let whole: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
-            let end = if canned.head.is_event_stream() {
-                let ends: Vec<usize> =
-                    memchr::memmem::find_iter(&whole, b"\n\n").map(|i| i + 2).take(events as usize).collect();
-                ends.last().copied().unwrap_or_default()
+            let end = if canned.head.is_stream() {
+                let gap: &[u8] = if canned.head.is_event_stream() { b"\n\n" } else { b"\n" };
+                let ends = memchr::memmem::find_iter(&whole, gap).map(|i| i + gap.len());
+                ends.take(events as usize).last().unwrap_or_default()
             } else {
                 (events as usize).saturating_mul(1024).min(whole.len() / 2)
             };

@@ -8,13 +8,27 @@ use crate::dialect::{EditError, Malformed, RequestEdit};
 use crate::exchange::canon::quoted;
 use crate::exchange::json::{self, Kind, Node};
 use bytes::Bytes;
+use serde_json::Value;
 use std::ops::Range;
 
 pub(super) fn apply(body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError> {
+    apply_with(body, edits, surgery::set_field)
+}
+
+/// Changes a request's bytes where parameters may stand elsewhere: `set_field` says how one is set.
+pub(in crate::dialect) fn apply_with(
+    body: &[u8],
+    edits: &[RequestEdit],
+    set_field: impl Fn(&Node<'_>, &str, &Value) -> Vec<Splice>,
+) -> Result<Bytes, EditError> {
     let mut places = Places::new(messages(&json::parse(body).map_err(Malformed::from)?)?.len());
     let mut body = body.to_vec();
     for edit in edits {
-        let splices = splices(&json::parse(&body).map_err(Malformed::from)?, edit, &mut places)?;
+        let root = json::parse(&body).map_err(Malformed::from)?;
+        let splices = match edit {
+            RequestEdit::SetField { name, value } => set_field(&root, name, value),
+            edit => splices(&root, edit, &mut places)?,
+        };
         body = surgery::apply(&body, splices);
     }
     Ok(body.into())

@@ -1,9 +1,9 @@
 //! OpenAI's Chat Completions, and the many servers that speak it.
 
 mod answer;
-mod edit;
+pub(super) mod edit;
 mod render;
-mod request;
+pub(super) mod request;
 #[cfg(test)]
 mod tests;
 

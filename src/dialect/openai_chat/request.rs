@@ -74,7 +74,7 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
 }
 
 /// The list of messages of a request.
-pub(super) fn messages<'n, 'a>(root: &'n Node<'a>) -> Result<&'n [Node<'a>], Malformed> {
+pub(in crate::dialect) fn messages<'n, 'a>(root: &'n Node<'a>) -> Result<&'n [Node<'a>], Malformed> {
     match root.get("messages").map(|m| &m.kind) {
         Some(Kind::Array(list)) => Ok(list),
         _ => Err(Malformed { what: "a chat completion needs a list `messages`".into(), at: root.span.start }),
@@ -92,7 +92,8 @@ pub(super) fn role(node: &Node<'_>) -> Option<Role> {
     }
 }
 
-fn message(node: &Node<'_>) -> Result<Message, Malformed> {
+/// One message.
+pub(in crate::dialect) fn message(node: &Node<'_>) -> Result<Message, Malformed> {
     let Some(word) = node.str_of("role") else {
         return Err(Malformed { what: "a message needs a `role`".into(), at: node.span.start });
     };
@@ -105,14 +106,16 @@ fn message(node: &Node<'_>) -> Result<Message, Malformed> {
     if role != Role::Tool {
         return Ok(Message { role, blocks: blocks(node) });
     }
-    let (text, other) = result_of(node.get("content"));
+    let (text, mut other) = result_of(node.get("content"));
+    // Ollama's images stand beside the content.
+    other.extend(node.get("images").filter(|i| !i.is_empty()).map(|i| json!({"images": plain(i)})));
     let id = node.str_of("tool_call_id").or(node.str_of("name")).unwrap_or_default();
     let result = Block::ToolResult { call_id: id.to_string(), text, other, is_error: false };
     Ok(Message { role, blocks: vec![result] })
 }
 
 /// The blocks of a message that is no tool result, of a request or of an answer.
-pub(super) fn blocks(node: &Node<'_>) -> Vec<Block> {
+pub(in crate::dialect) fn blocks(node: &Node<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     blocks.extend(reasoning(node));
     match node.get("content").map(|c| (c, &c.kind)) {
