@@ -2,6 +2,7 @@
 
 pub mod conversation;
 pub mod histories;
+pub mod services;
 pub mod sse;
 pub mod summary;
 

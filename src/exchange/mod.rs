@@ -7,6 +7,7 @@ pub mod canon;
 pub mod encoding;
 pub mod headers;
 pub mod json;
+pub mod multipart;
 pub mod parts;
 pub mod span;
 

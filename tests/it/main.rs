@@ -26,6 +26,7 @@ mod layers;
 mod messages;
 mod moving;
 mod no_room;
+mod ollama;
 mod outcomes;
 mod pins;
 mod plans;

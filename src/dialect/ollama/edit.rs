@@ -2,9 +2,9 @@
 
 use crate::dialect::openai_chat::edit as chat;
 use crate::dialect::surgery::{self, Splice, set_member};
-use crate::dialect::{EditError, Malformed, RequestEdit, prompted};
+use crate::dialect::{EditError, RequestEdit};
 use crate::exchange::canon::text_of_value;
-use crate::exchange::json::{self, Kind, Node};
+use crate::exchange::json::{Kind, Node};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
@@ -36,11 +36,7 @@ const RENAMED: [(&str, &str); 3] =
     [("max_tokens", "num_predict"), ("max_completion_tokens", "num_predict"), ("response_format", "format")];
 
 pub(super) fn apply(body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError> {
-    let root = json::parse(body).map_err(Malformed::from)?;
-    match root.get("messages") {
-        None => prompted::edit(body, edits, set_field),
-        Some(_) => chat::apply_with(body, edits, set_field),
-    }
+    chat::apply_with(body, edits, set_field)
 }
 
 /// Sets a parameter where it belongs; null removes it.

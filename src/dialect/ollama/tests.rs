@@ -105,8 +105,9 @@ fn edits_go_where_ollama_looks_for_them() {
     assert_eq!(edited(CHAT, result), body_with(CHAT, "\"3\"", "\"7\""));
     let system = RequestEdit::AppendSystem("In cents.".into());
     assert_eq!(edited(CHAT, system), body_with(CHAT, "Be brief.", "Be brief.\\nIn cents."));
+    // Nobody signs it.
     let thinking = RequestEdit::DropReasoning { before: 5 };
-    assert_eq!(edited(CHAT, thinking), body_with(CHAT, ",\"thinking\":\"hm\"", ""));
+    assert_eq!(edited(CHAT, thinking).as_bytes(), CHAT);
     let tool = Ollama.read_request("", edited(CHAT, RequestEdit::RemoveTool("see".into())).as_bytes());
     assert_eq!(tool.unwrap().tools.len(), 1);
 }

@@ -2,6 +2,7 @@
 //! are read by the same code.
 
 use super::request::{REASONING, blocks};
+use crate::dialect::content::text_block;
 use crate::dialect::conversation::{Block, ModelAnswer, Usage};
 use crate::dialect::reply::{self, Reply};
 use crate::dialect::sse::Event;
@@ -25,7 +26,10 @@ pub(super) fn read(head: &ResponseHead, body: &[u8]) -> ModelAnswer {
 fn completion(root: &Node<'_>) -> ModelAnswer {
     let mut choices: Vec<&Node<'_>> = root.get("choices").iter().flat_map(|c| c.elements()).collect();
     choices.sort_by_key(|c| c.u64_of("index").unwrap_or_default());
-    let said = |c: &Node<'_>| c.get("message").map(blocks).unwrap_or_default();
+    let said = |c: &Node<'_>| match (c.get("message"), c.str_of("text")) {
+        (Some(message), _) => blocks(message),
+        (None, text) => text.and_then(text_block).into_iter().collect(),
+    };
     let stop = |c: &Node<'_>| c.str_of("finish_reason").map(str::to_string);
     let mut answer = ModelAnswer {
         blocks: choices.first().map(|c| said(c)).unwrap_or_default(),
@@ -118,6 +122,8 @@ impl Completion {
                 choice.get("delta").or(choice.get("message")).map(Node::to_value)
             {
                 grow(message, delta);
+            } else if let Some(text) = choice.str_of("text") {
+                grow(message, Map::from_iter([("content".to_string(), Value::from(text))]));
             }
         }
     }

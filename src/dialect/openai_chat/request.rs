@@ -1,10 +1,11 @@
 //! Requests and messages into the normal form.
 
-use crate::dialect::Malformed;
 use crate::dialect::content::*;
 use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
+use crate::dialect::{Malformed, prompted};
 use crate::exchange::json::{self, Kind, Node};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// Fields that do not decide the answer: who asks, under which label it is kept, what of the cache it may use, and
 /// whether a stream tells its usage (`stream_options`).
@@ -50,12 +51,19 @@ const READ: [&str; 11] = [
 
 pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     let root = json::parse(body)?;
-    let list = messages(&root)?;
+    let asked: Vec<(Message, Range<usize>)> = match prompted::is_prompted(&root) {
+        true => prompted::message(&root).into_iter().collect(),
+        false => {
+            let list = messages(&root)?.iter();
+            list.map(|m| Ok((message(m)?, m.span.clone()))).collect::<Result<_, Malformed>>()?
+        }
+    };
+    let (messages, spans) = asked.into_iter().unzip();
     let mut tools: Vec<Value> = Vec::new();
     let mut params: Vec<(String, Value)> = Vec::new();
     for member in root.members() {
         match (&*member.key, &member.value.kind) {
-            ("model" | "stream" | "messages", _) | (_, Kind::Null) => {}
+            ("model" | "stream" | "messages" | "prompt", _) | (_, Kind::Null) => {}
             ("tools" | "functions", Kind::Array(list)) => tools.extend(list.iter().map(plain_as_written)),
             (key, _) if VOLATILE.contains(&key) => {}
             (key, _) => params.push((key.to_string(), member.value.to_value_as_written())),
@@ -63,13 +71,14 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     }
     params.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(ModelRequest {
-        model: root.str_of("model").unwrap_or_default().to_string(),
+        // An agent that Mistral keeps has its own model.
+        model: root.str_of("model").or(root.str_of("agent_id")).unwrap_or_default().to_string(),
         stream: root.get("stream").is_some_and(|s| s.kind == Kind::Bool(true)),
         system: Vec::new(),
         tools,
         params: params.into_iter().collect(),
-        messages: list.iter().map(message).collect::<Result<_, _>>()?,
-        spans: list.iter().map(|m| m.span.clone()).collect(),
+        messages,
+        spans,
     })
 }
 
