@@ -35,6 +35,7 @@ mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod services;
 mod shapes;
 mod signals;
 mod signed_forks;

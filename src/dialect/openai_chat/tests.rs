@@ -1,3 +1,5 @@
+mod hosts;
+
 use super::*;
 use crate::dialect::conversation::Usage;
 use crate::exchange::HeaderList;
