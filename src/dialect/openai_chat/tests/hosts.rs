@@ -72,7 +72,7 @@ fn groq_counts_in_a_field_of_its_own() {
 fn openrouter_tells_of_errors_inside_a_stream_and_before_it() {
     let broken = answer("openrouter-error-stream/0.200.response.sse");
     assert!(broken.error.is_some() && broken.whole);
-    assert_eq!(reasoning(&broken.blocks)[0].1, false);
+    assert!(!reasoning(&broken.blocks)[0].1);
     let limited =
         OpenAiChat.read_answer(&head(429, false), &fixture("openrouter-errors/0.429.response.json"));
     assert_eq!(limited.error.as_deref(), Some("Provider returned error"));
