@@ -178,7 +178,10 @@ fn route(
     };
     let mut prefixes: Vec<(&str, String)> = Vec::new();
     for (i, (variable, url)) in provider.base_urls.iter().zip(&shape.urls).enumerate() {
-        if bad.iter().any(|(name, _)| name == variable.name) {
+        let is_said = |value: Option<&str>| value.is_some_and(|v| !v.trim().is_empty());
+        let recorded = around.recorded.and_then(|recorded| recorded.get(variable.name)).map(String::as_str);
+        let was_set = is_said(caller.get(variable.name).copied()) || is_said(recorded);
+        if bad.iter().any(|(name, _)| name == variable.name) || (variable.only_when_set && !was_set) {
             continue;
         }
         let now = current.and_then(|f| f.urls.get(i));
@@ -241,7 +244,11 @@ fn family<'a>(
     let mut first: Option<(BaseUrl, &BaseUrlVariable)> = None;
     for variable in provider.base_urls {
         let text = value(variable.name).filter(|text| !text.trim().is_empty());
-        let url = text.and_then(|text| match BaseUrl::parse(text) {
+        let read = |text| match variable.bare_port {
+            Some(port) => BaseUrl::parse_host(text, port),
+            None => BaseUrl::parse(text),
+        };
+        let url = text.and_then(|text| match read(text) {
             Ok(url) => Some(url),
             Err(error) => {
                 bad.push((variable.name.to_string(), error.to_string()));

@@ -11,6 +11,7 @@ use crate::agent::base_url::UpstreamOverride;
 use crate::agent::providers::PROVIDERS;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
+use crate::diff::Conversations;
 use crate::exchange::{Fault, StandIn};
 use crate::proxy::Unseen;
 use crate::record::Recorder;
@@ -283,7 +284,8 @@ fn other_requests(opened: &Opened) -> Vec<String> {
         let path = head.target.split('?').next().unwrap_or_default();
         let status = exchange.response.as_ref().and_then(|r| r.head.as_ref()).map(|head| head.status);
         let status = status.map_or("no answer".to_string(), |status| status.to_string());
-        let kind = format!("{} {path} ({}), {status}", head.method, exchange.request.upstream.provider);
+        let plain = || format!("{} {path} ({}), {status}", head.method, exchange.request.upstream.provider);
+        let kind = opened.service(*id).unwrap_or_else(plain);
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => kinds.push((kind, 1)),

@@ -1,10 +1,10 @@
 //! A stored run as `show` and `diff` read it: what the model saw.
 
 use super::error::CliError;
-use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
+use crate::dialect::{self, services};
 use crate::diff::{CarriedOut, Conversations, RunView, ServerTotals};
-use crate::exchange::{ExchangeId, Source, encoding};
+use crate::exchange::{ExchangeId, HeaderList, Source, encoding};
 use crate::replay::recalled::Recalled;
 use crate::replay::recording::read_answer;
 use crate::replay::servers::Servers;
@@ -24,6 +24,9 @@ pub struct Opened {
     recalled: OnceCell<Recalled>,
     servers: OnceCell<Servers>,
 }
+
+/// Characters of a line about a call that is no model call.
+const SERVICE_WIDTH: usize = 90;
 
 /// How many requests are kept in normal form; a diff walks two conversations side by side.
 const KEPT: usize = 64;
@@ -127,6 +130,20 @@ impl Conversations for Opened {
 
     fn source(&self, id: ExchangeId) -> Source {
         self.reader.response(id).ok().flatten().map(|r| r.source).unwrap_or_default()
+    }
+
+    fn service(&self, id: ExchangeId) -> Option<String> {
+        let exchange = self.reader.exchange(id).ok()?;
+        let decoded = |headers: &HeaderList, body| encoding::decode(headers.get("content-encoding"), body);
+        let head = &exchange.request.head;
+        let body = decoded(&head.headers, &exchange.request.body).ok()?;
+        let response = exchange.response.as_ref();
+        let answer = response.and_then(|r| {
+            let head = r.head.as_ref()?;
+            Some((head, decoded(&head.headers, &r.body).ok()?))
+        });
+        let answer = answer.as_ref().map(|(head, body)| (*head, &**body));
+        services::line(&services::Call { head, body: &body, answer }, SERVICE_WIDTH)
     }
 
     fn rewritten(&self, id: ExchangeId) -> bool {

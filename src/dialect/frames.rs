@@ -33,6 +33,16 @@ impl Frames {
         self.cuts.push(self.body.len());
     }
 
+    /// A line of JSON.
+    pub(super) fn line(&mut self, value: &Value) {
+        self.text(&format!("{}\n", text_of_value(value)));
+    }
+
+    /// A stream of JSON lines.
+    pub(super) fn into_lines(self) -> RenderedAnswer {
+        RenderedAnswer { content_type: "application/x-ndjson", ..self.into_answer() }
+    }
+
     pub(super) fn into_answer(self) -> RenderedAnswer {
         RenderedAnswer {
             content_type: "text/event-stream; charset=utf-8",

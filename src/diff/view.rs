@@ -39,6 +39,12 @@ pub trait Conversations {
         Vec::new()
     }
 
+    /// What a request that is no model call did, in one line: `embeds 12 texts (m) -> 12 x 1536`. None when it is not
+    /// known what it is for.
+    fn service(&self, _id: ExchangeId) -> Option<String> {
+        None
+    }
+
     /// A hash of the exchange's bodies as they went over the wire; none when it is not known. Only the earliest
     /// difference in bytes is reported with it.
     fn fingerprint(&self, _id: ExchangeId) -> Option<u64> {

@@ -8,6 +8,7 @@ pub mod encoding;
 pub mod eventstream;
 pub mod headers;
 pub mod json;
+pub mod multipart;
 pub mod parts;
 pub mod span;
 
@@ -77,6 +78,19 @@ impl ResponseHead {
 
     fn is_of(&self, media_type: &str) -> bool {
         self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with(media_type))
+    }
+
+    /// True for a body of JSON values, one a line.
+    pub fn is_json_lines(&self) -> bool {
+        const NAMES: [&str; 5] = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines", "jsonlines"];
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind.strip_prefix("application/").is_some_and(|name| NAMES.contains(&name))
+    }
+
+    /// True for a body that tells its answer piece by piece: events, or lines of JSON.
+    pub fn is_stream(&self) -> bool {
+        self.is_event_stream() || self.is_json_lines()
     }
 }
 

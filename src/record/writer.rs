@@ -97,8 +97,8 @@ impl Writer {
         let headers = head.as_mut().map_or(&mut no_headers, |h| &mut h.headers);
         let body = self.readable(&raw, headers);
         let redacted = match &head {
-            Some(head) if head.is_event_stream() => self.redactor.event_stream(&body),
             Some(head) if head.is_message_stream() => self.redactor.streamed_messages(&body),
+            Some(head) if head.is_stream() => self.redactor.event_stream(&body),
             _ => self.redactor.bytes(&body),
         };
         if redacted.bytes.len() != raw.len() {

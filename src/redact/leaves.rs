@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Deeper nesting is not followed.
 const DEEPEST: u8 = 64;
 /// Fields that repeat in every event of a stream and are never cut into pieces.
-const WHOLE: [&[u8]; 11] = [
+const WHOLE: [&[u8]; 12] = [
     b"id",
     b"object",
     b"model",
@@ -17,6 +17,7 @@ const WHOLE: [&[u8]; 11] = [
     b"item_id",
     b"event",
     b"finish_reason",
+    b"done_reason",
 ];
 
 /// Fields with what a tool is called with: in them a name says nothing.
@@ -190,6 +191,11 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, key: u64, around: Around, depth: u8) -> Option<Value> {
+        // Arguments that are no string come whole: those of another event are another call's.
+        let key = match around {
+            Around::Arguments => mix(key, &self.at.to_le_bytes()),
+            _ => key,
+        };
         self.at += 1;
         let first = self.leaves.len();
         let (mut index, mut indexed, mut sealed) = (SEED, false, false);

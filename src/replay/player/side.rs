@@ -6,7 +6,7 @@
 use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::dialect::{self, Endpoint};
-use crate::exchange::{Source, StandIn};
+use crate::exchange::{Source, StandIn, multipart};
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::{Miss, Near};
@@ -15,6 +15,11 @@ impl Player {
     /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
     pub(super) fn side_call(&self, asked: &Asked) -> Answer {
         let reader = self.run.reader();
+        // Clients draw the boundary of a form at random.
+        let kind = asked.head.headers.get("content-type");
+        let live = multipart::without_boundary(kind, &asked.body);
+        let redacted = self.options.redactor.bytes(&asked.body).bytes;
+        let told = multipart::without_boundary(kind, &redacted);
         let (mut same, mut alike) = (Vec::new(), Vec::new());
         for id in &self.run.shared_outline().others {
             let Ok(record) = reader.request(*id) else { continue };
@@ -22,9 +27,10 @@ impl Player {
                 continue;
             }
             let Ok(body) = reader.body(record.body) else { continue };
-            if self.same_side_body(&body, &asked.body) {
+            let recorded = multipart::without_boundary(record.head.headers.get("content-type"), &body);
+            if *recorded == *live || *recorded == *told {
                 same.push(*id);
-            } else if self.state().matcher.same_body(&body, &asked.body) {
+            } else if self.state().matcher.same_body(&recorded, &live) {
                 alike.push(*id);
             }
         }
@@ -80,9 +86,5 @@ impl Player {
                 self.miss(asked, None, miss)
             }
         }
-    }
-
-    fn same_side_body(&self, recorded: &[u8], live: &[u8]) -> bool {
-        recorded == live || *recorded == *self.options.redactor.bytes(live).bytes
     }
 }
