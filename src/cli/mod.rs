@@ -7,11 +7,13 @@ mod destination;
 mod diff;
 mod doctor;
 mod editor;
+mod env;
 mod error;
 mod fences;
 mod fork;
 mod portable;
 mod precedent;
+mod proxy;
 mod record;
 mod replay;
 mod rerun;
@@ -155,6 +157,8 @@ pub fn main() -> i32 {
 fn run(context: &Context, command: Command) -> Result<i32, CliError> {
     match command {
         Command::Run(args) => record::run(context, args),
+        Command::Proxy(args) => proxy::proxy(context, args),
+        Command::Env(args) => env::env(context, &args),
         Command::Ls(args) => runs::ls(context, &args),
         Command::Show(args) => show::show(context, &args),
         Command::Replay(args) => replay::replay(context, args),

@@ -117,11 +117,14 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
             "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
         ));
     }
-    if manifest.outcome.is_none() {
-        warnings.push(format!(
-            "how {} ended is not known (it was interrupted): only its steps were compared",
-            manifest.id
-        ));
+    let untold = match &manifest.outcome {
+        None => Some("it was interrupted"),
+        Some(outcome) if !outcome.is_told() => Some("retake did not start it"),
+        Some(_) => None,
+    };
+    if let Some(why) = untold {
+        let id = &manifest.id;
+        warnings.push(format!("how {id} ended is not known ({why}): only its steps were compared"));
     }
     let done = results::Replay {
         run: manifest.id.to_string(),
@@ -216,7 +219,7 @@ fn compared(manifest: &Manifest, landed: &Landed, tally: &Tally) -> Compared {
     if let Some(by) = stopped_by(tally) {
         return Compared::Stopped { by };
     }
-    let Some(then) = &manifest.outcome else { return Compared::Same };
+    let Some(then) = manifest.outcome.as_ref().filter(|then| then.is_told()) else { return Compared::Same };
     let now = &landed.ended;
     if (then.exit_code, then.signal) == (now.exit_code, now.signal) {
         return Compared::Same;

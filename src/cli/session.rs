@@ -122,6 +122,7 @@ impl Session<'_> {
             interception,
             tape: self.tape.clone(),
             answerer: self.answerer.clone(),
+            attach: None,
             may_dial: self.may_dial,
             terminal_markers: markers,
         };
@@ -154,7 +155,7 @@ impl Session<'_> {
     }
 }
 
-fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
+pub(super) fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
     let authority = Arc::new(Authority::new().map_err(CliError::broken)?);
     Ok(Interception { authority, hosts: Hosts { only: hosts.only, except: hosts.except } })
 }

@@ -235,7 +235,8 @@ pub fn recording(done: &Recording, style: Style) -> String {
     done.warnings.iter().for_each(|w| lines.say(Ink::Bad, &format!("warning: {}", line(w))));
     if asked {
         let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
-        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
+        let command = if run.manifest.command.is_empty() { " -- COMMAND" } else { "" };
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}{command}")]);
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod attach;
 mod carrying;
 mod damage;
 mod declared;
