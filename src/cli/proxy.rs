@@ -82,7 +82,9 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
         let proxy = Proxy::listen(config, at).await.map_err(|error| {
             CliError::broken(error.to_string()).hint("another port: --port N, or --port 0 for a free one")
         })?;
-        keeper.listening(proxy.address(), token.as_deref(), &args)?;
+        // One that was given is known, and no concern of whoever reads this.
+        let made = token.as_deref().filter(|token| args.token.as_deref().map(str::trim) != Some(token));
+        keeper.listening(proxy.address(), made, &args)?;
         let watching = tokio::spawn({
             let attached = attached.clone();
             async move { attached.watch().await }
