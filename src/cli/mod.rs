@@ -34,6 +34,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// What every verb gets.
+#[derive(Clone)]
 pub(crate) struct Context {
     store: Option<PathBuf>,
     config: Option<PathBuf>,

@@ -1,5 +1,7 @@
 //! `retake proxy`
 
+mod replaying;
+
 use super::args::ProxyArgs;
 use super::error::{CliError, exit};
 use super::record::{data, manifest_of, parse_upstreams, redacted, redactor, result, run_name};
@@ -12,14 +14,15 @@ use crate::agent::providers::is_base_url_variable;
 use crate::agent::signals::Signals;
 use crate::agent::trust::Trust;
 use crate::dialect;
-use crate::proxy::{Attach, Proxy, ProxyConfig, Routes};
-use crate::record::attached::{Attached, Begun, Gaps, Keeper};
-use crate::record::{Recorded, Recorder};
+use crate::proxy::{Attach, Interception, Proxy, ProxyConfig, Routes};
+use crate::record::Recorder;
+use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
 use crate::report::Style;
 use crate::run::Intercepted;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use replaying::Replaying;
 use serde_json::{Map, Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -35,40 +38,73 @@ const SHORTEST_TOKEN: usize = 16;
 
 pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError> {
     run_name(Some(&args.name), &[])?;
-    let token = token(&args)?;
-    let overrides = parse_upstreams(&args.upstreams)?;
-    let told = told(&overrides);
-    leads_elsewhere(&told, &args)?;
-    let intercepted = args.intercepted();
+    let replaying = args.replay.as_ref().map(|run| Replaying::of(context, run, &args)).transpose()?;
+    let intercepted = match &replaying {
+        Some(replaying) => replaying.intercepted.clone(),
+        None => args.intercepted(),
+    };
+    let token = token(&args, intercepted.is_some())?;
     let looking_into = intercepted.clone().map(interception).transpose()?;
     let trust = looking_into.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
-    let keeper = Arc::new(Shelf {
-        store: context.store_or_new()?,
-        directory: context.directory()?,
-        name: args.name.clone(),
-        secret: token.iter().map(|token| format!("--token={token}")).collect(),
-        told: told.clone(),
-        intercepted,
-        trust: trust.as_ref().map(|trust| json!(trust.files())),
-        json: context.json,
-        style: context.err_style,
-        complained: Mutex::new(None),
-    });
-    // A store that cannot be written is better known now than in an hour.
-    redactor(&keeper.store, &keeper.secret)?;
-    for (name, why) in &told.left_alone {
-        warn(&format!("{name} is left alone ({why}); what goes there is not recorded"));
+    let trusts = trust.as_ref().map(|trust| json!(trust.files()));
+    match replaying {
+        Some(replaying) => {
+            replaying.trusts(trusts);
+            let keeper = Arc::new(replaying);
+            let told = keeper.told.clone();
+            let here =
+                Listening::of(context, &args, intercepted.is_some(), format!("replays {}", keeper.run));
+            serve(&args, told, keeper.clone(), looking_into, token, false, here)?;
+            keeper.code()
+        }
+        None => {
+            let told = told(&parse_upstreams(&args.upstreams)?);
+            leads_elsewhere(&told, &args)?;
+            for (name, why) in &told.left_alone {
+                warn(&format!("{name} is left alone ({why}); what goes there is not recorded"));
+            }
+            let keeper = Arc::new(Shelf {
+                store: context.store_or_new()?,
+                directory: context.directory()?,
+                name: args.name.clone(),
+                secret: token.iter().map(|token| format!("--token={token}")).collect(),
+                told: told.clone(),
+                intercepted: intercepted.clone(),
+                trust: trusts,
+                json: context.json,
+                style: context.err_style,
+                complained: Mutex::new(None),
+            });
+            // A store that cannot be written is better known now than in an hour.
+            redactor(&keeper.store, &keeper.secret)?;
+            let where_to = format!("runs go to {}", keeper.store.root().display());
+            let here = Listening::of(context, &args, intercepted.is_some(), where_to);
+            serve(&args, told, keeper, looking_into, token, true, here)?;
+            Ok(exit::OK)
+        }
     }
+}
+
+/// Listens until a signal says that it is enough; every run has ended then.
+fn serve(
+    args: &ProxyArgs,
+    told: AgentEnvironment,
+    keeper: Arc<dyn Keeper>,
+    interception: Option<Interception>,
+    token: Option<String>,
+    may_dial: bool,
+    here: Listening,
+) -> Result<(), CliError> {
     many_files();
     let gaps = Gaps { unnamed: args.idle, named: args.idle_named };
-    let attached = Attached::new(keeper.clone(), gaps);
+    let attached = Attached::new(keeper, gaps);
     let config = ProxyConfig {
         routes: Routes(told.upstreams),
-        interception: looking_into,
+        interception,
         tape: None,
         answerer: None,
         attach: Some(Attach { runs: attached.clone(), token: token.clone() }),
-        may_dial: true,
+        may_dial,
         terminal_markers: dialect::all()
             .iter()
             .flat_map(|d| d.terminal_markers())
@@ -84,7 +120,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
         })?;
         // One that was given is known, and no concern of whoever reads this.
         let made = token.as_deref().filter(|token| args.token.as_deref().map(str::trim) != Some(token));
-        keeper.listening(proxy.address(), made, &args)?;
+        here.tell(proxy.address(), made)?;
         let watching = tokio::spawn({
             let attached = attached.clone();
             async move { attached.watch().await }
@@ -95,7 +131,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
         watching.abort();
         proxy.stop(LAST_EXCHANGES).await;
         attached.close().await;
-        Ok(exit::OK)
+        Ok(())
     });
     runtime.shutdown_timeout(Duration::from_millis(200));
     served
@@ -107,9 +143,9 @@ pub(super) fn told(overrides: &[UpstreamOverride]) -> AgentEnvironment {
 }
 
 /// The token that paths must have in front, if any.
-fn token(args: &ProxyArgs) -> Result<Option<String>, CliError> {
+fn token(args: &ProxyArgs, intercepts: bool) -> Result<Option<String>, CliError> {
     let here = args.listen.is_loopback();
-    if !here && args.intercepted().is_some() {
+    if !here && intercepts {
         return Err(CliError::usage(format!(
             "--intercept and --listen {}: a proxy that leads to every host is for this machine alone",
             args.listen
@@ -161,6 +197,51 @@ fn many_files() {
     }
 }
 
+/// What is said when the proxy listens.
+struct Listening {
+    json: bool,
+    /// What goes where.
+    what: String,
+    runs: String,
+    flags: String,
+}
+
+impl Listening {
+    fn of(context: &Context, args: &ProxyArgs, intercepts: bool, what: String) -> Listening {
+        let (unnamed, named) = (seconds(args.idle), seconds(args.idle_named));
+        let name = if args.replay.is_some() { "unnamed" } else { &args.name };
+        Listening {
+            json: context.json,
+            what,
+            runs: format!(
+                "a run: {name}, until it was silent for {unnamed}; with --name NAME: NAME, for {named}"
+            ),
+            flags: if intercepts { " --intercept".into() } else { String::new() },
+        }
+    }
+
+    /// `token`: one that nobody knows yet.
+    fn tell(&self, at: SocketAddr, token: Option<&str>) -> Result<(), CliError> {
+        let origin = format!("http://{at}");
+        if self.json {
+            return print(&format!("{}\n", json!({ "listening": origin, "token": token })));
+        }
+        let mut env = String::from("retake env");
+        if !(at.ip().is_loopback() && at.ip().is_ipv4()) {
+            env.push_str(&format!(" --proxy http://HOST:{}", at.port()));
+        } else if at.port() != super::args::PORT {
+            env.push_str(&format!(" --port {}", at.port()));
+        }
+        if let Some(token) = token {
+            env.push_str(&format!(" --token {token}"));
+        }
+        eprintln!("listening  {origin}   {}", self.what);
+        eprintln!("           eval \"$({env}{})\"   leads the agents of a shell here", self.flags);
+        eprintln!("           {}", self.runs);
+        Ok(())
+    }
+}
+
 /// Where the runs of a proxy go, and who tells of them.
 struct Shelf {
     store: Store,
@@ -177,35 +258,6 @@ struct Shelf {
 }
 
 impl Shelf {
-    fn listening(&self, at: SocketAddr, token: Option<&str>, args: &ProxyArgs) -> Result<(), CliError> {
-        let origin = format!("http://{at}");
-        if self.json {
-            let root = self.store.root();
-            return print(&format!("{}\n", json!({ "listening": origin, "store": root, "token": token })));
-        }
-        let here = at.ip().is_loopback();
-        let mut env = String::from("retake env");
-        if !(here && at.ip().is_ipv4()) {
-            env.push_str(&format!(" --proxy http://HOST:{}", at.port()));
-        } else if at.port() != super::args::PORT {
-            env.push_str(&format!(" --port {}", at.port()));
-        }
-        if let Some(token) = token {
-            env.push_str(&format!(" --token {token}"));
-        }
-        if self.intercepted.is_some() {
-            env.push_str(" --intercept");
-        }
-        let (unnamed, named) = (seconds(args.idle), seconds(args.idle_named));
-        eprintln!("listening  {origin}   runs go to {}", self.store.root().display());
-        eprintln!("           eval \"$({env})\"   leads the agents of a shell here");
-        eprintln!(
-            "           a run: {}, until it was silent for {unnamed}; with --name NAME: NAME, for {named}",
-            self.name
-        );
-        Ok(())
-    }
-
     fn try_begin(&self, name: Option<&str>) -> Result<Begun, CliError> {
         let redactor = Arc::new(redactor(&self.store, &self.secret)?);
         let writer = self.store.create_run(name.unwrap_or(&self.name), |id| {
@@ -226,11 +278,11 @@ impl Shelf {
         let recorder = Recorder::start(writer, redactor, move |why| {
             warn(&format!("{loudly} is incomplete: {why}; its agent goes on without being recorded"));
         })?;
-        Ok(Begun { run, recorder, answerer: None })
+        Ok(Begun { run, number: 0, recorder: Some(recorder), answerer: None })
     }
 
-    fn try_tell(&self, begun: &Begun, sealed: Result<Recorded, StoreError>) -> Result<Value, CliError> {
-        let recorded = sealed?;
+    fn try_tell(&self, begun: &Begun, end: End) -> Result<Value, CliError> {
+        let Some(recorded) = end.sealed.transpose()? else { return Ok(json!({ "run": begun.run })) };
         if recorded.exchanges == 0 && recorded.incomplete.is_none() {
             self.store.remove_run(&begun.run)?;
             return Ok(json!({ "run": begun.run, "exchanges": 0 }));
@@ -272,8 +324,8 @@ impl Keeper for Shelf {
         }
     }
 
-    fn ended(&self, begun: &Begun, sealed: Result<Recorded, StoreError>) -> Value {
-        match self.try_tell(begun, sealed) {
+    fn ended(&self, begun: &Begun, end: End) -> Value {
+        match self.try_tell(begun, end) {
             Ok(ended) => ended,
             Err(error) => {
                 warn(&format!("{}: {}", begun.run, error.message));
@@ -283,23 +335,28 @@ impl Keeper for Shelf {
     }
 
     fn about(&self) -> Map<String, Value> {
-        let paths: Map<String, Value> = self
-            .told
-            .set
-            .iter()
-            .filter(|(name, _)| is_base_url_variable(name))
-            .map(|(name, path)| (name.clone(), json!(path)))
-            .collect();
-        let mut about = Map::new();
-        about.insert("retake".into(), json!(env!("CARGO_PKG_VERSION")));
-        about.insert("variables".into(), Value::Object(paths));
-        about.insert("trust".into(), json!(self.trust));
-        about
+        state(&self.told, self.trust.clone())
     }
 
     fn objection(&self, name: &str) -> Option<String> {
-        run_name(Some(name), &[]).err().map(|error| error.message)
+        objection(name)
     }
+}
+
+/// What a proxy says of itself.
+fn state(told: &AgentEnvironment, trust: Option<Value>) -> Map<String, Value> {
+    let urls = told.set.iter().filter(|(name, _)| is_base_url_variable(name));
+    let paths: Map<String, Value> = urls.map(|(name, path)| (name.clone(), json!(path))).collect();
+    let mut state = Map::new();
+    state.insert("retake".into(), json!(env!("CARGO_PKG_VERSION")));
+    state.insert("variables".into(), Value::Object(paths));
+    state.insert("trust".into(), json!(trust));
+    state
+}
+
+/// Why no run can be called so, if none can.
+fn objection(name: &str) -> Option<String> {
+    run_name(Some(name), &[]).err().map(|error| error.message)
 }
 
 /// A time as it is typed.

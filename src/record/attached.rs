@@ -30,10 +30,20 @@ pub struct Gaps {
 pub struct Begun {
     /// Its id.
     pub run: RunId,
-    /// Who writes it.
-    pub recorder: Arc<Recorder>,
+    /// For the keeper's own books.
+    pub number: u64,
+    /// Who writes it; none: it is not recorded.
+    pub recorder: Option<Arc<Recorder>>,
     /// Who answers; none: the upstream.
     pub answerer: Option<Arc<dyn Answerer>>,
+}
+
+/// How a run ended.
+pub struct End {
+    /// The agent's exit code, when somebody told it.
+    pub exit_code: Option<i32>,
+    /// What was recorded, or why it could not be sealed; none: nothing was to be.
+    pub sealed: Option<Result<Recorded, StoreError>>,
 }
 
 /// Who begins runs, and is told of their ends. Both are called where they may block.
@@ -41,8 +51,8 @@ pub trait Keeper: Send + Sync + 'static {
     /// Begins a run of this name, or an unnamed one; none when that cannot be done, which is for the keeper to tell: the
     /// agent goes on without being recorded.
     fn begin(&self, name: Option<&str>) -> Option<Begun>;
-    /// A run was sealed, or could not be: what to tell whoever ended it, as JSON.
-    fn ended(&self, begun: &Begun, sealed: Result<Recorded, StoreError>) -> serde_json::Value;
+    /// A run has ended: what to tell whoever ended it, as JSON.
+    fn ended(&self, begun: &Begun, end: End) -> serde_json::Value;
     /// What is to be known of the proxy beside its runs, as JSON members.
     fn about(&self) -> serde_json::Map<String, serde_json::Value>;
     /// Why no run can be called so, if none can.
@@ -123,21 +133,29 @@ impl Drop for Presence {
 
 /// The tape of one exchange.
 struct Seated {
-    recorder: Arc<Recorder>,
+    recorder: Option<Arc<Recorder>>,
     _presence: Presence,
 }
 
 impl Tape for Seated {
     fn room(&self) -> BoxFuture<'_, ()> {
-        self.recorder.room()
+        match &self.recorder {
+            Some(recorder) => recorder.room(),
+            None => Box::pin(async {}),
+        }
     }
 
     fn request(&self, seen: SeenRequest) {
-        self.recorder.request(seen);
+        if let Some(recorder) = &self.recorder {
+            recorder.request(seen);
+        }
     }
 
     fn response(&self, seen: SeenResponse, written: oneshot::Sender<()>) {
-        self.recorder.response(seen, written);
+        // Without a recorder `written` is dropped, and nobody waits.
+        if let Some(recorder) = &self.recorder {
+            recorder.response(seen, written);
+        }
     }
 }
 
@@ -238,8 +256,9 @@ impl Attached {
             let sealed = spawn_blocking(move || {
                 let begun = open.begun.get()?.as_ref()?;
                 let outcome = Outcome { exit_code, signal: None, ended_us, stopped: None };
-                let sealed = begun.recorder.finish(|manifest| manifest.outcome = Some(outcome));
-                Some(keeper.ended(begun, sealed))
+                let recorder = begun.recorder.as_ref();
+                let sealed = recorder.map(|r| r.finish(|manifest| manifest.outcome = Some(outcome)));
+                Some(keeper.ended(begun, End { exit_code, sealed }))
             });
             // Whoever asked may have gone away; a panic is the end of this run's sealing alone.
             let _ = tell.send(sealed.await.ok().flatten());

@@ -100,15 +100,6 @@ impl Attached {
         raw.send(head.as_bytes()).expect("sent");
         answer(&mut raw).0
     }
-
-    /// Waits until no run is open.
-    fn is_quiet(&self) {
-        let begun = Instant::now();
-        while self.state()["runs"] != json!([]) {
-            assert!(begun.elapsed() < Duration::from_secs(60), "a run stays open: {}", self.state());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
 }
 
 impl Drop for Attached {
@@ -128,7 +119,12 @@ fn answer(raw: &mut Raw) -> (u16, Value) {
 
 /// A model that repeats what it is told.
 fn echo() -> FakeUpstream {
-    FakeUpstream::reading(|_, received| {
+    held_echo(None)
+}
+
+/// The same; its first answer waits at a gate.
+fn held_echo(gate: Option<Gate>) -> FakeUpstream {
+    FakeUpstream::reading(move |number, received| {
         let asked: Value = serde_json::from_slice(&received.body).unwrap_or_default();
         let said = &asked["messages"][0]["content"];
         let answer = json!({
@@ -136,7 +132,11 @@ fn echo() -> FakeUpstream {
             "choices": [{ "index": 0, "finish_reason": "stop", "message": { "role": "assistant", "content": said } }],
             "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 },
         });
-        Script::json(&answer.to_string())
+        let script = Script::json(&answer.to_string());
+        match gate.clone().filter(|_| number == 0) {
+            Some(gate) => script.after(Act::Hold(gate)),
+            None => script,
+        }
     })
 }
 
@@ -153,6 +153,20 @@ fn shown(env: &TestEnv, run: &str) -> (Vec<String>, Value) {
     let steps = shown["steps"].as_array().expect("steps").iter();
     let what = steps.map(|step| step["summary"].as_str().unwrap_or_default().to_string()).collect();
     (what, shown)
+}
+
+/// Waits until a run is sealed; how many steps it has, and what it says of itself.
+#[track_caller]
+fn sealed(env: &TestEnv, run: &str) -> (usize, Value) {
+    let begun = Instant::now();
+    loop {
+        let (steps, shown) = shown(env, run);
+        if shown["state"] == "complete" {
+            return (steps.len(), shown);
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it stays open: {shown}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// Runs a command line in a shell that was led to the proxy.
@@ -219,23 +233,29 @@ fn two_agents_at_once_are_two_runs_that_replay() {
 
 #[test]
 fn silence_ends_an_unnamed_run_and_the_next_request_begins_another() {
-    let upstream = echo();
+    let gate = Gate::new();
+    let upstream = held_echo(Some(gate.clone()));
     let env = place(&upstream);
     let proxy = Attached::start(&env, &["--name", "shop", "--idle", "1s", "--idle-named", "1h"]);
-    assert_eq!(proxy.ask("", "", "one"), 200);
-    assert_eq!(proxy.ask("", "", "two"), 200);
-    proxy.is_quiet();
-    let (said, first) = shown(&env, "shop.1");
-    assert_eq!((said.len(), &first["state"]), (2, &json!("complete")), "{first}");
+    std::thread::scope(|scope| {
+        // However long it takes: no silence before it was answered.
+        let first = scope.spawn(|| proxy.ask("", "", "one"));
+        let begun = json!([{ "run": "shop.1", "exchanges": 1, "under_way": 1 }]);
+        while proxy.state()["runs"] != begun {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(proxy.ask("", "", "two"), 200);
+        gate.release();
+        assert_eq!(first.join().expect("an answer"), 200);
+    });
+    let (steps, first) = sealed(&env, "shop.1");
+    assert_eq!(steps, 2, "{first}");
     assert_eq!(first["manifest"]["outcome"]["exit_code"], Value::Null);
     assert_eq!(proxy.ask("/r/kept", "", "three"), 200);
     assert_eq!(proxy.ask("", "", "four"), 200);
-    while proxy.state()["runs"].as_array().map(Vec::len) != Some(1) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let (steps, second) = sealed(&env, "shop.2");
+    assert_eq!((steps, &second["manifest"]["command"]), (1, &Value::Null));
     assert_eq!(proxy.state()["runs"], json!([{ "run": "kept.1", "exchanges": 1, "under_way": 0 }]));
-    assert_eq!(shown(&env, "shop.2").0.len(), 1);
-    assert_eq!(shown(&env, "shop.2").1["manifest"]["command"], Value::Null);
     proxy.end(Signal::SIGTERM).expect(0);
     let listed = env.retake(["ls"]).expect(0);
     assert!(listed.out.contains("through retake proxy"), "{}", listed.out);
@@ -417,4 +437,42 @@ fn clients_without_a_base_url_are_led_there_and_name_their_run() {
     let replayed =
         shop.env.retake(["replay", "shop.1", "--", "python3", &agent, &shop.tool, &shop.model]).expect(0);
     assert_eq!(replayed.out, said.out);
+}
+
+#[test]
+fn a_recording_answers_agents_that_retake_did_not_start() {
+    let (mut model, origin) = example_model();
+    let mut env = TestEnv::new();
+    env.upstream(&origin);
+    let agent = format!("python3 '{}'", project().join("examples/agent_loop.py").display());
+    let script = project().join("examples/agent_loop.py").display().to_string();
+    let recorded = env.retake(["run", "--name", "x", "--", "python3", &script]).expect(0);
+    model.kill().and_then(|()| model.wait()).expect("the model ends");
+    // Whoever starts the agent has no key.
+    env.unset("OPENAI_API_KEY");
+    let proxy = Attached::start(&env, &["--replay", "x.1"]);
+    let started: Vec<Child> = ["--name a", "--name b", ""]
+        .iter()
+        .map(|flags| led(&env, &proxy, flags, &agent).spawn().expect("sh"))
+        .collect();
+    for child in started {
+        assert_eq!(ran(child.wait_with_output().unwrap()).expect(0).out, recorded.out);
+    }
+    let (status, ended) = proxy.post("/r/a/end?exit=0", "");
+    assert_eq!((status, &ended["exit"]), (200, &json!(0)), "{ended}");
+    assert_eq!(ended["replay"]["answers"], json!({ "recorded": 4, "edited": 0, "live": 0, "refused": 0 }));
+    let told = proxy.end(Signal::SIGTERM).expect(0);
+    assert_eq!(told.err.matches("replayed  8/8 steps").count(), 3, "{}", told.err);
+    assert_eq!(env.listed(), ["x.1"], "nothing was recorded");
+
+    let proxy = Attached::start(&env, &["--replay", "x"]);
+    let (status, ended) = {
+        assert_eq!(proxy.ask("/r/odd", "", "something else"), 422);
+        proxy.post("/r/odd/end", "")
+    };
+    assert_eq!((status, &ended["exit"]), (200, &json!(4)), "{ended}");
+    proxy.end(Signal::SIGTERM).expect(4).says(&["replay of x.1 for odd"]);
+    let idle = Attached::start(&env, &["--replay", "x"]);
+    idle.end(Signal::SIGTERM).expect(3).says(&["nobody asked for anything"]);
+    env.retake(["proxy", "--replay", "none"]).expect(3).says(&["no run"]);
 }

@@ -14,6 +14,7 @@ Examples:
   retake proxy                                  until ctrl-c; in another shell: eval \"$(retake env)\"
   retake proxy --idle 2m --name shop            unnamed runs are shop.1, shop.2, …; 2 minutes of silence end one
   retake proxy --upstream http://localhost:8000/v1
+  retake proxy --replay shop.1                  answers from a recording; result lines as of retake replay
   RETAKE_TOKEN=… retake proxy --listen 0.0.0.0  for containers; base URLs begin with /t/TOKEN
 
 A request belongs to the run that its header x-retake-run names, else its path (/r/NAME/openai/v1/…), else to
@@ -52,6 +53,12 @@ pub struct ProxyArgs {
     /// Where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
+    /// Answer from this recording, offline, instead of recording: each name or pause is a replay from its beginning
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["upstreams", "intercept", "only", "except"])]
+    pub replay: Option<String>,
+    /// With --replay: refuse what leads to this tool; may be given several times
+    #[arg(long = "fence", value_name = "TOOL", requires = "replay")]
+    pub fences: Vec<String>,
     /// Record every host that agents reach through HTTP and TLS, not only the models behind base URLs
     #[arg(long, help_heading = "Interception")]
     pub intercept: bool,
