@@ -287,7 +287,7 @@ impl Shelf {
             self.store.remove_run(&begun.run)?;
             return Ok(json!({ "run": begun.run, "exchanges": 0 }));
         }
-        let ended = data(&recorded);
+        let ended = data(&recorded, end.exit_code);
         if self.json {
             print(&format!("{}\n", json!({ "ended": ended })))?;
         } else {

@@ -131,8 +131,7 @@ pub(super) fn recorded(
         true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
         false => verify(context, &opened, &args),
     });
-    let mut data = data(&recorded);
-    data["exit_code"] = agent_code.into();
+    let mut data = data(&recorded, Some(agent_code));
     if let Some(verified) = &verified {
         data["verify"] = match verified {
             Ok((_, data)) => data.clone(),
@@ -169,12 +168,12 @@ pub(super) fn result(
 }
 
 /// The same for a program.
-pub(super) fn data(recorded: &Recorded) -> Value {
+pub(super) fn data(recorded: &Recorded, exit_code: Option<i32>) -> Value {
     let manifest = &recorded.manifest;
     serde_json::json!({
         "run": manifest.id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
         "secrets_replaced": manifest.stand_ins, "replaced": manifest.replaced, "usage": recorded.outline.usage(),
-        "incomplete": recorded.incomplete,
+        "exit_code": exit_code, "incomplete": recorded.incomplete,
     })
 }
 
