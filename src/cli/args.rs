@@ -1,5 +1,9 @@
 //! The command line as it is typed.
 
+mod attach;
+
+pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
+
 use crate::run::Intercepted;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -118,6 +122,12 @@ pub enum Command {
     /// Run a command and record its model calls
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Record the agents that come to a port, for hours and many at once: a run for each name or pause
+    #[command(after_help = attach::PROXY_EXAMPLES)]
+    Proxy(ProxyArgs),
+    /// Print the variables that lead agents to `retake proxy`
+    #[command(after_help = attach::ENV_EXAMPLES)]
+    Env(EnvArgs),
     /// List the recorded runs
     #[command(
         after_help = "Examples:\n  retake ls          every run, the newest last\n  retake ls refund   refund.1, refund.2, …"

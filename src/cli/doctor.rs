@@ -163,7 +163,7 @@ fn remove(store: &Store, runs: &[RunId]) -> Result<(), CliError> {
 }
 
 fn outcome(opened: &Opened) -> Option<&Outcome> {
-    opened.reader.manifest().outcome.as_ref()
+    opened.reader.manifest().outcome.as_ref().filter(|outcome| outcome.is_told())
 }
 
 /// Adds what the agent's exit says, where it differs.

@@ -7,12 +7,14 @@ mod destination;
 mod diff;
 mod doctor;
 mod editor;
+mod env;
 mod error;
 mod fences;
 mod fork;
 mod mcp;
 mod portable;
 mod precedent;
+mod proxy;
 mod record;
 mod replay;
 mod rerun;
@@ -33,6 +35,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// What every verb gets.
+#[derive(Clone)]
 pub(crate) struct Context {
     store: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -156,6 +159,8 @@ pub fn main() -> i32 {
 fn run(context: &Context, command: Command) -> Result<i32, CliError> {
     match command {
         Command::Run(args) => record::run(context, args),
+        Command::Proxy(args) => proxy::proxy(context, args),
+        Command::Env(args) => env::env(context, &args),
         Command::Ls(args) => runs::ls(context, &args),
         Command::Show(args) => show::show(context, &args),
         Command::Replay(args) => replay::replay(context, args),

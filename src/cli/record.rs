@@ -14,10 +14,10 @@ use crate::agent::{environment, git};
 use crate::diff::Conversations;
 use crate::exchange::{Fault, StandIn};
 use crate::proxy::Unseen;
-use crate::record::Recorder;
+use crate::record::{Recorded, Recorder};
 use crate::redact::Redactor;
 use crate::replay::fences::sounds_irreversible;
-use crate::report::results;
+use crate::report::{Style, results};
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
 use serde_json::Value;
@@ -125,28 +125,14 @@ pub(super) fn recorded(
         return Err(own_failure(nothing_seen(&args.command, &landed.unseen)));
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
-    let told = results::recording(
-        &results::Recording {
-            run: opened.view(),
-            untouched: recorded.untouched,
-            others: other_requests(&opened),
-            warnings: [unseen(&landed.unseen), unreachable(&opened)].concat(),
-            fences: irreversible(&opened),
-        },
-        context.err_style,
-    );
-    eprint!("{told}");
+    eprint!("{}", result(&opened, &recorded, &landed.unseen, context.err_style));
     // A signal that ends only the agent at a terminal reaches retake too.
     let stopped = landed.ended.told_to_end || landed.ended.signal.is_some();
     let verified = args.verify.then(|| match stopped {
         true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
         false => verify(context, &opened, &args),
     });
-    let mut data = serde_json::json!({
-        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-        "exit_code": agent_code, "incomplete": recorded.incomplete,
-    });
+    let mut data = data(&recorded, Some(agent_code));
     if let Some(verified) = &verified {
         data["verify"] = match verified {
             Ok((_, data)) => data.clone(),
@@ -163,6 +149,33 @@ pub(super) fn recorded(
         None => exit::OK,
     };
     Ok((id, if agent_code == 0 { own_code } else { agent_code }, data))
+}
+
+/// What a recording amounts to, for a person.
+pub(super) fn result(
+    opened: &Opened,
+    recorded: &Recorded,
+    passed: &[(String, Unseen)],
+    style: Style,
+) -> String {
+    let done = results::Recording {
+        run: opened.view(),
+        untouched: recorded.untouched,
+        others: other_requests(opened),
+        warnings: [unseen(passed), unreachable(opened)].concat(),
+        fences: irreversible(opened),
+    };
+    results::recording(&done, style)
+}
+
+/// The same for a program.
+pub(super) fn data(recorded: &Recorded, exit_code: Option<i32>) -> Value {
+    let manifest = &recorded.manifest;
+    serde_json::json!({
+        "run": manifest.id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "secrets_replaced": manifest.stand_ins, "replaced": manifest.replaced, "usage": recorded.outline.usage(),
+        "exit_code": exit_code, "incomplete": recorded.incomplete,
+    })
 }
 
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.

@@ -104,9 +104,31 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     if rerun.own_command {
         control::keep(&store, &opened, &tally);
     }
-    let unasked = unasked_steps(&opened.outline, &player, &tally);
-    let outline = &opened.outline;
-    let outcome = match compared(&manifest, &landed, &tally) {
+    let ended = (landed.ended.exit_code, landed.ended.signal);
+    let (done, code) = done(&rerun, &player, Some(ended), landed.took_us);
+    tell_miss(context, &tally);
+    eprint!("{}", results::replay(&done, context.err_style));
+    if let Some(kept) = &kept {
+        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
+    }
+    let data = serde_json::json!({
+        "replay": done, "classes": tally.classes(), "matching": tally.matching, "misses": tally.misses,
+        "not_allowed": tally.not_allowed, "fenced": tally.fenced, "kept": kept, "exit": code,
+    });
+    Ok((code, data))
+}
+
+/// What a replay amounts to, and its exit code. `ended`: exit code and signal of the agent, where that is known.
+pub(super) fn done(
+    rerun: &Rerun<'_>,
+    player: &Player,
+    ended: Option<(Option<i32>, Option<i32>)>,
+    took_us: u64,
+) -> (results::Replay, i32) {
+    let (manifest, outline) = (rerun.opened.reader.manifest(), &rerun.opened.outline);
+    let tally = player.tally();
+    let unasked = unasked_steps(outline, player, &tally);
+    let outcome = match compared(manifest, ended, &tally) {
         Compared::Same if !unasked.is_empty() => Compared::Early,
         Compared::Same => uncalled(&player, &tally).unwrap_or(Compared::Same),
         other => other,
@@ -119,18 +141,21 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
             "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
         ));
     }
-    if manifest.outcome.is_none() {
-        warnings.push(format!(
-            "how {} ended is not known (it was interrupted): only its steps were compared",
-            manifest.id
-        ));
+    let untold = match &manifest.outcome {
+        None => Some("it was interrupted"),
+        Some(outcome) if !outcome.is_told() => Some("retake did not start it"),
+        Some(_) => None,
+    };
+    if let Some(why) = untold {
+        let id = &manifest.id;
+        warnings.push(format!("how {id} ended is not known ({why}): only its steps were compared"));
     }
     let done = results::Replay {
         run: manifest.id.to_string(),
         steps: outline.steps.len() as u32,
         replayed: tally.steps_played(outline),
         answers: answers(&tally),
-        took_us: landed.took_us,
+        took_us,
         outcome,
         pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
         stale: tally.stale(outline),
@@ -142,16 +167,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         secrets: (tally.revealed, tally.stand_ins),
         warnings,
     };
-    tell_miss(context, &tally);
-    eprint!("{}", results::replay(&done, context.err_style));
-    if let Some(kept) = &kept {
-        eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
-    }
-    let data = serde_json::json!({
-        "replay": done, "classes": tally.classes(), "matching": tally.matching, "misses": tally.misses,
-        "not_allowed": tally.not_allowed, "fenced": tally.fenced, "kept": kept, "exit": code,
-    });
-    Ok((code, data))
+    (done, code)
 }
 
 /// Which matches pass: what the flags say, else `retake.toml`, else all but drift.
@@ -214,17 +230,16 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
     (!tally.misses.is_empty()).then(|| "at a request that the recording has no right answer for".into())
 }
 
-fn compared(manifest: &Manifest, landed: &Landed, tally: &Tally) -> Compared {
+fn compared(manifest: &Manifest, ended: Option<(Option<i32>, Option<i32>)>, tally: &Tally) -> Compared {
     if let Some(by) = stopped_by(tally) {
         return Compared::Stopped { by };
     }
-    let Some(then) = &manifest.outcome else { return Compared::Same };
-    let now = &landed.ended;
-    if (then.exit_code, then.signal) == (now.exit_code, now.signal) {
+    let Some(then) = manifest.outcome.as_ref().filter(|then| then.is_told()) else { return Compared::Same };
+    let Some((code, signal)) = ended.filter(|now| *now != (then.exit_code, then.signal)) else {
         return Compared::Same;
-    }
+    };
     let then = in_words(then.exit_code, then.signal);
-    Compared::Differs { what: format!("{} instead of {then}", ended(landed)) }
+    Compared::Differs { what: format!("{} instead of {then}", in_words(code, signal)) }
 }
 
 /// How the agent ended: `exit 1`, `signal 9`.

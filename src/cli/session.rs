@@ -87,6 +87,12 @@ pub fn own_environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
 }
 
+/// What stands at the end of an event stream, in every protocol that is known.
+pub(super) fn terminal_markers() -> Vec<Vec<u8>> {
+    let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).chain(&MARKERS);
+    markers.map(|marker| marker.to_vec()).collect()
+}
+
 impl Session<'_> {
     /// What the agent would be told, with the proxy at `proxy`.
     pub fn plan(&self, proxy: &str, trust: Option<&Trust>) -> AgentEnvironment {
@@ -120,15 +126,14 @@ impl Session<'_> {
         let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
         let interception = self.intercepted.clone().map(interception).transpose()?;
         let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
-        let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).chain(&MARKERS);
-        let markers = markers.map(|marker| marker.to_vec()).collect();
         let config = ProxyConfig {
             routes,
             interception,
             tape: self.tape.clone(),
             answerer: self.answerer.clone(),
+            attach: None,
             may_dial: self.may_dial,
-            terminal_markers: markers,
+            terminal_markers: terminal_markers(),
             aws_key: AwsKey::of_environment(&own_environment()),
         };
         let proxy = Proxy::start(config, self.port).await.map_err(|e| {
@@ -169,7 +174,7 @@ impl Session<'_> {
     }
 }
 
-fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
+pub(super) fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
     let authority = Arc::new(Authority::new().map_err(CliError::broken)?);
     Ok(Interception { authority, hosts: Hosts { only: hosts.only, except: hosts.except } })
 }

@@ -1,5 +1,6 @@
 //! One request: routed, then forwarded or answered.
 
+use super::attach::Entry;
 use super::intercept::Inside;
 use super::ledger::{Abandonment, Ledger, Outcome};
 use super::listen::Shared;
@@ -10,13 +11,12 @@ use super::serve::{CannedBody, true_length};
 use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::wire::{Delivery, WireState};
-use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, forward, head, route, signing};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, Seat, forward, head, route, signing};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// An exchange on its way to an answer.
@@ -59,6 +59,16 @@ pub(super) async fn answer(
         Some(inside) => Some(inside.as_ref().clone()),
         None => shared.intercepting.as_ref().and_then(|_| Inside::of_request(shared.address, request.uri())),
     };
+    let (request, run) = match &shared.attach {
+        None => (request, None),
+        Some(attach) => {
+            let from = outside.as_ref().map(|inside| inside.run.clone());
+            match attach.enter(request, from).await {
+                Entry::Exchange(request, run) => (request, run),
+                Entry::Answered(response) => return Ok(response),
+            }
+        }
+    };
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
     let way = match &outside {
         Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),
@@ -70,18 +80,15 @@ pub(super) async fn answer(
     if refuse::wants_websocket(request.headers()) {
         return Ok(refuse::no_websocket());
     }
-    let (parts, body) = request.into_parts();
-    let (tape, answerer) = match hidden {
-        true => (None, None),
-        false => (shared.tape.clone(), shared.answerer.clone()),
+    let seat = if hidden { Ok(Seat::unseen()) } else { shared.seat(run.as_deref()).await };
+    let Seat { id, tape, answerer } = match seat {
+        Ok(seat) => seat,
+        Err(why) => return Ok(refuse::refusal(StatusCode::BAD_REQUEST, "retake_bad_run_name", &why)),
     };
+    let (parts, body) = request.into_parts();
     let answerer = match way.upstream.provider.as_str() {
         TOOL if !hidden => answerer.or_else(|| Some(Arc::new(shim::Recording))),
         _ => answerer,
-    };
-    let id = match hidden {
-        true => ExchangeId(0),
-        false => ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
     };
     let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
     let asked = answerer.clone().map(|answerer| (answerer, seen.clone()));

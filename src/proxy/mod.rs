@@ -2,6 +2,7 @@
 //! Knows no store and no run.
 
 mod answer;
+mod attach;
 mod case;
 mod forward;
 mod head;
@@ -19,6 +20,7 @@ mod tee;
 mod upstream;
 mod wire;
 
+pub use attach::{Attach, Runs, Seat};
 pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
 pub use route::MCP;
@@ -161,6 +163,8 @@ pub struct ProxyConfig {
     pub tape: Option<Arc<dyn Tape>>,
     /// None: everything is forwarded (recording).
     pub answerer: Option<Arc<dyn Answerer>>,
+    /// Many agents share it: their runs have tapes and answerers of their own, in the place of these two.
+    pub attach: Option<Attach>,
     /// False: no upstream client is built and [`Answer::Forward`] is refused.
     pub may_dial: bool,
     /// Byte strings of which one stands at the start of a line where an event stream has its terminal event

@@ -241,7 +241,8 @@ pub fn recording(done: &Recording, style: Style) -> String {
     warnings::others(&mut lines, Ink::Bad, &done.warnings);
     if asked {
         let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
-        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
+        let command = if run.manifest.command.is_empty() { " -- COMMAND" } else { "" };
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}{command}")]);
     } else if !servers.is_empty() && done.others.is_empty() {
         lines.next(&[format!("retake replay {id}")]);
     } else {

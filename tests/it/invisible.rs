@@ -17,6 +17,7 @@ pub async fn recording(origin: &str, tape: &Arc<MemoryTape>) -> Proxy {
         routes,
         tape: Some(tape.clone()),
         answerer: None,
+        attach: None,
         may_dial: true,
         terminal_markers: vec![b"data: [DONE]".to_vec(), b"event: message_stop".to_vec()],
         aws_key: None,

@@ -2,6 +2,7 @@
 
 mod support;
 
+mod attach;
 mod bedrock;
 mod carrying;
 mod damage;

@@ -92,6 +92,7 @@ async fn set_up(
         routes: Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]),
         tape: tape.map(|tape| tape as Arc<dyn Tape>),
         answerer: Some(answerer.clone()),
+        attach: None,
         may_dial,
         terminal_markers: vec![b"data: [DONE]".to_vec()],
         aws_key: None,
