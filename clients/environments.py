@@ -4,6 +4,7 @@ CLIENTS_ENV may name a directory that has some of them already (`venvs/NAME`, `n
 pinned versions is left alone.
 """
 
+import fcntl
 import json
 import os
 import re
@@ -17,6 +18,16 @@ TARGET = HERE.parent / "target" / "clients"
 MINUTES = 15 * 60
 
 
+def binary():
+    """The retake to try: RETAKE, else the debug build."""
+    if given := os.environ.get("RETAKE"):
+        return Path(given).resolve()
+    built = HERE.parent / "target" / "debug" / "retake"
+    if not built.exists():
+        subprocess.run(["cargo", "build"], cwd=HERE.parent, check=True)
+    return built
+
+
 class NotInstalled(Exception):
     """Why a client cannot be tried, in a few words."""
 
@@ -26,6 +37,14 @@ class Environment:
 
     def __init__(self, versions, programs, root):
         self.versions, self.programs, self.root = versions, programs, root
+
+
+def alone():
+    """Waits until no other of these scripts uses `target/clients`; for as long as the result is kept."""
+    TARGET.mkdir(parents=True, exist_ok=True)
+    lock = (TARGET / "lock").open("w")
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
 
 
 def roots():

@@ -147,14 +147,15 @@ def read_messages(body):
 
 
 def read_gemini(body):
+    """Both spellings of names, as the API takes them."""
     talk = Conversation()
     for tool in body.get("tools") or []:
-        for function in tool.get("functionDeclarations") or []:
+        for function in tool.get("functionDeclarations") or tool.get("function_declarations") or []:
             schema = function.get("parametersJsonSchema") or function.get("parameters") or {}
             talk.tools[function["name"]] = schema
     for content in body.get("contents") or []:
         for part in content.get("parts") or []:
-            if answer := part.get("functionResponse"):
+            if answer := part.get("functionResponse") or part.get("function_response"):
                 talk.results.append((answer["name"], json.dumps(answer.get("response"))))
             elif "text" in part and content.get("role") != "model":
                 talk.words.append(part["text"])
