@@ -111,6 +111,8 @@ def read_responses(body):
     for tool in body.get("tools") or []:
         if tool.get("type") == "function":
             talk.tools[tool["name"]] = tool.get("parameters") or {}
+        for inner in tool.get("tools") or [] if tool.get("type") == "namespace" else []:
+            talk.tools[f"{tool['name']}/{inner['name']}"] = inner.get("parameters") or {}
     for item in responses_items(body):
         kind = item.get("type", "message")
         if kind == "function_call":
@@ -212,11 +214,11 @@ def write_responses(body, move):
         "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": sum(count),
     }  # fmt: skip
     if move[0] == "call":
-        full = json.dumps(move[2])
-        item = {"type": "function_call", "id": made_up("fc_"), "call_id": made_up("call_"), "name": move[1],
-                "arguments": full, "status": "completed"}  # fmt: skip
+        full, (namespace, _, name) = json.dumps(move[2]), move[1].rpartition("/")
+        item = {"type": "function_call", "id": made_up("fc_"), "call_id": made_up("call_"), "name": name,
+                "arguments": full, "status": "completed", **({"namespace": namespace} if namespace else {})}  # fmt: skip
         begun, kind = {**item, "arguments": "", "status": "in_progress"}, "response.function_call_arguments"
-        where, done = {}, {"arguments": full, "name": move[1]}
+        where, done = {}, {"arguments": full, "name": name}
     else:
         full, part = move[1], {"type": "output_text", "text": move[1], "annotations": [], "logprobs": []}
         item = {"type": "message", "id": made_up("msg_"), "role": "assistant", "status": "completed", "content": [part]}

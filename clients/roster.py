@@ -8,18 +8,20 @@ import environments
 from environments import HERE
 
 SHOP = {
+    "question": "Are there enough widgets? Order what is missing to 20.",
     "edit": "result.units=70",
     "answer": "There were 7, so 13 more are ordered.",
     "other": "There are 70, which is enough.",
     "tool": "stock",
 }
+WRAPPED = {**SHOP, "edit": 'result~=/"units":7/"units":70/'}  # coding agents put words around what a server says
 NUMBER = {
+    "question": "What is the square of the number in NUMBER.txt?",
     "edit": "result~=/number=7/number=12/",
     "answer": "Its square is 49.",
     "other": "Its square is 144.",
     "tool": None,
 }
-QUESTION = "What is the square of the number in NUMBER.txt?"
 
 
 @dataclass
@@ -49,6 +51,9 @@ class Ready:
     home_files: dict = field(default_factory=dict)
 
 
+CLAUDE = {"IS_SANDBOX": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
+GEMINI = {"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_TELEMETRY_ENABLED": "false"}
+
 CLIENTS = [
     Client("py-openai-chat", "openai, Chat Completions", "Python", "sdk", "openai", "openai_chat.py"),
     Client("py-openai-responses", "openai, Responses kept by the provider", "Python", "sdk", "openai",
@@ -76,19 +81,19 @@ CLIENTS = [
     Client("node-mcp", "@modelcontextprotocol/sdk with openai", "Node", "sdk", "@modelcontextprotocol/sdk",
            "mcp_agent.mjs", mcp=True),
     Client("claude-code", "Claude Code", "CLI", "claude", "@anthropic-ai/claude-code", task=NUMBER,
-           settings={"IS_SANDBOX": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}),
+           settings=CLAUDE),
     Client("codex", "Codex", "CLI", "codex", "@openai/codex", task=NUMBER,
            needs='`-c openai_base_url="\\"$OPENAI_BASE_URL\\""`: it reads no variable for it'),
     Client("gemini-cli", "Gemini CLI", "CLI", "gemini", "@google/gemini-cli", task=NUMBER,
-           settings={"GEMINI_CLI_TRUST_WORKSPACE": "true", "GEMINI_TELEMETRY_ENABLED": "false"},
+           settings=GEMINI,
            needs="`security.auth.selectedType` in `~/.gemini/settings.json`: `gemini-api-key`"),
+    Client("claude-code-mcp", "Claude Code with an MCP server", "CLI", "claude", "@anthropic-ai/claude-code", mcp=True, task=WRAPPED,
+           settings={**CLAUDE, "ENABLE_TOOL_SEARCH": "false"}),
+    Client("codex-mcp", "Codex with an MCP server", "CLI", "codex", "@openai/codex", mcp=True, task=WRAPPED,
+           needs="the same"),
+    Client("gemini-cli-mcp", "Gemini CLI with an MCP server", "CLI", "gemini", "@google/gemini-cli", mcp=True,
+           task=WRAPPED, settings=GEMINI, needs="the same"),
 ]  # fmt: skip
-
-GEMINI_SETTINGS = {
-    "general": {"enableAutoUpdate": False},
-    "privacy": {"usageStatisticsEnabled": False},
-    "security": {"auth": {"selectedType": "gemini-api-key"}},
-}
 
 
 def ready(client, wrap):
@@ -104,29 +109,47 @@ def ready(client, wrap):
         return Ready(command, installed.versions[client.package], [])
     node, _ = environments.node_program()
     installed = environments.node(client.environment)
+    agents = environments.node_agents(environments.node("sdk")) if client.language == "Node" or client.mcp else None
+    server = [*wrap, str(node), str(agents / "stock_server.mjs")] if client.mcp else []
     path, version = [str(node.parent)], installed.versions[client.package]
     if client.language == "Node":
-        agents = environments.node_agents(installed)
-        server = [*wrap, str(node), str(agents / "stock_server.mjs")] if client.mcp else []
         return Ready([str(node), str(agents / client.script), *client.arguments, *server], version, path)
-    program = {"claude-code": claude, "codex": codex, "gemini-cli": gemini}[client.name]
-    command, home_files = program(installed.programs)
+    begin = {"claude": claude, "codex": codex, "gemini": gemini}[client.environment]
+    command, home_files = begin(installed.programs, client.task["question"], server)
     return Ready(command, version, path, home_files)
 
 
-def claude(programs: Path):
-    command = [str(programs / "claude"), "-p", QUESTION, "--model", "claude-sonnet-4-5", "--allowedTools", "Bash"]
-    return command, {}
+def claude(programs: Path, question, server):
+    command = [str(programs / "claude"), "-p", question, "--model", "claude-sonnet-4-5"]
+    if not server:
+        return [*command, "--allowedTools", "Bash"], {}
+    config = {"mcpServers": {"shop": {"command": server[0], "args": server[1:]}}}
+    allowed = "mcp__shop__stock,mcp__shop__order"
+    return [*command, "--strict-mcp-config", "--mcp-config", json.dumps(config), "--allowedTools", allowed], {}
 
 
-def codex(programs: Path):
+def codex(programs: Path, question, server):
     options = (
         '-c openai_base_url="\\"$OPENAI_BASE_URL\\"" -c features.plugins=false -c analytics.enabled=false'
         " -m gpt-5.1 --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox"
     )
-    return ["sh", "-c", f'exec "$0" exec {options} "$1"', str(programs / "codex"), QUESTION], {}
+    config = ""
+    if server:
+        config = (
+            f"[mcp_servers.shop]\ncommand = {json.dumps(server[0])}\nargs = {json.dumps(server[1:])}\n"
+            'env_vars = ["STOCK_STARTS"]\n'
+        )
+    command = ["sh", "-c", f'exec "$0" exec {options} "$1"', str(programs / "codex"), question]
+    return command, {".codex/config.toml": config}
 
 
-def gemini(programs: Path):
-    settings = {".gemini/settings.json": json.dumps(GEMINI_SETTINGS)}
-    return [str(programs / "gemini"), "-m", "gemini-2.5-flash", "--yolo", "-p", QUESTION], settings
+def gemini(programs: Path, question, server):
+    settings = {
+        "general": {"enableAutoUpdate": False},
+        "privacy": {"usageStatisticsEnabled": False},
+        "security": {"auth": {"selectedType": "gemini-api-key"}},
+    }
+    if server:
+        settings["mcpServers"] = {"shop": {"command": server[0], "args": server[1:], "trust": True}}
+    command = [str(programs / "gemini"), "-m", "gemini-2.5-flash", "--yolo", "-p", question]
+    return command, {".gemini/settings.json": json.dumps(settings)}
