@@ -137,7 +137,7 @@ def codex(programs: Path, question, server):
     if server:
         config = (
             f"[mcp_servers.shop]\ncommand = {json.dumps(server[0])}\nargs = {json.dumps(server[1:])}\n"
-            'env_vars = ["STOCK_STARTS"]\n'
+            'required = true\nenv_vars = ["STOCK_STARTS"]\n'
         )
     command = ["sh", "-c", f'exec "$0" exec {options} "$1"', str(programs / "codex"), question]
     return command, {".codex/config.toml": config}
