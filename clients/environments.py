@@ -60,8 +60,9 @@ def checked(command, what, **settings):
         raise NotInstalled(f"{what}: {type(error).__name__}") from None
     if done.returncode:
         lines = (done.stderr or done.stdout).strip().splitlines() or ["no reason given"]
-        said = next((line for line in lines if "error" in line.lower()), lines[-1])
-        raise NotInstalled(f"{what}: {re.sub(r'/[^ ]*/', '', said)[:120]}")
+        faults = [line for line in lines if "error" in line.lower() and " code " not in line]
+        said = (faults or lines)[0].partition(" (from ")[0]
+        raise NotInstalled(f"{what}: {re.sub(r'https?:[^ ]*|/[^ ]*/', '…', said)[:120]}")
     return done.stdout
 
 

@@ -38,7 +38,7 @@ class Client:
     task: dict = field(default_factory=lambda: SHOP)
     mcp: bool = False
     settings: dict = field(default_factory=dict)
-    needs: str = "nothing"
+    needs: str = ""
 
 
 @dataclass
@@ -73,7 +73,7 @@ CLIENTS = [
            "pydantic_ai_agent.py", ["google:gemini-2.5-flash"]),
     Client("py-openai-agents-mcp", "openai-agents with an MCP server", "Python", "agents", "openai-agents",
            "openai_agents_mcp.py", mcp=True, settings={"OPENAI_AGENTS_DISABLE_TRACING": "1"},
-           needs="nothing; `OPENAI_AGENTS_DISABLE_TRACING=1` keeps its traces from OpenAI's own host"),
+           needs="`OPENAI_AGENTS_DISABLE_TRACING=1`, which keeps its traces from OpenAI's own host"),
     Client("py-mcp", "mcp with openai", "Python", "agents", "mcp", "mcp_agent.py", mcp=True),
     Client("node-openai", "openai", "Node", "sdk", "openai", "openai.mjs"),
     Client("node-anthropic", "@anthropic-ai/sdk", "Node", "sdk", "@anthropic-ai/sdk", "anthropic.mjs"),
@@ -83,16 +83,15 @@ CLIENTS = [
     Client("claude-code", "Claude Code", "CLI", "claude", "@anthropic-ai/claude-code", task=NUMBER,
            settings=CLAUDE),
     Client("codex", "Codex", "CLI", "codex", "@openai/codex", task=NUMBER,
-           needs='`-c openai_base_url="\\"$OPENAI_BASE_URL\\""`: it reads no variable for it'),
+           needs='`-c openai_base_url="\\"$OPENAI_BASE_URL\\""`: it reads no variable'),
     Client("gemini-cli", "Gemini CLI", "CLI", "gemini", "@google/gemini-cli", task=NUMBER,
            settings=GEMINI,
            needs="`security.auth.selectedType` in `~/.gemini/settings.json`: `gemini-api-key`"),
     Client("claude-code-mcp", "Claude Code with an MCP server", "CLI", "claude", "@anthropic-ai/claude-code",
            mcp=True, task=WRAPPED, settings={**CLAUDE, "ENABLE_TOOL_SEARCH": "false"}),
-    Client("codex-mcp", "Codex with an MCP server", "CLI", "codex", "@openai/codex", mcp=True, task=WRAPPED,
-           needs="the same"),
+    Client("codex-mcp", "Codex with an MCP server", "CLI", "codex", "@openai/codex", mcp=True, task=WRAPPED),
     Client("gemini-cli-mcp", "Gemini CLI with an MCP server", "CLI", "gemini", "@google/gemini-cli", mcp=True,
-           task=WRAPPED, settings=GEMINI, needs="the same"),
+           task=WRAPPED, settings=GEMINI),
 ]  # fmt: skip
 
 
