@@ -192,7 +192,9 @@ fn a_server_over_http_is_recorded_through_interception() {
     let mut port = String::new();
     BufReader::new(server.stdout.take().expect("piped")).read_line(&mut port).expect("a port");
     let url = format!("http://127.0.0.1:{}/mcp", port.trim());
-    let ran = env.retake(["run", "--name", "stock", "--intercept", "--", "python3", &script, "ask", &url]).expect(0);
+    let ran = env
+        .retake(["run", "--name", "stock", "--intercept", "--", "python3", &script, "ask", &url])
+        .expect(0);
     ran.says(&["tools recorded: 127.0.0.1", "3 calls"]);
     drop(server.stdin.take());
     server.wait().expect("it ends");

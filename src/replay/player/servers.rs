@@ -219,7 +219,7 @@ impl Player {
         recorded: Option<&RecordedResponse>,
     ) -> Answer {
         let lane = spoken.site.map(|site| site.lane);
-        let told = recorded.map(|response| told_values(response)).unwrap_or_default();
+        let told = recorded.map(told_values).unwrap_or_default();
         let rewrite = self.state().matcher.todays(lane, &told.into());
         let reveal = |stand_in: &StandIn| self.options.redactor.reveal(&stand_in.text);
         let (answer, rewritten) =
