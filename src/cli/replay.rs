@@ -130,7 +130,7 @@ pub(super) fn done(
     let unasked = unasked_steps(outline, player, &tally);
     let outcome = match compared(manifest, ended, &tally) {
         Compared::Same if !unasked.is_empty() => Compared::Early,
-        Compared::Same => uncalled(player.as_ref(), &tally).unwrap_or(Compared::Same),
+        Compared::Same => uncalled(player, &tally).unwrap_or(Compared::Same),
         other => other,
     };
     let code = exit_code(&tally, &unasked, &outcome);
