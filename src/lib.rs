@@ -7,6 +7,7 @@
 
 pub mod dialect;
 pub mod exchange;
+pub mod mcp;
 
 pub mod holes;
 pub mod proxy;
@@ -17,6 +18,7 @@ pub mod diff;
 pub mod store;
 
 pub mod agent;
+pub mod bridge;
 pub mod config;
 pub mod record;
 pub mod replay;

@@ -54,6 +54,39 @@ impl BaseUrl {
         Ok(BaseUrl { origin: format!("{scheme}://{host}"), userinfo, path: path.to_string() })
     }
 
+    /// Reads one that may be a host alone, or a host and a port, as Ollama's clients do: `localhost`, `:8080`,
+    /// `0.0.0.0:11434`. `port` is meant where none is said.
+    ///
+    /// # Errors
+    /// [`BadBaseUrl`] as in [`BaseUrl::parse`].
+    pub fn parse_host(text: &str, port: u16) -> Result<BaseUrl, BadBaseUrl> {
+        let text = text.trim();
+        if text.contains("://") {
+            return BaseUrl::parse(text);
+        }
+        let (authority, path) = text.split_at(text.find(['/', '?', '#']).unwrap_or(text.len()));
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (format!("{user}@"), place),
+            None => (String::new(), authority),
+        };
+        // The colons of an IPv6 address stand in brackets, or there are several.
+        let (host, said) = match place.rsplit_once(':') {
+            Some((host, said)) if !host.contains(':') || host.ends_with(']') => (host, Some(said)),
+            _ => (place, None),
+        };
+        let said = said.map_or(Some(port), |said| said.parse().ok());
+        let host = match host {
+            // What a server listens on is no place to go to.
+            "" | "0.0.0.0" => "127.0.0.1".to_string(),
+            "[::]" | "::" => "[::1]".to_string(),
+            host if host.contains(':') && !host.starts_with('[') => format!("[{host}]"),
+            host => host.to_string(),
+        };
+        let whole = said.map(|port| format!("http://{user}{host}:{port}{path}"));
+        let bad = || BadBaseUrl(without_userinfo(text));
+        BaseUrl::parse(&whole.ok_or_else(bad)?).map_err(|_| bad())
+    }
+
     /// The same place as clients see it whose base URL ends in `theirs`, when this one was written for clients whose
     /// base URL ends in `own`: `/custom/v1` for `/v1` is `/custom/v1beta` for `/v1beta`.
     pub fn for_path(&self, own: &str, theirs: &str) -> BaseUrl {
@@ -141,6 +174,27 @@ mod tests {
     }
 
     #[test]
+    fn a_host_alone() {
+        let origin = |text: &str| BaseUrl::parse_host(text, 11434).map(|url| (url.origin, url.path));
+        for (text, wanted, path) in [
+            ("localhost", "http://localhost:11434", ""),
+            ("0.0.0.0", "http://127.0.0.1:11434", ""),
+            (":8080", "http://127.0.0.1:8080", ""),
+            (" gpu.local:80/ollama ", "http://gpu.local:80", "/ollama"),
+            ("[::1]:9", "http://[::1]:9", ""),
+            ("::1", "http://[::1]:11434", ""),
+            ("https://ollama.com", "https://ollama.com", ""),
+        ] {
+            assert_eq!(origin(text).unwrap(), (wanted.to_string(), path.to_string()), "{text}");
+        }
+        for text in ["host:port", "a b", "ftp://h", "h:70000"] {
+            assert_eq!(origin(text), Err(BadBaseUrl(text.to_string())));
+        }
+        let said = BaseUrl::parse_host("me:s3cr3t@h:x", 1).unwrap_err().to_string();
+        assert!(!said.contains("s3cr3t"), "{said}");
+    }
+
+    #[test]
     fn a_complaint_keeps_the_password() {
         for text in ["ftp://me:s3cr3t@h/v1", "me:s3cr3t@h", "http://me:s3cr3t@", "http://me:s3cr3t@a b@h h"] {
             let said = BaseUrl::parse(text).unwrap_err().to_string();
@@ -187,6 +241,7 @@ mod tests {
                 url.for_path(&own, &theirs).through("http://127.0.0.1:9", "openai");
             }
             let _ = UpstreamOverride::parse(&text);
+            let _ = BaseUrl::parse_host(&text, 1);
         }
     }
 }

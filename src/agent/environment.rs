@@ -5,7 +5,7 @@ mod kept;
 pub use kept::{Machine, is_for_the_agent, kept};
 
 use super::base_url::{BaseUrl, UpstreamOverride};
-use super::providers::{BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
+use super::providers::{AMAZON, BEDROCK, BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
 use super::trust::{self, TrustFiles};
 use crate::exchange::Upstream;
 use std::collections::BTreeMap;
@@ -35,6 +35,8 @@ pub struct Surroundings<'a> {
     pub restore: bool,
     /// Give the agent a dummy key for each provider that has none.
     pub dummy_keys: bool,
+    /// Requests may go to the real upstream.
+    pub dials: bool,
     /// The run's id, for `RETAKE_RUN`.
     pub run: Option<&'a str>,
     /// Send the requests of clients without a base URL through the proxy too: the certificates that they are to trust.
@@ -86,6 +88,22 @@ pub enum Said {
     Nobody,
 }
 
+impl AgentEnvironment {
+    /// Amazon's own address, when a base URL leads to it whose signed requests it would refuse: the clients sign them for
+    /// the proxy.
+    pub fn refused_by_amazon(&self, caller: &[(String, String)]) -> Option<&str> {
+        let bearer =
+            caller.iter().any(|(name, value)| name == "AWS_BEARER_TOKEN_BEDROCK" && !value.is_empty());
+        let to = self.upstreams.iter().find(|u| u.provider == BEDROCK && !bearer)?;
+        let host = to.origin.rsplit('/').next().unwrap_or_default();
+        let host = host.split(':').next().unwrap_or_default();
+        [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"]
+            .iter()
+            .any(|end| host.ends_with(end))
+            .then_some(to.origin.as_str())
+    }
+}
+
 /// The base URLs of one provider, one for each of its variables.
 struct Family {
     urls: Vec<BaseUrl>,
@@ -102,7 +120,11 @@ impl Family {
 /// Decides what the agent is told.
 pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
     let mut told = AgentEnvironment::default();
-    let caller: BTreeMap<&str, &str> = around.caller.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let mut caller: BTreeMap<&str, &str> =
+        around.caller.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    if let Some(all) = caller.get(AMAZON.0).copied() {
+        caller.entry(AMAZON.1).or_insert(all);
+    }
     if let (true, Some(recorded)) = (around.restore, around.recorded) {
         let own =
             |name: &str| is_base_url_variable(name) || is_proxy_variable(name) || name.starts_with("RETAKE_");
@@ -111,7 +133,9 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
     for provider in PROVIDERS {
         route(provider, around, &caller, &mut told);
         let has_key = provider.keys.iter().any(|k| caller.get(k).is_some_and(|v| !v.trim().is_empty()));
-        if let (true, false, Some(first)) = (around.dummy_keys, has_key, provider.keys.first()) {
+        // Amazon's clients find their keys in files and roles too, and the dummy would go before those.
+        let wants_dummy = around.dummy_keys && !(around.dials && provider.name == BEDROCK);
+        if let (true, false, Some(first)) = (wants_dummy, has_key, provider.keys.first()) {
             told.set.insert(first.to_string(), DUMMY_KEY.to_string());
         }
     }
@@ -154,7 +178,10 @@ fn route(
     };
     let mut prefixes: Vec<(&str, String)> = Vec::new();
     for (i, (variable, url)) in provider.base_urls.iter().zip(&shape.urls).enumerate() {
-        if bad.iter().any(|(name, _)| name == variable.name) {
+        let is_said = |value: Option<&str>| value.is_some_and(|v| !v.trim().is_empty());
+        let recorded = around.recorded.and_then(|recorded| recorded.get(variable.name)).map(String::as_str);
+        let was_set = is_said(caller.get(variable.name).copied()) || is_said(recorded);
+        if bad.iter().any(|(name, _)| name == variable.name) || (variable.only_when_set && !was_set) {
             continue;
         }
         let now = current.and_then(|f| f.urls.get(i));
@@ -217,7 +244,11 @@ fn family<'a>(
     let mut first: Option<(BaseUrl, &BaseUrlVariable)> = None;
     for variable in provider.base_urls {
         let text = value(variable.name).filter(|text| !text.trim().is_empty());
-        let url = text.and_then(|text| match BaseUrl::parse(text) {
+        let read = |text| match variable.bare_port {
+            Some(port) => BaseUrl::parse_host(text, port),
+            None => BaseUrl::parse(text),
+        };
+        let url = text.and_then(|text| match read(text) {
             Ok(url) => Some(url),
             Err(error) => {
                 bad.push((variable.name.to_string(), error.to_string()));

@@ -5,6 +5,6 @@ pub mod environment;
 pub mod git;
 pub mod process;
 pub mod providers;
-mod signals;
+pub mod signals;
 pub mod stdin;
 pub mod trust;

@@ -7,6 +7,10 @@ pub struct BaseUrlVariable {
     pub name: &'static str,
     /// The path that clients reading it expect in it: `/v1`, or nothing.
     pub path: &'static str,
+    /// The port that is meant where its value is a host alone, for a variable that takes one: `localhost`.
+    pub bare_port: Option<u16>,
+    /// Set only when the caller set it, or the recording has it: some clients take its presence for a choice.
+    pub only_when_set: bool,
 }
 
 /// One provider: its name in the proxy's path and the variables its clients read.
@@ -23,8 +27,23 @@ pub struct Provider {
     pub keys: &'static [&'static str],
 }
 
+/// Amazon Bedrock.
+pub(super) const BEDROCK: &str = "bedrock";
+/// The variable of all of Amazon's services, which holds for Bedrock where its own is not set.
+pub(super) const AMAZON: (&str, &str) = ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME");
+
 const fn url(name: &'static str, path: &'static str) -> BaseUrlVariable {
-    BaseUrlVariable { name, path }
+    BaseUrlVariable { name, path, bare_port: None, only_when_set: false }
+}
+
+/// A variable that may hold a host and a port without a scheme.
+const fn host(name: &'static str, port: u16) -> BaseUrlVariable {
+    BaseUrlVariable { bare_port: Some(port), ..url(name, "") }
+}
+
+/// A variable that is left unset where it was.
+const fn given(name: &'static str, path: &'static str) -> BaseUrlVariable {
+    BaseUrlVariable { only_when_set: true, ..url(name, path) }
 }
 
 /// Every provider that can be reached through a variable.
@@ -59,20 +78,77 @@ pub const PROVIDERS: &[Provider] = &[
     Provider {
         name: "mistral",
         origin: Some("https://api.mistral.ai"),
-        base_urls: &[url("MISTRAL_API_BASE", "/v1")],
+        base_urls: &[url("MISTRAL_API_BASE", "/v1"), url("MISTRAL_BASE_URL", "/v1")],
         keys: &["MISTRAL_API_KEY"],
     },
     Provider {
         name: "openrouter",
         origin: Some("https://openrouter.ai"),
-        base_urls: &[url("OPENROUTER_API_BASE", "/api/v1")],
+        base_urls: &[url("OPENROUTER_API_BASE", "/api/v1"), given("OPENROUTER_BASE_URL", "/api/v1")],
         keys: &["OPENROUTER_API_KEY"],
     },
     Provider {
         name: "azure",
         origin: None,
-        base_urls: &[url("AZURE_OPENAI_ENDPOINT", ""), url("AZURE_API_BASE", "")],
+        base_urls: &[
+            url("AZURE_OPENAI_ENDPOINT", ""),
+            url("AZURE_API_BASE", ""),
+            given("AZURE_OPENAI_BASE_URL", "/openai/v1"),
+        ],
         keys: &["AZURE_OPENAI_API_KEY", "AZURE_API_KEY"],
+    },
+    // Amazon's own address is left to interception: what its clients sign is signed for the host that they ask.
+    Provider {
+        name: BEDROCK,
+        origin: None,
+        base_urls: &[url("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", ""), url("ANTHROPIC_BEDROCK_BASE_URL", "")],
+        keys: &["AWS_BEARER_TOKEN_BEDROCK", "AWS_ACCESS_KEY_ID", "AWS_PROFILE"],
+    },
+    Provider {
+        name: "deepseek",
+        origin: Some("https://api.deepseek.com"),
+        // It offers all that `/v1` does, and LiteLLM goes there by itself.
+        base_urls: &[url("DEEPSEEK_API_BASE", "/beta"), given("DEEPSEEK_BASE_URL", "/v1")],
+        keys: &["DEEPSEEK_API_KEY"],
+    },
+    Provider {
+        name: "ollama",
+        origin: Some("http://127.0.0.1:11434"),
+        base_urls: &[host("OLLAMA_HOST", 11434), url("OLLAMA_API_BASE", ""), given("OLLAMA_BASE_URL", "/v1")],
+        keys: &["OLLAMA_API_KEY"],
+    },
+    Provider {
+        name: "together",
+        origin: Some("https://api.together.xyz"),
+        base_urls: &[url("TOGETHER_BASE_URL", "/v1")],
+        keys: &["TOGETHER_API_KEY"],
+    },
+    Provider {
+        name: "fireworks",
+        origin: Some("https://api.fireworks.ai"),
+        base_urls: &[
+            url("FIREWORKS_API_BASE", "/inference/v1"),
+            given("FIREWORKS_BASE_URL", "/inference/v1"),
+        ],
+        keys: &["FIREWORKS_API_KEY"],
+    },
+    Provider {
+        name: "cerebras",
+        origin: Some("https://api.cerebras.ai"),
+        base_urls: &[url("CEREBRAS_BASE_URL", ""), url("CEREBRAS_API_BASE", "/v1")],
+        keys: &["CEREBRAS_API_KEY"],
+    },
+    Provider {
+        name: "xai",
+        origin: Some("https://api.x.ai"),
+        base_urls: &[url("XAI_API_BASE", "/v1")],
+        keys: &["XAI_API_KEY"],
+    },
+    Provider {
+        name: "vllm",
+        origin: None,
+        base_urls: &[url("HOSTED_VLLM_API_BASE", "/v1"), given("VLLM_API_BASE", "/v1")],
+        keys: &["HOSTED_VLLM_API_KEY"],
     },
 ];
 

@@ -45,7 +45,7 @@ pub(super) fn at_a_terminal() -> bool {
 }
 
 /// The signals that came and are for the agent.
-pub(super) struct Signals(mpsc::Receiver<Signal>);
+pub struct Signals(mpsc::Receiver<Signal>);
 
 impl Signals {
     /// Listens from now on; retake itself no longer dies of these signals. Needs a tokio runtime.

@@ -3,6 +3,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::fs;
 use std::io;
@@ -30,7 +31,7 @@ pub struct Trust {
 }
 
 /// Where the certificates are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrustFiles {
     /// The authority of the run, and what the caller had in `NODE_EXTRA_CA_CERTS`.
     pub own: PathBuf,

@@ -1,7 +1,12 @@
 //! The command line as it is typed.
 
+mod attach;
+
+pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
+
 use crate::run::Intercepted;
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const RUN_EXAMPLES: &str = "\
@@ -117,6 +122,12 @@ pub enum Command {
     /// Run a command and record its model calls
     #[command(after_help = RUN_EXAMPLES)]
     Run(RunArgs),
+    /// Record the agents that come to a port, for hours and many at once: a run for each name or pause
+    #[command(after_help = attach::PROXY_EXAMPLES)]
+    Proxy(ProxyArgs),
+    /// Print the variables that lead agents to `retake proxy`
+    #[command(after_help = attach::ENV_EXAMPLES)]
+    Env(EnvArgs),
     /// List the recorded runs
     #[command(
         after_help = "Examples:\n  retake ls          every run, the newest last\n  retake ls refund   refund.1, refund.2, …"
@@ -160,6 +171,8 @@ pub enum Command {
     /// Repair the catalogue that makes `ls` quick
     #[command(subcommand)]
     Index(IndexCommand),
+    /// A stdio server of the Model Context Protocol behind retake: put it in front of the server's command
+    Mcp(McpArgs),
     /// A failing agent, recorded, replayed and forked before your eyes; no key, no network
     Demo(DemoArgs),
     /// Print a shell completion script
@@ -176,6 +189,17 @@ pub enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+/// `retake mcp`
+#[derive(Debug, Args)]
+pub struct McpArgs {
+    /// Name of the server in the recording; without it, from the command
+    #[arg(long)]
+    pub name: Option<String>,
+    /// The server's command. Without a run around it, it is simply started
+    #[arg(required = true, last = true, value_name = "SERVER")]
+    pub command: Vec<OsString>,
 }
 
 /// `retake run`

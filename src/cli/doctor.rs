@@ -33,7 +33,7 @@ pub(super) fn doctor(context: &Context, args: DoctorArgs) -> Result<i32, CliErro
         return mutate(context, &opened, args.seed);
     }
     if !args.yes {
-        let fences = fences::of(&context.config()?, &args.fences, &args.unfence)?;
+        let fences = fences::of(&context.config()?, &args.fences, &args.unfence, None)?;
         if let Some(tool) = called(&opened).into_iter().find(|name| fences.overlook(name)) {
             let id = &opened.reader.manifest().id;
             let why =
@@ -79,7 +79,7 @@ fn as_recorded(opened: &Opened) -> RecordedRun {
 fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     // What is wrong with it is said before anything runs.
     let config = context.config()?;
-    let fences = fences::of(&config, &[], &[])?;
+    let fences = fences::of(&config, &[], &[], None)?;
     if let (Ok(store), false) = (context.store(), args.yes) {
         let names = [args.name.clone(), run_name(None, &args.command)?];
         if let Some(earlier) = precedent(context, &store, &names, &args.command)?
@@ -163,7 +163,7 @@ fn remove(store: &Store, runs: &[RunId]) -> Result<(), CliError> {
 }
 
 fn outcome(opened: &Opened) -> Option<&Outcome> {
-    opened.reader.manifest().outcome.as_ref()
+    opened.reader.manifest().outcome.as_ref().filter(|outcome| outcome.is_told())
 }
 
 /// Adds what the agent's exit says, where it differs.
@@ -196,8 +196,9 @@ fn compare_outcomes(comparison: &mut Comparison, left: Option<&Outcome>, right: 
 fn tell(context: &Context, done: &Examined) -> Result<i32, CliError> {
     let code = match (done.comparison.replays(), &done.stopped) {
         (false, _) => exit::DIFFERS,
-        // It did not come to the end.
-        (true, Some(_)) => exit::FENCE,
+        // It did not come to the end: a fence, or else a request that got no answer.
+        (true, Some(_)) if done.go_on.is_some() => exit::FENCE,
+        (true, Some(_)) => exit::DIFFERS,
         (true, None) => exit::OK,
     };
     if context.json {

@@ -6,17 +6,34 @@ use super::view::Opened;
 use crate::config::Config;
 use crate::diff::Conversations;
 use crate::replay::fences::Fences;
+use crate::replay::recording::RecordedRun;
 use crate::replay::tally::Tally;
+use crate::replay::tools::ToolClass;
 use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
 
 /// The fences of a replay or a fork: those that are named, and the irreversible tools that are not let through.
-pub(super) fn of(config: &Config, named: &[String], lifted: &[String]) -> Result<Fences, CliError> {
+///
+/// `recorded`: a run whose servers say what their tools do.
+pub(super) fn of(
+    config: &Config,
+    named: &[String],
+    lifted: &[String],
+    recorded: Option<(&RecordedRun, &Opened)>,
+) -> Result<Fences, CliError> {
     if let Some(both) = named.iter().find(|name| lifted.contains(name)) {
         return Err(CliError::usage(format!("--fence {both} and --unfence {both}: one or the other")));
     }
-    Ok(Fences::new(named, lifted, config.tools.clone()))
+    let mut tools = config.tools.clone();
+    if let Some((run, opened)) = recorded.filter(|(run, _)| !run.servers().is_empty()) {
+        let servers = run.servers();
+        let names: Vec<String> = called(opened).into_iter().chain(offered(opened, 1)).collect();
+        for (name, effect) in servers.effects(&names) {
+            tools.annotate(&name, effect);
+        }
+    }
+    Ok(Fences::new(named, lifted, tools))
 }
 
 /// How to go on from the fence that stopped a run.
@@ -37,7 +54,7 @@ pub(super) fn check(
     if fences.iter().all(|fence| known.contains(fence)) {
         return Ok(());
     }
-    for name in offered(opened).into_iter().chain(added.iter().cloned()) {
+    for name in offered(opened, usize::MAX).into_iter().chain(added.iter().cloned()) {
         if !known.contains(&name) {
             known.push(name);
         }
@@ -59,10 +76,36 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Tools that its requests offer, in order.
-fn offered(opened: &Opened) -> Vec<String> {
+/// Names in `retake.toml` that look like misspelt ones of this run's tools, one line each: a file may well be for other
+/// agents too, but a class that a tool was meant to have and has not is told of.
+pub(super) fn misspelt(config: &Config, opened: &Opened, added: &[String]) -> Vec<String> {
+    let mut known = called(opened);
+    if config.tools.names().all(|(name, _)| known.iter().any(|known| known == name)) {
+        return Vec::new();
+    }
+    known.extend(offered(opened, 1));
+    known.extend(added.iter().cloned());
+    let unclassified: Vec<&str> = known
+        .iter()
+        .map(String::as_str)
+        .filter(|name| config.tools.class_of(name) == ToolClass::Unclassified)
+        .collect();
+    let unknown = config.tools.names().filter(|(name, _)| !known.iter().any(|known| known == name));
+    unknown
+        .filter_map(|(name, class)| {
+            let meant = nearest(name, unclassified.iter().copied())?;
+            let (class, id) = (class.name(), &opened.reader.manifest().id);
+            Some(format!(
+                "retake.toml says that {name} is {class}, and {id} has no such tool; did you mean {meant}?"
+            ))
+        })
+        .collect()
+}
+
+/// Tools that its requests offer, in order; only the first `turns` of each lane are looked at.
+fn offered(opened: &Opened, turns: usize) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for turn in opened.outline.lanes.iter().flat_map(|l| &l.turns) {
+    for turn in opened.outline.lanes.iter().flat_map(|l| l.turns.iter().take(turns)) {
         let Some(id) = turn.attempts.last().copied() else { continue };
         let Ok(request) = opened.request(id) else { continue };
         for tool in &request.tools {

@@ -58,7 +58,13 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         .hint("for instance: --set '7:result.risk=\"high\"' or --set '*:model=gpt-x'"));
     }
     let (at, moved) = snapped(&outline, args.at, !args.edit)?;
-    let plan = Plan::new(&run, &edits, at).map_err(refused)?;
+    let plan = Plan::new(&run, &edits, at).map_err(|mut problem| {
+        // The checkpoint that it speaks of is not the one that was asked for.
+        if let Some(moved) = moved.as_ref().filter(|_| problem.why.contains("the checkpoint")) {
+            problem.why.push_str(&format!(" ({moved})"));
+        }
+        refused(problem)
+    })?;
     let added: Vec<String> = edits.iter().filter_map(Edit::added_tool).collect();
     let asked = Asked {
         verb: "fork",
@@ -200,7 +206,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         stale: tally.stale(&outline),
         sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(ran(&new.outline), &rerun.fences),
+        tools: ToolsRun::new(ran(&new), &rerun.fences).with_servers(tally.servers.clone()),
         go_on: fences::go_on(&tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),
@@ -308,10 +314,15 @@ fn live_troubles(tally: &Tally) -> Vec<String> {
 }
 
 /// Tools that ran in the agent's own process, with how often: those whose results came back.
-fn ran(new: &Outline) -> BTreeMap<String, u32> {
+fn ran(new: &Opened) -> BTreeMap<String, u32> {
     let mut ran = BTreeMap::new();
-    for call in new.lanes.iter().flat_map(|l| &l.turns).flat_map(|t| &t.calls) {
-        if call.result.is_some() {
+    for step in &new.outline.steps {
+        let StepKind::Tool { site } = step.kind else { continue };
+        let by_itself = new.outline.call(site).filter(|call| call.result.is_some());
+        if let Some(call) = by_itself.filter(|_| {
+            let servers = new.tool_servers();
+            servers.carried_out(site).is_none_or(|spoken| servers.ran_here(spoken))
+        }) {
             *ran.entry(call.name.clone()).or_default() += 1;
         }
     }

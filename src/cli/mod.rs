@@ -7,11 +7,14 @@ mod destination;
 mod diff;
 mod doctor;
 mod editor;
+mod env;
 mod error;
 mod fences;
 mod fork;
+mod mcp;
 mod portable;
 mod precedent;
+mod proxy;
 mod record;
 mod replay;
 mod rerun;
@@ -32,6 +35,7 @@ use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 /// What every verb gets.
+#[derive(Clone)]
 pub(crate) struct Context {
     store: Option<PathBuf>,
     config: Option<PathBuf>,
@@ -155,6 +159,8 @@ pub fn main() -> i32 {
 fn run(context: &Context, command: Command) -> Result<i32, CliError> {
     match command {
         Command::Run(args) => record::run(context, args),
+        Command::Proxy(args) => proxy::proxy(context, args),
+        Command::Env(args) => env::env(context, &args),
         Command::Ls(args) => runs::ls(context, &args),
         Command::Show(args) => show::show(context, &args),
         Command::Replay(args) => replay::replay(context, args),
@@ -166,6 +172,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Rm(args) => runs::rm(context, &args),
         Command::Gc(args) => runs::gc(context, &args),
         Command::Index(args::IndexCommand::Rebuild) => runs::rebuild(context),
+        Command::Mcp(args) => mcp::mcp(args),
         Command::Demo(args) => demo::demo(context, &args),
         Command::DemoAgent { args } => Ok(crate::demo::agent_main(&args)),
         Command::Completions { shell } => {

@@ -11,16 +11,17 @@ use crate::agent::base_url::UpstreamOverride;
 use crate::agent::providers::PROVIDERS;
 use crate::agent::stdin::StdinFrom;
 use crate::agent::{environment, git};
+use crate::diff::Conversations;
 use crate::exchange::{Fault, StandIn};
 use crate::proxy::Unseen;
-use crate::record::Recorder;
+use crate::record::{Recorded, Recorder};
 use crate::redact::Redactor;
 use crate::replay::fences::sounds_irreversible;
-use crate::report::results;
+use crate::report::{Style, results};
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -124,28 +125,14 @@ pub(super) fn recorded(
         return Err(own_failure(nothing_seen(&args.command, &landed.unseen)));
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
-    let told = results::recording(
-        &results::Recording {
-            run: opened.view(),
-            untouched: recorded.untouched,
-            others: other_requests(&opened),
-            warnings: [unseen(&landed.unseen), unreachable(&opened)].concat(),
-            fences: irreversible(&opened),
-        },
-        context.err_style,
-    );
-    eprint!("{told}");
+    eprint!("{}", result(&opened, &recorded, &landed.unseen, context.err_style));
     // A signal that ends only the agent at a terminal reaches retake too.
     let stopped = landed.ended.told_to_end || landed.ended.signal.is_some();
     let verified = args.verify.then(|| match stopped {
         true => Err(CliError::broken(format!("not verified: {id} was stopped by a signal"))),
         false => verify(context, &opened, &args),
     });
-    let mut data = serde_json::json!({
-        "run": id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
-        "secrets_replaced": recorded.manifest.stand_ins, "replaced": recorded.manifest.replaced, "usage": recorded.outline.usage(),
-        "exit_code": agent_code, "incomplete": recorded.incomplete,
-    });
+    let mut data = data(&recorded, Some(agent_code));
     if let Some(verified) = &verified {
         data["verify"] = match verified {
             Ok((_, data)) => data.clone(),
@@ -164,8 +151,42 @@ pub(super) fn recorded(
     Ok((id, if agent_code == 0 { own_code } else { agent_code }, data))
 }
 
+/// What a recording amounts to, for a person.
+pub(super) fn result(
+    opened: &Opened,
+    recorded: &Recorded,
+    passed: &[(String, Unseen)],
+    style: Style,
+) -> String {
+    let done = results::Recording {
+        run: opened.view(),
+        untouched: recorded.untouched,
+        others: other_requests(opened),
+        warnings: [unseen(passed), unreachable(opened)].concat(),
+        fences: irreversible(opened),
+    };
+    results::recording(&done, style)
+}
+
+/// The same for a program.
+pub(super) fn data(recorded: &Recorded, exit_code: Option<i32>) -> Value {
+    let manifest = &recorded.manifest;
+    serde_json::json!({
+        "run": manifest.id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "secrets_replaced": manifest.stand_ins, "replaced": manifest.replaced, "usage": recorded.outline.usage(),
+        "exit_code": exit_code, "incomplete": recorded.incomplete,
+    })
+}
+
 /// Replays a fresh recording, unless that would do harm; the exit code, and what to tell a program.
 fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Value), CliError> {
+    let mut turns = opened.outline.lanes.iter().flat_map(|l| &l.turns).peekable();
+    if turns.peek().is_some() && turns.all(|turn| turn.answer_key.is_none()) {
+        return Err(CliError::broken(
+            "not verified: no model call was answered, so there is nothing to reproduce",
+        )
+        .hint("see that the model can be reached and takes the key, and record again"));
+    }
     if let (Some(tool), false) = (overlooked(context, opened, args)?, args.yes) {
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));
@@ -216,8 +237,9 @@ fn verifiable(context: &Context, store: &Store, name: &str, args: &RunArgs) -> R
 
 /// A tool that a run called, sounds irreversible, and that nobody has spoken of.
 fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Option<String>, CliError> {
-    let fences = super::fences::of(&context.config()?, &args.fences, &[])?;
-    Ok(called(opened).into_iter().find(|name| fences.overlook(name)))
+    let fences = super::fences::of(&context.config()?, &args.fences, &[], None)?;
+    let by_servers = carried_out(opened);
+    Ok(called(opened).into_iter().find(|name| fences.overlook(name) && !by_servers.contains(name)))
 }
 
 /// Hosts that could not be recorded, one line each. Those that a person left out are none.
@@ -250,21 +272,33 @@ fn unreachable(opened: &Opened) -> Vec<String> {
     lines
 }
 
+/// Tools that servers carried out: a replay does not run them.
+fn carried_out(opened: &Opened) -> BTreeSet<String> {
+    let sites = opened.tool_servers().spoken().iter().filter_map(|spoken| spoken.site);
+    sites.filter_map(|site| Some(opened.outline.call(site)?.name.clone())).collect()
+}
+
 /// Tools that were called and sound as if they changed something.
 fn irreversible(opened: &Opened) -> Vec<String> {
-    called(opened).into_iter().filter(|name| sounds_irreversible(name)).collect()
+    let by_servers = carried_out(opened);
+    let own = called(opened).into_iter().filter(|name| !by_servers.contains(name));
+    own.filter(|name| sounds_irreversible(name)).collect()
 }
 
 /// The requests that are no model calls, one line a kind, in order of the first of each.
 fn other_requests(opened: &Opened) -> Vec<String> {
     let mut kinds: Vec<(String, u32)> = Vec::new();
     for id in &opened.outline.others {
+        if opened.tool_servers().holds(*id) {
+            continue;
+        }
         let Ok(exchange) = opened.reader.exchange(*id) else { continue };
         let head = &exchange.request.head;
         let path = head.target.split('?').next().unwrap_or_default();
         let status = exchange.response.as_ref().and_then(|r| r.head.as_ref()).map(|head| head.status);
         let status = status.map_or("no answer".to_string(), |status| status.to_string());
-        let kind = format!("{} {path} ({}), {status}", head.method, exchange.request.upstream.provider);
+        let plain = || format!("{} {path} ({}), {status}", head.method, exchange.request.upstream.provider);
+        let kind = opened.service(*id).unwrap_or_else(plain);
         match kinds.iter_mut().find(|(known, _)| *known == kind) {
             Some((_, count)) => *count += 1,
             None => kinds.push((kind, 1)),

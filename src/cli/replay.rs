@@ -96,50 +96,16 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     };
     let kept = kept.map(|kept| kept.manifest.id);
     let tally = player.tally();
-    if opened.outline.lanes.is_empty() && tally.recorded + tally.refused == 0 {
+    let asked = tally.recorded + tally.refused + tally.servers.messages;
+    if opened.outline.lanes.is_empty() && asked == 0 {
         let why = format!("the agent asked for nothing of what {} recorded", manifest.id);
         return Err(CliError { code: exit::DIFFERS, ..CliError::broken(why) });
     }
     if rerun.own_command {
         control::keep(&store, &opened, &tally);
     }
-    let unasked = unasked_steps(&opened.outline, &player, &tally);
-    let outline = &opened.outline;
-    let outcome = match compared(&manifest, &landed, &tally) {
-        Compared::Same if !unasked.is_empty() => Compared::Early,
-        other => other,
-    };
-    let code = exit_code(&tally, &unasked, &outcome);
-    let mut warnings = rerun.start.warnings.clone();
-    if tally.recorded + tally.edited + tally.refused == 0 {
-        let id = &manifest.id;
-        warnings.push(format!(
-            "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
-        ));
-    }
-    if manifest.outcome.is_none() {
-        warnings.push(format!(
-            "how {} ended is not known (it was interrupted): only its steps were compared",
-            manifest.id
-        ));
-    }
-    let done = results::Replay {
-        run: manifest.id.to_string(),
-        steps: outline.steps.len() as u32,
-        replayed: tally.steps_played(outline),
-        answers: answers(&tally),
-        took_us: landed.took_us,
-        outcome,
-        pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
-        stale: tally.stale(outline),
-        matched: Matched::of(&tally),
-        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences),
-        go_on: fences::go_on(&tally),
-        unasked,
-        backoff: (tally.back_offs, 0),
-        secrets: (tally.revealed, tally.stand_ins),
-        warnings,
-    };
+    let ended = (landed.ended.exit_code, landed.ended.signal);
+    let (done, code) = done(&rerun, &player, Some(ended), landed.took_us);
     tell_miss(context, &tally);
     eprint!("{}", results::replay(&done, context.err_style));
     if let Some(kept) = &kept {
@@ -150,6 +116,58 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         "not_allowed": tally.not_allowed, "fenced": tally.fenced, "kept": kept, "exit": code,
     });
     Ok((code, data))
+}
+
+/// What a replay amounts to, and its exit code. `ended`: exit code and signal of the agent, where that is known.
+pub(super) fn done(
+    rerun: &Rerun<'_>,
+    player: &Player,
+    ended: Option<(Option<i32>, Option<i32>)>,
+    took_us: u64,
+) -> (results::Replay, i32) {
+    let (manifest, outline) = (rerun.opened.reader.manifest(), &rerun.opened.outline);
+    let tally = player.tally();
+    let unasked = unasked_steps(outline, player, &tally);
+    let outcome = match compared(manifest, ended, &tally) {
+        Compared::Same if !unasked.is_empty() => Compared::Early,
+        Compared::Same => uncalled(player, &tally).unwrap_or(Compared::Same),
+        other => other,
+    };
+    let code = exit_code(&tally, &unasked, &outcome);
+    let mut warnings = rerun.start.warnings.clone();
+    if tally.recorded + tally.edited + tally.refused == 0 {
+        let id = &manifest.id;
+        warnings.push(format!(
+            "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
+        ));
+    }
+    let untold = match &manifest.outcome {
+        None => Some("it was interrupted"),
+        Some(outcome) if !outcome.is_told() => Some("retake did not start it"),
+        Some(_) => None,
+    };
+    if let Some(why) = untold {
+        let id = &manifest.id;
+        warnings.push(format!("how {id} ended is not known ({why}): only its steps were compared"));
+    }
+    let done = results::Replay {
+        run: manifest.id.to_string(),
+        steps: outline.steps.len() as u32,
+        replayed: tally.steps_played(outline),
+        answers: answers(&tally),
+        took_us,
+        outcome,
+        pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
+        stale: tally.stale(outline),
+        matched: Matched::of(&tally),
+        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences).with_servers(tally.servers.clone()),
+        go_on: fences::go_on(&tally),
+        unasked,
+        backoff: (tally.back_offs, 0),
+        secrets: (tally.revealed, tally.stand_ins),
+        warnings,
+    };
+    (done, code)
 }
 
 /// Which matches pass: what the flags say, else `retake.toml`, else all but drift.
@@ -212,17 +230,16 @@ pub(super) fn stopped_by(tally: &Tally) -> Option<String> {
     (!tally.misses.is_empty()).then(|| "at a request that the recording has no right answer for".into())
 }
 
-fn compared(manifest: &Manifest, landed: &Landed, tally: &Tally) -> Compared {
+fn compared(manifest: &Manifest, ended: Option<(Option<i32>, Option<i32>)>, tally: &Tally) -> Compared {
     if let Some(by) = stopped_by(tally) {
         return Compared::Stopped { by };
     }
-    let Some(then) = &manifest.outcome else { return Compared::Same };
-    let now = &landed.ended;
-    if (then.exit_code, then.signal) == (now.exit_code, now.signal) {
+    let Some(then) = manifest.outcome.as_ref().filter(|then| then.is_told()) else { return Compared::Same };
+    let Some((code, signal)) = ended.filter(|now| *now != (then.exit_code, then.signal)) else {
         return Compared::Same;
-    }
+    };
     let then = in_words(then.exit_code, then.signal);
-    Compared::Differs { what: format!("{} instead of {then}", ended(landed)) }
+    Compared::Differs { what: format!("{} instead of {then}", in_words(code, signal)) }
 }
 
 /// How the agent ended: `exit 1`, `signal 9`.
@@ -236,6 +253,14 @@ fn in_words(code: Option<i32>, signal: Option<i32>) -> String {
         (None, Some(signal)) => format!("signal {signal}"),
         (None, None) => "no exit code".into(),
     }
+}
+
+/// Calls of servers' tools that no model asked for, and that were not made again.
+fn uncalled(player: &Player, tally: &Tally) -> Option<Compared> {
+    let missing = player.uncalled();
+    let first = missing.first().filter(|_| stopped_by(tally).is_none())?;
+    let what = format!("{} never made again, the first: {first}", many(missing.len() as u64, "call"));
+    Some(Compared::Differs { what })
 }
 
 fn unasked_steps(outline: &Outline, player: &Player, tally: &Tally) -> Vec<(u32, String)> {

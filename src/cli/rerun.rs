@@ -42,6 +42,7 @@ pub(super) struct Asked<'a> {
 /// A recorded run and how it is to be run again.
 pub(super) struct Rerun<'a> {
     pub opened: &'a Opened,
+    run: RecordedRun,
     pub start: Start,
     /// Where the agent runs.
     pub directory: PathBuf,
@@ -67,12 +68,15 @@ impl<'a> Rerun<'a> {
         let other = !asked.command.is_empty() && asked.command != manifest.command;
         fences::check(opened, "--fence", asked.fences, asked.added, other)?;
         fences::check(opened, "--unfence", asked.unfence, asked.added, other)?;
-        let fences = fences::of(config, asked.fences, asked.unfence)?;
+        let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
+        let fences = fences::of(config, asked.fences, asked.unfence, Some((&run, opened)))?;
         let unpin = control::unpin(opened, asked.unpin, other)?;
-        let start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
+        let mut start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
+        start.warnings.extend(fences::misspelt(config, opened, asked.added));
         let directory = start.directory.clone().unwrap_or(context.directory()?);
         Ok(Rerun {
             opened,
+            run,
             own_command: !other,
             fences,
             unpin,
@@ -86,7 +90,7 @@ impl<'a> Rerun<'a> {
 
     /// As the matcher reads it.
     pub(super) fn run(&self) -> RecordedRun {
-        RecordedRun::new(self.opened.reader.clone(), self.opened.outline.clone())
+        self.run.clone()
     }
 
     /// A replay as fast as it goes, to the end, in which every match passes and every result may be pinned.
@@ -95,6 +99,7 @@ impl<'a> Rerun<'a> {
             timing: Timing::Fast,
             fences: self.fences.clone(),
             policy: Policy::default(),
+            same_agent: self.own_command,
             rules: self.rules.clone(),
             to_step: None,
             max_live: None,

@@ -7,7 +7,10 @@ use crate::agent::process::{Agent, Ended, Launch};
 use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
-use crate::proxy::{Answerer, Authority, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen};
+use crate::mcp::message::MARKERS;
+use crate::proxy::{
+    Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen,
+};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
 use std::collections::BTreeMap;
@@ -84,6 +87,12 @@ pub fn own_environment() -> Vec<(String, String)> {
     std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect()
 }
 
+/// What stands at the end of an event stream, in every protocol that is known.
+pub(super) fn terminal_markers() -> Vec<Vec<u8>> {
+    let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).chain(&MARKERS);
+    markers.map(|marker| marker.to_vec()).collect()
+}
+
 impl Session<'_> {
     /// What the agent would be told, with the proxy at `proxy`.
     pub fn plan(&self, proxy: &str, trust: Option<&Trust>) -> AgentEnvironment {
@@ -95,6 +104,7 @@ impl Session<'_> {
             restore: self.restore,
             own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
+            dials: self.may_dial,
             run: self.run.as_deref(),
             trust: trust.map(Trust::files),
         })
@@ -116,14 +126,15 @@ impl Session<'_> {
         let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
         let interception = self.intercepted.clone().map(interception).transpose()?;
         let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
-        let markers = dialect::all().iter().flat_map(|d| d.terminal_markers()).map(|m| m.to_vec()).collect();
         let config = ProxyConfig {
             routes,
             interception,
             tape: self.tape.clone(),
             answerer: self.answerer.clone(),
+            attach: None,
             may_dial: self.may_dial,
-            terminal_markers: markers,
+            terminal_markers: terminal_markers(),
+            aws_key: AwsKey::of_environment(&own_environment()),
         };
         let proxy = Proxy::start(config, self.port).await.map_err(|e| {
             CliError::broken(format!("cannot listen on port {} of the loopback: {e}", self.port))
@@ -132,6 +143,15 @@ impl Session<'_> {
         let told = self.plan(&proxy.origin(), trust.as_ref());
         for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
+        }
+        if let Some(origin) =
+            told.refused_by_amazon(&own_environment()).filter(|_| self.may_dial && !self.quiet)
+        {
+            eprintln!(
+                "retake: Amazon signs requests for the host they go to, so that {origin} will refuse (403) what \
+                 comes to it by a base URL; run without AWS_ENDPOINT_URL_BEDROCK_RUNTIME and with --intercept instead, \
+                 or use AWS_BEARER_TOKEN_BEDROCK"
+            );
         }
         let launch = Launch {
             command: self.command.iter().map(Into::into).collect(),
@@ -154,7 +174,7 @@ impl Session<'_> {
     }
 }
 
-fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
+pub(super) fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
     let authority = Arc::new(Authority::new().map_err(CliError::broken)?);
     Ok(Interception { authority, hosts: Hosts { only: hosts.only, except: hosts.except } })
 }

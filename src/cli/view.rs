@@ -1,14 +1,15 @@
 //! A stored run as `show` and `diff` read it: what the model saw.
 
 use super::error::CliError;
-use crate::dialect;
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
-use crate::diff::{Conversations, RunView};
-use crate::exchange::{ExchangeId, Source, encoding};
+use crate::dialect::{self, services};
+use crate::diff::{CarriedOut, Conversations, RunView, ServerTotals};
+use crate::exchange::{ExchangeId, HeaderList, Source, encoding};
 use crate::replay::recalled::Recalled;
 use crate::replay::recording::read_answer;
+use crate::replay::servers::Servers;
 use crate::run::stop::held_back;
-use crate::run::{Ancestor, Outline, RunId};
+use crate::run::{Ancestor, CallSite, Outline, RunId};
 use crate::store::{RunReader, Store};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
@@ -21,7 +22,11 @@ pub struct Opened {
     ancestry: Vec<Ancestor>,
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
     recalled: OnceCell<Recalled>,
+    servers: OnceCell<Servers>,
 }
+
+/// Characters of a line about a call that is no model call.
+const SERVICE_WIDTH: usize = 90;
 
 /// How many requests are kept in normal form; a diff walks two conversations side by side.
 const KEPT: usize = 64;
@@ -47,7 +52,19 @@ impl Opened {
         let reader = Arc::new(store.open_run(id)?);
         let outline = reader.outline()?;
         let ancestry = store.ancestry(reader.manifest());
-        Ok(Opened { reader, outline, ancestry, requests: RefCell::default(), recalled: OnceCell::new() })
+        Ok(Opened {
+            reader,
+            outline,
+            ancestry,
+            requests: RefCell::default(),
+            recalled: OnceCell::new(),
+            servers: OnceCell::new(),
+        })
+    }
+
+    /// What servers of tools were asked.
+    pub fn tool_servers(&self) -> &Servers {
+        self.servers.get_or_init(|| Servers::of(&self.reader, &self.outline))
     }
 
     /// What comparing and telling read.
@@ -101,8 +118,32 @@ impl Conversations for Opened {
         Ok(Arc::new(answer))
     }
 
+    fn carried_out(&self, site: CallSite) -> Option<CarriedOut> {
+        let spoken = self.tool_servers().carried_out(site)?;
+        let response = self.reader.response(spoken.id).ok().flatten();
+        Some(CarriedOut { server: spoken.server.clone(), took_us: response.map(|r| r.end_us) })
+    }
+
+    fn servers(&self) -> Vec<ServerTotals> {
+        self.tool_servers().totals()
+    }
+
     fn source(&self, id: ExchangeId) -> Source {
         self.reader.response(id).ok().flatten().map(|r| r.source).unwrap_or_default()
+    }
+
+    fn service(&self, id: ExchangeId) -> Option<String> {
+        let exchange = self.reader.exchange(id).ok()?;
+        let decoded = |headers: &HeaderList, body| encoding::decode(headers.get("content-encoding"), body);
+        let head = &exchange.request.head;
+        let body = decoded(&head.headers, &exchange.request.body).ok()?;
+        let response = exchange.response.as_ref();
+        let answer = response.and_then(|r| {
+            let head = r.head.as_ref()?;
+            Some((head, decoded(&head.headers, &r.body).ok()?))
+        });
+        let answer = answer.as_ref().map(|(head, body)| (*head, &**body));
+        services::line(&services::Call { head, body: &body, answer }, SERVICE_WIDTH)
     }
 
     fn rewritten(&self, id: ExchangeId) -> bool {

@@ -2,7 +2,7 @@
 
 use super::error::{Wrong, of_toml};
 use crate::dialect;
-use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
+use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules, Within};
 use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::spelling::nearest;
@@ -23,6 +23,7 @@ struct File {
 #[serde(deny_unknown_fields)]
 struct IgnoreRule {
     dialect: Option<Spanned<String>>,
+    tool: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     pattern: Option<Spanned<String>>,
 }
@@ -31,6 +32,7 @@ struct IgnoreRule {
 #[serde(deny_unknown_fields)]
 struct HoleRule {
     dialect: Option<Spanned<String>>,
+    tool: Option<Spanned<String>>,
     path: Option<Spanned<String>>,
     pattern: Option<Spanned<String>>,
     kind: Option<HoleKind>,
@@ -66,22 +68,33 @@ fn wrong(at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) -> 
 
 fn ignore(rule: &Spanned<IgnoreRule>) -> Result<Ignore, Wrong> {
     let own = rule.get_ref();
-    let dialect = known_dialect(own.dialect.as_ref())?;
-    let made = Ignore::new(dialect, said(own.path.as_ref()), said(own.pattern.as_ref()));
+    let within = within(own.dialect.as_ref(), own.tool.as_ref(), own.path.as_ref())?;
+    let made = Ignore::new(within, said(own.pattern.as_ref()));
     made.map_err(|error| of_rule(error, rule.span(), own.path.as_ref(), own.pattern.as_ref()))
 }
 
 fn hole(rule: &Spanned<HoleRule>) -> Result<Hole, Wrong> {
     let own = rule.get_ref();
-    let dialect = known_dialect(own.dialect.as_ref())?;
+    let within = within(own.dialect.as_ref(), own.tool.as_ref(), own.path.as_ref())?;
     let Some(pattern) = &own.pattern else {
         let what =
             "a [[hole]] needs a pattern: its first group is the value that differs, else all that it takes";
         return Err(wrong(rule.span(), what, "for instance: pattern = 'session ([0-9a-f]{8})'"));
     };
-    let made =
-        Hole::new(dialect, said(own.path.as_ref()), pattern.get_ref(), own.kind.unwrap_or(HoleKind::Any));
+    let made = Hole::new(within, pattern.get_ref(), own.kind.unwrap_or(HoleKind::Any));
     made.map_err(|error| of_rule(error, rule.span(), own.path.as_ref(), Some(pattern)))
+}
+
+fn within<'f>(
+    dialect: Option<&'f Spanned<String>>,
+    tool: Option<&'f Spanned<String>>,
+    path: Option<&'f Spanned<String>>,
+) -> Result<Within<'f>, Wrong> {
+    if let Some(name) = tool.filter(|name| name.get_ref().trim().is_empty() || name.get_ref().contains('*')) {
+        let what = format!("{:?} is no tool: a rule is for one tool, by its whole name", name.get_ref());
+        return Err(wrong(name.span(), what, "for instance: tool = \"lookup_order\""));
+    }
+    Ok(Within { dialect: known_dialect(dialect)?, tool: said(tool), path: said(path) })
 }
 
 fn said(text: Option<&Spanned<String>>) -> Option<&str> {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::holes::HoleKind;
+use crate::holes::{HoleKind, Place};
 use crate::replay::matcher::MatchClass;
 use crate::replay::tools::ToolClass;
 use proptest::prelude::*;
@@ -43,15 +43,18 @@ fn told(text: &str) -> String {
 #[test]
 fn everything_is_read() {
     let config = parse(FILE).unwrap();
-    assert!(config.rules.ignores("anthropic-messages", "params.seed"));
-    assert_eq!(config.rules.without_ignored("openai-chat", "messages[1].text", "took 5 ms"), "");
+    assert!(config.rules.ignores(&Place::of("anthropic-messages", "params.seed")));
+    assert_eq!(config.rules.without_ignored(&Place::of("openai-chat", "messages[1].text"), "took 5 ms"), "");
     assert_eq!(
-        config.rules.without_ignored("anthropic-messages", "messages[1].text", "took 5 ms"),
+        config.rules.without_ignored(&Place::of("anthropic-messages", "messages[1].text"), "took 5 ms"),
         "took 5 ms"
     );
-    let holes = config.rules.holes("openai-chat", "system", "session 0123abcd");
+    let holes = config.rules.holes(&Place::of("openai-chat", "system"), "session 0123abcd");
     assert_eq!(holes, [(8..16, HoleKind::Name)]);
-    assert_eq!(config.rules.holes("openai-chat", "messages[1].result.at", "7"), [(0..1, HoleKind::Any)]);
+    assert_eq!(
+        config.rules.holes(&Place::of("openai-chat", "messages[1].result.at"), "7"),
+        [(0..1, HoleKind::Any)]
+    );
     assert_eq!(config.tools.class_of("get_policy"), ToolClass::Read);
     assert_eq!(config.tools.class_of("issue_refund"), ToolClass::Irreversible);
     let allow = config.allow.unwrap();

@@ -2,6 +2,7 @@
 
 use super::RenderedAnswer;
 use crate::exchange::canon::text_of_value;
+use crate::exchange::eventstream::{self, HeaderValue};
 use serde_json::Value;
 
 /// Characters of text in one delta.
@@ -32,12 +33,49 @@ impl Frames {
         self.cuts.push(self.body.len());
     }
 
+    /// A line of JSON.
+    pub(super) fn line(&mut self, value: &Value) {
+        self.text(&format!("{}\n", text_of_value(value)));
+    }
+
+    /// A stream of JSON lines.
+    pub(super) fn into_lines(self) -> RenderedAnswer {
+        RenderedAnswer { content_type: "application/x-ndjson", ..self.into_answer() }
+    }
+
     pub(super) fn into_answer(self) -> RenderedAnswer {
         RenderedAnswer {
             content_type: "text/event-stream; charset=utf-8",
             body: self.body.into(),
             cuts: self.cuts,
         }
+    }
+}
+
+/// A binary event stream under construction.
+#[derive(Default)]
+pub(super) struct MessageFrames {
+    body: Vec<u8>,
+    cuts: Vec<usize>,
+}
+
+impl MessageFrames {
+    /// An event of this type. One that is too long to be written is left out.
+    pub(super) fn event(&mut self, name: &str, data: &Value) {
+        let text = |text: &str| HeaderValue::Text(text.into());
+        let headers = [
+            (":event-type", text(name)),
+            (":content-type", text("application/json")),
+            (":message-type", text("event")),
+        ];
+        if let Ok(message) = eventstream::encode(&headers, text_of_value(data).as_bytes()) {
+            self.body.extend_from_slice(&message);
+            self.cuts.push(self.body.len());
+        }
+    }
+
+    pub(super) fn into_answer(self) -> RenderedAnswer {
+        RenderedAnswer { content_type: eventstream::CONTENT_TYPE, body: self.body.into(), cuts: self.cuts }
     }
 }
 

@@ -2,16 +2,20 @@
 
 pub mod conversation;
 pub mod histories;
+pub mod services;
 pub mod sse;
 pub mod summary;
 pub mod websocket;
 
 mod anthropic;
+mod bedrock;
 mod content;
 mod frames;
 mod gemini;
+mod ollama;
 mod openai_chat;
 mod openai_responses;
+mod prompted;
 mod reply;
 mod surgery;
 #[cfg(test)]
@@ -143,7 +147,10 @@ pub trait Dialect: Sync {
     fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer;
 
     /// Byte strings of which one stands at the start of a line where a stream's terminal event is: `data: [DONE]`. One
-    /// that ends in two line feeds stands for the whole event, up to its empty line.
+    /// that ends in two line feeds stands for the whole event, up to its empty line. One that begins with a brace stands
+    /// for a member of an object in a stream of JSON lines, without white space, wherever in its line it is:
+    /// `{"done":true`. The messages of a binary event stream are lines too: `:event-type NAME`, `:chunk` and what is in the
+    /// chunk, `:failure NAME`.
     fn terminal_markers(&self) -> &'static [&'static [u8]];
 
     /// Changes a request's (decoded) body. Bytes outside the changed places stay as they are. The edits are applied in
@@ -215,9 +222,12 @@ pub trait Dialect: Sync {
 pub fn all() -> &'static [&'static dyn Dialect] {
     &[
         &gemini::Gemini,
+        &ollama::Ollama,
         &openai_chat::OpenAiChat,
         &openai_responses::OpenAiResponses,
         &anthropic::AnthropicMessages,
+        &bedrock::BedrockConverse,
+        &bedrock::BedrockInvoke,
     ]
 }
 

@@ -3,6 +3,7 @@
 use super::sse::{self, Event};
 use crate::exchange::ResponseHead;
 use crate::exchange::encoding::decode_what_is_there;
+use crate::exchange::eventstream::Transcript;
 use crate::exchange::json::{self, Node};
 use std::borrow::Cow;
 
@@ -22,6 +23,10 @@ pub(super) enum Reply<'a> {
 pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
     if head.is_websocket() {
         return Reply::Stream(sse::messages(body));
+    }
+    if head.is_message_stream() && !begins_with(body, &["{", "["]) {
+        let bytes = decode_what_is_there(head.headers.get("content-encoding"), body).bytes;
+        return Reply::Stream(sse::events(Transcript::of(&bytes).text()));
     }
     let bytes = match looks_plain(body) {
         true => Cow::Borrowed(body),

@@ -117,7 +117,13 @@ impl Walk<'_, '_, '_> {
         let keys = |side: Side, items: &[Tree]| {
             items.iter().map(|item| self.worlds.keyed(side, item.canonical())).collect::<Vec<_>>()
         };
-        let pairs = align(&keys(Side::Left, left), &keys(Side::Right, right));
+        let (of_left, of_right) = (keys(Side::Left, left), keys(Side::Right, right));
+        if of_left != of_right && is_reordered(&of_left, &of_right) {
+            let whole = |items: &[Tree]| Tree::List(items.to_vec());
+            self.out.push(change(path, Some(&whole(left)), Some(&whole(right)), false));
+            return;
+        }
+        let pairs = align(&of_left, &of_right);
         let (mut l, mut r) = (Vec::new(), Vec::new());
         let mut flush = |l: &mut Vec<usize>, r: &mut Vec<usize>| {
             for i in 0..l.len().max(r.len()) {
@@ -148,6 +154,19 @@ impl Walk<'_, '_, '_> {
             }
         }
         flush(&mut l, &mut r);
+    }
+}
+
+/// True when two lists have the same items.
+fn is_reordered<K: Ord>(left: &[K], right: &[K]) -> bool {
+    let sorted = |items: &[K]| {
+        let mut order: Vec<usize> = (0..items.len()).collect();
+        order.sort_by(|a, b| items[*a].cmp(&items[*b]));
+        order
+    };
+    left.len() == right.len() && {
+        let (l, r) = (sorted(left), sorted(right));
+        l.iter().zip(&r).all(|(a, b)| left[*a] == right[*b])
     }
 }
 
@@ -204,6 +223,16 @@ mod tests {
     fn an_inserted_item_does_not_mark_the_rest() {
         assert_eq!(lines("[1,2,3,4]", "[1,9,2,3,4]"), ["[1] - -> 9"]);
         assert_eq!(lines(r#"{"a":[{"x":1},{"x":2}]}"#, r#"{"a":[{"x":1},{"x":3}]}"#), ["a[1].x 2 -> 3"]);
+    }
+
+    #[test]
+    fn another_order_is_told_as_one() {
+        assert_eq!(lines("[1,2,3]", "[3,1,2]"), [" [1,2,3] -> [3,1,2]"]);
+        assert_eq!(
+            lines(r#"{"a":[{"x":1},{"x":2}]}"#, r#"{"a":[{"x":2},{"x":1}]}"#),
+            [r#"a [{"x":1},{"x":2}] -> [{"x":2},{"x":1}]"#]
+        );
+        assert_eq!(lines("[1,1,2]", "[1,2,2]").len(), 2, "not the same items");
     }
 
     #[test]

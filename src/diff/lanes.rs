@@ -92,14 +92,19 @@ impl Pairing<'_, '_> {
 
     fn by_content(&mut self, kind: Option<LaneKind>) {
         let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| hex(&t.request_key));
+        // Conversations that begin alike may have changed places: what each was answered tells which is which.
+        self.by(kind, |_, lane| Some(format!("{}\n{}", first(lane)?, answers(lane)?)));
         self.by(kind, |_, lane| Some(format!("{}\n{}", lane.key, first(lane)?)));
         self.by(kind, |_, lane| first(lane));
         let few = |side: &Lanes| side.free(kind).nth(CONTENT_LIMIT).is_none();
         let any = |side: &Lanes| side.free(kind).next().is_some();
         if few(&self.left) && few(&self.right) && any(&self.left) && any(&self.right) {
             let worlds = self.worlds;
+            let answered = |lane: &Lane, opening: String| Some(format!("{}\n{opening}", answers(lane)?));
+            self.by(kind, |own, lane| answered(lane, worlds.keyed(own.side, own.opening(lane)?)));
             self.by(kind, |own, lane| Some(worlds.keyed(own.side, own.opening(lane)?)));
             if any(&self.left) && any(&self.right) {
+                self.by(kind, |own, lane| answered(lane, worlds.masked(own.side, &own.opening(lane)?)));
                 self.by(kind, |own, lane| Some(worlds.masked(own.side, &own.opening(lane)?)));
             }
         }
@@ -184,13 +189,19 @@ impl Pairing<'_, '_> {
             }
             let mut found = Vec::new();
             let mut used = Vec::new();
-            for (i, lane) in self.left.free(None) {
+            let mut among: Vec<(usize, &Lane)> = self.left.free(None).collect();
+            // Twins that have a partner with the same answers choose first.
+            let twin = |lane: &Lane| self.right.free(None).any(|(_, other)| are_alike(lane, other));
+            among.sort_by_key(|(_, lane)| !twin(lane));
+            for (i, lane) in among {
                 let wanted = lane.parent.and_then(|p| sites.get(&p)).copied();
-                let partner = self.right.free(None).find(|(j, other)| {
+                let fits = |(j, other): &(usize, &Lane)| {
                     let child = wanted.is_some() && other.parent == wanted;
                     let goes_on = lane.continues == Some(l as u32) && other.continues == Some(r as u32);
                     !used.contains(j) && (child || goes_on)
-                });
+                };
+                let alike = self.right.free(None).find(|o| fits(o) && are_alike(lane, o.1));
+                let partner = alike.or_else(|| self.right.free(None).find(fits));
                 if let Some((j, _)) = partner.filter(|_| wanted.is_some() || lane.continues.is_some()) {
                     used.push(j);
                     found.push((i, j));
@@ -235,6 +246,17 @@ impl Pairing<'_, '_> {
         }
         self.pairs
     }
+}
+
+/// What a conversation was answered, turn by turn; none where a turn was not.
+fn answers(lane: &Lane) -> Option<String> {
+    lane.turns.iter().map(|turn| turn.answer_key.map(|key| hex(&key))).collect()
+}
+
+/// True when both begin with the same request and were answered the same throughout.
+fn are_alike(a: &Lane, b: &Lane) -> bool {
+    let first = |lane: &Lane| lane.turns.first().map(|turn| turn.request_key);
+    first(a) == first(b) && answers(a).is_some_and(|own| answers(b) == Some(own))
 }
 
 fn site(lane: usize, turn: usize, call: usize) -> CallSite {

@@ -30,7 +30,7 @@ pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
 pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
 pub use stop::Stop;
-pub use view::{Conversations, RunView};
+pub use view::{CarriedOut, Conversations, RunView, ServerTotals};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -32,7 +32,8 @@ pub struct Outcomes {
     pub left: End,
     /// The right one.
     pub right: End,
-    /// True when the exit codes or signals differ, or one run never ended.
+    /// True when the exit codes or signals differ, or one run never ended. False when nobody
+    /// told how one of them did.
     pub exit_differs: bool,
     /// True when the last answers differ in more than ids and clocks.
     pub answer_differs: bool,
@@ -98,8 +99,10 @@ impl Outcomes {
         let r = End::of(right, other.or(others.ends.first()).cloned(), stops.1);
         // How a run would have ended that was not allowed to end is not known.
         let ended = stops.0.is_none() && stops.1.is_none();
+        let untold = |run: &RunView| run.manifest.outcome.as_ref().is_some_and(|o| !o.is_told());
+        let told = !untold(left) && !untold(right);
         Outcomes {
-            exit_differs: ended && (l.exit_code, l.signal) != (r.exit_code, r.signal),
+            exit_differs: ended && told && (l.exit_code, l.signal) != (r.exit_code, r.signal),
             answer_differs: ended && (answer_differs || l.error.is_some() != r.error.is_some()),
             left: l,
             right: r,

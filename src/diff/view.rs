@@ -28,11 +28,48 @@ pub trait Conversations {
         false
     }
 
+    /// The server of the Model Context Protocol that carried out a call of a tool; none for a tool in the agent's own
+    /// process.
+    fn carried_out(&self, _site: CallSite) -> Option<CarriedOut> {
+        None
+    }
+
+    /// The servers that were asked, in order of the first message to each.
+    fn servers(&self) -> Vec<ServerTotals> {
+        Vec::new()
+    }
+
+    /// What a request that is no model call did, in one line: `embeds 12 texts (m) -> 12 x 1536`. None when it is not
+    /// known what it is for.
+    fn service(&self, _id: ExchangeId) -> Option<String> {
+        None
+    }
+
     /// A hash of the exchange's bodies as they went over the wire; none when it is not known. Only the earliest
     /// difference in bytes is reported with it.
     fn fingerprint(&self, _id: ExchangeId) -> Option<u64> {
         None
     }
+}
+
+/// By whom and how fast a call of a tool was carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedOut {
+    /// Name of the server.
+    pub server: String,
+    /// Its time, in microseconds; none when no answer came.
+    pub took_us: Option<u64>,
+}
+
+/// What a server was asked in a run.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ServerTotals {
+    /// Its name.
+    pub server: String,
+    /// Exchanges with it, its streams included.
+    pub messages: u32,
+    /// Calls of its tools.
+    pub calls: u32,
 }
 
 /// A run, as far as comparing and telling go.

@@ -108,7 +108,7 @@ impl<'a, 'r> Worlds<'a, 'r> {
         };
         let mut found = Bindings::default();
         let may_bind = |left: &str, right: &str| self.may_bind(left, right);
-        let place = Place { dialect: "", path: "" };
+        let place = Place::of("", "");
         let walked = holes.walk(&place, left, right, &mut found, &self.bound.borrow(), &may_bind);
         match walked {
             Some(walked) if self.trial.borrow_mut().merge(&found).is_none() => match walked.another {

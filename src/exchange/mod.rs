@@ -5,9 +5,11 @@
 
 pub mod canon;
 pub mod encoding;
+pub mod eventstream;
 pub mod headers;
 pub mod json;
 pub mod messages;
+pub mod multipart;
 pub mod parts;
 pub mod span;
 
@@ -74,7 +76,24 @@ pub struct ResponseHead {
 impl ResponseHead {
     /// True for a `text/event-stream` body.
     pub fn is_event_stream(&self) -> bool {
-        self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with("text/event-stream"))
+        self.is_of("text/event-stream")
+    }
+
+    /// True for the binary event stream of AWS.
+    pub fn is_message_stream(&self) -> bool {
+        self.is_of(eventstream::CONTENT_TYPE)
+    }
+
+    fn is_of(&self, media_type: &str) -> bool {
+        self.headers.get("content-type").is_some_and(|v| v.trim_start().starts_with(media_type))
+    }
+
+    /// True for a body of JSON values, one a line.
+    pub fn is_json_lines(&self) -> bool {
+        const NAMES: [&str; 5] = ["x-ndjson", "ndjson", "jsonl", "x-jsonlines", "jsonlines"];
+        let kind = self.headers.get("content-type").unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind.strip_prefix("application/").is_some_and(|name| NAMES.contains(&name))
     }
 
     /// True where the messages of a WebSocket follow, as [`messages`] has them.
@@ -82,9 +101,10 @@ impl ResponseHead {
         self.status == 101
     }
 
-    /// True for a body in which several events may spell out one text: an event stream, the messages of a WebSocket.
+    /// True for a body that tells its answer piece by piece, so that several may spell out one text: events, lines of
+    /// JSON, the messages of a WebSocket.
     pub fn is_stream(&self) -> bool {
-        self.is_event_stream() || self.is_websocket()
+        self.is_event_stream() || self.is_json_lines() || self.is_websocket()
     }
 }
 

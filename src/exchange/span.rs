@@ -40,9 +40,16 @@ impl SpanContext {
             retry_count: headers
                 .get("x-stainless-retry-count")
                 .and_then(|v| v.trim().parse().ok())
+                .or_else(|| headers.get("amz-sdk-request").and_then(amazon_retries))
                 .unwrap_or_default(),
         }
     }
+}
+
+/// How often Amazon's SDKs tried before: `attempt=2; max=3` is once.
+fn amazon_retries(value: &str) -> Option<u32> {
+    let attempt = value.split(';').find_map(|field| field.trim().strip_prefix("attempt="))?;
+    Some(attempt.parse::<u32>().ok()?.saturating_sub(1))
 }
 
 /// Trace id and span id of a `traceparent` value (W3C Trace Context, section 3.2); none when it is malformed.
@@ -61,6 +68,18 @@ fn parse_traceparent(value: &str) -> Option<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn amazons_attempts_are_counted_from_one() {
+        let retries = |value: &str| {
+            let headers = HeaderList(vec![("amz-sdk-request".into(), value.into())]);
+            SpanContext::from_headers(&headers).retry_count
+        };
+        assert_eq!(
+            ["attempt=1", "attempt=3; max=5", "max=5", "attempt=x", "attempt=0"].map(retries),
+            [0, 2, 0, 0, 0]
+        );
+    }
 
     #[test]
     fn traceparent_is_read_or_left() {

@@ -16,9 +16,8 @@ mod walk;
 pub(crate) use bindings::Own;
 pub use bindings::{Bindings, Contradiction};
 pub use rewrite::Rewrite;
-pub use rules::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules};
+pub use rules::{Hole, HoleKind, Ignore, Place, RuleError, RuleField, Rules, Within};
 pub use surroundings::{Side, Surroundings};
-pub(crate) use walk::Place;
 
 use crate::dialect::conversation::{Block, ModelAnswer};
 use aho_corasick::{AhoCorasick, MatchKind};
@@ -100,6 +99,11 @@ impl Holes {
             live: Lexer::new(now, live),
             shifts,
         })
+    }
+
+    /// The same without what a person declared.
+    pub fn without_rules(&self) -> Holes {
+        Holes { rules: Rules::default(), ..self.clone() }
     }
 
     /// True when equal texts mean the same: it is the same day, and the same directories are known.

@@ -37,22 +37,54 @@ fn wrong(field: RuleField, why: impl Into<String>) -> RuleError {
     RuleError { field, why: why.into() }
 }
 
-/// Where a rule holds: in one dialect or all, at one place or anywhere.
+/// Where a comparison takes place.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The dialect's name.
+    pub dialect: &'a str,
+    /// As a difference shows it: `messages[3].text`, `params.seed`.
+    pub path: &'a str,
+    /// The tool whose call or result it is in.
+    pub tool: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    /// Outside of calls and results.
+    pub fn of(dialect: &'a str, path: &'a str) -> Place<'a> {
+        Place { dialect, path, tool: None }
+    }
+}
+
+/// Where a rule is declared to hold; none: everywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Within<'a> {
+    /// In this dialect.
+    pub dialect: Option<&'a str>,
+    /// In calls and results of this tool.
+    pub tool: Option<&'a str>,
+    /// At this path.
+    pub path: Option<&'a str>,
+}
+
+/// Where a rule holds: in one dialect or all, with one tool or anything, at one place or anywhere.
 #[derive(Debug, Clone)]
 struct Scope {
     dialect: Option<String>,
+    tool: Option<String>,
     place: Option<Paths>,
 }
 
 impl Scope {
-    fn new(dialect: Option<&str>, path: Option<&str>) -> Result<Scope, RuleError> {
-        let place = path.map(Paths::parse).transpose().map_err(|why| wrong(RuleField::Path, why))?;
-        Ok(Scope { dialect: dialect.map(str::to_string), place })
+    fn new(within: Within<'_>) -> Result<Scope, RuleError> {
+        let place = within.path.map(Paths::parse).transpose().map_err(|why| wrong(RuleField::Path, why))?;
+        let only = |name: Option<&str>| name.map(str::to_string);
+        Ok(Scope { dialect: only(within.dialect), tool: only(within.tool), place })
     }
 
-    fn covers(&self, dialect: &str, path: &str) -> bool {
-        self.dialect.as_deref().is_none_or(|own| own == dialect)
-            && self.place.as_ref().is_none_or(|place| place.covers(path))
+    fn covers(&self, at: &Place<'_>) -> bool {
+        self.dialect.as_deref().is_none_or(|own| own == at.dialect)
+            && self.tool.as_deref().is_none_or(|own| Some(own) == at.tool)
+            && self.place.as_ref().is_none_or(|place| place.covers(at.path))
     }
 }
 
@@ -68,12 +100,8 @@ impl Ignore {
     ///
     /// # Errors
     /// When it has neither, when one of them cannot be read, and when it would let everything pass.
-    pub fn new(
-        dialect: Option<&str>,
-        path: Option<&str>,
-        pattern: Option<&str>,
-    ) -> Result<Ignore, RuleError> {
-        let scope = Scope::new(dialect, path)?;
+    pub fn new(within: Within<'_>, pattern: Option<&str>) -> Result<Ignore, RuleError> {
+        let scope = Scope::new(within)?;
         let pattern = pattern.map(compiled).transpose()?;
         match (&scope.place, &pattern) {
             (None, None) => Err(wrong(RuleField::Whole, "an [[ignore]] needs a path, a pattern, or both")),
@@ -104,13 +132,8 @@ impl Hole {
     ///
     /// # Errors
     /// When the path or the pattern cannot be read, and when everything would be a hole.
-    pub fn new(
-        dialect: Option<&str>,
-        path: Option<&str>,
-        pattern: &str,
-        kind: HoleKind,
-    ) -> Result<Hole, RuleError> {
-        let scope = Scope::new(dialect, path)?;
+    pub fn new(within: Within<'_>, pattern: &str, kind: HoleKind) -> Result<Hole, RuleError> {
+        let scope = Scope::new(within)?;
         let pattern = compiled(pattern)?;
         if scope.place.is_none() && takes_anything(&pattern) {
             let why = "this pattern takes every text, so everything would be a hole: give it a path as well";
@@ -164,15 +187,15 @@ impl Rules {
         self.0.ignores.is_empty() && self.0.holes.is_empty()
     }
 
-    /// True when a whole field does not count. `path` is as a difference shows it: `messages[3].text`, `params.seed`.
-    pub fn ignores(&self, dialect: &str, path: &str) -> bool {
-        self.0.ignores.iter().any(|rule| rule.pattern.is_none() && rule.scope.covers(dialect, path))
+    /// True when a whole field does not count.
+    pub fn ignores(&self, at: &Place<'_>) -> bool {
+        self.0.ignores.iter().any(|rule| rule.pattern.is_none() && rule.scope.covers(at))
     }
 
     /// A text without the parts that do not count; empty when none of it does.
-    pub fn without_ignored<'t>(&self, dialect: &str, path: &str, text: &'t str) -> Cow<'t, str> {
+    pub fn without_ignored<'t>(&self, at: &Place<'_>, text: &'t str) -> Cow<'t, str> {
         let mut cut: Vec<Range<usize>> = Vec::new();
-        for rule in self.0.ignores.iter().filter(|rule| rule.scope.covers(dialect, path)) {
+        for rule in self.0.ignores.iter().filter(|rule| rule.scope.covers(at)) {
             match &rule.pattern {
                 None => return Cow::Borrowed(""),
                 // Every rule looks at the text as it is, so that their order says nothing.
@@ -185,19 +208,19 @@ impl Rules {
         }
         cut.sort_by_key(|range| range.start);
         let mut kept = String::with_capacity(text.len());
-        let mut at = 0;
+        let mut done = 0;
         for range in cut {
-            kept.push_str(text.get(at..range.start).unwrap_or_default());
-            at = at.max(range.end);
+            kept.push_str(text.get(done..range.start).unwrap_or_default());
+            done = done.max(range.end);
         }
-        kept.push_str(text.get(at..).unwrap_or_default());
+        kept.push_str(text.get(done..).unwrap_or_default());
         Cow::Owned(kept)
     }
 
     /// The declared holes in a text, in order, none overlapping: of two that do, the one that begins first, else the
     /// longer, else the one declared first.
-    pub fn holes(&self, dialect: &str, path: &str, text: &str) -> Vec<(Range<usize>, HoleKind)> {
-        self.found(text, |scope| scope.covers(dialect, path))
+    pub fn holes(&self, at: &Place<'_>, text: &str) -> Vec<(Range<usize>, HoleKind)> {
+        self.found(text, |scope| scope.covers(at))
     }
 
     /// A text with one sign for everything that is declared to differ, wherever it was declared to.

@@ -1,7 +1,7 @@
 //! A recorded text against a live one, token by token.
 
 use super::lexer::{looks_made_up, stands_alone};
-use super::rules::HoleKind;
+use super::rules::{HoleKind, Place};
 use super::token::{Kind, Shape, Token};
 use super::{Bindings, Holes};
 use std::borrow::Cow;
@@ -21,12 +21,6 @@ pub(crate) struct Walked {
     pub varied: bool,
     /// True when a name, a quantity, a port or a day is another, foretold or not.
     pub another: bool,
-}
-
-/// Where a comparison takes place.
-pub(crate) struct Place<'a> {
-    pub dialect: &'a str,
-    pub path: &'a str,
 }
 
 /// A hole of a recorded text.
@@ -56,8 +50,8 @@ impl Holes {
             *bound = trial;
             return Some(walked);
         }
-        let then = self.rules.without_ignored(place.dialect, place.path, recorded);
-        let now = self.rules.without_ignored(place.dialect, place.path, live);
+        let then = self.rules.without_ignored(place, recorded);
+        let now = self.rules.without_ignored(place, live);
         if matches!((&then, &now), (Cow::Borrowed(_), Cow::Borrowed(_))) {
             return None;
         }
@@ -78,7 +72,7 @@ impl Holes {
         let mut walked = Walked::default();
         let declared = |text: &str| match self.rules.is_empty() {
             true => Vec::new(),
-            false => self.rules.holes(place.dialect, place.path, text),
+            false => self.rules.holes(place, text),
         };
         let today = Today { tokens: self.live.tokens(live), declared: declared(live) };
         let (mut done, mut at) = (0, 0);

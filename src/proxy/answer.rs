@@ -1,5 +1,6 @@
 //! One request: routed, then forwarded or answered.
 
+use super::attach::Entry;
 use super::intercept::Inside;
 use super::ledger::{Abandonment, Ledger, Outcome};
 use super::listen::Shared;
@@ -7,16 +8,16 @@ use super::marker::MarkerScan;
 use super::refuse::{self, has_body};
 use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
+use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::websocket::{self, Later};
 use super::wire::{Delivery, WireState};
-use super::{Answer, Answerer, Asked, Canned, CannedEnd, forward, head, route};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, Seat, forward, head, route, signing};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// An exchange on its way to an answer.
@@ -60,6 +61,16 @@ pub(super) async fn answer(
         Some(inside) => Some(inside.as_ref().clone()),
         None => shared.intercepting.as_ref().and_then(|_| Inside::of_request(shared.address, request.uri())),
     };
+    let (request, run) = match &shared.attach {
+        None => (request, None),
+        Some(attach) => {
+            let from = outside.as_ref().map(|inside| inside.run.clone());
+            match attach.enter(request, from).await {
+                Entry::Exchange(request, run) => (request, run),
+                Entry::Answered(response) => return Ok(response),
+            }
+        }
+    };
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
     let way = match &outside {
         Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),
@@ -72,14 +83,15 @@ pub(super) async fn answer(
     if upgrades && !websocket::can_open(&request) {
         return Ok(refuse::no_websocket());
     }
-    let (parts, body) = request.into_parts();
-    let (tape, answerer) = match hidden {
-        true => (None, None),
-        false => (shared.tape.clone(), shared.answerer.clone()),
+    let seat = if hidden { Ok(Seat::unseen()) } else { shared.seat(run.as_deref()).await };
+    let Seat { id, tape, answerer } = match seat {
+        Ok(seat) => seat,
+        Err(why) => return Ok(refuse::refusal(StatusCode::BAD_REQUEST, "retake_bad_run_name", &why)),
     };
-    let id = match hidden {
-        true => ExchangeId(0),
-        false => ExchangeId(shared.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1)),
+    let (parts, body) = request.into_parts();
+    let answerer = match way.upstream.provider.as_str() {
+        TOOL if !hidden => answerer.or_else(|| Some(Arc::new(shim::Recording))),
+        _ => answerer,
     };
     let seen = RequestHead { method: parts.method.to_string(), target: way.target.clone(), headers };
     let ledger = Arc::new(Ledger::open(
@@ -112,7 +124,9 @@ pub(super) async fn answer(
         }
         None => {
             let body = SentBody::tee(body, going.ledger.clone());
-            send(&shared, going, parts, &way.upstream, &way.target, body, None).await
+            let sending =
+                Sending { upstream: &way.upstream, target: &way.target, body, other: None, moved: false };
+            send(&shared, going, parts, sending).await
         }
     }
 }
@@ -148,7 +162,8 @@ async fn ask(
     let asked =
         Asked { id: asking.id, upstream: asking.upstream.clone(), head: asking.head, body: body.clone() };
     match answerer.answer(asked).await {
-        Answer::Serve(canned) => Ok(serve(shared, going, canned).await),
+        Answer::Serve(canned) => Ok(serve(shared, going, canned, Vec::new()).await),
+        Answer::ServeGated(canned, gates) => Ok(serve(shared, going, canned, gates).await),
         Answer::Close(source, fault) => {
             going.ledger.answers_from(source);
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
@@ -157,38 +172,61 @@ async fn ask(
         Answer::Forward { body: other, target: to, upstream, hold } => {
             going.hold = hold;
             going.ledger.forwards(other.clone(), to.clone(), upstream.clone());
+            let moved = to.is_some();
             let target = to.unwrap_or(target);
             let upstream = upstream.unwrap_or(asking.upstream);
             let body = SentBody::Whole((!body.is_empty()).then_some(body));
-            send(shared, going, asking.parts, &upstream, &target, body, other).await
+            let sending = Sending { upstream: &upstream, target: &target, body, other, moved };
+            send(shared, going, asking.parts, sending).await
         }
     }
 }
 
-/// Sends a request upstream, if that is allowed; `other` goes in the place of its body.
+/// What goes upstream, and where.
+struct Sending<'a> {
+    upstream: &'a Upstream,
+    target: &'a str,
+    body: SentBody,
+    /// Goes in the place of the body.
+    other: Option<Bytes>,
+    /// The target is not the agent's.
+    moved: bool,
+}
+
+/// Sends a request upstream, if that is allowed.
 async fn send(
     shared: &Shared,
     going: Going,
     parts: request::Parts,
-    upstream: &Upstream,
-    target: &str,
-    body: SentBody,
-    other: Option<Bytes>,
+    sending: Sending<'_>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
+    let Sending { upstream, target, body, other, moved } = sending;
     let refused = |what: String| refusal("retake_cannot_send", &what);
     let Some(client) = &shared.client else {
         let what =
             format!("this replay may not ask {}: it answers from the recording alone", upstream.origin);
-        return Ok(serve(shared, going, refused(what)).await);
+        return Ok(serve(shared, going, refused(what), Vec::new()).await);
     };
     let to = match route::address(upstream, target) {
         Ok(to) => to,
-        Err(what) => return Ok(serve(shared, going, refused(what)).await),
+        Err(what) => return Ok(serve(shared, going, refused(what), Vec::new()).await),
     };
+    let changed = other.is_some() || moved;
+    let signed_for = parts.headers.get(http::header::HOST).cloned();
     let mut request = forward::readdressed(parts, to, body);
     let read_before = matches!(request.body(), SentBody::Whole(_));
     if let Some(other) = other {
         forward::replace_body(&mut request, other);
+    }
+    if read_before && signing::is_signed(request.headers()) {
+        let is_amazon = signing::is_amazon(request.uri());
+        let other_host = signed_for.as_ref() != request.headers().get(http::header::HOST);
+        if (changed || other_host && is_amazon)
+            && let Err(what) = signing::sign_again(&mut request, shared.aws_key.as_ref())
+            && is_amazon
+        {
+            return Ok(serve(shared, going, unsigned(&what), Vec::new()).await);
+        }
     }
     if read_before {
         going.ledger.request_ended(BodyEnd::Complete);
@@ -196,22 +234,36 @@ async fn send(
     forward::forward(shared, client, going, request).await
 }
 
+/// Says that a request cannot be signed, in the words of Amazon's errors.
+fn unsigned(message: &str) -> Canned {
+    let body = serde_json::json!({ "message": message, "__type": "AccessDeniedException" }).to_string();
+    refusal_with(StatusCode::FORBIDDEN, body.into())
+}
+
 fn refusal(kind: &str, message: &str) -> Canned {
-    let body = refuse::error_json(kind, message);
+    refusal_with(StatusCode::INTERNAL_SERVER_ERROR, refuse::error_json(kind, message))
+}
+
+fn refusal_with(status: StatusCode, body: Bytes) -> Canned {
     let mut headers = HeaderList::default();
     headers.push("content-type", "application/json");
     headers.push("x-should-retry", "false");
     headers.push("content-length", body.len().to_string());
     Canned {
         source: Source::Refused,
-        head: ResponseHead { status: StatusCode::INTERNAL_SERVER_ERROR.as_u16(), headers },
+        head: ResponseHead { status: status.as_u16(), headers },
         frames: vec![(Duration::ZERO, body)],
         end: CannedEnd::Complete,
     }
 }
 
 /// Answers without an upstream.
-pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned) -> Response<AnswerBody> {
+pub(super) async fn serve(
+    shared: &Shared,
+    mut going: Going,
+    mut canned: Canned,
+    gates: Vec<Gate>,
+) -> Response<AnswerBody> {
     let mut status =
         StatusCode::from_u16(canned.head.status).ok().filter(|status| !status.is_informational());
     if status.is_none() {
@@ -243,7 +295,7 @@ pub(super) async fn serve(shared: &Shared, mut going: Going, mut canned: Canned)
         delivery: going.delivery.take(),
         ledger: going.hand_over(),
     };
-    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end)), setup);
+    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end, gates)), setup);
     Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
 }
 

@@ -23,7 +23,7 @@ pub(super) fn readdressed(agent: request::Parts, to: Uri, body: SentBody) -> Req
     let mut sent = Request::new(body);
     *sent.method_mut() = agent.method;
     *sent.version_mut() = Version::HTTP_11;
-    *sent.headers_mut() = head::passed_on(&agent.headers);
+    *sent.headers_mut() = head::sent_on(&agent.headers);
     *sent.extensions_mut() = head::carried(agent.extensions);
     let authority = to.authority().map(|authority| authority.as_str()).unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
@@ -154,5 +154,5 @@ async fn held(
             _ => CannedEnd::Broken,
         },
     });
-    serve(shared, going, canned).await
+    serve(shared, going, canned, Vec::new()).await
 }

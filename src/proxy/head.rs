@@ -1,5 +1,6 @@
 //! Message heads between hyper's form and the recorded one.
 
+use super::attach::OWN;
 use super::wire::WireState;
 use crate::exchange::HeaderList;
 use crate::exchange::headers::{latin1, latin1_bytes};
@@ -95,6 +96,16 @@ pub(super) fn without(map: &HeaderMap, unwanted: &HeaderName) -> HeaderMap {
 /// The content-length a head states, if it is one number.
 pub(super) fn content_length(map: &HeaderMap) -> Option<u64> {
     map.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// What of a request's head goes upstream: what is passed on, without the fields that are for retake alone.
+pub(super) fn sent_on(map: &HeaderMap) -> HeaderMap {
+    let mut kept = passed_on(map);
+    let own: Vec<HeaderName> = kept.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+    for name in own {
+        kept = without(&kept, &name);
+    }
+    kept
 }
 
 /// What hyper noted of a head beyond its fields (the case of names, the reason phrase), without what belongs to

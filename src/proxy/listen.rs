@@ -7,7 +7,8 @@ use super::intercept::{self, Inside, Intercepting, Unseen};
 use super::upstream::{UpstreamClient, client};
 use super::websocket::Later;
 use super::wire::{Reads, Wire, WireState};
-use super::{Answerer, ProxyConfig, Routes, Tape, route};
+use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, Tape, route};
+use crate::exchange::ExchangeId;
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -34,9 +35,11 @@ pub(super) struct Shared {
     pub(super) intercepting: Option<Intercepting>,
     pub(super) tape: Option<Arc<dyn Tape>>,
     pub(super) answerer: Option<Arc<dyn Answerer>>,
+    pub(super) attach: Option<Attach>,
     /// None when nothing may be asked of an upstream.
     pub(super) client: Option<UpstreamClient>,
     pub(super) markers: Arc<[Bytes]>,
+    pub(super) aws_key: Option<AwsKey>,
     pub(super) cases: CaseBook,
     pub(super) exchanges: AtomicU32,
     /// Exchanges that end from now on end because the proxy does.
@@ -47,6 +50,20 @@ impl Shared {
     /// True for a host that is to be passed on unseen, which is noted.
     pub(super) fn leaves(&self, inside: &Inside) -> bool {
         self.intercepting.as_ref().is_some_and(|intercepting| intercepting.leaves_plain(inside))
+    }
+
+    /// A request's place: in the run of this name, where there are many.
+    ///
+    /// # Errors
+    /// Why no run can be called so.
+    pub(super) async fn seat(&self, run: Option<&str>) -> Result<Seat, String> {
+        let number = self.exchanges.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        match &self.attach {
+            Some(attach) => attach.runs.seat(run).await,
+            None => {
+                Ok(Seat { id: ExchangeId(number), tape: self.tape.clone(), answerer: self.answerer.clone() })
+            }
+        }
     }
 }
 
@@ -64,13 +81,21 @@ impl Proxy {
     /// # Errors
     /// When the port is taken, or an upstream's origin is not an http or https URL.
     pub async fn start(config: ProxyConfig, port: u16) -> io::Result<Proxy> {
+        Proxy::listen(config, (Ipv4Addr::LOCALHOST, port).into()).await
+    }
+
+    /// Listens on this address; port 0 is a free one. Whoever reaches it may use it, unless [`Attach::token`] is set.
+    ///
+    /// # Errors
+    /// When the address is taken or not this machine's, or an upstream's origin is not an http or https URL.
+    pub async fn listen(config: ProxyConfig, at: SocketAddr) -> io::Result<Proxy> {
         for upstream in &config.routes.0 {
             route::address(upstream, "/")
                 .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}"))
-        })?;
+        let listener = TcpListener::bind(at)
+            .await
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")))?;
         let address = listener.local_addr()?;
         let dialed = Arc::new(AtomicU32::new(0));
         let shared = Arc::new(Shared {
@@ -79,8 +104,10 @@ impl Proxy {
             intercepting: config.interception.map(Intercepting::new),
             tape: config.tape,
             answerer: config.answerer,
+            attach: config.attach,
             client: config.may_dial.then(|| client(dialed.clone())),
             markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
+            aws_key: config.aws_key,
             cases: CaseBook::default(),
             exchanges: AtomicU32::new(0),
             breaking: Arc::new(AtomicBool::new(false)),
@@ -88,6 +115,11 @@ impl Proxy {
         let (stop, stopped) = watch::channel(None);
         let accepting = tokio::spawn(accept(listener, shared.clone(), stopped));
         Ok(Proxy { shared, dialed, stop, accepting })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.shared.address
     }
 
     /// `http://127.0.0.1:PORT`, without a trailing slash.

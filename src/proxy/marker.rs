@@ -1,8 +1,12 @@
-//! Finds a stream's terminal event: one of a few byte strings at the start of a line, however the stream is cut
-//! and whether or not it is compressed.
+//! Finds a stream's terminal event: one of a few byte strings at the start of a line, or a member of an object in a
+//! stream of JSON lines, however the stream is cut and whether or not it is compressed.
+
+mod members;
 
 use crate::exchange::ResponseHead;
+use crate::exchange::eventstream::Decoder;
 use bytes::Bytes;
+use members::MemberScan;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,13 +14,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Room for what a decoder puts out at once.
 const DECODED: usize = 4096;
 
-/// A scan over the frames of one event stream, as they come over the wire.
+/// A scan over the frames of one stream, as they come over the wire.
 pub(super) enum MarkerScan {
-    Plain(LineScan),
+    Plain(Scan),
     /// Clients hang up at the decoded event too, so that it has to be found as they find it.
     Coded {
         decoder: Box<dyn Write + Send>,
         found: Arc<AtomicBool>,
+    },
+    /// A binary event stream, whose messages are taken as lines.
+    Messages {
+        decoder: Decoder,
+        scan: Scan,
     },
 }
 
@@ -24,15 +33,25 @@ impl MarkerScan {
     /// A scan for the terminal event of this answer; none where there is none to find: no event stream, or one
     /// in a coding that is not known.
     pub(super) fn of(head: &ResponseHead, markers: &Arc<[Bytes]>) -> Option<MarkerScan> {
-        if markers.is_empty() || !head.is_event_stream() {
-            return None;
-        }
+        let (members, lines): (Vec<Bytes>, Vec<Bytes>) =
+            markers.iter().cloned().partition(|marker| marker.starts_with(b"{"));
+        let by_line = head.is_event_stream() || head.is_message_stream();
+        let scan = match head.is_json_lines() {
+            true if !members.is_empty() => Scan::Members(MemberScan::new(members)),
+            false if by_line && !lines.is_empty() => Scan::Lines(LineScan::new(lines)),
+            _ => return None,
+        };
         let coding = head.headers.get("content-encoding").unwrap_or_default().trim().to_ascii_lowercase();
+        if head.is_message_stream() {
+            // Nobody compresses these.
+            let is_plain = coding.is_empty() || coding == "identity";
+            return is_plain.then(|| MarkerScan::Messages { decoder: Decoder::default(), scan });
+        }
         if coding.is_empty() || coding == "identity" {
-            return Some(MarkerScan::Plain(LineScan::new(markers.clone())));
+            return Some(MarkerScan::Plain(scan));
         }
         let found = Arc::new(AtomicBool::new(false));
-        let sink = Sink { scan: LineScan::new(markers.clone()), found: found.clone() };
+        let sink = Sink { scan, found: found.clone() };
         let decoder: Box<dyn Write + Send> = match coding.as_str() {
             "gzip" | "x-gzip" => Box::new(flate2::write::MultiGzDecoder::new(sink)),
             "deflate" => Box::new(flate2::write::ZlibDecoder::new(sink)),
@@ -47,6 +66,10 @@ impl MarkerScan {
     pub(super) fn feed(&mut self, frame: &[u8]) -> bool {
         match self {
             MarkerScan::Plain(scan) => scan.feed(frame),
+            MarkerScan::Messages { decoder, scan } => {
+                let messages = decoder.push(frame);
+                messages.iter().any(|message| scan.feed(&message.line()))
+            }
             MarkerScan::Coded { decoder, found } => {
                 // Bytes that do not decode hold no event that the agent could see.
                 let _ = decoder.write_all(frame).and_then(|()| decoder.flush());
@@ -58,7 +81,7 @@ impl MarkerScan {
 
 /// Takes what a decoder puts out.
 struct Sink {
-    scan: LineScan,
+    scan: Scan,
     found: Arc<AtomicBool>,
 }
 
@@ -75,9 +98,24 @@ impl Write for Sink {
     }
 }
 
-/// A scan over the lines of a stream.
+/// A scan over what a stream says, decoded.
+pub(super) enum Scan {
+    Lines(LineScan),
+    Members(MemberScan),
+}
+
+impl Scan {
+    fn feed(&mut self, bytes: &[u8]) -> bool {
+        match self {
+            Scan::Lines(scan) => scan.feed(bytes),
+            Scan::Members(scan) => scan.feed(bytes),
+        }
+    }
+}
+
+/// A scan over the lines of an event stream.
 pub(super) struct LineScan {
-    markers: Arc<[Bytes]>,
+    markers: Vec<Bytes>,
     longest: usize,
     /// The start of the line that the stream is in, as far as a marker can reach.
     line: Vec<u8>,
@@ -93,7 +131,7 @@ pub(super) struct LineScan {
 const WHOLE_EVENT: &[u8] = b"\n\n";
 
 impl LineScan {
-    fn new(markers: Arc<[Bytes]>) -> LineScan {
+    fn new(markers: Vec<Bytes>) -> LineScan {
         let longest = markers.iter().map(Bytes::len).max().unwrap_or_default();
         let line = Vec::with_capacity(longest);
         LineScan { markers, longest, line, past: false, awaits_end: false, after_cr: false }
@@ -151,7 +189,7 @@ mod tests {
     }
 
     fn scan() -> LineScan {
-        LineScan::new(markers())
+        LineScan::new(markers().to_vec())
     }
 
     fn coded(coding: &str) -> Option<MarkerScan> {
@@ -209,7 +247,7 @@ mod tests {
             let stream = ["event: end", "data: {", "data: }", "", "event: more", ""].join(feed);
             let over = stream.find("event: more").unwrap();
             for step in [1, 3, stream.len()] {
-                let mut scan = LineScan::new(Arc::from(vec![Bytes::from_static(b"event: end\n\n")]));
+                let mut scan = LineScan::new(vec![Bytes::from_static(b"event: end\n\n")]);
                 let mut at = 0;
                 let found = stream.as_bytes().chunks(step).find_map(|chunk| {
                     at += chunk.len();
@@ -219,15 +257,56 @@ mod tests {
                 assert!(found.is_some_and(|at| (least..=most).contains(&at)), "{feed:?} {step} {found:?}");
             }
         }
-        let mut scan = LineScan::new(Arc::from(vec![Bytes::from_static(b"event: end\n\n")]));
+        let mut scan = LineScan::new(vec![Bytes::from_static(b"event: end\n\n")]);
         assert!(!scan.feed(b"event: en\n\nevent: end\ndata: 1\n") && scan.feed(b"\n"));
     }
 
     #[test]
+    fn messages_are_lines() {
+        let text = |text: &str| crate::exchange::eventstream::HeaderValue::Text(text.into());
+        let message = |name: &str, kind: &str, payload: &[u8]| {
+            let headers = [(":event-type", text(name)), (":message-type", text(kind))];
+            crate::exchange::eventstream::encode(&headers, payload).unwrap()
+        };
+        let markers: Vec<Bytes> = crate::dialect::all()
+            .iter()
+            .flat_map(|d| d.terminal_markers())
+            .map(|m| Bytes::from_static(m))
+            .collect();
+        let fields = vec![("content-type".to_string(), "application/vnd.amazon.eventstream".to_string())];
+        let head = ResponseHead { status: 200, headers: HeaderList(fields) };
+        let quiet = [
+            message("contentBlockDelta", "event", b"{\"delta\":{\"text\":\"\n:event-type messageStop\n\"}}"),
+            message("chunk", "event", b"{\"bytes\":\"eyJ0eXBlIjoicGluZyJ9\"}"),
+        ];
+        let last = [
+            message("messageStop", "event", b"{}"),
+            message("metadata", "event", b"{}"),
+            message("throttlingException", "exception", b"{}"),
+            // {"type":"message_stop"}
+            message("chunk", "event", b"{\"bytes\":\"eyJ0eXBlIjoibWVzc2FnZV9zdG9wIn0=\"}"),
+        ];
+        for last in last {
+            let stream = [quiet.concat(), last].concat();
+            for step in [1, 7, stream.len()] {
+                let mut scan = MarkerScan::of(&head, &Arc::from(markers.clone())).unwrap();
+                let mut at = 0;
+                let found = stream.chunks(step).find_map(|chunk| {
+                    at += chunk.len();
+                    scan.feed(chunk).then_some(at)
+                });
+                assert_eq!(found, Some(stream.len()), "{step}");
+            }
+        }
+        let mut scan = MarkerScan::of(&head, &Arc::from(markers)).unwrap();
+        assert!(!scan.feed(&quiet.concat()));
+    }
+
+    #[test]
     fn no_markers_never_match() {
-        let mut none = LineScan::new(Arc::from(Vec::new()));
+        let mut none = LineScan::new(Vec::new());
         assert!(!none.feed(b"data: [DONE]\n\n"));
-        let mut empty = LineScan::new(Arc::from(vec![Bytes::new()]));
+        let mut empty = LineScan::new(vec![Bytes::new()]);
         assert!(!empty.feed(b"data: [DONE]\n\n"));
     }
 

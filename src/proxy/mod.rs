@@ -2,6 +2,7 @@
 //! Knows no store and no run.
 
 mod answer;
+mod attach;
 mod case;
 mod forward;
 mod head;
@@ -13,13 +14,18 @@ mod refuse;
 mod route;
 mod sent;
 mod serve;
+pub mod shim;
+mod signing;
 mod tee;
 mod upstream;
 mod websocket;
 mod wire;
 
+pub use attach::{Attach, Runs, Seat};
 pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
+pub use route::MCP;
+pub use signing::AwsKey;
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
@@ -27,7 +33,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// A boxed future, for the traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -104,10 +110,21 @@ pub enum CannedEnd {
     Broken,
 }
 
+/// A frame of a canned answer that is held back until something else has happened.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    /// Index of the frame; that of none holds back the end.
+    pub frame: usize,
+    /// Opens when this is true, or when nobody can make it so any more.
+    pub open: watch::Receiver<bool>,
+}
+
 /// What to do with a request.
 pub enum Answer {
     /// Answer without an upstream.
     Serve(Canned),
+    /// The same, with frames that wait for what other requests bring. Gates are in the order of their frames.
+    ServeGated(Canned, Vec<Gate>),
     /// Close the connection without an answer: a recorded refusal or reset.
     Close(Source, Fault),
     /// Send it upstream; `body` when other bytes are to go than the agent sent.
@@ -152,9 +169,13 @@ pub struct ProxyConfig {
     pub tape: Option<Arc<dyn Tape>>,
     /// None: everything is forwarded (recording).
     pub answerer: Option<Arc<dyn Answerer>>,
+    /// Many agents share it: their runs have tapes and answerers of their own, in the place of these two.
+    pub attach: Option<Attach>,
     /// False: no upstream client is built and [`Answer::Forward`] is refused.
     pub may_dial: bool,
     /// Byte strings of which one stands at the start of a line where an event stream has its terminal event
     /// (`data: [DONE]`): the frame that completes one is held until the exchange was written.
     pub terminal_markers: Vec<Vec<u8>>,
+    /// Signs requests for Amazon again that go out changed.
+    pub aws_key: Option<AwsKey>,
 }

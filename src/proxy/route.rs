@@ -1,8 +1,12 @@
 //! Which upstream a path stands for: `/PROVIDER/rest?query`, with an optional `/r/NAME` before it.
 
 use super::Routes;
+use super::shim::TOOL;
 use crate::exchange::Upstream;
 use http::Uri;
+
+/// Name of the way to bridged servers of the Model Context Protocol.
+pub const MCP: &str = "mcp";
 
 /// A request's way: who gets it, and the path and query that go there.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,11 +26,27 @@ pub(super) fn resolve(routes: &Routes, uri: &Uri) -> Option<Way> {
 
 fn by_prefix(routes: &Routes, whole: &str) -> Option<Way> {
     let path = whole.strip_prefix('/')?;
+    if let Some(server) = path.strip_prefix("mcp/") {
+        return bridged(server);
+    }
+    if let Some(function) = path.strip_prefix("tool/") {
+        let upstream = Upstream { provider: TOOL.into(), origin: "retake://tool".into() };
+        return Some(Way { upstream, target: format!("/{function}") });
+    }
     let end = path.find(['/', '?']).unwrap_or(path.len());
     let (provider, rest) = path.split_at(end);
     let upstream = routes.0.iter().find(|upstream| upstream.provider == provider)?;
     let target = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
     Some(Way { upstream: upstream.clone(), target })
+}
+
+/// The way to a server of the Model Context Protocol whose bridge listens on a port of the loopback: `NAME?port=N`. The
+/// port is another one each time, and no part of the target.
+fn bridged(server: &str) -> Option<Way> {
+    let (name, port) = server.split_once("?port=")?;
+    let port: u16 = port.parse().ok()?;
+    let upstream = Upstream { provider: MCP.into(), origin: format!("http://127.0.0.1:{port}") };
+    Some(Way { upstream, target: format!("/{name}") })
 }
 
 /// The way of a request that names its own host. A host that is the upstream of a route goes by its name.
@@ -84,6 +104,9 @@ mod tests {
             ("/openai//double//slash", "openai", "//double//slash"),
             ("/r/run-1/openai/v1/x?q", "openai", "/v1/x?q"),
             ("http://127.0.0.1:9/openai/v1", "openai", "/v1"),
+            ("/mcp/shop?port=4000", "mcp", "/shop"),
+            ("/tool/stock/done", "tool", "/stock/done"),
+            ("/r/run-1/mcp/shop?port=4000", "mcp", "/shop"),
         ];
         for (asked, provider, target) in cases {
             assert_eq!(way(asked), Some((provider.into(), target.into())), "{asked}");
@@ -92,7 +115,16 @@ mod tests {
 
     #[test]
     fn unknown_names_have_no_way() {
-        for asked in ["/", "/v1/chat", "/openaix/v1", "/r/openai", "/r/run/other/v1", "*"] {
+        for asked in [
+            "/",
+            "/v1/chat",
+            "/openaix/v1",
+            "/r/openai",
+            "/r/run/other/v1",
+            "*",
+            "/mcp/shop",
+            "/mcp/shop?port=x",
+        ] {
             assert_eq!(way(asked), None, "{asked}");
         }
     }

@@ -3,6 +3,7 @@
 //! The proxy hands over references; what costs time (splitting, redaction, compression, `write(2)`) happens on the
 //! writer's thread, requests while the upstream thinks. See [`inbox`].
 
+pub mod attached;
 mod bodies;
 mod inbox;
 mod writer;

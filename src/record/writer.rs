@@ -96,8 +96,11 @@ impl Writer {
         let mut no_headers = HeaderList::default();
         let headers = head.as_mut().map_or(&mut no_headers, |h| &mut h.headers);
         let body = self.readable(&raw, headers);
-        let stream = head.as_ref().is_some_and(ResponseHead::is_stream);
-        let redacted = if stream { self.redactor.event_stream(&body) } else { self.redactor.bytes(&body) };
+        let redacted = match &head {
+            Some(head) if head.is_message_stream() => self.redactor.streamed_messages(&body),
+            Some(head) if head.is_stream() => self.redactor.event_stream(&body),
+            _ => self.redactor.bytes(&body),
+        };
         if redacted.bytes.len() != raw.len() {
             let at = frames.last().map_or(seen.end_us, |f| f.1);
             frames = vec![FrameMark(redacted.bytes.len() as u32, at)];

@@ -5,7 +5,7 @@ use std::ops::Range;
 /// Deeper nesting is not followed.
 const DEEPEST: u8 = 64;
 /// Fields that repeat in every event of a stream and are never cut into pieces.
-const WHOLE: [&[u8]; 11] = [
+const WHOLE: [&[u8]; 12] = [
     b"id",
     b"object",
     b"model",
@@ -17,12 +17,13 @@ const WHOLE: [&[u8]; 11] = [
     b"item_id",
     b"event",
     b"finish_reason",
+    b"done_reason",
 ];
 
 /// Fields with what a tool is called with: in them a name says nothing.
 const ARGUMENTS: [&[u8]; 4] = [b"input", b"arguments", b"args", b"partial_json"];
 /// Fields with reasoning, its signatures and ciphertext.
-const SEALED: [&[u8]; 13] = [
+const SEALED: [&[u8]; 14] = [
     b"thinking",
     b"thinking_blocks",
     b"signature",
@@ -32,6 +33,7 @@ const SEALED: [&[u8]; 13] = [
     b"encrypted_content",
     b"reasoning",
     b"reasoning_content",
+    b"reasoningContent",
     b"reasoning_details",
     b"reasoning_text",
     b"reasoning_opaque",
@@ -60,6 +62,11 @@ impl Leaf {
     /// True when it is JSON in a string: the arguments of a tool call, or a piece of them.
     pub(super) fn is_arguments(&self, text: &[u8]) -> bool {
         matches!(text.get(self.name.clone()), Some(b"arguments" | b"partial_json"))
+    }
+
+    /// True when it is what a tool is called with, as a text: JSON as Bedrock streams it, or anything.
+    pub(super) fn is_input(&self, text: &[u8]) -> bool {
+        text.get(self.name.clone()) == Some(b"input")
     }
 }
 
@@ -184,6 +191,11 @@ impl Reader<'_> {
     }
 
     fn object(&mut self, key: u64, around: Around, depth: u8) -> Option<Value> {
+        // Arguments that are no string come whole: those of another event are another call's.
+        let key = match around {
+            Around::Arguments => mix(key, &self.at.to_le_bytes()),
+            _ => key,
+        };
         self.at += 1;
         let first = self.leaves.len();
         let (mut index, mut indexed, mut sealed) = (SEED, false, false);
@@ -206,7 +218,8 @@ impl Reader<'_> {
             }
             self.at += 1;
             let field = self.text.get(name.clone()).unwrap_or_default();
-            let (is_type, is_index) = (field == b"type", field.ends_with(b"index"));
+            let (is_type, is_index) =
+                (field == b"type", field.ends_with(b"index") || field.ends_with(b"Index"));
             let path = mix(key, field);
             match self.value(path, name, around.field(field), depth + 1) {
                 Some(Value::Text(range)) if is_type => {

@@ -13,6 +13,7 @@ mod fields;
 mod headers;
 mod known;
 mod leaves;
+mod messages;
 mod needles;
 mod reveal;
 mod roundtrip;
@@ -26,6 +27,7 @@ mod trigger;
 mod webhooks;
 
 use crate::exchange::{HeaderList, StandIn};
+pub use messages::{replace as replace_in_messages, reveal as reveal_in_messages};
 pub use reveal::{Replaced, replace, reveal};
 use scan::{Layer, Scan};
 use std::borrow::Cow;
@@ -156,6 +158,11 @@ impl Redactor {
     /// An event stream: secrets split over deltas are found in the assembled text and mapped back to byte ranges.
     pub fn event_stream<'a>(&self, bytes: &'a [u8]) -> Redacted<'a> {
         stream::redact(self, bytes)
+    }
+
+    /// A binary event stream, in the same way: its messages get new checksums, and no length changes.
+    pub fn streamed_messages<'a>(&self, bytes: &'a [u8]) -> Redacted<'a> {
+        messages::redact(self, bytes)
     }
 
     /// Header values: credentials always, the rest by pattern. Names, order and lengths stay.

@@ -18,6 +18,16 @@ type Edit = (Range<usize>, Vec<u8>);
 /// The body with `secret` wherever `stand_in` stood; none when it stands nowhere in clear. In an event stream it may
 /// be spelled out by several events: the first of them gets the whole secret.
 pub fn reveal(body: &[u8], is_stream: bool, stand_in: &str, secret: &str) -> Option<Vec<u8>> {
+    revealed(body, is_stream, stand_in, secret).map(|(body, _)| body)
+}
+
+/// As [`reveal`], with what was replaced.
+pub(super) fn revealed(
+    body: &[u8],
+    is_stream: bool,
+    stand_in: &str,
+    secret: &str,
+) -> Option<(Vec<u8>, Vec<Replaced>)> {
     if stand_in.is_empty() {
         return None;
     }
@@ -30,11 +40,11 @@ pub fn reveal(body: &[u8], is_stream: bool, stand_in: &str, secret: &str) -> Opt
             let inside = leaf.key != stream::PLAIN && is_json(text);
             places(text, &if inside { escaped(secret) } else { secret.to_string() })
         };
-        return in_leaves(body, stream::groups(body), &edits).map(|(body, _)| body);
+        return in_leaves(body, stream::groups(body), &edits);
     }
     let secret = if is_json(body) { escaped(secret) } else { secret.to_string() };
     let edits = places(body, &secret);
-    (!edits.is_empty()).then(|| spliced(body, &edits))
+    (!edits.is_empty()).then(|| (spliced(body, &edits), replaced(&edits)))
 }
 
 /// Says what goes where in a text.
@@ -50,7 +60,8 @@ pub fn replace(body: &[u8], is_stream: bool, edits: &Edits<'_>) -> Option<(Vec<u
         false => leaves::of_json(body).into_iter().map(|leaf| vec![leaf]).collect(),
     };
     let open = groups.into_iter().filter(|group| !group.iter().any(|leaf| leaf.sealed)).collect();
-    in_leaves(body, open, &|leaf, text| match leaf.is_arguments(body) {
+    in_leaves(body, open, &|leaf, text| match leaf.is_arguments(body) || leaf.is_input(body) && is_json(text)
+    {
         true => in_arguments(text, edits),
         false => in_text(text, edits),
     })
@@ -136,8 +147,11 @@ fn in_leaves(
         }
     }
     all.sort_by_key(|(at, _)| at.start);
-    let list = all.iter().map(|(at, new)| Replaced { was: at.clone(), now: new.len() }).collect();
-    (!all.is_empty()).then(|| (spliced(body, &all), list))
+    (!all.is_empty()).then(|| (spliced(body, &all), replaced(&all)))
+}
+
+fn replaced(edits: &[Edit]) -> Vec<Replaced> {
+    edits.iter().map(|(at, new)| Replaced { was: at.clone(), now: new.len() }).collect()
 }
 
 fn plain(body: &[u8], leaf: &Leaf) -> Vec<u8> {

@@ -3,12 +3,14 @@
 use std::ops::Range;
 
 /// Fields that are never touched.
-const SEALED: [&str; 4] = ["signature", "encrypted_content", "thoughtSignature", "thought_signature"];
+const SEALED: [&str; 5] =
+    ["signature", "encrypted_content", "thoughtSignature", "thought_signature", "redactedContent"];
 /// Fields with ids, and how the ids that a provider makes begin.
-const IDS: [&str; 9] = [
+const IDS: [&str; 10] = [
     "id",
     "tool_call_id",
     "tool_use_id",
+    "toolUseId",
     "call_id",
     "item_id",
     "response_id",
@@ -16,8 +18,9 @@ const IDS: [&str; 9] = [
     "message_id",
     "request_id",
 ];
-const ID_PREFIXES: [&str; 14] = [
+const ID_PREFIXES: [&str; 15] = [
     "toolu_",
+    "tooluse_",
     "srvtoolu_",
     "call_",
     "chatcmpl-",

@@ -1,6 +1,7 @@
 //! Which tools may not run.
 
 use super::tools::{ToolClass, ToolClasses};
+use crate::mcp::message::is_name_of;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -12,6 +13,8 @@ pub enum FencedBy {
     Flag,
     /// The tool is declared irreversible.
     Irreversible,
+    /// Its server says that it destroys.
+    Annotated,
 }
 
 /// Which tools may not run: those that are named, and the irreversible ones that are not let through by name.
@@ -39,7 +42,18 @@ impl Fences {
             return Some(FencedBy::Flag);
         }
         let irreversible = self.tools.class_of(tool) == ToolClass::Irreversible;
-        (irreversible && !self.lifted.contains(tool)).then_some(FencedBy::Irreversible)
+        let by = if self.tools.is_declared(tool) { FencedBy::Irreversible } else { FencedBy::Annotated };
+        (irreversible && !self.lifted.contains(tool)).then_some(by)
+    }
+
+    /// Who fences a tool under the name that its server gives it; people name it as the model does.
+    pub fn stops_call(&self, tool: &str) -> Option<FencedBy> {
+        let named = |names: &BTreeSet<String>| names.iter().find(|name| is_name_of(name, tool)).cloned();
+        match (named(&self.named), named(&self.lifted)) {
+            (Some(_), _) => Some(FencedBy::Flag),
+            (None, Some(_)) => None,
+            (None, None) => self.stops(self.tools.name_in_model(tool)),
+        }
     }
 
     /// What is said of the tools.

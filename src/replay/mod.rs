@@ -13,6 +13,8 @@ pub mod policy;
 pub mod recalled;
 pub mod recording;
 pub mod serve;
+pub mod servers;
+pub mod shim;
 pub mod shuffle;
 mod talk;
 pub mod tally;

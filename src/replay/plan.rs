@@ -92,7 +92,10 @@ impl Plan {
             && (first..=at).any(|step| asks(&step))
         {
             let edit = edits.iter().find(|e| e.scope.first() == first).map_or("", |e| e.text.as_str());
-            let why = format!("it is for step {first}, before the checkpoint at step {at}: fork at {first}");
+            let why = format!(
+                "step {first} comes before the checkpoint at step {at}: steps 1 to {at} are taken from the recording as \
+                 they are. Leave --at out: an edit is forked from where it applies"
+            );
             return Err(EditProblem { edit: edit.to_string(), why });
         }
         if let Some(after) = at {

@@ -6,7 +6,9 @@ mod live;
 mod memory;
 mod opening;
 mod refusal;
+mod servers;
 mod session;
+mod shim;
 mod side;
 
 use super::fences::Fences;
@@ -31,6 +33,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
+use servers::Said;
 use session::Session;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -50,6 +53,8 @@ pub struct PlayerOptions {
     pub fences: Fences,
     /// Which matches pass.
     pub policy: Policy,
+    /// The command is the recorded one.
+    pub same_agent: bool,
     /// What does not count, and what differs.
     pub rules: Rules,
     /// Stop after this step.
@@ -107,6 +112,8 @@ struct State {
     side_served: HashMap<ExchangeId, u32>,
     /// Sessions in which both sides speak when they like, by the key of their opening.
     sessions: HashMap<String, Session>,
+    /// What servers of tools were asked.
+    said: Said,
     tally: Tally,
 }
 
@@ -156,6 +163,7 @@ impl Player {
             memory: Memory::default(),
             side_served: HashMap::new(),
             sessions: HashMap::new(),
+            said: Said::default(),
             tally: Tally::default(),
         };
         Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
@@ -191,6 +199,9 @@ impl Player {
     async fn decide(&self, asked: Asked) -> Answer {
         if *self.stop.borrow() != Stop::No {
             return self.refuse_after_stop(&asked);
+        }
+        if let Some(answer) = self.server_message(&asked) {
+            return answer;
         }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
             return self.side_call(&asked);
@@ -327,7 +338,7 @@ impl Player {
         if !self.options.fences.is_empty() {
             let asks_for: Vec<String> = match edited {
                 Some(blocks) => calls(blocks),
-                None => turn_ref.calls.iter().map(|c| c.name.clone()).collect(),
+                None => self.would_run(lane, turn, &turn_ref.calls),
             };
             let whole = || match edited {
                 Some(blocks) => Some(ModelAnswer { blocks: blocks.to_vec(), ..ModelAnswer::default() }),

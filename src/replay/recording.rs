@@ -2,6 +2,7 @@
 
 use super::matcher::Recording;
 use super::recalled::Recalled;
+use super::servers::Servers;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{Exchange, ExchangeId, SpanContext, encoding};
@@ -24,6 +25,8 @@ pub struct RecordedRun {
     kept: Arc<Mutex<Kept>>,
     /// What the provider kept between requests, once it is needed.
     recalled: Arc<OnceLock<Recalled>>,
+    /// What servers of tools were asked, once it is needed.
+    servers: Arc<OnceLock<Servers>>,
 }
 
 #[derive(Default)]
@@ -42,6 +45,7 @@ impl RecordedRun {
             numbers: Arc::default(),
             kept: Arc::default(),
             recalled: Arc::default(),
+            servers: Arc::default(),
         }
     }
 
@@ -58,6 +62,11 @@ impl RecordedRun {
     /// The number of a step (from 1).
     pub fn number_of(&self, kind: StepKind) -> Option<u32> {
         self.numbers.get_or_init(|| self.outline.numbers()).get(&kind).copied()
+    }
+
+    /// What servers of tools were asked.
+    pub fn servers(&self) -> &Servers {
+        self.servers.get_or_init(|| Servers::of(&self.reader, &self.outline))
     }
 
     /// The exchange that counts of a turn.

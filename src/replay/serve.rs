@@ -4,6 +4,7 @@
 use crate::dialect::Dialect;
 use crate::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, ResponseHead, Source, encoding,
+    eventstream,
 };
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Canned, CannedEnd};
@@ -137,6 +138,7 @@ fn with_secrets(
     let mut body = response.body.clone();
     let mut frames = response.frames.clone();
     let is_stream = response.head.as_ref().is_some_and(ResponseHead::is_stream);
+    let of_messages = response.head.as_ref().is_some_and(ResponseHead::is_message_stream);
     let mut seen: HashSet<&str> = HashSet::new();
     for stand_in in &response.stand_ins {
         // One entry a place, and all places of a text are filled at once.
@@ -145,7 +147,10 @@ fn with_secrets(
         }
         let places = response.stand_ins.iter().filter(|s| s.text == stand_in.text).count() as u32;
         let secret = reveal(stand_in);
-        let told = secret.and_then(|secret| redact::reveal(&body, is_stream, &stand_in.text, &secret));
+        let told = secret.and_then(|secret| match of_messages {
+            true => redact::reveal_in_messages(&body, &stand_in.text, &secret),
+            false => redact::reveal(&body, is_stream, &stand_in.text, &secret),
+        });
         let Some(told) = told else {
             rewritten.stand_ins += places;
             continue;
@@ -180,7 +185,10 @@ fn with_values(head: &ResponseHead, body: &Bytes, frames: &[FrameMark], rewrite:
         places.set(places.get() + edits.len() as u32);
         edits
     };
-    let (told, list) = redact::replace(&plain, head.is_stream(), &edits)?;
+    let (told, list) = match head.is_message_stream() {
+        true => redact::replace_in_messages(&plain, &edits)?,
+        false => redact::replace(&plain, head.is_stream(), &edits)?,
+    };
     let last = frames.last().map_or(0, |f| f.1);
     let frames = match plain {
         Cow::Borrowed(_) => moved_frames(frames, &list),
@@ -235,8 +243,9 @@ pub fn edited(
     headers.remove("content-length");
     headers.set("content-type", rendered.content_type);
     let whole = rendered.body.len();
-    if !rendered.content_type.starts_with("text/event-stream") {
-        headers.push("content-length", whole.to_string());
+    let mut head = ResponseHead { status: 200, headers };
+    if !head.is_stream() && !head.is_message_stream() {
+        head.headers.push("content-length", whole.to_string());
     }
     let mut at = 0;
     let mut frames = Vec::new();
@@ -247,7 +256,6 @@ pub fn edited(
             at = cut;
         }
     }
-    let head = ResponseHead { status: 200, headers };
     let source = Source::Edited { run: run.to_string(), exchange };
     Answer::Serve(Canned { source, head, frames, end: CannedEnd::Complete })
 }
@@ -258,13 +266,13 @@ fn cut(answer: Answer, run: &str, exchange: ExchangeId, events: u32) -> Answer {
         Answer::Serve(mut canned) => {
             canned.source = Source::Edited { run: run.to_string(), exchange };
             let whole: Vec<u8> = canned.frames.iter().flat_map(|(_, b)| b.iter().copied()).collect();
-            let end = if canned.head.is_event_stream() {
-                let ends: Vec<usize> =
-                    memchr::memmem::find_iter(&whole, b"\n\n").map(|i| i + 2).take(events as usize).collect();
-                ends.last().copied().unwrap_or_default()
-            } else if canned.head.is_websocket() {
-                let mut ends = memchr::memchr_iter(b'\n', &whole).map(|i| i + 1).take(events as usize);
-                ends.by_ref().last().unwrap_or_default()
+            let end = if canned.head.is_stream() {
+                let gap: &[u8] = if canned.head.is_event_stream() { b"\n\n" } else { b"\n" };
+                let ends = memchr::memmem::find_iter(&whole, gap).map(|i| i + gap.len());
+                ends.take(events as usize).last().unwrap_or_default()
+            } else if canned.head.is_message_stream() {
+                let messages = eventstream::read(&whole).0;
+                messages.iter().take(events as usize).next_back().map_or(0, |message| message.span.end)
             } else {
                 (events as usize).saturating_mul(1024).min(whole.len() / 2)
             };

@@ -1,5 +1,6 @@
 //! What a replay or a fork came to: counts, pins, misses.
 
+pub mod servers;
 mod stale;
 
 pub use stale::Stale;
@@ -27,6 +28,8 @@ pub struct Tally {
     pub(super) unfitted: u32,
     /// What the matcher had to do beside.
     pub matching: Matching,
+    /// What servers of tools were asked.
+    pub servers: servers::Servers,
     /// The match that the policy did not let pass.
     pub not_allowed: Option<NotAllowed>,
     /// Model turns that no request reached.
@@ -293,7 +296,7 @@ impl Tally {
             // What the agent was told to run and did not is not to be warned of. `--to` stops at the request that brings
             // the results of the last answer, though their steps are beyond it.
             let back = self.stopped_at.is_some() || self.came_back(outline, site);
-            if self.was_served((site.lane, site.turn)) && back {
+            if self.was_served((site.lane, site.turn)) && back && !self.answered_for_its_server(site) {
                 *ran.entry(call.name.clone()).or_default() += 1;
             }
         }

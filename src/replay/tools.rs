@@ -1,9 +1,11 @@
 //! What tools do to the world, as far as somebody has said so.
 
 use super::matcher::{Options as MatcherOptions, Unpin};
+use crate::mcp::message::is_name_of;
+use crate::mcp::tools::Effect;
 use crate::run::CallSite;
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// What running a tool does to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -46,6 +48,8 @@ impl ToolClass {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ToolClasses {
     declared: Vec<(String, ToolClass)>,
+    /// What servers say of theirs: by the name that the model knows, or the server's own.
+    annotated: BTreeMap<String, ToolClass>,
 }
 
 impl ToolClasses {
@@ -60,18 +64,54 @@ impl ToolClasses {
         known.is_none_or(|known| known == class)
     }
 
+    /// Notes what a server says of a tool. What a person declared counts more.
+    pub fn annotate(&mut self, name: &str, effect: Effect) {
+        let class = match effect {
+            Effect::Reads => ToolClass::Read,
+            Effect::Writes => ToolClass::Write,
+            Effect::Destroys => ToolClass::Irreversible,
+        };
+        self.annotated.insert(name.to_string(), class);
+    }
+
+    /// The name under which the model knows a server's tool, where something is said of it.
+    pub fn name_in_model<'n>(&'n self, tool: &'n str) -> &'n str {
+        let declared =
+            self.declared.iter().map(|(name, _)| name.as_str()).filter(|name| !name.ends_with('*'));
+        let mut known = declared.chain(self.annotated.keys().map(String::as_str));
+        if self.is_declared(tool) { tool } else { known.find(|name| is_name_of(name, tool)).unwrap_or(tool) }
+    }
+
     /// True when nothing is declared.
     pub fn is_empty(&self) -> bool {
-        self.declared.is_empty()
+        self.declared.is_empty() && self.annotated.is_empty()
+    }
+
+    /// The whole names that are declared, with their classes; no beginnings of names.
+    pub fn names(&self) -> impl Iterator<Item = (&str, ToolClass)> {
+        let whole = self.declared.iter().filter(|(name, _)| !name.ends_with('*'));
+        whole.map(|(name, class)| (name.as_str(), *class))
     }
 
     /// True when something is declared to be of this class.
     pub fn any(&self, class: ToolClass) -> bool {
-        self.declared.iter().any(|(_, declared)| *declared == class)
+        let declared = self.declared.iter().map(|(_, class)| class);
+        declared.chain(self.annotated.values()).any(|said| *said == class)
     }
 
-    /// The class of a tool: as its whole name says, else the longest beginning that fits.
+    /// The class of a tool: as a person says of its whole name, else of the longest beginning that fits; else as its
+    /// server says.
     pub fn class_of(&self, tool: &str) -> ToolClass {
+        let said = self.declared_class(tool).or_else(|| self.annotated.get(tool).copied());
+        said.unwrap_or(ToolClass::Unclassified)
+    }
+
+    /// True when a person said something of a tool.
+    pub fn is_declared(&self, tool: &str) -> bool {
+        self.declared_class(tool).is_some()
+    }
+
+    fn declared_class(&self, tool: &str) -> Option<ToolClass> {
         let fits = self.declared.iter().filter_map(|(declared, class)| {
             let rank = match declared.strip_suffix('*') {
                 _ if declared == tool => usize::MAX,
@@ -80,7 +120,7 @@ impl ToolClasses {
             };
             Some((rank, *class))
         });
-        fits.max_by_key(|(rank, _)| *rank).map_or(ToolClass::Unclassified, |(_, class)| class)
+        fits.max_by_key(|(rank, _)| *rank).map(|(_, class)| class)
     }
 }
 

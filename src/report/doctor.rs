@@ -114,13 +114,18 @@ pub fn examined(done: &Examined, style: Style) -> String {
         lines.say(
             Ink::Note,
             &format!(
-                "{calls} of {} not compared: they follow from another answer of the model",
-                done.second.as_deref().unwrap_or("the replay")
+                "{calls} of {} not compared: {}",
+                done.second.as_deref().unwrap_or("the replay"),
+                match done.second {
+                    Some(_) => "they follow from another answer of the model",
+                    None => "they follow from a request that got no answer",
+                }
             ),
         );
     }
     done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
     let mut out = lines.out();
+    let mut offered: Vec<&str> = Vec::new();
     for source in [
         Source::Prompt,
         Source::ToolResult,
@@ -134,7 +139,7 @@ pub fn examined(done: &Examined, style: Style) -> String {
             continue;
         }
         out.push_str(&format!("\n{}\n", style.paint(Ink::Strong, title(source))));
-        own.iter().take(SHOWN).for_each(|f| finding(&mut out, f, style));
+        own.iter().take(SHOWN).for_each(|f| finding(&mut out, f, &mut offered, style));
         if own.len() > SHOWN {
             out.push_str(&format!("  and {} more (--json shows them)\n", own.len() - SHOWN));
         }
@@ -169,7 +174,8 @@ fn copes(f: &Finding) -> (&'static str, Ink, &'static str) {
 
 const LEAD: usize = 9;
 
-fn finding(out: &mut String, f: &Finding, style: Style) {
+/// `offered`: rules that stand above already; each is to be pasted once.
+fn finding<'f>(out: &mut String, f: &'f Finding, offered: &mut Vec<&'f str>, style: Style) {
     let (word, ink, how) = copes(f);
     let steps = match f.steps.as_slice() {
         [] => String::new(),
@@ -213,6 +219,11 @@ fn finding(out: &mut String, f: &Finding, style: Style) {
         out.push_str(&format!("{indent}{}\n", clip(&line(why), room)));
     }
     if let Some(paste) = &f.paste {
+        if offered.contains(&paste.as_str()) {
+            out.push_str(&format!("{indent}  {}\n", style.paint(Ink::Dim, "the rule above takes it too")));
+            return;
+        }
+        offered.push(paste);
         for text in paste.trim_end().lines() {
             // Whole, however long: it is to be copied.
             out.push_str(&format!("{indent}  {}\n", style.paint(Ink::Note, text)));

@@ -7,6 +7,9 @@ use super::words::{self, clip, line};
 use crate::diff::{RunView, Totals};
 use crate::run::{Ancestor, Parent, RunState};
 
+/// Lines about requests that are no model calls.
+const SERVICES: usize = 12;
+
 /// Name, totals, outcome; then lineage, note, labels, command.
 pub(super) fn heading(run: &RunView, style: Style) -> String {
     let manifest = run.manifest;
@@ -85,6 +88,27 @@ pub fn command(words: &[String]) -> String {
     words.iter().map(quote).collect::<Vec<_>>().join(" ")
 }
 
+/// What the requests did that are no model calls, equal ones together, as far as it is known.
+fn services(run: &RunView) -> Vec<String> {
+    let mut kinds: Vec<(String, u32)> = Vec::new();
+    for said in run.outline.others.iter().filter_map(|id| run.source.service(*id)) {
+        match kinds.iter_mut().find(|(known, _)| *known == said) {
+            Some((_, count)) => *count += 1,
+            None => kinds.push((said, 1)),
+        }
+    }
+    let more = kinds.len().saturating_sub(SERVICES);
+    let shown = kinds.iter().take(SERVICES).map(|(said, count)| match count {
+        1 => format!("  {}", line(said)),
+        n => format!("  {}, {n} times", line(said)),
+    });
+    let mut lines: Vec<String> = shown.collect();
+    if more > 0 {
+        lines.push(format!("  and {} more kinds of them", words::count(more as u64)));
+    }
+    lines
+}
+
 /// What is odd about the run as a whole.
 pub(super) fn footing(run: &RunView, style: Style) -> String {
     let mut lines = Vec::new();
@@ -108,12 +132,19 @@ pub(super) fn footing(run: &RunView, style: Style) -> String {
         RunState::Recording => lines.push("still recording: more steps may follow".into()),
         RunState::Complete => {}
     }
-    if !run.outline.others.is_empty() {
-        let what = match run.outline.others.len() {
+    let servers = run.source.servers();
+    let to_servers: u32 = servers.iter().map(|server| server.messages).sum();
+    if !servers.is_empty() {
+        lines.push(format!("tools recorded: {}", words::servers(&servers)));
+    }
+    let others = run.outline.others.len().saturating_sub(to_servers as usize);
+    if others > 0 {
+        let what = match others {
             1 => "1 other request was recorded that is no model call".to_string(),
             n => format!("{} other requests were recorded that are no model calls", words::count(n as u64)),
         };
         lines.push(format!("{what} (token counts, model lists, unknown bodies)"));
+        lines.extend(services(run));
     }
     lines.extend(secrets::replaced(run.manifest));
     if lines.is_empty() {

@@ -5,8 +5,9 @@ use super::lines::Lines;
 use super::matched::{Matched, matched, stale};
 use super::secrets;
 use super::style::{Ink, Style};
-use super::tool_results::{self, ToolResults};
+use super::tool_results::ToolResults;
 use super::tools_run::{ToolsRun, ran};
+use super::warnings::{self, pinned, sent_as_is, unasked, unasked_numbers};
 use super::words::{self, line, many};
 use crate::diff::{RunView, Totals};
 use crate::replay::tally::Stale;
@@ -220,7 +221,12 @@ pub fn recording(done: &Recording, style: Style) -> String {
     if let Some(secrets) = secrets::replaced(run.manifest) {
         lines.say(Ink::Dim, &secrets);
     }
-    if totals.tool_steps > 0 {
+    let servers = run.source.servers();
+    if !servers.is_empty() {
+        lines.say(Ink::Dim, &format!("tools recorded: {}", words::servers(&servers)));
+    }
+    let by_servers: u32 = servers.iter().map(|server| server.calls).sum();
+    if totals.tool_steps > by_servers {
         lines.say(Ink::Dim, "tools seen through messages: results exact, side effects not visible to retake");
     }
     if done.untouched > 0 {
@@ -232,10 +238,13 @@ pub fn recording(done: &Recording, style: Style) -> String {
             ),
         );
     }
-    done.warnings.iter().for_each(|w| lines.say(Ink::Bad, &format!("warning: {}", line(w))));
+    warnings::others(&mut lines, Ink::Bad, &done.warnings);
     if asked {
         let fences: String = done.fences.iter().map(|tool| format!(" --fence {}", line(tool))).collect();
-        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}")]);
+        let command = if run.manifest.command.is_empty() { " -- COMMAND" } else { "" };
+        lines.next(&[format!("retake show {id}"), format!("retake replay {id}{fences}{command}")]);
+    } else if !servers.is_empty() && done.others.is_empty() {
+        lines.next(&[format!("retake replay {id}")]);
     } else {
         no_model_call(&mut lines, &done.others, &id);
     }
@@ -281,7 +290,10 @@ pub fn replay(done: &Replay, style: Style) -> String {
         Compared::Stopped { by } => (false, format!("stopped {}", line(by))),
     };
     let played = match done.steps {
-        0 => format!("{}, no model call", many(done.answers.recorded.into(), "request")),
+        0 => {
+            let all = done.answers.recorded + done.tools.servers.messages;
+            format!("{}, no model call", many(all.into(), "request"))
+        }
         steps => format!("{}/{steps} steps", done.replayed),
     };
     let whole = done.replayed == done.steps && done.unasked.is_empty() && done.answers.refused == 0;
@@ -297,7 +309,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
     }
     done.go_on.iter().for_each(|how| lines.say(Ink::Note, how));
     matched(&mut lines, &done.matched, done.backoff.0 > 0);
-    pinned(&mut lines, &done.pinned);
+    pinned(&mut lines, &done.pinned, "renamed");
     stale(&mut lines, &done.stale);
     unasked(&mut lines, &done.unasked, done.outcome == Compared::Early);
     if done.backoff.0 > 0 {
@@ -316,7 +328,7 @@ pub fn replay(done: &Replay, style: Style) -> String {
         }
     }
     ran(&mut lines, &done.tools);
-    done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
+    warnings::others(&mut lines, Ink::Note, &done.warnings);
     lines.out()
 }
 
@@ -400,20 +412,14 @@ pub fn fork(done: &Fork, style: Style) -> String {
         let calls = many(done.unrecorded.into(), "live call");
         lines.say(Ink::Note, &format!("{calls} beyond the recording: the agent asked more than it did then"));
     }
-    done.drifted.iter().for_each(|d| lines.say(Ink::Bad, &format!("warning: {}", line(d))));
+    warnings::others(&mut lines, Ink::Bad, &done.drifted);
     done.repaired.iter().for_each(|r| lines.say(Ink::Note, &format!("repaired: {}", line(r))));
     matched(&mut lines, &done.matched, false);
-    let (renamed, hard): (Vec<ToolResults>, Vec<ToolResults>) =
-        done.pinned.iter().cloned().partition(|results| results.renamed);
-    pinned(&mut lines, &hard);
-    if !renamed.is_empty() {
-        let lead = format!("ids and clocks of today, sent as they are: {}", tool_results::counted(&renamed));
-        tool_results::say(&mut lines, Ink::Dim, &lead, &renamed);
-    }
+    pinned(&mut lines, &done.pinned, "ids and clocks of today, sent as they are:");
     stale(&mut lines, &done.stale);
     sent_as_is(&mut lines, &done.sent_as_is);
     ran(&mut lines, &done.tools);
-    done.warnings.iter().for_each(|w| lines.say(Ink::Note, &format!("warning: {}", line(w))));
+    warnings::others(&mut lines, Ink::Note, &done.warnings);
     lines.next(&[format!("retake diff {} {}", done.parent, done.run)]);
     lines.out()
 }
@@ -429,80 +435,4 @@ fn sources(answers: Answers) -> String {
     let said: Vec<String> =
         counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     if said.is_empty() { "none".into() } else { said.join(", ") }
-}
-
-/// `pinned 1 tool result: step 7 check_fraud (checked_at, trace differ: clock, id)`; a warning when it is not only ids
-/// or clocks.
-fn pinned(lines: &mut Lines, pinned: &[ToolResults]) {
-    if pinned.is_empty() {
-        return;
-    }
-    let changed: Vec<&ToolResults> = pinned.iter().filter(|results| !results.varies()).collect();
-    let (ink, warning) = if !changed.is_empty() { (Ink::Bad, "warning: ") } else { (Ink::Note, "") };
-    tool_results::say(lines, ink, &format!("{warning}pinned {}", tool_results::counted(pinned)), pinned);
-    let tools: Vec<String> = changed.iter().map(|results| line(&results.tool)).collect();
-    match tools.as_slice() {
-        [] => {}
-        [tool] => {
-            lines.say(
-                ink,
-                &format!("  the model was shown the recorded result of {tool}; has {tool} changed?"),
-            );
-        }
-        [all @ .., last] => lines.say(
-            ink,
-            &format!(
-                "  the model was shown the recorded results of {} and {last}; have these tools changed?",
-                all.join(", ")
-            ),
-        ),
-    }
-}
-
-/// Tool results that the live model was sent as they are, by the reason.
-fn sent_as_is(lines: &mut Lines, sent: &SentAsIs) {
-    let calls = |all: &[ToolResults]| tool_results::calls(all);
-    let mut say = |ink: Ink, lead: String, all: &[ToolResults]| {
-        if !all.is_empty() {
-            tool_results::say(lines, ink, &lead, all);
-        }
-    };
-    let lead = format!("tool results that changed by the edit, sent as they are ({})", calls(&sent.by_edit));
-    say(Ink::Note, lead, &sent.by_edit);
-    let lead = format!(
-        "stale, after a write that is not as recorded: {} sent as {}",
-        tool_results::counted(&sent.after_write),
-        if calls(&sent.after_write) == 1 { "it is" } else { "they are" }
-    );
-    say(Ink::Note, lead, &sent.after_write);
-    let lead = format!("not pinned, as asked (--unpin), sent as they are ({})", calls(&sent.unwanted));
-    say(Ink::Note, lead, &sent.unwanted);
-    let why = sent.why_unknown.as_ref().map(|why| format!(" ({})", line(why))).unwrap_or_default();
-    let lead = format!(
-        "tool results that differ, sent as they are; whether by the edit is not known{why} ({})",
-        calls(&sent.unknown)
-    );
-    say(Ink::Note, lead, &sent.unknown);
-}
-
-/// `steps 3, 5`.
-fn unasked_numbers(steps: &[(u32, String)]) -> String {
-    let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
-    format!("step{} {}", if numbers.len() > 1 { "s" } else { "" }, words::ranges(&numbers))
-}
-
-/// The steps that were not asked for. `is_said`: their numbers stand above.
-fn unasked(lines: &mut Lines, steps: &[(u32, String)], is_said: bool) {
-    if steps.is_empty() {
-        return;
-    }
-    if !is_said {
-        lines.say(Ink::Bad, &format!("never asked for: {} of the recording", unasked_numbers(steps)));
-    }
-    let numbers: Vec<u32> = steps.iter().map(|(n, _)| *n).collect();
-    let wide = numbers.iter().take(3).map(|n| n.to_string().len()).max().unwrap_or(0);
-    for (number, text) in steps.iter().take(3) {
-        let room = lines.columns().saturating_sub(14 + wide);
-        lines.say(Ink::Plain, &format!("  {number:>wide$}  {}", words::clip(&line(text), room)));
-    }
 }

@@ -28,7 +28,7 @@ pub fn list(runs: &[RunSummary], names: &BTreeMap<String, RunId>, now_us: u64, s
 
 fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Cell> {
     let manifest = &run.manifest;
-    let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0));
+    let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0) || !o.is_told());
     let ink = match run.state {
         RunState::Complete if manifest.outcome.as_ref().is_some_and(|o| o.stopped.is_some()) => Ink::Note,
         RunState::Complete if good => Ink::Plain,
@@ -59,6 +59,9 @@ fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Ce
     what.extend(manifest.labels.iter().map(|(k, v)| format!("{}={}", line(k), line(v))));
     if manifest.parent.is_none() && run.problem.is_none() && !manifest.command.is_empty() {
         what.push(clip(&super::heading::command(&manifest.command), 200));
+    }
+    if manifest.parent.is_none() && manifest.command.is_empty() && !manifest.directory.is_empty() {
+        what.push("through retake proxy".into());
     }
     vec![
         Cell::new(Ink::Strong, manifest.id.to_string()),

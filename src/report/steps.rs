@@ -206,6 +206,9 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
         let names: Vec<String> = begun.map(|l| line(l.named.as_deref().unwrap_or(&l.key))).collect();
         notes.push(format!("began lane {}", names.join(", ")));
     }
+    let by_server = run.source.carried_out(site);
+    notes.extend(by_server.iter().map(|by| format!("by {}", line(&by.server))));
+    let took_us = by_server.and_then(|by| by.took_us);
     Some(StepRow {
         step,
         lane: lane_name(run, site.lane),
@@ -216,7 +219,7 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
             text,
             is_error: changed.map_or(seen.is_some_and(|r| r.is_error), |c| c.is_error),
         },
-        time_us: seen.map(|r| r.seen_us.saturating_sub(turn.ended_us)),
+        time_us: took_us.or(seen.map(|r| r.seen_us.saturating_sub(turn.ended_us))),
         tokens_in: None,
         tokens_out: None,
         from,

@@ -4,6 +4,7 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::tally::servers::Servers;
 use crate::replay::tools::ToolClass;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct ToolsRun {
     pub ran_classes: BTreeMap<String, ToolClass>,
     /// Of those: tools that sound as if they did harm, and that nobody has thought of.
     pub risky: Vec<String>,
+    /// What their servers were asked instead.
+    pub servers: Servers,
 }
 
 impl ToolsRun {
@@ -25,7 +28,12 @@ impl ToolsRun {
         let class = |name: &String| (name.clone(), fences.tools().class_of(name));
         let ran_classes = ran.keys().map(class).collect();
         let risky = ran.keys().filter(|name| fences.overlook(name)).cloned().collect();
-        ToolsRun { ran, ran_classes, risky }
+        ToolsRun { ran, ran_classes, risky, servers: Servers::default() }
+    }
+
+    /// With what servers of tools were asked.
+    pub fn with_servers(self, servers: Servers) -> ToolsRun {
+        ToolsRun { servers, ..self }
     }
 
     /// Name and count, of one class or of all.
@@ -41,6 +49,7 @@ impl ToolsRun {
 
 /// Says which tools ran: by class where any class is declared.
 pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
+    by_servers(lines, &tools.servers);
     if !tools.risky.is_empty() {
         let names: Vec<String> = tools.risky.iter().map(|t| line(t)).collect();
         let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
@@ -73,11 +82,45 @@ pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
     lines.say(ink, &format!("ran for real in your process: {}", told.join(", ")));
 }
 
+/// Says what the recording answered for tools' servers, and what they carried out themselves.
+fn by_servers(lines: &mut Lines, servers: &Servers) {
+    let names = |calls: &BTreeMap<String, u32>| {
+        let named =
+            calls.iter().map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) });
+        named.collect::<Vec<_>>().join(", ")
+    };
+    for (server, calls) in &servers.answered {
+        let who = line(server);
+        lines.say(Ink::Dim, &format!("not run, {who} is answered from the recording: {}", names(calls)));
+    }
+    for (server, calls) in &servers.called {
+        let who = line(server);
+        lines.say(
+            Ink::Note,
+            &format!(
+                "{who} ran for real: {}. It was started afresh: what it did when recorded is not done",
+                names(calls)
+            ),
+        );
+    }
+    for (server, calls) in &servers.stale {
+        let who = line(server);
+        lines.say(
+            Ink::Note,
+            &format!("stale: {who} was answered from the recording behind a call that may have changed something: {}", names(calls)),
+        );
+    }
+}
+
 /// How to go on after a fence.
 pub fn go_on(tool: &str, by: FencedBy) -> String {
     let tool = line(tool);
     match by {
         FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
+        FencedBy::Annotated => format!(
+            "{tool} is destructive, as its server says; to let it run for real: --unfence{}{tool}",
+            words::GLUE
+        ),
         FencedBy::Irreversible => {
             format!(
                 "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",

@@ -1,6 +1,21 @@
 //! Numbers, times and other people's text in a form that fits a line.
 
+use crate::diff::ServerTotals;
+use crate::replay::shim::SHIM;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+/// `shop (9 messages, 5 calls), the tool shim (3 calls)`.
+pub fn servers(servers: &[ServerTotals]) -> String {
+    let told = servers.iter().map(|server| {
+        let calls =
+            if server.calls > 0 { format!(", {}", many(server.calls.into(), "call")) } else { String::new() };
+        match server.server == SHIM {
+            true => format!("{SHIM} ({})", many(server.calls.into(), "call")),
+            false => format!("{} ({}{calls})", line(&server.server), many(server.messages.into(), "message")),
+        }
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
 
 /// Stands for what was cut.
 const CUT: char = '…';

@@ -10,6 +10,7 @@
 //! *:tools-=issue_refund     take a tool away
 //! 6..:temperature=0         any top-level field of the request
 //! 6..:raw:odd=1             one that neither the recording nor retake knows
+//! 7:raw:result.note="x"     a field that the recorded result does not have
 //! 8:fault=429               a fault: a status, `timeout`, or `cut:N` (the stream breaks off after N events)
 //! ```
 
@@ -285,7 +286,7 @@ impl Edit {
         if path.is_empty() {
             return change_text(&self.change, current).map_err(problem);
         }
-        edit_json(current, path, &self.change).map_err(problem)
+        edit_json(current, path, &self.change, self.is_raw()).map_err(problem)
     }
 }
 

@@ -118,7 +118,7 @@ fn read_response(
     } else if let Some(message) = &answer.error {
         Some(message.clone())
     } else if let BodyEnd::Error { what } = &response.end
-        && !(answer.whole && head.is_stream())
+        && !(answer.whole && (head.is_stream() || head.is_message_stream()))
     {
         // Even when what came can be read: the agent's client saw a broken answer.
         Some(format!("the answer broke off: {what}"))

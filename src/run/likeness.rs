@@ -207,7 +207,7 @@ pub fn head_key(request: &ModelRequest) -> Key {
 fn head(digest: &mut Digest, request: &ModelRequest) {
     digest.number(request.system.len());
     for (index, block) in request.system.iter().enumerate() {
-        digest.piece(&Piece { block, message: 0, index, answers: None });
+        digest.piece(&Piece { block, message: 0, index, answers: None, tool: None });
     }
     digest.number(request.tools.len());
     request.tools.iter().for_each(|t| digest.value(t));
@@ -347,7 +347,7 @@ pub fn shape_key(answer: &ModelAnswer) -> Key {
                 digest.text(name);
                 digest.value(args);
             }
-            other => digest.piece(&Piece { block: other, message: 0, index: 0, answers: None }),
+            other => digest.piece(&Piece { block: other, message: 0, index: 0, answers: None, tool: None }),
         }
     }
     digest.key()

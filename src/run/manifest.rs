@@ -136,6 +136,13 @@ pub struct Outcome {
     pub stopped: Option<Stopped>,
 }
 
+impl Outcome {
+    /// False when retake saw no process end, and nobody told: there is nothing to compare an exit code with.
+    pub fn is_told(&self) -> bool {
+        self.exit_code.is_some() || self.signal.is_some() || self.stopped.is_some()
+    }
+}
+
 /// What is known of a run beside its exchanges. Secrets were replaced before it was written.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {

@@ -16,6 +16,8 @@ pub struct Piece<'a> {
     pub index: usize,
     /// For a tool result: which call of the assistant's last reading it answers.
     pub answers: Option<usize>,
+    /// And the name of the tool.
+    pub tool: Option<&'a str>,
 }
 
 /// One or several messages that are compared as one.
@@ -36,7 +38,7 @@ pub fn readings(messages: &[Message]) -> Vec<Reading<'_>> {
             .iter()
             .enumerate()
             .filter(|(_, b)| counts(b))
-            .map(|(index, block)| Piece { block, message: at, index, answers: None });
+            .map(|(index, block)| Piece { block, message: at, index, answers: None, tool: None });
         match out.last_mut() {
             Some(last) if last.role == message.role && matches!(last.role, Role::Assistant | Role::Tool) => {
                 last.pieces.extend(pieces);
@@ -44,10 +46,10 @@ pub fn readings(messages: &[Message]) -> Vec<Reading<'_>> {
             _ => out.push(Reading { role: message.role, pieces: pieces.collect() }),
         }
     }
-    let mut calls: Vec<(&str, bool)> = Vec::new();
+    let mut calls: Vec<Call<'_>> = Vec::new();
     for reading in &mut out {
         if reading.role == Role::Assistant {
-            calls = reading.pieces.iter().filter_map(call_id).map(|id| (id, false)).collect();
+            calls = reading.pieces.iter().filter_map(call).collect();
         } else {
             pair(reading, &mut calls);
         }
@@ -68,31 +70,40 @@ fn counts(block: &Block) -> bool {
     }
 }
 
-fn call_id<'a>(piece: &Piece<'a>) -> Option<&'a str> {
+/// A call that results may answer.
+struct Call<'a> {
+    id: &'a str,
+    tool: &'a str,
+    /// True when one does.
+    used: bool,
+}
+
+fn call<'a>(piece: &Piece<'a>) -> Option<Call<'a>> {
     match piece.block {
-        Block::ToolCall { id, .. } => Some(id.as_str()),
+        Block::ToolCall { id, name, .. } => Some(Call { id, tool: name, used: false }),
         _ => None,
     }
 }
 
 /// Pairs results with calls: by id where the id is that of a call not yet answered (ids occur twice: the first is taken
 /// first), else by place.
-fn pair(reading: &mut Reading<'_>, calls: &mut [(&str, bool)]) {
-    for piece in &mut reading.pieces {
-        if let Block::ToolResult { call_id, .. } = piece.block
-            && let Some(at) = calls.iter().position(|(id, used)| !used && id == call_id)
-        {
-            calls[at].1 = true;
+fn pair<'a>(reading: &mut Reading<'a>, calls: &mut [Call<'a>]) {
+    let mut take = |piece: &mut Piece<'a>, is_it: &dyn Fn(&Call<'a>) -> bool| {
+        let found = calls.iter_mut().enumerate().find(|(_, call)| !call.used && is_it(call));
+        if let Some((at, call)) = found {
+            call.used = true;
             piece.answers = Some(at);
+            piece.tool = Some(call.tool);
+        }
+    };
+    for piece in &mut reading.pieces {
+        if let Block::ToolResult { call_id, .. } = piece.block {
+            take(piece, &|call| call.id == call_id);
         }
     }
     for piece in &mut reading.pieces {
-        if matches!(piece.block, Block::ToolResult { .. })
-            && piece.answers.is_none()
-            && let Some(at) = calls.iter().position(|(_, used)| !used)
-        {
-            calls[at].1 = true;
-            piece.answers = Some(at);
+        if matches!(piece.block, Block::ToolResult { .. }) && piece.answers.is_none() {
+            take(piece, &|_| true);
         }
     }
     reading.pieces.sort_by_key(|p| p.answers.unwrap_or(usize::MAX));
@@ -102,7 +113,7 @@ fn pair(reading: &mut Reading<'_>, calls: &mut [(&str, bool)]) {
 mod tests {
     use super::*;
 
-    fn call(id: &str) -> Block {
+    fn asks(id: &str) -> Block {
         Block::ToolCall { id: id.into(), name: "t".into(), args: serde_json::json!({}) }
     }
     fn result(id: &str, text: &str) -> Block {
@@ -125,13 +136,13 @@ mod tests {
     #[test]
     fn results_stand_in_call_order_in_both_dialects() {
         let one_message = [
-            message(Role::Assistant, vec![call("a"), call("b")]),
+            message(Role::Assistant, vec![asks("a"), asks("b")]),
             message(Role::User, vec![result("b", "B"), result("a", "A"), Block::Text { text: "go".into() }]),
         ];
         let expected = vec![("A".to_string(), Some(0)), ("B".into(), Some(1)), ("go".into(), None)];
         assert_eq!(texts(&readings(&one_message)[1]), expected);
         let several = [
-            message(Role::Assistant, vec![call("a"), call("b")]),
+            message(Role::Assistant, vec![asks("a"), asks("b")]),
             message(Role::Tool, vec![result("b", "B")]),
             message(Role::Tool, vec![result("a", "A")]),
         ];
@@ -139,12 +150,13 @@ mod tests {
         assert_eq!(read.len(), 2);
         assert_eq!(texts(&read[1]), expected[..2]);
         assert_eq!(read[1].pieces[0].message, 2, "the place in the request is kept");
+        assert_eq!(read[1].pieces[0].tool, Some("t"));
     }
 
     #[test]
     fn repeated_and_unknown_ids_pair_by_place() {
         let twice = [
-            message(Role::Assistant, vec![call("x"), call("x"), call("y")]),
+            message(Role::Assistant, vec![asks("x"), asks("x"), asks("y")]),
             message(Role::User, vec![result("x", "1"), result("?", "3"), result("x", "2")]),
         ];
         assert_eq!(

@@ -249,6 +249,23 @@ mod a_replay {
     }
 
     #[test]
+    fn what_follows_from_its_own_refusal_is_no_difference() {
+        let mut place = Place::recorded(&[]);
+        place.env.set("EXTRA", "1");
+        let ran = place.doctor(&["--json"], 1).json();
+        let findings = ran["findings"].as_array().expect("a list");
+        assert_eq!(findings.len(), 1, "the agent's exit follows from the refusal: {ran}");
+        assert_eq!(
+            (&findings[0]["source"], &findings[0]["copes"]),
+            (&"request".into(), &"no".into()),
+            "{ran}"
+        );
+        let told = place.doctor(&[], 1).out;
+        let words = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("what comes after was not compared"), "{told}");
+    }
+
+    #[test]
     fn an_agent_that_ends_early() {
         let place = Place::recorded(&[]);
         let ran = place.doctor(&["--", "sh", "-c", "exit 3"], 1);

@@ -7,15 +7,15 @@ use std::process::{Child, Command, Stdio};
 const SAID: &str = "You said: 7 left\n";
 
 /// A model behind TLS and a tool over HTTP, gone when this is dropped.
-struct Shop {
-    env: TestEnv,
+pub struct Shop {
+    pub env: TestEnv,
     server: Child,
-    model: String,
-    tool: String,
+    pub model: String,
+    pub tool: String,
 }
 
 impl Shop {
-    fn open() -> Shop {
+    pub fn open() -> Shop {
         let mut env = TestEnv::new();
         let authority = rcgen::KeyPair::generate().expect("key");
         let mut own = rcgen::CertificateParams::new(Vec::new()).expect("authority");

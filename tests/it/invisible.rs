@@ -17,8 +17,10 @@ pub async fn recording(origin: &str, tape: &Arc<MemoryTape>) -> Proxy {
         routes,
         tape: Some(tape.clone()),
         answerer: None,
+        attach: None,
         may_dial: true,
         terminal_markers: vec![b"data: [DONE]".to_vec(), b"event: message_stop".to_vec()],
+        aws_key: None,
     };
     Proxy::start(config, 0).await.expect("a free port")
 }

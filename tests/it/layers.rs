@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up; those of one floor may use each other.
 const FLOORS: [&[&str]; 5] = [
-    &["exchange", "dialect"],
+    &["exchange", "dialect", "mcp"],
     &["run", "redact", "holes", "proxy"],
     &["store", "diff"],
-    &["record", "replay", "config", "agent", "report"],
+    &["record", "replay", "config", "agent", "bridge", "report"],
     &["cli", "demo"],
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 7] = ["exchange", "dialect", "run", "redact", "holes", "diff", "replay/matcher"];
+const PURE: [&str; 8] = ["exchange", "dialect", "mcp", "run", "redact", "holes", "diff", "replay/matcher"];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

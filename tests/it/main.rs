@@ -2,6 +2,8 @@
 
 mod support;
 
+mod attach;
+mod bedrock;
 mod carrying;
 mod damage;
 mod declared;
@@ -23,9 +25,12 @@ mod invisible;
 mod kin;
 mod lanes;
 mod layers;
+mod mcp;
 mod messages;
 mod moving;
 mod no_room;
+mod offers;
+mod ollama;
 mod outcomes;
 mod pins;
 mod plans;
@@ -34,9 +39,12 @@ mod proxy_faults;
 mod readme;
 mod sdk;
 mod secrets;
+mod services;
 mod shapes;
+mod shim;
 mod signals;
 mod signed_forks;
+mod twins;
 mod typos;
 mod verbs;
 mod websocket;

@@ -102,6 +102,24 @@ fn secrets_in_tool_results_are_no_difference() {
 }
 
 #[test]
+fn nothing_is_verified_where_nothing_was_answered() {
+    let env = TestEnv::new();
+    env.file(
+        "agent.py",
+        "import os, urllib.request as u\n\
+         open('runs', 'a').write('x')\n\
+         body = b'{\"model\": \"small\", \"messages\": [{\"role\": \"user\", \"content\": \"Hello there\"}]}'\n\
+         try: u.urlopen(u.Request(os.environ['OPENAI_BASE_URL'] + '/chat/completions', body))\n\
+         except OSError: print('no model')\n",
+    );
+    let words = ["run", "--verify", "--upstream", "http://127.0.0.1:1/v1", "--", "python3", "agent.py"];
+    let ran = env.retake(words).expect(3);
+    ran.says(&["not verified: no model call was answered", "could not be reached"]);
+    assert!(!ran.err.contains("reproducible:"), "{}", ran.err);
+    assert_eq!(std::fs::read_to_string(env.work().join("runs")).expect("ran"), "x", "it ran once");
+}
+
+#[test]
 fn no_replay_follows_a_signal_to_retake() {
     let env = TestEnv::new();
     env.file(

@@ -92,8 +92,10 @@ async fn set_up(
         routes: Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]),
         tape: tape.map(|tape| tape as Arc<dyn Tape>),
         answerer: Some(answerer.clone()),
+        attach: None,
         may_dial,
         terminal_markers: vec![b"data: [DONE]".to_vec()],
+        aws_key: None,
     };
     let proxy = Proxy::start(config, 0).await.unwrap();
     let agent = Agent::connect(&proxy.origin()).await;

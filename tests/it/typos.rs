@@ -15,6 +15,8 @@ fn misspelt_edits_do_not_go_live() {
         ),
         ("6:temperature=hot", "temperature is a number, \"hot\" is none"),
         ("7:result.risk==", "= sets a value"),
+        ("2:result.amuont=70", "did you mean amount? (raw:result.amuont=… adds it)"),
+        ("2:result.colour=70", "its fields: "),
     ] {
         let refused = refund.retake(&["fork", "refund.1", "--set", edit]).expect(64);
         let told = refused.err.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -22,4 +24,37 @@ fn misspelt_edits_do_not_go_live() {
     }
     assert_eq!((refund.model.asked(), refund.ran()), (asked, String::new()));
     refund.retake(&["fork", "refund.1", "--set", "*:raw:bogus=1"]).expect(0);
+    refund.retake(&["fork", "refund.1", "--set", "2:raw:result.colour=70"]).expect(0);
+}
+
+#[test]
+fn misspelt_tools_in_the_file_are_told_of_once() {
+    let refund = Refund::recorded();
+    let tools =
+        "[tools]\nread = [\"get_*\", \"of_another_agent\", \"lookup_ordr\"]\nwrite = [\"issue_refnd\"]\n";
+    refund.env.file("retake.toml", tools);
+    for words in [&["replay", "refund.1"][..], &["fork", "refund.1", "--at", "8"]] {
+        let ran = refund.retake(words).expect(0);
+        let told = ran.err.split_whitespace().collect::<Vec<_>>().join(" ");
+        for said in [
+            "retake.toml says that issue_refnd is write, and refund.1 has no such tool; did you mean issue_refund?",
+            "did you mean lookup_order?",
+        ] {
+            assert_eq!(told.matches(said).count(), 1, "{told}");
+        }
+        assert!(!told.contains("of_another_agent"), "{told}");
+    }
+    refund.env.file("retake.toml", "[tools]\nwrite = [\"issue_refund\", \"issue_refunds\"]\n");
+    let ran = refund.retake(&["replay", "refund.1"]).expect(0);
+    assert!(!ran.err.contains("did you mean"), "the tool has its class: {}", ran.err);
+}
+
+#[test]
+fn an_edit_before_the_checkpoint_says_what_to_do() {
+    let refund = Refund::recorded();
+    let told = refund.retake(&["fork", "refund.1", "--at", "3", "--set", "2:result.amount=70"]).expect(64);
+    let told = told.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in ["step 2 comes before the checkpoint at step 5", "Leave --at out", "(--at 3 moved to 5: "] {
+        assert!(told.contains(said), "{told}");
+    }
 }

@@ -52,6 +52,33 @@ fn two_addresses_of_one_provider_get_two_prefixes() {
 }
 
 #[test]
+fn ollamas_host_needs_no_scheme() {
+    let none = told(&[]);
+    assert_eq!(none.set["OLLAMA_HOST"], "http://127.0.0.1:9/ollama");
+    assert_eq!(origin(&none, "ollama"), Some("http://127.0.0.1:11434"));
+    assert!(!none.set.contains_key("OLLAMA_BASE_URL"));
+    let told = told(&[("OLLAMA_HOST", "gpu.local"), ("OLLAMA_BASE_URL", "http://gpu.local:11434/v1")]);
+    assert_eq!(told.set["OLLAMA_HOST"], "http://127.0.0.1:9/ollama");
+    assert_eq!(told.set["OLLAMA_API_BASE"], "http://127.0.0.1:9/ollama");
+    assert_eq!(told.set["OLLAMA_BASE_URL"], "http://127.0.0.1:9/ollama/v1");
+    assert_eq!(origin(&told, "ollama"), Some("http://gpu.local:11434"));
+    assert_eq!(told.base_urls["OLLAMA_HOST"], "http://gpu.local:11434");
+}
+
+#[test]
+fn a_variable_that_says_something_by_being_there_stays_unset() {
+    let one = told(&[("AZURE_OPENAI_ENDPOINT", "https://me.openai.azure.com")]);
+    assert!(!one.set.contains_key("AZURE_OPENAI_BASE_URL"));
+    let all = told(&[("AZURE_OPENAI_BASE_URL", "https://me.openai.azure.com/openai/v1/")]);
+    assert_eq!(all.set["AZURE_OPENAI_BASE_URL"], "http://127.0.0.1:9/azure/openai/v1/");
+    assert_eq!(all.set["AZURE_OPENAI_ENDPOINT"], "http://127.0.0.1:9/azure");
+    // What was set when it was recorded is set again.
+    let recorded = all.base_urls.clone();
+    let again = plan(&Surroundings { proxy: PROXY, recorded: Some(&recorded), ..Default::default() });
+    assert_eq!(again.set["AZURE_OPENAI_BASE_URL"], "http://127.0.0.1:9/azure/openai/v1/");
+}
+
+#[test]
 fn a_password_in_the_address_stays_with_the_client() {
     let told = told(&[("OPENAI_BASE_URL", "http://me:hunter2@h/v1")]);
     assert_eq!(told.set["OPENAI_BASE_URL"], "http://me:hunter2@127.0.0.1:9/openai/v1");
@@ -71,6 +98,32 @@ fn what_is_no_address_is_left_alone_and_told() {
     assert_eq!(told.set["MISTRAL_API_BASE"], "http://127.0.0.1:9/mistral/v1");
     let names: Vec<&str> = told.left_alone.iter().map(|(n, _)| n.as_str()).collect();
     assert_eq!(names, ["OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"]);
+}
+
+#[test]
+fn bedrock_is_routed_when_an_endpoint_is_set_and_amazons_own_is_warned_of() {
+    assert!(!told(&[]).set.contains_key("AWS_ENDPOINT_URL_BEDROCK_RUNTIME"));
+    let gateway = told(&[("AWS_ENDPOINT_URL", "http://localhost:4566")]);
+    assert_eq!(gateway.set["AWS_ENDPOINT_URL_BEDROCK_RUNTIME"], "http://127.0.0.1:9/bedrock");
+    assert!(!gateway.set.contains_key("AWS_ENDPOINT_URL"), "the other services go where they went");
+    assert_eq!(origin(&gateway, "bedrock"), Some("http://localhost:4566"));
+    assert_eq!(gateway.refused_by_amazon(&[]), None);
+    let amazon = "https://bedrock-runtime.us-east-1.amazonaws.com";
+    let own = told(&[("AWS_ENDPOINT_URL", "http://x"), ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME", amazon)]);
+    assert_eq!(own.refused_by_amazon(&[]), Some(amazon));
+    assert_eq!(own.refused_by_amazon(&vars(&[("AWS_BEARER_TOKEN_BEDROCK", "key")])), None);
+}
+
+#[test]
+fn amazons_clients_get_a_dummy_key_only_where_nothing_goes_live() {
+    let with = |dials: bool, caller: &[(&str, &str)]| {
+        let caller = vars(caller);
+        let around =
+            Surroundings { caller: &caller, proxy: PROXY, dummy_keys: true, dials, ..Default::default() };
+        plan(&around).set.contains_key("AWS_BEARER_TOKEN_BEDROCK")
+    };
+    assert!(with(false, &[]) && !with(true, &[]));
+    assert!(!with(false, &[("AWS_ACCESS_KEY_ID", "AKID")]));
 }
 
 #[test]

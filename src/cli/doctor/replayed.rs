@@ -50,7 +50,8 @@ pub(super) fn compared(
     recorder.finish(|m| m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &tally)))?;
     landed?;
     let replayed = Opened::by_id(store, &kept.id)?;
-    let stopped = tally.fenced.is_some().then(|| stopped_by(&tally)).flatten();
+    // What comes after a request that got no answer follows from that.
+    let stopped = stopped_by(&tally);
     let second = Second::Replay { stopped: stopped.is_some() };
     let run = rerun.run();
     let told = options(&run, &config, rerun.surroundings.clone());

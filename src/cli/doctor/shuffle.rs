@@ -61,7 +61,7 @@ pub(super) fn shuffle(
         let printed =
             landed.ended.stdout.as_ref().map(|b| String::from_utf8_lossy(b).into_owned()).unwrap_or_default();
         let miss = tally.misses.first().map(|m| m.reason.clone());
-        let same_exit = manifest.outcome.as_ref().is_none_or(|then| {
+        let same_exit = manifest.outcome.as_ref().filter(|then| then.is_told()).is_none_or(|then| {
             (then.exit_code, then.signal) == (landed.ended.exit_code, landed.ended.signal)
         });
         let as_recorded = miss.is_none() && unasked.is_empty() && (same_exit || tally.fenced.is_some());

@@ -2,6 +2,7 @@
 //! are read by the same code.
 
 use super::request::{REASONING, blocks};
+use crate::dialect::content::text_block;
 use crate::dialect::conversation::{Block, ModelAnswer, Usage};
 use crate::dialect::reply::{self, Reply};
 use crate::dialect::sse::Event;
@@ -25,7 +26,10 @@ pub(super) fn read(head: &ResponseHead, body: &[u8]) -> ModelAnswer {
 fn completion(root: &Node<'_>) -> ModelAnswer {
     let mut choices: Vec<&Node<'_>> = root.get("choices").iter().flat_map(|c| c.elements()).collect();
     choices.sort_by_key(|c| c.u64_of("index").unwrap_or_default());
-    let said = |c: &Node<'_>| c.get("message").map(blocks).unwrap_or_default();
+    let said = |c: &Node<'_>| match (c.get("message"), c.str_of("text")) {
+        (Some(message), _) => blocks(message),
+        (None, text) => text.and_then(text_block).into_iter().collect(),
+    };
     let stop = |c: &Node<'_>| c.str_of("finish_reason").map(str::to_string);
     let mut answer = ModelAnswer {
         blocks: choices.first().map(|c| said(c)).unwrap_or_default(),
@@ -36,8 +40,12 @@ fn completion(root: &Node<'_>) -> ModelAnswer {
         error: None,
         whole: true,
     };
-    if choices.is_empty() && root.get("error").is_some_and(|e| !e.is_empty()) {
+    // OpenRouter tells of a provider's failure beside what came before it.
+    let failed = |n: &Node<'_>| n.get("error").is_some_and(|e| !e.is_empty());
+    if choices.is_empty() && (failed(root) || root.str_of("object") == Some("error")) {
         answer.error = reply::said_error(root);
+    } else if let Some(choice) = choices.first().filter(|c| failed(c)) {
+        answer.error = reply::said_error(choice);
     }
     for choice in choices.iter().skip(1) {
         let index = choice.u64_of("index").unwrap_or_default();
@@ -74,7 +82,8 @@ fn stream(events: &[Event]) -> ModelAnswer {
             break;
         }
         let Ok(chunk) = json::parse(event.data.as_bytes()) else { continue };
-        if chunk.get("error").is_some_and(|e| !e.is_empty()) {
+        // Older vLLM says so in the chunk itself.
+        if chunk.get("error").is_some_and(|e| !e.is_empty()) || chunk.str_of("object") == Some("error") {
             error = reply::said_error(&chunk);
         } else {
             whole.add(&chunk);
@@ -118,6 +127,8 @@ impl Completion {
                 choice.get("delta").or(choice.get("message")).map(Node::to_value)
             {
                 grow(message, delta);
+            } else if let Some(text) = choice.str_of("text") {
+                grow(message, Map::from_iter([("content".to_string(), Value::from(text))]));
             }
         }
     }
@@ -151,9 +162,38 @@ fn grow(message: &mut Map<String, Value>, delta: Map<String, Value>) {
             (known, Value::String(word)) if !GROWING.contains(&known) && !REASONING.contains(&known) => {
                 message.insert(key, Value::from(word));
             }
+            ("content", piece @ Value::Array(_)) => {
+                grow_parts(message.entry(key).or_insert(Value::Null), piece);
+            }
+            ("content", piece @ Value::String(_)) if message.get("content").is_some_and(Value::is_array) => {
+                grow_parts(message.entry(key).or_insert(Value::Null), piece);
+            }
             (_, piece) => grow_value(message.entry(key).or_insert(Value::Null), piece),
         }
     }
+}
+
+/// Adds parts to a content (Mistral thinks in parts and speaks in texts): a text goes on in a text, a thought in a thought.
+fn grow_parts(content: &mut Value, piece: Value) {
+    let listed = |value: Value| match value {
+        Value::Array(parts) => parts,
+        Value::String(text) if text.is_empty() => Vec::new(),
+        Value::Null => Vec::new(),
+        text => vec![json!({"type": "text", "text": text})],
+    };
+    let mut parts = listed(content.take());
+    for mut part in listed(piece) {
+        let last = parts.last_mut().filter(|last| last.get("type") == part.get("type"));
+        match (last, part.get("type").and_then(Value::as_str)) {
+            (Some(last), Some("text")) => grow_value(&mut last["text"], part["text"].take()),
+            (Some(last), Some("thinking")) => match part["thinking"].take() {
+                text @ Value::String(_) => grow_value(&mut last["thinking"], text),
+                thought => grow_parts(&mut last["thinking"], thought),
+            },
+            _ => parts.push(part),
+        }
+    }
+    *content = Value::Array(parts);
 }
 
 /// Strings and lists grow (an item that names its index grows the item with it), objects grow by member, anything

@@ -1,20 +1,38 @@
 //! Edits of a request's bytes.
 
-use super::request::{REASONING, messages, role};
+use super::request::{REASONING, blocks, messages, role};
 use crate::dialect::content::{is_reasoning, is_text};
-use crate::dialect::conversation::Role;
+use crate::dialect::conversation::{Block, Role};
 use crate::dialect::surgery::{self, Places, Splice, append_line, insert_element, set_content, text_part};
-use crate::dialect::{EditError, Malformed, RequestEdit};
+use crate::dialect::{EditError, Malformed, RequestEdit, prompted};
 use crate::exchange::canon::quoted;
 use crate::exchange::json::{self, Kind, Node};
 use bytes::Bytes;
+use serde_json::Value;
 use std::ops::Range;
 
 pub(super) fn apply(body: &[u8], edits: &[RequestEdit]) -> Result<Bytes, EditError> {
-    let mut places = Places::new(messages(&json::parse(body).map_err(Malformed::from)?)?.len());
+    apply_with(body, edits, surgery::set_field)
+}
+
+/// Changes a request's bytes where parameters may stand elsewhere: `set_field` says how one is set.
+pub(in crate::dialect) fn apply_with(
+    body: &[u8],
+    edits: &[RequestEdit],
+    set_field: impl Fn(&Node<'_>, &str, &Value) -> Vec<Splice>,
+) -> Result<Bytes, EditError> {
+    let root = json::parse(body).map_err(Malformed::from)?;
+    if prompted::is_prompted(&root) {
+        return prompted::edit(body, edits, set_field);
+    }
+    let mut places = Places::new(messages(&root)?.len());
     let mut body = body.to_vec();
     for edit in edits {
-        let splices = splices(&json::parse(&body).map_err(Malformed::from)?, edit, &mut places)?;
+        let root = json::parse(&body).map_err(Malformed::from)?;
+        let splices = match edit {
+            RequestEdit::SetField { name, value } => set_field(&root, name, value),
+            edit => splices(&root, edit, &mut places)?,
+        };
         body = surgery::apply(&body, splices);
     }
     Ok(body.into())
@@ -98,8 +116,13 @@ fn append_system(root: &Node<'_>, list: &[Node<'_>], text: &str, places: &mut Pl
     }
 }
 
-/// What is left must be a message: content, or tool calls.
+/// Reasoning that was signed or encrypted goes, with what else of it the message holds. What nobody signed is a text like
+/// any other: no model refuses it, and some (DeepSeek's) refuse a turn that goes on without it. What is left must be a
+/// message: content, or tool calls.
 fn drop_reasoning(message: &Node<'_>) -> Vec<Splice> {
+    if !blocks(message).iter().any(|b| matches!(b, Block::Reasoning { signed: true, .. })) {
+        return Vec::new();
+    }
     let mut splices = surgery::remove_members(message, |key| REASONING.contains(&key));
     let dropped = !splices.is_empty();
     let calls = message.get("tool_calls").or(message.get("function_call")).is_some_and(|c| !c.is_empty());

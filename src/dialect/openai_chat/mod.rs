@@ -1,9 +1,12 @@
-//! OpenAI's Chat Completions, and the many servers that speak it.
+//! OpenAI's Chat Completions, and the many servers that speak it, at whatever host and path: Azure OpenAI, Mistral, Groq,
+//! DeepSeek, OpenRouter, vLLM and their like. What is theirs is told apart by its form. The legacy completions, and
+//! Mistral's fill-in-the-middle, are conversations of one message here.
 
 mod answer;
-mod edit;
+pub(super) mod edit;
 mod render;
-mod request;
+pub(super) mod request;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -20,14 +23,23 @@ impl Dialect for OpenAiChat {
     fn recognise(&self, head: &RequestHead) -> Option<Endpoint> {
         let path = head.path();
         match head.method.as_str() {
-            "POST" if path.ends_with("/chat/completions") => Some(Endpoint::Model),
+            "POST" if path.ends_with("/completions") => Some(Endpoint::Model),
             "GET" if path.ends_with("/models") || path.contains("/models/") => Some(Endpoint::Side),
             _ => None,
         }
     }
 
-    fn read_request(&self, _target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
-        request::read(body)
+    fn path<'h>(&self, head: &'h RequestHead) -> Cow<'h, str> {
+        let path = head.path();
+        target::with_deployment(path, "_").map_or(Cow::Borrowed(path), Cow::Owned)
+    }
+
+    fn read_request(&self, target: &str, body: &[u8]) -> Result<ModelRequest, Malformed> {
+        let mut request = request::read(body)?;
+        if request.model.is_empty() {
+            request.model = target::deployment(target).unwrap_or_default().to_string();
+        }
+        Ok(request)
     }
 
     fn read_answer(&self, head: &ResponseHead, body: &[u8]) -> ModelAnswer {
@@ -43,15 +55,26 @@ impl Dialect for OpenAiChat {
         edit::apply(body, edits)
     }
 
+    fn edit_target(&self, target: &str, edits: &[RequestEdit]) -> Option<String> {
+        let model = edits.iter().rev().find_map(|edit| match edit {
+            RequestEdit::SetField { name, value } if name == "model" => value.as_str(),
+            _ => None,
+        })?;
+        target::with_deployment(target, model)
+    }
+
     fn render_answer(
         &self,
-        _target: &str,
+        target: &str,
         blocks: &[Block],
         stop_reason: Option<&str>,
         model: &str,
         stream: bool,
     ) -> RenderedAnswer {
-        render::answer(blocks, stop_reason, model, stream)
+        match target::is_text_completion(target) {
+            true => render::completion(blocks, stop_reason, model, stream),
+            false => render::answer(blocks, stop_reason, model, stream),
+        }
     }
 
     fn render_error(&self, status: u16, message: &str) -> Bytes {

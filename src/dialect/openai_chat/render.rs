@@ -28,6 +28,31 @@ pub(super) fn answer(blocks: &[Block], stop: Option<&str>, model: &str, stream: 
     }
 }
 
+/// An answer of the legacy completions: a text.
+pub(super) fn completion(blocks: &[Block], stop: Option<&str>, model: &str, stream: bool) -> RenderedAnswer {
+    let parts = parts(blocks);
+    let id = parts.id.replacen("chatcmpl", "cmpl", 1);
+    let stop = stop.unwrap_or("stop");
+    let chunk = |text: &str, stop: Option<&str>| {
+        json!({
+            "id": id, "object": "text_completion", "created": 0, "model": model,
+            "choices": [{"index": 0, "text": text, "logprobs": null, "finish_reason": stop}],
+        })
+    };
+    if !stream {
+        let mut body = chunk(&parts.text, Some(stop));
+        body["usage"] = usage();
+        return RenderedAnswer::whole("application/json", text_of_value(&body));
+    }
+    let mut frames = Frames::default();
+    pieces(&parts.text).for_each(|piece| frames.data(&chunk(piece, None)));
+    let mut last = chunk("", Some(stop));
+    last["usage"] = usage();
+    frames.data(&last);
+    frames.text("data: [DONE]\n\n");
+    frames.into_answer()
+}
+
 fn parts(blocks: &[Block]) -> Parts {
     let all = serde_json::to_value(blocks).map(|v| canonical_value(&v)).unwrap_or_default();
     // An id has to be there and should not change while the answer does not.

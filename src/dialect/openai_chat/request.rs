@@ -1,10 +1,11 @@
 //! Requests and messages into the normal form.
 
-use crate::dialect::Malformed;
 use crate::dialect::content::*;
 use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
+use crate::dialect::{Malformed, prompted};
 use crate::exchange::json::{self, Kind, Node};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 /// Fields that do not decide the answer: who asks, under which label it is kept, what of the cache it may use, and
 /// whether a stream tells its usage (`stream_options`).
@@ -50,12 +51,19 @@ const READ: [&str; 11] = [
 
 pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     let root = json::parse(body)?;
-    let list = messages(&root)?;
+    let asked: Vec<(Message, Range<usize>)> = match prompted::is_prompted(&root) {
+        true => prompted::message(&root).into_iter().collect(),
+        false => {
+            let list = messages(&root)?.iter();
+            list.map(|m| Ok((message(m)?, m.span.clone()))).collect::<Result<_, Malformed>>()?
+        }
+    };
+    let (messages, spans) = asked.into_iter().unzip();
     let mut tools: Vec<Value> = Vec::new();
     let mut params: Vec<(String, Value)> = Vec::new();
     for member in root.members() {
         match (&*member.key, &member.value.kind) {
-            ("model" | "stream" | "messages", _) | (_, Kind::Null) => {}
+            ("model" | "stream" | "messages" | "prompt", _) | (_, Kind::Null) => {}
             ("tools" | "functions", Kind::Array(list)) => tools.extend(list.iter().map(plain_as_written)),
             (key, _) if VOLATILE.contains(&key) => {}
             (key, _) => params.push((key.to_string(), member.value.to_value_as_written())),
@@ -63,18 +71,19 @@ pub(super) fn read(body: &[u8]) -> Result<ModelRequest, Malformed> {
     }
     params.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(ModelRequest {
-        model: root.str_of("model").unwrap_or_default().to_string(),
+        // An agent that Mistral keeps has its own model.
+        model: root.str_of("model").or(root.str_of("agent_id")).unwrap_or_default().to_string(),
         stream: root.get("stream").is_some_and(|s| s.kind == Kind::Bool(true)),
         system: Vec::new(),
         tools,
         params: params.into_iter().collect(),
-        messages: list.iter().map(message).collect::<Result<_, _>>()?,
-        spans: list.iter().map(|m| m.span.clone()).collect(),
+        messages,
+        spans,
     })
 }
 
 /// The list of messages of a request.
-pub(super) fn messages<'n, 'a>(root: &'n Node<'a>) -> Result<&'n [Node<'a>], Malformed> {
+pub(in crate::dialect) fn messages<'n, 'a>(root: &'n Node<'a>) -> Result<&'n [Node<'a>], Malformed> {
     match root.get("messages").map(|m| &m.kind) {
         Some(Kind::Array(list)) => Ok(list),
         _ => Err(Malformed { what: "a chat completion needs a list `messages`".into(), at: root.span.start }),
@@ -92,7 +101,8 @@ pub(super) fn role(node: &Node<'_>) -> Option<Role> {
     }
 }
 
-fn message(node: &Node<'_>) -> Result<Message, Malformed> {
+/// One message.
+pub(in crate::dialect) fn message(node: &Node<'_>) -> Result<Message, Malformed> {
     let Some(word) = node.str_of("role") else {
         return Err(Malformed { what: "a message needs a `role`".into(), at: node.span.start });
     };
@@ -105,14 +115,16 @@ fn message(node: &Node<'_>) -> Result<Message, Malformed> {
     if role != Role::Tool {
         return Ok(Message { role, blocks: blocks(node) });
     }
-    let (text, other) = result_of(node.get("content"));
+    let (text, mut other) = result_of(node.get("content"));
+    // Ollama's images stand beside the content.
+    other.extend(node.get("images").filter(|i| !i.is_empty()).map(|i| json!({"images": plain(i)})));
     let id = node.str_of("tool_call_id").or(node.str_of("name")).unwrap_or_default();
     let result = Block::ToolResult { call_id: id.to_string(), text, other, is_error: false };
     Ok(Message { role, blocks: vec![result] })
 }
 
 /// The blocks of a message that is no tool result, of a request or of an answer.
-pub(super) fn blocks(node: &Node<'_>) -> Vec<Block> {
+pub(in crate::dialect) fn blocks(node: &Node<'_>) -> Vec<Block> {
     let mut blocks = Vec::new();
     blocks.extend(reasoning(node));
     match node.get("content").map(|c| (c, &c.kind)) {

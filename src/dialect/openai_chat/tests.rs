@@ -1,3 +1,5 @@
+mod hosts;
+
 use super::*;
 use crate::dialect::conversation::Usage;
 use crate::exchange::HeaderList;
@@ -175,12 +177,18 @@ fn fields_and_tools_are_changed() {
 
 #[test]
 fn reasoning_is_dropped_and_messages_stay_valid() {
-    assert_eq!(
-        edited(RequestEdit::DropReasoning { before: 5 }),
-        body_with("\"reasoning_content\":\"hm\",", "").replace(",,", ",")
+    // Nobody signed it, and DeepSeek wants it back.
+    assert_eq!(edited(RequestEdit::DropReasoning { before: 5 }).as_bytes(), BODY);
+    let signed = body_with(
+        "\"reasoning_content\":\"hm\"",
+        "\"reasoning_content\":\"hm\",\"reasoning_opaque\":\"c2ln\"",
     );
-    assert_eq!(edited(RequestEdit::DropReasoning { before: 2 }).as_bytes(), BODY);
-    let only = br#"{"messages":[{"role":"assistant","content":null,"reasoning":"r","reasoning_details":[{}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x"}]}]}"#;
+    let drop = |before: usize| {
+        OpenAiChat.edit_request(signed.as_bytes(), &[RequestEdit::DropReasoning { before }]).unwrap()
+    };
+    assert_eq!(drop(5), body_with(",\"reasoning_content\":\"hm\"", "").as_bytes());
+    assert_eq!(drop(2), signed.as_bytes());
+    let only = br#"{"messages":[{"role":"assistant","content":null,"reasoning":"r","reasoning_details":[{"type":"reasoning.encrypted","data":"x"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"s"}]}]}"#;
     assert_eq!(
         OpenAiChat.edit_request(only, &[RequestEdit::DropReasoning { before: 2 }]).unwrap(),
         &br#"{"messages":[{"role":"assistant","content":""},{"role":"assistant","content":""}]}"#[..]
@@ -296,5 +304,47 @@ fn a_rendered_answer_reads_as_what_it_was_made_of() {
             let terminal = rendered.body.windows(12).any(|w| OpenAiChat.terminal_markers().contains(&w));
             assert_eq!(terminal, stream);
         }
+    }
+}
+
+#[test]
+fn a_deployment_is_the_model_and_stands_in_the_path() {
+    let target = "/openai/deployments/my%20gpt/chat/completions?api-version=2024-10-21";
+    let head = RequestHead { method: "POST".into(), target: target.into(), headers: HeaderList::default() };
+    assert_eq!(OpenAiChat.recognise(&head), Some(Endpoint::Model));
+    assert_eq!(OpenAiChat.path(&head), "/openai/deployments/_/chat/completions");
+    let body = br#"{"messages":[{"role":"user","content":"x"}]}"#;
+    assert_eq!(OpenAiChat.read_request(target, body).unwrap().model, "my%20gpt");
+    let set = |value| [RequestEdit::SetField { name: "model".into(), value }];
+    assert_eq!(
+        OpenAiChat.edit_target(target, &set(json!("o3/eu"))).unwrap(),
+        "/openai/deployments/o3%2Feu/chat/completions?api-version=2024-10-21"
+    );
+    assert_eq!(OpenAiChat.edit_target("/openai/v1/chat/completions", &set(json!("o3"))), None);
+    assert_eq!(OpenAiChat.edit_target(target, &[]), None);
+    let agent = br#"{"agent_id":"ag_1","messages":[{"role":"user","content":"x"}]}"#;
+    assert_eq!(OpenAiChat.read_request("/v1/agents/completions", agent).unwrap().model, "ag_1");
+}
+
+#[test]
+fn a_legacy_completion_is_a_conversation_of_one_message() {
+    let body = br#"{"model":"m","prompt":["def f(","x"],"suffix":"end","max_tokens":5,"stream":true}"#;
+    let request = OpenAiChat.read_request("/v1/completions", body).unwrap();
+    assert_eq!(request.messages[0].blocks, [text("def f("), text("x")]);
+    assert_eq!(request.params.keys().collect::<Vec<_>>(), ["max_tokens", "suffix"]);
+    let tokens = OpenAiChat.read_request("", br#"{"model":"m","prompt":[1,2]}"#).unwrap();
+    assert_eq!(tokens.messages[0].blocks, [Block::Other { value: json!({"prompt": [1, 2]}) }]);
+    let edit = RequestEdit::SetMessageText { message: 0, text: "g(".into() };
+    let edited = OpenAiChat.edit_request(body, &[edit]).unwrap();
+    assert_eq!(edited, &br#"{"model":"m","prompt":"g(","suffix":"end","max_tokens":5,"stream":true}"#[..]);
+    for stream in [true, false] {
+        let said = [text("a text that is longer than one delta is")];
+        let rendered = OpenAiChat.render_answer("/v1/completions", &said, None, "m", stream);
+        assert!(rendered.body.windows(15).any(|w| w == b"text_completion"));
+        let answer = OpenAiChat.read_answer(&head(200, stream), &rendered.body);
+        assert_eq!((answer.blocks, answer.whole), (said.to_vec(), true), "{stream}");
+        // Mistral's fill-in-the-middle answers with a message.
+        let fim = OpenAiChat.render_answer("/v1/fim/completions", &said, None, "m", stream);
+        assert_eq!(OpenAiChat.read_answer(&head(200, stream), &fim.body).blocks, said);
     }
 }

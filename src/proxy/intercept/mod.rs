@@ -11,6 +11,7 @@ mod prefixed;
 pub use authority::Authority;
 pub use hosts::{Hosts, Unseen};
 
+use super::attach::user_of;
 use super::listen::{Shared, serve_http};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
@@ -57,6 +58,8 @@ pub(super) struct Inside {
     pub(super) scheme: &'static str,
     /// `host:port` as the client wrote it; the port that goes with the scheme is left away.
     pub(super) authority: String,
+    /// The run that the connection named.
+    pub(super) run: Option<String>,
 }
 
 impl Inside {
@@ -66,7 +69,7 @@ impl Inside {
             Some(port) if port != own => format!("{}:{port}", address.host()),
             _ => address.host().to_string(),
         };
-        Inside { scheme, authority }
+        Inside { scheme, authority, run: None }
     }
 
     /// The host that a request names itself, if it is not the proxy.
@@ -152,19 +155,36 @@ pub(super) async fn welcome(
     if !read.starts_with(CONNECT) {
         return serve_http(Prefixed::new(read.freeze(), stream), None, shared, stop).await;
     }
-    let Some(Ok(Some((target, rest)))) = patiently(&stop, read_head(&mut stream, read)).await else { return };
+    let Some(Ok(Some((head, rest)))) = patiently(&stop, read_head(&mut stream, read)).await else { return };
     // An error is the end of the connection, which is all that can be done about it.
-    let _ = connect(Prefixed::new(rest, stream), &target, intercepting, shared, stop).await;
+    let _ = connect(Prefixed::new(rest, stream), &head, intercepting, shared, stop).await;
 }
 
-/// Reads the head of a CONNECT: where to, and what came after it. None when it is too long or cut off.
-async fn read_head(stream: &mut TcpStream, mut read: BytesMut) -> io::Result<Option<(String, Bytes)>> {
+/// What a CONNECT says: where to, and for which run.
+#[derive(Debug, PartialEq, Eq)]
+struct ConnectHead {
+    target: String,
+    run: Option<String>,
+}
+
+impl ConnectHead {
+    fn of(head: &[u8]) -> ConnectHead {
+        let text = String::from_utf8_lossy(head);
+        let mut lines = text.lines();
+        let target = lines.next().unwrap_or_default().split_ascii_whitespace().nth(1).unwrap_or_default();
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        let mut credentials = fields.filter(|(name, _)| name.eq_ignore_ascii_case("proxy-authorization"));
+        let run = credentials.find_map(|(_, value)| user_of(value.trim()));
+        ConnectHead { target: target.to_string(), run }
+    }
+}
+
+/// Reads the head of a CONNECT, and what came after it. None when it is too long or cut off.
+async fn read_head(stream: &mut TcpStream, mut read: BytesMut) -> io::Result<Option<(ConnectHead, Bytes)>> {
     loop {
         if let Some(end) = memchr::memmem::find(&read, b"\r\n\r\n") {
             let head = read.split_to(end + 4);
-            let line = String::from_utf8_lossy(&head);
-            let target = line.split_ascii_whitespace().nth(1).unwrap_or_default().to_string();
-            return Ok(Some((target, read.freeze())));
+            return Ok(Some((ConnectHead::of(&head), read.freeze())));
         }
         if read.len() > LONGEST_HEAD || stream.read_buf(&mut read).await? == 0 {
             return Ok(None);
@@ -174,11 +194,12 @@ async fn read_head(stream: &mut TcpStream, mut read: BytesMut) -> io::Result<Opt
 
 async fn connect(
     mut stream: Prefixed<TcpStream>,
-    target: &str,
+    head: &ConnectHead,
     intercepting: &Intercepting,
     shared: Arc<Shared>,
     stop: watch::Receiver<Option<Duration>>,
 ) -> io::Result<()> {
+    let target = &head.target;
     let Some(address) = target.parse::<Address>().ok().filter(|a| a.port_u16().is_some()) else {
         return refuse(stream, "400 Bad Request", &format!("CONNECT needs HOST:PORT, not {target}")).await;
     };
@@ -191,13 +212,15 @@ async fn connect(
     }
     stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     let Some(first) = patiently(&stop, stream.first()).await else { return Ok(()) };
+    let inside = |scheme| Inside { run: head.run.clone(), ..Inside::new(scheme, &address) };
     match first? {
         None => {}
-        Some(TLS_HANDSHAKE) if !own => secured(stream, &address, turn, intercepting, shared, stop).await?,
+        Some(TLS_HANDSHAKE) if !own => {
+            secured(stream, inside("https"), turn, intercepting, shared, stop).await?
+        }
         Some(_) => {
             drop(turn);
-            let inside = (!own).then(|| Inside::new("http", &address));
-            serve_http(stream, inside, shared, stop).await;
+            serve_http(stream, (!own).then(|| inside("http")), shared, stop).await;
         }
     }
     Ok(())
@@ -206,13 +229,14 @@ async fn connect(
 /// Ends the client's TLS and serves what is inside.
 async fn secured(
     stream: Prefixed<TcpStream>,
-    address: &Address,
+    inside: Inside,
     turn: Option<OwnedMutexGuard<bool>>,
     intercepting: &Intercepting,
     shared: Arc<Shared>,
     stop: watch::Receiver<Option<Duration>>,
 ) -> io::Result<()> {
-    let host = address.host().trim_matches(['[', ']']);
+    let authority = inside.authority.parse::<Address>().map_err(io::Error::other)?;
+    let host = authority.host().trim_matches(['[', ']']);
     let hello = LazyConfigAcceptor::new(Acceptor::default(), stream);
     let Some(hello) = patiently(&stop, hello).await else { return Ok(()) };
     let hello = hello?;
@@ -223,7 +247,7 @@ async fn secured(
             if let Some(mut turn) = turn {
                 *turn = true;
             }
-            serve_http(stream, Some(Inside::new("https", address)), shared, stop).await;
+            serve_http(stream, Some(inside), shared, stop).await;
         }
         Some(Err(error)) => intercepting.passed.note(host, reason(&error)),
         None => {}
@@ -278,4 +302,18 @@ async fn refuse(mut stream: Prefixed<TcpStream>, status: &str, what: &str) -> io
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
     stream.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connect_says() {
+        let head = ConnectHead::of(
+            b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\nproxy-authorization: Basic Zml4Og==\r\n\r\n",
+        );
+        assert_eq!(head, ConnectHead { target: "a.test:443".into(), run: Some("fix".into()) });
+        assert_eq!(ConnectHead::of(b"CONNECT\r\n\r\n"), ConnectHead { target: String::new(), run: None });
+    }
 }

@@ -83,7 +83,8 @@ pub(super) async fn open(
         Answer::Serve(canned) if canned.head.is_websocket() => {
             Ok(start.serve(going, asking, answerer, canned, later).await)
         }
-        Answer::Serve(canned) => Ok(serve(&start.shared, going, canned).await),
+        Answer::Serve(canned) => Ok(serve(&start.shared, going, canned, Vec::new()).await),
+        Answer::ServeGated(canned, gates) => Ok(serve(&start.shared, going, canned, gates).await),
         Answer::Close(source, fault) => {
             going.ledger.answers_from(source);
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
@@ -147,7 +148,7 @@ impl Start {
                 going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
                 Err(BrokenOff(what))
             }
-            Dialled::Impossible(refusal) => Ok(serve(&self.shared, going, *refusal).await),
+            Dialled::Impossible(refusal) => Ok(serve(&self.shared, going, *refusal, Vec::new()).await),
         }
     }
 

@@ -172,7 +172,8 @@ impl Served {
             };
             let after = match decided {
                 None => continue,
-                Some(Answer::Serve(canned)) => {
+                // No server of tools is asked over a WebSocket: nothing waits there.
+                Some(Answer::Serve(canned) | Answer::ServeGated(canned, _)) => {
                     current.answers_from(canned.source.clone());
                     current.ask();
                     self.play(current, canned, agent, to).await

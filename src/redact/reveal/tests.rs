@@ -208,6 +208,26 @@ fn openai(blocks: &[Said], (lengths, outer, inner): &Hand) -> String {
     deltas.into_iter().map(told).collect::<String>() + "data: [DONE]\n\n"
 }
 
+/// Lines of JSON, with the calls whole and without an index.
+fn ollama(blocks: &[Said], (lengths, outer, _): &Hand) -> String {
+    let mut said: Vec<Value> = Vec::new();
+    for block in blocks {
+        match block {
+            Said::Text(t) => said.extend(cut(t, lengths).into_iter().map(|p| json!({"content": p}))),
+            Said::Thought(t) => {
+                said.extend(cut(t, lengths).into_iter().map(|p| json!({"content": "", "thinking": p})));
+            }
+            Said::Call(a, b) => {
+                let call = json!({"function": {"name": "f", "arguments": {"id": a, "rows": [{"b": b}]}}});
+                said.push(json!({"content": "", "tool_calls": [call]}));
+            }
+        }
+    }
+    let line = |message: &Value| json!({"model": "m", "message": message, "done": false});
+    let lines = said.iter().map(|message| written(&line(message), *outer) + "\n");
+    lines.collect::<String>() + "{\"model\":\"m\",\"message\":{\"content\":\"\"},\"done\":true}\n"
+}
+
 fn assembled(dialect: &str, body: &[u8]) -> Vec<Block> {
     let headers = HeaderList(vec![("content-type".into(), "text/event-stream".into())]);
     dialect::by_name(dialect).unwrap().read_answer(&ResponseHead { status: 200, headers }, body).blocks
@@ -240,6 +260,7 @@ proptest! {
         let streams = [
             ("anthropic-messages", anthropic(&blocks, &hand)),
             ("openai-chat", openai(&blocks, &hand)),
+            ("ollama", ollama(&blocks, &hand)),
         ];
         for (dialect, stream) in streams {
             let stream = stream.as_bytes();

@@ -22,7 +22,7 @@ pub enum Second {
     Recording,
     /// A replay of the first: its answers are the recorded ones. It may have been stopped, as at a fence.
     Replay {
-        /// True when it was.
+        /// True when it was, or when a request got no answer.
         stopped: bool,
     },
 }
@@ -162,6 +162,11 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         }
         self.rehearsal.delivered(id);
         let given = self.second.answer(lane, turn).unwrap_or_default();
+        if self.kind != Second::Recording && given.error.is_some() && served.error.is_none() {
+            // The replay refused it: what the agent does then is no difference of its own.
+            self.skip(lane, turn.saturating_add(1));
+            return Ok(());
+        }
         if self.kind == Second::Recording {
             if likeness::shape_key(&served) != likeness::shape_key(&given) {
                 self.sampled((l, t), &served, &given);

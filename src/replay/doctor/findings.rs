@@ -77,7 +77,9 @@ impl Finding {
             _ => f.path.replace(|c: char| c.is_ascii_digit(), ""),
         };
         let sort = |f: &Finding| {
-            (f.source, f.kind, f.copes, f.tool.clone(), f.why.clone(), place(f), f.paste.clone())
+            // A rule takes it, for whatever reason it was refused here and there.
+            let why = f.why.clone().filter(|_| f.paste.is_none());
+            (f.source, f.kind, f.copes, f.tool.clone(), why, place(f), f.paste.clone())
         };
         // Answers and other requests are told one by one.
         sort(self) == sort(other) && !matches!(self.source, Source::Request | Source::Outcome)
@@ -99,4 +101,30 @@ pub(super) fn grouped(all: Vec<Finding>) -> Vec<Finding> {
     }
     out.sort_by_key(|f| (f.source, f.copes, f.steps.first().copied()));
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_rule_is_one_finding() {
+        let found = |step: u32, why: &str, paste: Option<&str>| Finding {
+            source: Source::Prompt,
+            kind: Some(ValueKind::Number),
+            steps: vec![step],
+            tool: None,
+            path: format!("messages[{step}].text"),
+            recorded: "Ticket 1".into(),
+            live: "Ticket 2".into(),
+            copes: Copes::No,
+            why: Some(why.into()),
+            paste: paste.map(str::to_string),
+        };
+        let rule = Some("[[hole]]\npattern = 'Ticket (\\d+)'\n");
+        let all = grouped(vec![found(1, "another request", rule), found(3, "a message differs", rule)]);
+        assert_eq!((all.len(), &all[0].steps), (1, &vec![1, 3]), "{all:?}");
+        let none = grouped(vec![found(1, "another request", None), found(3, "a message differs", None)]);
+        assert_eq!(none.len(), 2, "{none:?}");
+    }
 }

@@ -1,6 +1,7 @@
 //! The rule to paste into `retake.toml` for a difference that a replay does not cope with by itself.
 
 use super::kinds::{Part, ValueKind, kind_of, parts, tokens};
+use crate::holes::{Ignore, Place, Rules, Within};
 use regex::Regex;
 
 /// Words before a value that go into a pattern.
@@ -10,12 +11,48 @@ const TOKENS: usize = 9;
 /// Characters of a text that only one side has and that is named in full.
 const NAMED: usize = 200;
 
+/// Digits of a number that is an id rather than a quantity.
+const LONG: usize = 6;
+
 /// Most holes that one difference is explained by.
 const MOST: usize = 3;
 
-/// The rule under which a difference would pass: a hole for each value in it, else an `[[ignore]]` of its field. None
-/// where a rule would take away what the comparison is for.
-pub(in crate::replay) fn rule_for(path: &str, recorded: &str, live: &str) -> Option<String> {
+/// Most fields of one result that are named one by one.
+const FIELDS: usize = 5;
+
+/// A field that differs, as a matcher tells it.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::replay) struct Field<'a> {
+    /// `messages[3].result.note`
+    pub path: &'a str,
+    /// The tool whose result it is in.
+    pub tool: Option<&'a str>,
+    pub recorded: &'a str,
+    pub live: &'a str,
+}
+
+/// The rules under which all of these differences would pass, each as narrow as it can be said. None where a rule would
+/// take away what the comparison is for.
+pub(in crate::replay) fn rule_for(fields: &[Field<'_>]) -> Option<String> {
+    let mut rules: Vec<String> = Vec::new();
+    for field in fields {
+        let rule = rule_for_one(field)?;
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let first = fields.first()?;
+    if rules.len() > FIELDS
+        && let Some((place, _)) = first.path.split_once(".result")
+    {
+        return Some(ignore(&sayable(&format!("{place}.result")), first.tool));
+    }
+    Some(rules.concat())
+}
+
+/// A hole for each value in a difference, else an `[[ignore]]` of its field.
+fn rule_for_one(field: &Field<'_>) -> Option<String> {
+    let Field { path, tool, recorded, live } = *field;
     let leaf = [".text", ".result", ".args", "system", "params."].iter().any(|part| path.contains(part));
     if !leaf || recorded.is_empty() || live.is_empty() {
         return None;
@@ -33,7 +70,7 @@ pub(in crate::replay) fn rule_for(path: &str, recorded: &str, live: &str) -> Opt
     }
     // What a person or a model said is content. A setting, or a tool's result, may not be.
     let may_not_matter = path.starts_with("params.") || path.contains(".result");
-    may_not_matter.then(|| ignore(&any_index(path)))
+    may_not_matter.then(|| ignore(&sayable(path), tool))
 }
 
 /// The pattern in a rule.
@@ -66,6 +103,10 @@ pub(super) fn hole(part: &Part) -> Option<String> {
     let pattern = match context(&part.before).filter(|_| !distinct) {
         Some(context) => format!("{context}({shape})"),
         None if distinct || matches!(part.kind, ValueKind::Hex | ValueKind::Path | ValueKind::Id) => shape,
+        // So long a number is no quantity: the word behind it tells it apart, where none stands before.
+        None if part.recorded.len().min(part.live.len()) >= LONG => {
+            format!("({shape}){}", context_behind(&part.behind)?)
+        }
         None => return None,
     };
     if !takes(&pattern, part) {
@@ -78,9 +119,28 @@ pub(super) fn hole(part: &Part) -> Option<String> {
     Some(format!("[[hole]]\npattern = {}\nkind = \"{kind}\"\n", literal(&pattern)))
 }
 
-/// An `[[ignore]]` of a whole field.
-pub(super) fn ignore(path: &str) -> String {
-    format!("[[ignore]]\npath = \"{}\"\n", path.replace('\\', "\\\\").replace('"', "\\\""))
+/// An `[[ignore]]` of a whole field, in the results of a tool alone where it is in one.
+pub(super) fn ignore(path: &str, tool: Option<&str>) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let tool = tool.map(|name| format!("tool = {}\n", quoted(name))).unwrap_or_default();
+    format!("[[ignore]]\n{tool}path = {}\n", quoted(path))
+}
+
+/// The narrowest path of a rule that covers a field: the field itself with any index in the place of each, else what
+/// it is in.
+fn sayable(path: &str) -> String {
+    // A message means its blocks too.
+    let mut said = any_index(path).replacen("messages[*][*]", "messages[*]", 1);
+    let covers = |said: &str| {
+        let within = Within { path: Some(said), ..Within::default() };
+        Ignore::new(within, None)
+            .is_ok_and(|rule| Rules::new(vec![rule], Vec::new()).ignores(&Place::of("", path)))
+    };
+    while !covers(&said) {
+        let Some(end) = said.rfind(['.', '[']).filter(|end| *end > 0) else { return any_index(path) };
+        said.truncate(end);
+    }
+    said
 }
 
 /// An `[[ignore]]` of a text that only one side has, or of the whole field where there is no such thing to name.
@@ -91,10 +151,10 @@ pub(super) fn ignore_part(path: &str, part: &Part) -> String {
     };
     let named = only.filter(|t| t.chars().count() <= NAMED && !t.trim().is_empty() && !t.contains('\n'));
     let Some(text) = named else {
-        return format!("# takes the whole field: only where it never matters\n{}", ignore(path));
+        return format!("# takes the whole field: only where it never matters\n{}", ignore(path, None));
     };
     let pattern: String = tokens(text).into_iter().map(token_shape).collect();
-    format!("{}pattern = {}\n", ignore(path), literal(&pattern))
+    format!("{}pattern = {}\n", ignore(path, None), literal(&pattern))
 }
 
 /// A token as it is, or what it looks like where it is an id or a clock.
@@ -122,7 +182,13 @@ fn shape(part: &Part) -> Option<String> {
         ValueKind::Hex if a.len() == b.len() => format!(r"\b[0-9a-fA-F]{{{}}}\b", a.len()),
         ValueKind::Hex => r"\b[0-9a-fA-F]{8,}\b".into(),
         ValueKind::Path => format!(r#"{}[^\s"'\\]+"#, escaped(shared_directory(a, b))),
-        ValueKind::Id => format!("{}[A-Za-z0-9]+", escaped(shared_prefix(a, b))),
+        ValueKind::Id => {
+            let prefix = shared_prefix(a, b);
+            let digits =
+                |t: &str| t.get(prefix.len()..).is_some_and(|t| t.bytes().all(|b| b.is_ascii_digit()));
+            let class = if digits(a) && digits(b) { r"\d+" } else { "[A-Za-z0-9]+" };
+            format!("{}{class}", escaped(prefix))
+        }
         ValueKind::Date | ValueKind::Time => like(a, b, true),
         ValueKind::Port | ValueKind::Duration | ValueKind::Number => like(a, b, false),
         ValueKind::Other => return None,
@@ -224,6 +290,16 @@ fn context(before: &str) -> Option<String> {
     (words > 0).then(|| near.concat())
 }
 
+/// The nearest word behind a value, with what stands between, as a pattern. None without a word.
+fn context_behind(behind: &str) -> Option<String> {
+    let all = tokens(behind);
+    let is_word = |t: &str| t.chars().any(char::is_alphabetic) && !t.chars().any(|c| c.is_ascii_digit());
+    let word = all.iter().take(TOKENS).position(|t| is_word(t))?;
+    let between = all.get(..word)?;
+    let near = between.iter().all(|t| !t.chars().any(char::is_alphanumeric));
+    near.then(|| all.iter().take(word + 1).map(|t| escaped(t)).collect())
+}
+
 fn takes(pattern: &str, part: &Part) -> bool {
     let Ok(regex) = Regex::new(pattern) else { return false };
     let covers = |value: &str| {
@@ -272,6 +348,12 @@ mod tests {
             ("in /tmp/a1b2/x", "in /tmp/c3d4/x", r#"name in (/tmp/[^\s"'\\]+)"#),
             ("see req_01HXWabc", "see req_01HYQdef", r"name see (req_[A-Za-z0-9]+)"),
             ("port 4321", "port 999", r"any port (\d+)"),
+            ("trace 34615961", "trace 0643afbe", r"name trace (\b[0-9a-fA-F]{8}\b)"),
+            ("trace 34615961", "trace 34615962", r"any trace (\d+)"),
+            ("34615961: look at this", "34615999: look at this", r"any (\d+): look"),
+            ("see req_34615961", "see req_06ab43cd", r"name see (req_[A-Za-z0-9]+)"),
+            ("see INV-34615961.", "see INV-34615977.", r"name see (INV-\d+)"),
+            ("see INV-17 first", "see INV-9 first", r"name see (INV-\d+)"),
             ("Dear Ada, ticket 4711", "Dear Ada, ticket 4712", r"any ticket (\d+)"),
             ("bought by Ada Lovelace for 12", "bought by Ada Lovelace for 9", r"any for (\d+)"),
             ("The mean of all values is 4999", "The mean of all values is 7", r"any values is (\d+)"),
@@ -311,7 +393,7 @@ mod tests {
     #[test]
     fn quotes_survive() {
         assert_eq!(pattern("it's 12 ms", "it's 9 ms").as_deref(), Some(r"any it's (\d+)"));
-        let rule: toml::Table = toml::from_str(&ignore("params.a\"b")).unwrap();
+        let rule: toml::Table = toml::from_str(&ignore("params.a\"b", None)).unwrap();
         assert_eq!(rule["ignore"][0]["path"].as_str(), Some("params.a\"b"));
     }
 }

@@ -183,8 +183,11 @@ pub(super) fn kind_of(recorded: &str, live: &str, before: &str, behind: &str) ->
     } else if both(&is_number) {
         ValueKind::Number
     } else if both(&is_hex) {
+        // One of both may happen to have digits alone.
         ValueKind::Hex
-    } else if both(&is_opaque) {
+    } else if (both(&is_opaque_tail) && (is_opaque(recorded) || is_opaque(live)))
+        || are_numbered(recorded, live)
+    {
         ValueKind::Id
     } else {
         ValueKind::Other
@@ -215,9 +218,7 @@ fn is_uuid(text: &str) -> bool {
 }
 
 fn is_hex(text: &str) -> bool {
-    text.len() >= 8
-        && text.bytes().all(|b| b.is_ascii_hexdigit())
-        && text.bytes().any(|b| b.is_ascii_alphabetic())
+    text.len() >= 8 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// `2026-11-21`, `11/21/2026`, a month or a day of the week.
@@ -280,9 +281,33 @@ fn is_path(text: &str) -> bool {
         && text.len() > 2
 }
 
+/// What stands behind the last separator of a made-up name.
+fn tail(text: &str) -> &str {
+    text.rsplit(['_', '-', ':', '/']).next().unwrap_or_default()
+}
+
+/// 6 letters and digits or more behind the last separator, a digit among them.
+fn is_opaque_tail(text: &str) -> bool {
+    let tail = tail(text);
+    tail.len() >= 6
+        && tail.bytes().all(|b| b.is_ascii_alphanumeric())
+        && (is_opaque(text) || tail.bytes().any(|b| b.is_ascii_digit()))
+}
+
+/// `INV-17` and `INV-9`: one word, and another number behind its sign.
+fn are_numbered(recorded: &str, live: &str) -> bool {
+    let stem = |text: &str| {
+        let number = tail(text);
+        let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        let stem = text.get(..text.len() - number.len()).unwrap_or_default().to_string();
+        (is_number && stem.chars().any(char::is_alphabetic)).then_some(stem)
+    };
+    stem(recorded).is_some_and(|own| stem(live) == Some(own))
+}
+
 /// A made-up name: 6 characters or more behind its last separator, digits and letters mixed, or both cases inside.
 fn is_opaque(text: &str) -> bool {
-    let tail = text.rsplit(['_', '-', ':', '/']).next().unwrap_or_default();
+    let tail = tail(text);
     let has = |is: &dyn Fn(char) -> bool| tail.chars().any(is);
     tail.len() >= 6
         && tail.bytes().all(|b| b.is_ascii_alphanumeric())
@@ -319,6 +344,10 @@ mod tests {
                 "a uuid 6f1c8a52-1111-4222-8333-abcdefabcdef -> 7f1c8a52-1111-4222-8333-abcdefabcdef",
             ),
             ("trace 0643afbe12", "trace 99ab41ce07", "a hex id 0643afbe12 -> 99ab41ce07"),
+            ("trace 34615961", "trace 0643afbe", "a hex id 34615961 -> 0643afbe"),
+            ("trace 34615961", "trace 81723394", "a number 34615961 -> 81723394"),
+            ("see req_34615961", "see req_06ab43cd", "an id req_34615961 -> req_06ab43cd"),
+            ("see INV-17", "see INV-9", "an id INV-17 -> INV-9"),
             ("see req_01HXWabc", "see req_01HYQdef", "an id req_01HXWabc -> req_01HYQdef"),
             ("in /tmp/a1b2/x.txt now", "in /tmp/c3d4/x.txt now", "a path /tmp/a1b2/x.txt -> /tmp/c3d4/x.txt"),
             (

@@ -18,6 +18,6 @@ mod translation;
 
 pub use compare::{Comparison, Second, compare};
 pub use findings::{Copes, Finding, Source};
-pub(in crate::replay) use holes::rule_for;
+pub(in crate::replay) use holes::{Field, rule_for};
 pub use kinds::ValueKind;
 pub use mutants::{Count, Leaf, Mutation, Mutations, mutants};

@@ -3,7 +3,7 @@
 use super::mutate::{Mutant, mutants_of};
 use super::rehearsal::{Event, Rehearsal, events, question};
 use crate::exchange::ExchangeId;
-use crate::holes::Rules;
+use crate::holes::{Place, Rules};
 use crate::replay::dice::Dice;
 use crate::replay::matcher::{Ask, Decision, MatchClass, Matcher, Options, Recording};
 use crate::run::StepKind;
@@ -213,7 +213,7 @@ impl Mutations {
             }
             // A rule for one parameter does what it is for; one for all of them, or for a text, hides changes.
             Some(Decision::Serve { class: MatchClass::Masked, .. })
-                if mutant.leaf == Leaf::Parameter && !rules.ignores(ask.dialect, "params") =>
+                if mutant.leaf == Leaf::Parameter && !rules.ignores(&Place::of(ask.dialect, "params")) =>
             {
                 count.masked += 1;
                 return;

@@ -5,7 +5,7 @@ use super::unify::{Difference, Unifier};
 use super::{Bindings, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, Role};
 use crate::holes::Contradiction;
-use crate::replay::doctor::rule_for;
+use crate::replay::doctor::{Field, rule_for};
 use crate::run::reading::{Reading, readings};
 use crate::run::{Outline, StepKind};
 
@@ -40,6 +40,15 @@ pub(super) fn shown(recorded: &str, live: &str) -> (String, String) {
     (window(recorded), window(live))
 }
 
+/// What would let a difference pass, as it goes into `retake.toml`: a rule for each field that differs.
+pub(super) fn rule(difference: &Difference) -> Option<String> {
+    let all = std::iter::once(difference).chain(&difference.more);
+    let fields: Vec<Field<'_>> = all
+        .map(|d| Field { path: &d.path, tool: d.tool.as_deref(), recorded: &d.recorded, live: &d.live })
+        .collect();
+    rule_for(&fields)
+}
+
 /// A refused turn.
 pub(super) fn near(
     outline: &Outline,
@@ -48,12 +57,8 @@ pub(super) fn near(
     why: &str,
     difference: Option<Difference>,
 ) -> Near {
-    let Difference { path, recorded, live } = difference.unwrap_or(Difference {
-        path: String::new(),
-        recorded: String::new(),
-        live: String::new(),
-    });
-    let rule = rule_for(&path, &recorded, &live);
+    let rule = difference.as_ref().and_then(rule);
+    let Difference { path, recorded, live, .. } = difference.unwrap_or_else(|| Difference::new("", "", ""));
     let (recorded, live) = shown(&recorded, &live);
     let key = outline.lanes.get(lane as usize).map(|l| l.key.clone()).unwrap_or_default();
     let step = outline.turn(lane, turn).and_then(|_| outline.number_of(StepKind::Model { lane, turn }));
@@ -71,7 +76,7 @@ pub(super) fn lengths(recorded: &[Reading<'_>], live: &[Reading<'_>]) -> Differe
         let last = r.last().map(|l| format!(", the last from {}", role(l.role))).unwrap_or_default();
         format!("{} messages{last}", r.len())
     };
-    Difference { path: "messages".into(), recorded: say(recorded), live: say(live) }
+    Difference::new("messages", say(recorded), say(live))
 }
 
 fn role(role: Role) -> &'static str {
@@ -262,11 +267,7 @@ impl<R: Recording> Matcher<R> {
             }
             if self.recording.path(lane, 0).is_ok_and(|path| path != live.ask.path) {
                 let path = self.recording.path(lane, 0).unwrap_or_default();
-                differences.push(Difference {
-                    path: "path".into(),
-                    recorded: path,
-                    live: live.ask.path.clone(),
-                });
+                differences.push(Difference::new("path", path, &live.ask.path));
             }
             // Among equals, the one whose texts part last.
             let shared =

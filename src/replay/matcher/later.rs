@@ -148,7 +148,7 @@ impl<R: Recording> Matcher<R> {
         };
         let path = self.recording.path(lane, next).map_err(|e| near(&explain::unreadable(&e), None))?;
         if path != live.ask.path {
-            let difference = Difference { path: "path".into(), recorded: path, live: live.ask.path.clone() };
+            let difference = Difference::new("path", path, &live.ask.path);
             return Err(near("another endpoint is asked", Some(difference)));
         }
         let plain = self.is_plain(&hypothesis.bound);

@@ -5,6 +5,7 @@
 //! all have the same answer; what stays ambiguous is refused. See [`Matcher`].
 
 mod acquaintance;
+mod beside;
 mod by_bytes;
 mod decision;
 mod explain;
@@ -277,15 +278,6 @@ impl<R: Recording> Matcher<R> {
     /// True while every answer has been the recorded one.
     fn is_as_recorded(&self) -> bool {
         !self.gone_live && self.threads.iter().all(|thread| !thread.live)
-    }
-
-    /// True when two JSON bodies are the same up to holes; nothing is bound.
-    pub fn same_body(&self, recorded: &[u8], live: &[u8]) -> bool {
-        let read = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).ok();
-        let (Some(recorded), Some(live)) = (read(recorded), read(live)) else { return false };
-        let bound = Bindings::default();
-        let mut unifier = unify::Unifier::new(self.known("", &bound), bound.clone());
-        unifier.value("", &recorded, &live).is_ok()
     }
 
     /// What happened so far.

@@ -214,7 +214,9 @@ impl<R: Recording> Matcher<R> {
             let Some((reading, y)) = result.filter(|_| same_call) else { continue };
             let site = CallSite { lane, turn, call: call as u32 };
             let pin = pin_of(outline, site, x, y);
-            match unifier.tries_block(&notes::without(x.block), &notes::without(y.block)) {
+            let path = format!("messages[{}][{}]", y.message, y.index);
+            unifier.within(x.tool);
+            match unifier.tries_block(&path, &notes::without(x.block), &notes::without(y.block)) {
                 None => found.push(Found { carried: Carried { pin, reading }, there: index }),
                 Some(varied) if varied && !self.by_call.contains_key(&site) => {
                     renamed.push(Pin { renamed: true, ..pin });

@@ -2,12 +2,12 @@
 
 use super::decision::{Ask, MatchClass, Miss};
 use super::segments::{Backdrop, Part, Said};
+use super::thread::Carried;
 use super::unify::{Difference, Known, Unifier};
 use super::{Bindings, Live, Matcher, Recording, explain};
-use crate::diff::field;
+use crate::dialect::conversation::ModelRequest;
 use crate::holes::Holes;
-use crate::replay::doctor::rule_for;
-use crate::run::reading::readings;
+use crate::run::reading::{Piece, Reading, readings};
 
 /// Nothing may differ.
 struct Strict(Holes);
@@ -30,9 +30,34 @@ impl Backdrop for Strict {
     }
 }
 
+/// What may differ by itself. A result that was placed may be quoted by now, if only by itself: no text is taken for a
+/// quote.
+struct Alone<'a> {
+    behind: &'a dyn Backdrop,
+    holes: Holes,
+}
+
+impl Backdrop for Alone<'_> {
+    fn holes(&self) -> &Holes {
+        &self.holes
+    }
+
+    fn may_bind(&self, recorded: &str, live: &str) -> bool {
+        self.behind.may_bind(recorded, live)
+    }
+
+    fn split(&self, _: &str, _: &str) -> (Vec<Part>, Vec<Part>) {
+        Default::default()
+    }
+
+    fn may_swap(&self, recorded: Said, live: Said) -> bool {
+        self.behind.may_swap(recorded, live)
+    }
+}
+
 impl<R: Recording> Matcher<R> {
-    /// Why a request is refused though its place is known: its class is not allowed. The first difference is told as if
-    /// nothing might differ. The reason is the caller's to say.
+    /// Why a request is refused though its place is known: its class is not allowed. What is told is the first
+    /// difference that makes it one of that class. The reason is the caller's to say.
     pub fn refused(&self, ask: &Ask, (lane, turn): (u32, u32), class: MatchClass) -> Miss {
         let why = match class {
             MatchClass::Exact => "it is the same",
@@ -43,21 +68,16 @@ impl<R: Recording> Matcher<R> {
             MatchClass::Drift => "another request",
         };
         let live = Live::read(ask);
-        let looked = self.first_difference(&live, (lane, turn), class).map(within_json);
-        let rule = |d: &Difference| rule_for(&d.path, &d.recorded, &d.live);
-        let rule = looked.as_ref().filter(|_| class == MatchClass::Pinned).and_then(rule);
-        let difference = looked;
-        let near = explain::near(self.recording.outline(), lane, turn, why, difference);
-        Miss {
-            asked: explain::asked(&live),
-            reason: String::new(),
-            nearest: vec![near],
-            hints: rule.iter().flat_map(|rule| pasted(rule)).collect(),
-        }
+        let looked = self.first_difference(&live, (lane, turn), class);
+        let mut near = explain::near(self.recording.outline(), lane, turn, why, looked);
+        // What a rule lets pass, or would not, needs none.
+        near.rule = near.rule.filter(|_| class == MatchClass::Pinned);
+        let hints = near.rule.iter().flat_map(|rule| pasted(rule)).collect();
+        Miss { asked: explain::asked(&live), reason: String::new(), nearest: vec![near], hints }
     }
 
-    /// The first difference that makes a request one of this class: of a pinned one the result that was pinned, of
-    /// others whatever is not the same.
+    /// The first difference that makes a request one of this class: of a pinned one a result that was pinned, of a masked
+    /// one what a rule takes away, of a reordered one what stands elsewhere, of others whatever is not the same.
     fn first_difference(
         &self,
         live: &Live<'_>,
@@ -66,28 +86,39 @@ impl<R: Recording> Matcher<R> {
     ) -> Option<Difference> {
         let recorded = self.recording.request(lane, turn).ok()?;
         let there = readings(&recorded.messages);
-        if class == MatchClass::Pinned {
-            let bound = Bindings::default();
-            let mut unifier = Unifier::new(self.known(live.ask.dialect, &bound), bound.clone());
-            let pairs = there.iter().zip(&live.readings).rev();
-            let mut differences = pairs.filter_map(|(a, b)| {
-                unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err()
-            });
-            if let Some(difference) = differences.next() {
-                return Some(difference);
+        let thread = self.threads.iter().find(|t| t.id == live.ask.id);
+        let own = thread.and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane));
+        let bound = own.map(|h| Bindings::clone(&h.bound)).unwrap_or_default();
+        let holes = match class {
+            MatchClass::Masked => self.holes.without_rules(),
+            _ => Holes::clone(&self.holes),
+        };
+        let alone = Alone { behind: self, holes };
+        let known = Known { behind: &alone, plain: false, ..self.known(live.ask.dialect, &bound) };
+        let mut unifier = Unifier::new(known, bound.clone());
+        unifier.in_order = class == MatchClass::Reordered;
+        // Of pins, the newest ones: those before them have passed.
+        let newest = thread.and_then(|t| t.pins.iter().map(|c| c.pin.site.turn).max());
+        let is_pin = |piece: &Piece<'_>, of: Option<u32>| {
+            let mut pins = thread.iter().flat_map(|t| &t.pins);
+            pins.any(|c| stands(c, piece) && of.is_none_or(|turn| c.pin.site.turn == turn))
+        };
+        let passes = |piece: &Piece<'_>| match class {
+            MatchClass::Pinned => newest.is_some() && !is_pin(piece, newest),
+            _ => is_pin(piece, None),
+        };
+        let found = match class {
+            MatchClass::Pinned | MatchClass::Masked | MatchClass::Reordered => {
+                apart(&mut unifier, (&recorded, &there), live, &passes)
             }
-        }
+            MatchClass::Exact | MatchClass::Renamed | MatchClass::Drift => None,
+        };
         let (strict, below) = (Strict(Holes::default()), Bindings::default());
         let known = Known { behind: &strict, below: &below, plain: true, dialect: live.ask.dialect };
-        let mut unifier = Unifier::new(known, Bindings::default());
-        if let Err(difference) = unifier.head(&recorded, &live.ask.request) {
-            return Some(difference);
-        }
-        let pairs = there.iter().zip(&live.readings);
-        let mut differences = pairs.filter_map(|(a, b)| {
-            unifier.reading(a, b, &|_, _| false, &mut |_, _, difference| Err(difference)).err()
+        let found = found.or_else(|| {
+            apart(&mut Unifier::new(known, Bindings::default()), (&recorded, &there), live, &|_| false)
         });
-        let found = differences.next().or_else(|| {
+        let found = found.or_else(|| {
             (there.len() != live.readings.len()).then(|| explain::lengths(&there, &live.readings))
         });
         // A quantity, or an id, which no comparison minds.
@@ -96,26 +127,34 @@ impl<R: Recording> Matcher<R> {
             let (at, (a, b)) = messages.find(|(_, (a, b))| a != b)?;
             let text = |message| serde_json::to_string(message).unwrap_or_default();
             let (recorded, live) = (text(&a.blocks), text(&b.blocks));
-            Some(Difference { path: format!("messages[{at}]"), recorded, live })
+            Some(Difference::new(format!("messages[{at}]"), recorded, live))
         })
     }
 }
 
-/// A difference of two texts that are JSON, told of the first field that differs.
-fn within_json(difference: Difference) -> Difference {
-    let changes = field::texts(&difference.recorded, &difference.live);
-    match changes.into_iter().next() {
-        Some(change) if !change.path.is_empty() => {
-            let dot = if change.path.starts_with('[') { "" } else { "." };
-            let side = |text: Option<String>| text.unwrap_or_else(|| "(absent)".into());
-            Difference {
-                path: format!("{}{dot}{}", difference.path, change.path),
-                recorded: side(change.left),
-                live: side(change.right),
-            }
-        }
-        _ => difference,
+/// The first difference of two requests, results that `passes` apart.
+fn apart(
+    unifier: &mut Unifier<'_>,
+    (recorded, there): (&ModelRequest, &[Reading<'_>]),
+    live: &Live<'_>,
+    passes: &dyn Fn(&Piece<'_>) -> bool,
+) -> Option<Difference> {
+    if let Err(difference) = unifier.head(recorded, &live.ask.request) {
+        return Some(difference);
     }
+    let mut differences = there.iter().zip(&live.readings).filter_map(|(a, b)| {
+        let mut pin = |_: &Piece<'_>, y: &Piece<'_>, difference| match passes(y) {
+            true => Ok(()),
+            false => Err(difference),
+        };
+        unifier.reading(a, b, &|_, _| false, &mut pin).err()
+    });
+    differences.next()
+}
+
+/// True for a live result for which the recorded one stands.
+fn stands(carried: &Carried, piece: &Piece<'_>) -> bool {
+    (carried.pin.message, carried.pin.block) == (piece.message, piece.index)
 }
 
 /// A rule to be pasted, line by line.

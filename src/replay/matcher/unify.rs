@@ -24,6 +24,23 @@ pub struct Difference {
     pub recorded: String,
     /// The live side, whole.
     pub live: String,
+    /// The tool whose result it is in.
+    pub tool: Option<String>,
+    /// What differs behind it in the same result, field by field.
+    pub more: Vec<Difference>,
+}
+
+impl Difference {
+    /// Outside of results.
+    pub fn new(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<String>) -> Difference {
+        Difference {
+            path: path.into(),
+            recorded: recorded.into(),
+            live: live.into(),
+            tool: None,
+            more: Vec::new(),
+        }
+    }
 }
 
 /// What a comparison knows before it begins.
@@ -72,8 +89,12 @@ pub(super) struct Unifier<'a> {
     known: Known<'a>,
     /// What this comparison bound.
     pub bound: Bindings,
+    /// The tool whose call or result is compared; looked at by rules alone.
+    tool: Option<String>,
     /// True while no part of a text may stand in another place.
     plainly: bool,
+    /// True when nothing may stand in another order.
+    pub in_order: bool,
     /// True while what is compared has not been sent before: results may come in another order.
     pub new: bool,
     /// How many results of identical calls stood in each other's place.
@@ -103,7 +124,7 @@ pub(super) struct State {
 type Unified = Result<(), Difference>;
 
 fn differ(path: impl Into<String>, recorded: impl Into<String>, live: impl Into<String>) -> Unified {
-    Err(Difference { path: path.into(), recorded: recorded.into(), live: live.into() })
+    Err(Difference::new(path, recorded, live))
 }
 
 impl<'a> Unifier<'a> {
@@ -113,6 +134,8 @@ impl<'a> Unifier<'a> {
             known,
             bound,
             new: false,
+            in_order: false,
+            tool: None,
             plainly: false,
             swapped: 0,
             cost: 0,
@@ -144,7 +167,8 @@ impl<'a> Unifier<'a> {
         if recorded == live && self.known.plain {
             return true;
         }
-        self.walk(path, recorded, live) || (!self.plainly && self.loosely(path, recorded, live))
+        self.walk(path, recorded, live)
+            || (!self.plainly && !self.in_order && self.loosely(path, recorded, live))
     }
 
     /// True when the texts are equal up to holes and the order of their parts.
@@ -154,11 +178,7 @@ impl<'a> Unifier<'a> {
 
     /// True when both texts are JSON that says the same, whatever the order of its keys.
     fn json(&mut self, path: &str, recorded: &str, live: &str) -> bool {
-        let read = |text: &str| {
-            let is_json = text.trim_start().starts_with(['{', '[']);
-            is_json.then(|| serde_json::from_str::<Value>(text).ok()).flatten()
-        };
-        let (Some(recorded), Some(live)) = (read(recorded), read(live)) else { return false };
+        let (Some(recorded), Some(live)) = (structured(recorded), structured(live)) else { return false };
         let before = self.state();
         let masked = std::mem::take(&mut self.masked);
         if self.value(path, &recorded, &live).is_err() {
@@ -174,11 +194,12 @@ impl<'a> Unifier<'a> {
     pub(super) fn walk(&mut self, path: &str, recorded: &str, live: &str) -> bool {
         let Known { behind, below, dialect, .. } = self.known;
         let mut trial = self.bound.clone();
-        let place = Place { dialect, path };
+        let tool = self.tool.take();
+        let place = Place { dialect, path, tool: tool.as_deref() };
         let may_bind = |recorded: &str, live: &str| behind.may_bind(recorded, live);
-        let Some(walked) = behind.holes().walk(&place, recorded, live, &mut trial, below, &may_bind) else {
-            return false;
-        };
+        let walked = behind.holes().walk(&place, recorded, live, &mut trial, below, &may_bind);
+        self.tool = tool;
+        let Some(walked) = walked else { return false };
         self.bound = trial;
         self.cost += walked.cost;
         self.masked |= walked.masked;
@@ -237,7 +258,8 @@ impl<'a> Unifier<'a> {
     }
 
     fn ignores(&self, path: &str) -> bool {
-        self.known.behind.holes().rules.ignores(self.known.dialect, path)
+        let place = Place { dialect: self.known.dialect, path, tool: self.tool.as_deref() };
+        self.known.behind.holes().rules.ignores(&place)
     }
 
     fn text_at(&mut self, path: &str, recorded: &str, live: &str) -> Unified {
@@ -345,6 +367,11 @@ impl<'a> Unifier<'a> {
             .try_for_each(|(i, (a, b))| self.value(&format!("tools[{i}]"), a, b))
     }
 
+    /// From here on, what is compared is in a call or a result of this tool.
+    pub(super) fn within(&mut self, tool: Option<&str>) {
+        self.tool = tool.filter(|_| !self.known.behind.holes().rules.is_empty()).map(str::to_string);
+    }
+
     /// A recorded block against a live one, tool results' ids apart.
     pub fn block(&mut self, path: &str, recorded: &Block, live: &Block) -> Unified {
         match (recorded, live) {
@@ -383,10 +410,10 @@ impl<'a> Unifier<'a> {
     }
 
     /// Whether two blocks that are equal up to holes vary by themselves; none where they are not equal.
-    pub(super) fn tries_block(&mut self, recorded: &Block, live: &Block) -> Option<bool> {
+    pub(super) fn tries_block(&mut self, path: &str, recorded: &Block, live: &Block) -> Option<bool> {
         let before = self.state();
         self.varied = false;
-        if self.block("", recorded, live).is_err() {
+        if self.block(path, recorded, live).is_err() {
             self.restore(before);
             return None;
         }
@@ -403,6 +430,12 @@ impl<'a> Unifier<'a> {
             .enumerate()
             .try_for_each(|(i, (a, b))| self.value(&format!("{path}[{i}]"), a, b))
     }
+}
+
+/// An object or a list that a text spells.
+fn structured(text: &str) -> Option<Value> {
+    let is_json = text.trim_start().starts_with(['{', '[']);
+    is_json.then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 fn tool_name(tool: &Value) -> String {

@@ -6,7 +6,7 @@ use crate::dialect::{self, Dialect};
 use crate::exchange::{ExchangeId, Source, SpanContext};
 use crate::proxy::{Answer, Asked, Canned};
 use crate::replay::fences::FencedBy;
-use crate::replay::matcher::{Ask, Miss};
+use crate::replay::matcher::{Ask, MatchClass, Miss};
 use crate::replay::policy;
 use crate::replay::tally::{Fenced, NotAllowed};
 use crate::run::{StepKind, stop};
@@ -58,11 +58,17 @@ impl Player {
         let step = self.run.number_of(StepKind::Model { lane, turn });
         let (name, policy) = (policy::name(class), &self.options.policy);
         let place = step.map_or_else(|| "this model call".into(), |step| format!("step {step}"));
-        let tools: Vec<&str> = fit.pins.iter().map(|pin| pin.tool.as_str()).collect();
+        let tools: Vec<&str> = fit.pins.iter().filter(|p| !p.renamed).map(|pin| pin.tool.as_str()).collect();
         let of =
             if tools.is_empty() { String::new() } else { format!(" (the result of {})", tools.join(", ")) };
         miss.reason = format!("{place} matches as {name}{of}, but {}", policy.told());
         miss.hints.insert(0, format!("{} lets it pass", policy.flag_for(class)));
+        let masks =
+            miss.nearest.iter().any(|near| near.rule.as_ref().is_some_and(|r| r.contains("[[ignore]]")));
+        if masks && !policy.allows(MatchClass::Masked) {
+            miss.hints
+                .push(format!("and let what it takes away pass: {}", policy.flag_for(MatchClass::Masked)));
+        }
         let mut state = self.state();
         *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.not_allowed = Some(NotAllowed { class, step });
@@ -160,6 +166,9 @@ pub(super) fn fence_message(tool: &str, by: FencedBy) -> String {
         FencedBy::Flag => format!("retake: stopped before {tool} would run (--fence {tool})"),
         FencedBy::Irreversible => format!(
             "retake: stopped before {tool} would run (irreversible in retake.toml; --unfence {tool} lets it run)"
+        ),
+        FencedBy::Annotated => format!(
+            "retake: stopped before {tool} would run (its server says that it is destructive; --unfence {tool} lets it run)"
         ),
     }
 }

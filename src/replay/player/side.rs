@@ -6,7 +6,7 @@
 use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::dialect::{self, Endpoint};
-use crate::exchange::{ExchangeId, Source, StandIn};
+use crate::exchange::{ExchangeId, Source, StandIn, multipart};
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::{Miss, Near};
@@ -18,6 +18,11 @@ impl Player {
             return self.opening(asked);
         }
         let reader = self.run.reader();
+        // Clients draw the boundary of a form at random.
+        let kind = asked.head.headers.get("content-type");
+        let live = multipart::without_boundary(kind, &asked.body);
+        let redacted = self.options.redactor.bytes(&asked.body).bytes;
+        let told = multipart::without_boundary(kind, &redacted);
         let (mut same, mut alike) = (Vec::new(), Vec::new());
         for id in &self.run.shared_outline().others {
             let Ok(record) = reader.request(*id) else { continue };
@@ -25,9 +30,10 @@ impl Player {
                 continue;
             }
             let Ok(body) = reader.body(record.body) else { continue };
-            if self.same_side_body(&body, &asked.body) {
+            let recorded = multipart::without_boundary(record.head.headers.get("content-type"), &body);
+            if *recorded == *live || *recorded == *told {
                 same.push(*id);
-            } else if self.state().matcher.same_body(&body, &asked.body) {
+            } else if self.state().matcher.same_body(&recorded, &live) {
                 alike.push(*id);
             }
         }
@@ -89,9 +95,5 @@ impl Player {
                 self.miss(asked, None, miss)
             }
         }
-    }
-
-    fn same_side_body(&self, recorded: &[u8], live: &[u8]) -> bool {
-        recorded == live || *recorded == *self.options.redactor.bytes(live).bytes
     }
 }

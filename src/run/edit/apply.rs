@@ -1,6 +1,6 @@
 //! What a change makes of a text, or of one place in a JSON text.
 
-use super::{Change, PathStep};
+use super::{Change, PathStep, nearest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -28,8 +28,14 @@ pub(super) fn change_text(change: &Change, current: &str) -> Result<String, Stri
     }
 }
 
-/// Changes one place of a JSON text and leaves every other byte as it is.
-pub(super) fn edit_json(text: &str, path: &[PathStep], change: &Change) -> Result<String, String> {
+/// Changes one place of a JSON text and leaves every other byte as it is. A field that is not there yet is only added
+/// where that is asked for (`adds`): most often its name is misspelt.
+pub(super) fn edit_json(
+    text: &str,
+    path: &[PathStep],
+    change: &Change,
+    adds: bool,
+) -> Result<String, String> {
     let (parents, last) = path.split_at(path.len() - 1);
     let mut at: &str = text;
     for (depth, step) in parents.iter().enumerate() {
@@ -51,7 +57,7 @@ pub(super) fn edit_json(text: &str, path: &[PathStep], change: &Change) -> Resul
         return Ok(format!("{}{new}{}", &text[..start], &text[start + old.len()..]));
     }
     match (change, &last[0]) {
-        (Change::Set(value), PathStep::Key(key)) if at.trim_start().starts_with('{') => {
+        (Change::Set(value), PathStep::Key(key)) if adds && at.trim_start().starts_with('{') => {
             let close = at.rfind('}').ok_or_else(|| nothing_at(text, path))?;
             let start = at.as_ptr() as usize - text.as_ptr() as usize + close;
             let empty = serde_json::from_str::<HashMap<Cow<str>, &RawValue>>(at).is_ok_and(|m| m.is_empty());
@@ -59,8 +65,32 @@ pub(super) fn edit_json(text: &str, path: &[PathStep], change: &Change) -> Resul
             let name = Value::String(key.clone());
             Ok(format!("{}{comma}{name}:{value}{}", &text[..start], &text[start..]))
         }
+        (Change::Set(_), PathStep::Key(_)) if !adds && at.trim_start().starts_with('{') => {
+            Err(format!("{} (raw:result{}=… adds it)", nothing_at(text, path), show_path(path)))
+        }
         _ => Err(nothing_at(text, path)),
     }
+}
+
+/// What was probably meant by a name that an object does not have, or else the names that it has.
+fn names_there(text: &str, path: &[PathStep]) -> Option<String> {
+    let mut at = text;
+    for step in path {
+        match (child(at, step), step) {
+            (Some(inner), _) => at = inner,
+            (None, PathStep::Index(_)) => return None,
+            (None, PathStep::Key(key)) => {
+                let map: serde_json::Map<String, Value> = serde_json::from_str(at).ok()?;
+                let names: Vec<&str> = map.keys().map(String::as_str).collect();
+                return match nearest(key, names.iter().copied()) {
+                    Some(name) => Some(format!("did you mean {name}?")),
+                    None if names.is_empty() => None,
+                    None => Some(format!("its fields: {}", cut(&names.join(", ")))),
+                };
+            }
+        }
+    }
+    None
 }
 
 /// The text of a child of a JSON value, as a slice of the value's text.
@@ -98,7 +128,7 @@ pub(super) fn nothing_at(text: &str, path: &[PathStep]) -> String {
     let indexed: Vec<PathStep> = path.iter().map(spelt).collect();
     let hint = match numbered {
         true => format!("; an item of an array is {}", show_path(&indexed)),
-        false => String::new(),
+        false => names_there(text, path).map(|names| format!("; {names}")).unwrap_or_default(),
     };
     format!("there is no {} in {}{hint}", show_path(path), cut(text))
 }

@@ -63,7 +63,7 @@ pub(super) fn meant(name: &str) -> String {
 
 impl Edit {
     /// True for `raw:NAME=…`, which is sent whatever it is called.
-    fn is_raw(&self) -> bool {
+    pub(super) fn is_raw(&self) -> bool {
         self.text.split_once(':').is_some_and(|(_, rest)| rest.trim_start().starts_with("raw:"))
     }
 

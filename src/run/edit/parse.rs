@@ -38,6 +38,9 @@ pub(super) fn parse_field(text: &str) -> Result<Field, String> {
     let is_name =
         |name: &str| !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if let Some(raw) = text.strip_prefix("raw:") {
+        if raw.starts_with("result.") || raw.starts_with("result[") {
+            return parse_field(raw);
+        }
         return match is_name(raw) {
             true => Ok(Field::Param(raw.to_string())),
             false => Err(format!("{raw:?} is no field name")),

@@ -55,11 +55,12 @@ fn a_path_edit_changes_that_place_only() {
     assert_eq!(done, text.replace("\"low\"", "\"high\""));
     let done = parsed("7:result.l[1].a=30").apply(text).unwrap();
     assert_eq!(done, text.replace("{\"a\":2}", "{\"a\":30}"));
-    let done = parsed(r#"7:result.unit="cents""#).apply(text).unwrap();
+    let done = parsed(r#"7:raw:result.unit="cents""#).apply(text).unwrap();
     assert_eq!(done, text.replace("]}", r#"],"unit":"cents"}"#));
     let done = parsed("7:result.risk~=/^l/s/").apply(text).unwrap();
     assert_eq!(done, text.replace("\"low\"", "\"sow\""));
-    assert_eq!(parsed("7:result.a=1").apply("{}").unwrap(), r#"{"a":1}"#);
+    assert_eq!(parsed("7:raw:result.a=1").apply("{}").unwrap(), r#"{"a":1}"#);
+    assert_eq!(parsed("7:raw:result.l[1].b=1").apply(text).unwrap(), text.replace("2}", r#"2,"b":1}"#));
     for (edit, on) in [
         ("7:result.l[9]=1", text),
         ("7:result.no.a=1", text),
@@ -95,6 +96,23 @@ fn parameters_are_known_or_raw() {
     assert!(check("6:temperature=hot").unwrap_err().contains("temperature is a number, \"hot\" is none"));
     assert!(check("6:sytem=x").unwrap_err().contains("did you mean system?"));
     assert_eq!(parsed("*:raw:bogus=1").field, Field::Param("bogus".into()));
+}
+
+#[test]
+fn a_field_that_is_not_there_is_added_only_when_that_is_said() {
+    let text = r#"{"qty": 3, "sku": "LAP-1", "in": {"stock": 7}}"#;
+    let why = |edit: &str| parsed(edit).apply(text).unwrap_err().why;
+    assert_eq!(
+        why("2:result.qtty=70"),
+        format!("there is no .qtty in {text}; did you mean qty? (raw:result.qtty=… adds it)")
+    );
+    assert!(why("2:result.colour=1").contains("; its fields: qty, sku, in (raw:result.colour=… adds it)"));
+    assert!(why("2:result.in.stok=1").contains("did you mean stock? (raw:result.in.stok=… adds it)"));
+    assert!(why("2:result.inn.stock=1").ends_with("; did you mean in?"), "{}", why("2:result.inn.stock=1"));
+    assert!(why("2:raw:result.no.such=1").contains("there is no .no in"));
+    assert_eq!(parsed("2:raw:result=1").field, Field::Param("result".into()));
+    let added = parsed("2:raw:result.qtty=70").apply(text).unwrap();
+    assert_eq!(added, text.replace("}}", "},\"qtty\":70}"));
 }
 
 #[test]

@@ -41,6 +41,11 @@ impl LampModel {
         self.0.received().into_iter().map(|r| r.target).collect()
     }
 
+    /// The requests it got.
+    pub fn received(&self) -> Vec<Received> {
+        self.0.received()
+    }
+
     /// The bodies it got, as bytes.
     pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.0.received().into_iter().map(|r| r.body).collect()
@@ -106,13 +111,16 @@ fn answer(received: &Received) -> Script {
         target: received.target.clone(),
         headers: HeaderList::default(),
     };
+    if head.target.ends_with("/api/embed") {
+        return Script::body("200 OK", &[("Content-Type", "application/json")], &embedding(&received.body));
+    }
     let Some((dialect, _)) = dialect::recognise(&head) else {
         return Script::body("404 Not Found", &[], b"");
     };
     let request = dialect.read_request(&received.target, &received.body).expect("a request of its dialect");
     let mut blocks = decide(&request);
-    if dialect.name() == "gemini" {
-        // As Gemini before 3: calls have no ids.
+    if matches!(dialect.name(), "gemini" | "ollama") {
+        // As Gemini before 3, and as Ollama long did: calls have no ids.
         for block in &mut blocks {
             if let Block::ToolCall { id, .. } = block {
                 id.clear();
@@ -126,6 +134,14 @@ fn answer(received: &Received) -> Script {
     }
     let rendered = dialect.render_answer(&head.target, &blocks, None, &request.model, request.stream);
     Script::body("200 OK", &[("Content-Type", rendered.content_type)], &rendered.body)
+}
+
+/// A vector for a text, as Ollama gives it.
+fn embedding(body: &[u8]) -> Vec<u8> {
+    let asked: Value = serde_json::from_slice(body).expect("JSON");
+    let text = plain(&asked["input"]);
+    let vector: Vec<u32> = (0..3).map(|at| text.bytes().map(|b| u32::from(b) << at).sum()).collect();
+    json!({"model": asked["model"], "embeddings": [vector]}).to_string().into_bytes()
 }
 
 fn tool_results(request: &ModelRequest) -> Vec<Value> {

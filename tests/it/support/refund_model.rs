@@ -110,6 +110,9 @@ async fn answer(
 }
 
 fn decide(request: &ModelRequest, nth: u32) -> Vec<Block> {
+    // Agents put the name of a server in front of those of its tools.
+    let offered = request.tools.iter().any(|tool| tool.to_string().contains("\"shop__"));
+    let prefix = if offered { "shop__" } else { "" };
     let mut names = HashMap::new();
     let mut results: HashMap<String, Value> = HashMap::new();
     let mut system = String::new();
@@ -118,7 +121,7 @@ fn decide(request: &ModelRequest, nth: u32) -> Vec<Block> {
         match block {
             Block::Text { text } => system.push_str(text),
             Block::ToolCall { id, name, .. } => {
-                names.insert(id.clone(), name.clone());
+                names.insert(id.clone(), name.trim_start_matches(prefix).to_string());
             }
             Block::ToolResult { call_id, text, .. } => {
                 let value = serde_json::from_str(text).unwrap_or(Value::Null);
@@ -129,7 +132,7 @@ fn decide(request: &ModelRequest, nth: u32) -> Vec<Block> {
     }
     let call = |index: u32, name: &str, args: Value| Block::ToolCall {
         id: format!("call_{nth}_{index}"),
-        name: name.to_string(),
+        name: format!("{prefix}{name}"),
         args,
     };
     let text = |text: String| vec![Block::Text { text }];

@@ -4,7 +4,7 @@ use super::{Pair, other, reason};
 use crate::dialect::conversation::Role;
 use crate::diff::field;
 use crate::replay::doctor::findings::{Copes, Finding, Source};
-use crate::replay::doctor::holes;
+use crate::replay::doctor::holes::{self, Field, rule_for};
 use crate::replay::doctor::kinds::{Part, ValueKind, kind_of, parts};
 use crate::replay::doctor::leaves::{Leaf, Place, differences, with_leaf};
 use crate::replay::matcher::{Ask, Decision, MatchClass, Recording};
@@ -104,7 +104,8 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
             && matches!(leaf.place, Place::System | Place::Block { recorded: (_, 0..usize::MAX), .. });
         if !prompt {
             let mut finding = Finding { copes, why, ..other(step, &leaf.path, &leaf.recorded, &leaf.live) };
-            finding.paste = (no && matches!(leaf.place, Place::Param(_))).then(|| holes::ignore(&leaf.path));
+            finding.paste =
+                (no && matches!(leaf.place, Place::Param(_))).then(|| holes::ignore(&leaf.path, None));
             return self.findings.push(finding);
         }
         for part in parts(&leaf.recorded, &leaf.live) {
@@ -142,12 +143,7 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
                 [part] => kind_of(&part.recorded, &part.live, &part.before, &part.behind),
                 _ => ValueKind::Other,
             };
-            let paste = (copes == Copes::No).then(|| {
-                // In a field of JSON the name stands in quotes; the value's own shape is what can be told.
-                let rule =
-                    all.first().filter(|_| all.len() == 1 && change.path.is_empty()).and_then(holes::hole);
-                rule.unwrap_or_else(|| holes::ignore(&leaf.path))
-            });
+            let paste = (copes == Copes::No).then(|| rule(&leaf.path, tool.as_deref(), &change.path, &l, &r));
             self.findings.push(Finding {
                 source: Source::ToolResult,
                 kind: Some(kind),
@@ -187,6 +183,16 @@ impl<R: Recording + Clone, S: Recording> Pair<'_, R, S> {
         let call = outline.call(site)?;
         Some((self.numbers.get(&StepKind::Tool { site }).copied(), Some(call.name.clone())))
     }
+}
+
+/// The rule for a field of a result; values are as in JSON where the result is.
+fn rule(result: &str, tool: Option<&str>, field: &str, recorded: &str, live: &str) -> String {
+    let dot = if field.is_empty() || field.starts_with('[') { "" } else { "." };
+    let path = format!("{result}{dot}{field}");
+    let bare = |value: &str| serde_json::from_str(value).unwrap_or_else(|_| value.to_string());
+    let (recorded, live) = (bare(recorded), bare(live));
+    let rule = rule_for(&[Field { path: &path, tool, recorded: &recorded, live: &live }]);
+    rule.unwrap_or_else(|| holes::ignore(&path, tool))
 }
 
 /// True when a pin is for this leaf.

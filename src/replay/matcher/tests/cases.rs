@@ -3,7 +3,7 @@
 use super::tape::*;
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::ExchangeId;
-use crate::holes::{Hole, HoleKind, Rules, Side, Surroundings};
+use crate::holes::{Hole, HoleKind, Rules, Side, Surroundings, Within};
 use crate::replay::matcher::{Decision, MatchClass, Matcher, Miss, Options};
 use serde_json::json;
 use std::collections::HashSet;
@@ -306,7 +306,7 @@ fn twins_that_differ_in_a_declared_hole_may_be_quoted_in_another_order() {
         (end(one, two), answer(vec![text("Done.")])),
     ];
     let tape = Tape::in_sequence(calls);
-    let rule = Hole::new(None, None, r"about ticket (\d+)", HoleKind::Any).unwrap();
+    let rule = Hole::new(Within::default(), r"about ticket (\d+)", HoleKind::Any).unwrap();
     let rules = Rules::new(Vec::new(), vec![rule]);
     let mut matcher = tape.matcher(Options { rules, ..Options::default() });
     for (id, request) in [(1, request(vec![user(vec![text("Go.")])])), (2, asked(3333)), (3, asked(4444))] {

@@ -1,9 +1,10 @@
 //! Messages against messages: results in the order of their calls, notes apart, pins where a result differs.
 
-use super::{Difference, Renamed, Unified, Unifier, differ, kind};
+use super::{Difference, Renamed, Unified, Unifier, differ, kind, structured};
 use crate::dialect::conversation::{Block, Role};
 use crate::replay::matcher::notes;
 use crate::run::reading::{Piece, Reading};
+use serde_json::Value;
 
 impl Unifier<'_> {
     /// One reading. Results of calls that are `alike` (same tool, same arguments) may stand in each other's place. A
@@ -37,12 +38,7 @@ impl Unifier<'_> {
         self.restore(before);
         self.reordered |= moved;
         for (a, b) in recorded.pieces.iter().zip(order) {
-            let alone = live.pieces.iter().filter(|p| p.message == b.message).count() == 1;
-            let path = if alone {
-                format!("messages[{}]", b.message)
-            } else {
-                format!("messages[{}][{}]", b.message, b.index)
-            };
+            let path = path_of(b, live);
             if let (Block::ToolResult { call_id: x, .. }, Block::ToolResult { call_id: y, .. }) =
                 (a.block, b.block)
                 && !paired(a, b, alike)
@@ -55,7 +51,7 @@ impl Unifier<'_> {
                 if self.contradicts(a.block, b.block) {
                     return Err(difference);
                 }
-                pin(a, b, difference)?;
+                pin(a, b, difference).map_err(|difference| self.by_field(&path, a, b, difference))?;
                 self.bind_names(a.block, b.block);
                 self.varied = false;
             }
@@ -117,17 +113,90 @@ impl Unifier<'_> {
 
     /// One piece against another; what the harness hung on it is left out where it is compared by itself.
     fn piece(&mut self, path: &str, recorded: &Piece<'_>, live: &Piece<'_>, noted: bool) -> Unified {
-        if noted {
+        self.within(tool_of(recorded));
+        let unified = if noted {
             self.block(path, &notes::without(recorded.block), &notes::without(live.block))
         } else {
             self.block(path, recorded.block, live.block)
+        };
+        self.within(None);
+        unified
+    }
+
+    /// The difference of two results, told of the fields that differ where both are JSON.
+    fn by_field(
+        &mut self,
+        path: &str,
+        recorded: &Piece<'_>,
+        live: &Piece<'_>,
+        whole: Difference,
+    ) -> Difference {
+        let whole = Difference { tool: recorded.tool.map(str::to_string), ..whole };
+        let (Block::ToolResult { text: then, .. }, Block::ToolResult { text: now, .. }) =
+            (recorded.block, live.block)
+        else {
+            return whole;
+        };
+        let path = format!("{path}.result");
+        let (Some(then), Some(now), true) = (structured(then), structured(now), whole.path == path) else {
+            return whole;
+        };
+        let before = self.state();
+        self.within(recorded.tool);
+        let mut fields = Vec::new();
+        self.fields_apart(&path, &then, &now, &mut fields);
+        self.within(None);
+        self.restore(before);
+        let tool = &whole.tool;
+        let mut fields = fields.into_iter().map(|field| Difference { tool: tool.clone(), ..field });
+        match fields.next() {
+            Some(first) => Difference { more: fields.collect(), ..first },
+            None => whole,
+        }
+    }
+
+    /// The narrowest fields in which two values differ.
+    fn fields_apart(&mut self, path: &str, recorded: &Value, live: &Value, out: &mut Vec<Difference>) {
+        match (recorded, live) {
+            _ if recorded == live || self.ignores(path) => {}
+            (Value::Object(a), Value::Object(b)) => {
+                for (name, x) in a {
+                    let path = format!("{path}.{name}");
+                    match b.get(name) {
+                        Some(y) => self.fields_apart(&path, x, y, out),
+                        None => out.extend(self.lone(path, x.to_string(), "(absent)".into()).err()),
+                    }
+                }
+                for (name, y) in b.iter().filter(|(name, _)| !a.contains_key(*name)) {
+                    let path = format!("{path}.{name}");
+                    out.extend(self.lone(path, "(absent)".into(), y.to_string()).err());
+                }
+            }
+            (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+                for (i, (x, y)) in a.iter().zip(b).enumerate() {
+                    self.fields_apart(&format!("{path}[{i}]"), x, y, out);
+                }
+            }
+            _ => {
+                let before = self.state();
+                let Err(difference) = self.value(path, recorded, live) else { return };
+                self.restore(before);
+                let nested = |value: &Value| value.as_str().and_then(structured);
+                let told = out.len();
+                if let (Some(then), Some(now)) = (nested(recorded), nested(live)) {
+                    self.fields_apart(path, &then, &now, out);
+                }
+                if out.len() == told {
+                    out.push(difference);
+                }
+            }
         }
     }
 
     /// True when two pieces fit; where they do not, nothing is left of the attempt.
-    fn tries(&mut self, recorded: &Piece<'_>, live: &Piece<'_>, noted: bool) -> bool {
+    fn tries(&mut self, path: &str, recorded: &Piece<'_>, live: &Piece<'_>, noted: bool) -> bool {
         let before = self.state();
-        let fits = self.piece("", recorded, live, noted).is_ok();
+        let fits = self.piece(path, recorded, live, noted).is_ok();
         if !fits {
             self.restore(before);
         }
@@ -150,6 +219,7 @@ impl Unifier<'_> {
         let paired = |a: &Piece<'_>, b: &Piece<'_>| loose || paired(a, b, alike);
         let mut order: Vec<Option<usize>> = vec![None; recorded.pieces.len()];
         let mut left: Vec<usize> = (0..live.pieces.len()).collect();
+        let paths: Vec<String> = live.pieces.iter().map(|b| path_of(b, live)).collect();
         // Texts in any order first as they are, then with their parts in another order.
         for plainly in if loose { &[true, false][..] } else { &[false] } {
             self.plainly = *plainly;
@@ -161,7 +231,10 @@ impl Unifier<'_> {
                     let found = left.iter().position(|j| {
                         let b = &live.pieces[*j];
                         let other = loose || a.answers != b.answers;
-                        (*j == i) == stays && paired(a, b) && (stays || other) && self.tries(a, b, noted)
+                        (*j == i) == stays
+                            && paired(a, b)
+                            && (stays || other)
+                            && self.tries(&paths[*j], a, b, noted)
                     });
                     if let Some(at) = found {
                         order[i] = Some(left.remove(at));
@@ -181,6 +254,23 @@ impl Unifier<'_> {
             }
         }
         order.into_iter().flatten().map(|j| &live.pieces[j]).collect()
+    }
+}
+
+/// Where a piece stands, as a difference shows it.
+fn path_of(piece: &Piece<'_>, reading: &Reading<'_>) -> String {
+    let alone = reading.pieces.iter().filter(|p| p.message == piece.message).count() == 1;
+    match alone {
+        true => format!("messages[{}]", piece.message),
+        false => format!("messages[{}][{}]", piece.message, piece.index),
+    }
+}
+
+/// The tool whose call or result a piece is.
+fn tool_of<'a>(piece: &Piece<'a>) -> Option<&'a str> {
+    match piece.block {
+        Block::ToolCall { name, .. } => Some(name),
+        _ => piece.tool,
     }
 }
 

@@ -1,0 +1,157 @@
+//! The agent's end: lines in, HTTP requests out; what comes back goes out as lines.
+
+use super::lines::{self, Writer};
+use super::server::Server;
+use crate::dialect::sse;
+use crate::mcp::message::{Kind, messages};
+use crate::mcp::stamp;
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, BufReader, Stdout};
+use tokio::sync::{mpsc, watch};
+
+/// The way to the agent and to the proxy.
+pub(super) struct Client {
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+    to: String,
+    out: Writer<Stdout>,
+    /// How many messages of the agent wait for their answers.
+    under_way: watch::Sender<usize>,
+}
+
+impl Client {
+    /// Messages go to this address.
+    pub(super) fn new(to: &str) -> Arc<Client> {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Arc::new(Client {
+            http: HttpClient::builder(TokioExecutor::new()).build(connector),
+            to: to.to_string(),
+            out: Writer::new(tokio::io::stdout()),
+            under_way: watch::Sender::new(0),
+        })
+    }
+
+    /// Carries messages until the agent closes its end. True when the proxy, or the recording, broke off an answer:
+    /// the agent is to see its server end.
+    pub(super) async fn carry(self: &Arc<Self>, server: &Arc<Server>) -> bool {
+        let (broken, mut broke) = mpsc::channel(1);
+        let mut input = BufReader::new(tokio::io::stdin());
+        tokio::select! {
+            () = self.read(server, &mut input, broken) => false,
+            _ = broke.recv() => true,
+        }
+    }
+
+    /// Waits until what was asked is answered, or cannot be any more.
+    pub(super) async fn settle(&self) {
+        // The sender lives as long as this.
+        let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    async fn read(
+        self: &Arc<Self>,
+        server: &Arc<Server>,
+        input: &mut BufReader<impl AsyncRead + Unpin>,
+        broken: mpsc::Sender<()>,
+    ) {
+        let mut given = server.given();
+        let mut first = true;
+        loop {
+            let line = match lines::read(input).await {
+                Ok(Some(line)) => line,
+                Ok(None) => return,
+                Err(error) => return eprintln!("retake mcp: the agent's messages: {error}"),
+            };
+            server.pass_by(&line);
+            given.mark_unchanged();
+            let (answered, mut begun) = watch::channel(false);
+            let (own, broken) = (self.clone(), broken.clone());
+            self.under_way.send_modify(|count| *count += 1);
+            tokio::spawn(async move {
+                if own.ask(line, answered).await.is_none() {
+                    // The one message that fits says it all.
+                    let _ = broken.try_send(());
+                }
+                own.under_way.send_modify(|count| *count -= 1);
+            });
+            // The order of messages is kept: the next one waits until the server has this one, or its answer begins.
+            tokio::select! {
+                _ = begun.changed() => {}
+                _ = given.changed() => {}
+            }
+            if std::mem::take(&mut first) {
+                let own = self.clone();
+                tokio::spawn(async move { own.listen().await });
+            }
+        }
+    }
+
+    async fn request(&self, method: Method, body: Bytes) -> Option<Response<Incoming>> {
+        let mut request = Request::new(Full::new(body));
+        *request.uri_mut() = self.to.parse().ok()?;
+        let accepts =
+            if method == Method::GET { "text/event-stream" } else { "application/json, text/event-stream" };
+        request.headers_mut().insert(ACCEPT, http::HeaderValue::from_static(accepts));
+        if method == Method::POST {
+            request.headers_mut().insert(CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+        }
+        *request.method_mut() = method;
+        self.http.request(request).await.ok()
+    }
+
+    /// Asks, and passes on what is answered; none when the connection broke off.
+    async fn ask(&self, line: Bytes, answered: watch::Sender<bool>) -> Option<()> {
+        let response = self.request(Method::POST, line.clone()).await?;
+        answered.send_replace(true);
+        let status = response.status();
+        if status.is_success() {
+            return self.pass_on(response).await;
+        }
+        let body = response.into_body().collect().await.ok()?.to_bytes();
+        let why = match messages(&body, false).first() {
+            Some(_) => return self.out.write(&body).await.ok(),
+            None => String::from_utf8_lossy(&body).into_owned(),
+        };
+        for asked in messages(&line, false).iter().filter(|m| m.kind == Kind::Request) {
+            self.out.write(&stamp::refusal(asked, &why)).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// Asks for what the server says of itself. That there is nothing is no failure.
+    async fn listen(&self) {
+        if let Some(response) = self.request(Method::GET, Bytes::new()).await
+            && response.status() == StatusCode::OK
+        {
+            let _ = self.pass_on(response).await;
+        }
+    }
+
+    async fn pass_on(&self, response: Response<Incoming>) -> Option<()> {
+        let content_type =
+            response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let streams = content_type.starts_with("text/event-stream");
+        let mut body = response.into_body();
+        if !streams {
+            let whole = body.collect().await.ok()?.to_bytes();
+            let whole = whole.trim_ascii();
+            return if whole.is_empty() { Some(()) } else { self.out.write(whole).await.ok() };
+        }
+        let mut events = sse::Parser::default();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.ok()?.into_data() else { continue };
+            for event in events.push(&data) {
+                self.out.write(event.data.as_bytes()).await.ok()?;
+            }
+        }
+        Some(())
+    }
+}

@@ -1,0 +1,97 @@
+//! `retake mcp`: a stdio server of the Model Context Protocol behind the proxy.
+//!
+//! The agent starts the bridge in the server's place. Each message of the agent becomes an HTTP request to the proxy, as it
+//! would be to a server that speaks streamable HTTP; the proxy answers from a recording, or sends it on to the bridge's own
+//! endpoint, behind which the server is started when the first message comes. So recording, replay and fork are what they
+//! are for every other exchange, and a replay starts no server.
+
+mod client;
+mod discovery;
+mod endpoint;
+mod lines;
+mod server;
+
+use client::Client;
+use server::Server;
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// How long a server may take to end when its input has.
+const AFTER_INPUT: Duration = Duration::from_secs(3);
+
+/// How long answers may take that are under way when the agent has closed its end.
+const LAST_ANSWERS: Duration = Duration::from_secs(10);
+
+/// A server and where its messages go.
+pub struct Bridge {
+    /// Under which name its messages are recorded.
+    pub name: String,
+    /// Program and arguments.
+    pub command: Vec<OsString>,
+}
+
+/// Why a bridge could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BridgeError {
+    /// Sockets, pipes, processes.
+    #[error("{0}: {1}")]
+    Io(&'static str, std::io::Error),
+    /// The server's program cannot be started.
+    #[error("cannot start {0}: {1}")]
+    Start(String, std::io::Error),
+}
+
+impl Bridge {
+    /// Runs until the agent closes its end or the server ends; the exit code. Without a proxy this process becomes the
+    /// server.
+    ///
+    /// # Errors
+    /// When the server cannot be started, or there is no socket to be had.
+    pub fn run(self) -> Result<i32, BridgeError> {
+        let Some(proxy) = discovery::proxy() else { return Err(self.become_server()) };
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(|e| BridgeError::Io("threads", e))?;
+        let code = runtime.block_on(self.carry(&proxy));
+        // What still waits for the agent's input will never end.
+        runtime.shutdown_background();
+        code
+    }
+
+    fn become_server(self) -> BridgeError {
+        use std::os::unix::process::CommandExt;
+        let mut command = self.command.into_iter();
+        let program = command.next().unwrap_or_default();
+        let error = std::process::Command::new(&program).args(command).exec();
+        BridgeError::Start(program.to_string_lossy().into_owned(), error)
+    }
+
+    async fn carry(self, proxy: &str) -> Result<i32, BridgeError> {
+        let server = Arc::new(Server::new(self.command));
+        let port = endpoint::open(server.clone()).await.map_err(|e| BridgeError::Io("a socket", e))?;
+        let to = format!("{}/mcp/{}?port={port}", proxy.trim_end_matches('/'), self.name);
+        let client = Client::new(&to);
+        let listen = |kind| signal(kind).map_err(|e| BridgeError::Io("signals", e));
+        let (mut terminated, mut interrupted) =
+            (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+        let code = tokio::select! {
+            lost = client.carry(&server) => i32::from(lost),
+            code = server.ended() => code,
+            _ = terminated.recv() => 128 + 15,
+            _ = interrupted.recv() => 128 + 2,
+        };
+        if let Some(error) = server.why_not() {
+            return Err(error);
+        }
+        // What was said last is still on its way.
+        server.close().await;
+        if code == 0 {
+            let _ = tokio::time::timeout(LAST_ANSWERS, client.settle()).await;
+        }
+        Ok(server.end(AFTER_INPUT).await.unwrap_or(code))
+    }
+}

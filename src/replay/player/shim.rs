@@ -1,0 +1,73 @@
+//! Functions that the tool shim wraps: they return what was recorded, and do not run.
+
+use super::refusal::fence_message;
+use super::{Fenced, Player, Stop, serve};
+use crate::exchange::Source;
+use crate::holes::Rewrite;
+use crate::mcp::message::Message;
+use crate::proxy::shim::{noted, run_it, told};
+use crate::proxy::{Answer, Asked};
+use crate::replay::shim::{Report, SHIM, report};
+use bytes::Bytes;
+use serde_json::Value;
+
+impl Player {
+    /// Answers a wrapped function.
+    pub(super) fn shim_message(&self, asked: &Asked) -> Answer {
+        match report(&asked.head.target, &asked.body) {
+            Some(Report::Called(call)) => self.shim_called(&call),
+            Some(Report::Done(..)) => Answer::Serve(noted(Source::Live)),
+            None => {
+                let body = serde_json::json!({ "error": { "message": "retake: this is no message of the tool shim" } });
+                Answer::Serve(serve::own(400, Bytes::from(body.to_string()), Source::Refused))
+            }
+        }
+    }
+
+    fn shim_called(&self, live: &Message) -> Answer {
+        let servers = self.run.servers();
+        let Some(spoken) = self.nearest_unused(SHIM, live) else {
+            return match self.options.plan {
+                Some(_) => self.shim_runs(live),
+                None => {
+                    let why = self.server_refused(self.explain(SHIM, live));
+                    let body = serde_json::json!({ "error": { "message": why } });
+                    Answer::Serve(serve::own(422, Bytes::from(body.to_string()), Source::Refused))
+                }
+            };
+        };
+        let Some(outcome) = servers.outcome(spoken) else {
+            // Nobody knows what came of it: it is no JSON, or the run ended before.
+            self.state().said.note_used(spoken.id);
+            return Answer::Serve(run_it(Source::Live));
+        };
+        self.note_answered(SHIM, spoken);
+        let rewrite = self.state().matcher.todays(spoken.site.map(|site| site.lane), outcome);
+        let body = in_todays_words(outcome, &rewrite).to_string();
+        let source = Source::Recorded { run: self.name.clone(), exchange: spoken.id };
+        Answer::Serve(told(source, 200, Bytes::from(body)))
+    }
+
+    /// In a fork, what was not called before runs, unless a fence stands before it.
+    fn shim_runs(&self, live: &Message) -> Answer {
+        let tool = live.call().map(|(tool, _)| tool.to_string()).unwrap_or_default();
+        let Some((tool, by)) = self.first_fenced(vec![tool]) else {
+            return Answer::Serve(run_it(Source::Live));
+        };
+        let why = fence_message(&tool, by);
+        self.state().tally.fenced = Some(Fenced { tool, by, step: None, asked_live: None });
+        Answer::Serve(self.halt(None, Stop::Fence, &why))
+    }
+}
+
+fn in_todays_words(value: &Value, rewrite: &Rewrite) -> Value {
+    match value {
+        Value::String(text) => Value::String(rewrite.text(text).into_owned()),
+        Value::Array(items) => items.iter().map(|item| in_todays_words(item, rewrite)).collect(),
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(name, value)| (name.clone(), in_todays_words(value, rewrite)));
+            Value::Object(fields.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}

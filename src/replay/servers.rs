@@ -1,0 +1,240 @@
+//! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
+
+use super::shim::{self, Outcomes, Report, SHIM, is_shim};
+use crate::diff::ServerTotals;
+use crate::exchange::canon::canonical_value;
+use crate::exchange::{ExchangeId, RequestHead, Upstream, encoding};
+use crate::mcp::message::{Kind, Message, is_name_of, messages};
+use crate::mcp::tools::{Effect, Tool, listed};
+use crate::proxy::MCP;
+use crate::run::{CallSite, Outline};
+use crate::store::RunReader;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+
+/// A message of the agent to a server, as recorded.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// Its exchange.
+    pub id: ExchangeId,
+    /// Name of the server ([`server_of`]).
+    pub server: String,
+    /// The message.
+    pub message: Message,
+    /// What of it counts ([`Message::subject`]).
+    pub subject: Value,
+    /// When it arrived, in microseconds since the Unix epoch.
+    pub started_us: u64,
+    /// The model's call that it carries out.
+    pub site: Option<CallSite>,
+}
+
+/// A stream on which a server told things that nobody had asked for.
+#[derive(Debug, Clone)]
+pub struct Listened {
+    /// Its exchange.
+    pub id: ExchangeId,
+    /// Name of the server.
+    pub server: String,
+}
+
+/// Everything that was said to servers, in order of arrival.
+#[derive(Debug, Default)]
+pub struct Servers {
+    spoken: Vec<Spoken>,
+    listened: Vec<Listened>,
+    tools: Vec<Tool>,
+    carried_out: HashMap<CallSite, usize>,
+    outcomes: Outcomes,
+}
+
+/// The name of the server that a request goes to: as its bridge was told, else host and path.
+pub fn server_of(upstream: &Upstream, head: &RequestHead) -> String {
+    if upstream.provider == MCP {
+        return head.path().trim_start_matches('/').to_string();
+    }
+    let host = upstream.origin.split_once("://").map_or(upstream.origin.as_str(), |(_, host)| host);
+    format!("{host}{}", head.path())
+}
+
+impl Servers {
+    /// Reads what of a run is no model call. What cannot be read is left out.
+    pub fn of(reader: &RunReader, outline: &Outline) -> Servers {
+        let mut servers = Servers::default();
+        let mut streams = Vec::new();
+        for id in &outline.others {
+            let Ok(request) = reader.request(*id) else { continue };
+            let server = server_of(&request.upstream, &request.head);
+            if request.head.method == "GET" {
+                streams.push(Listened { id: *id, server });
+                continue;
+            }
+            let Ok(body) = reader.body(request.body) else { continue };
+            if is_shim(&request.upstream.provider) {
+                servers.note_shim(reader, *id, &request.head.target, &body, request.started_us);
+                continue;
+            }
+            let Some(message) = Message::read(&body) else { continue };
+            if message.method == "tools/list" {
+                servers.tools.extend(answer_of(reader, *id).iter().flat_map(listed));
+            }
+            let subject = message.subject();
+            let started_us = request.started_us;
+            servers.spoken.push(Spoken { id: *id, server, message, subject, started_us, site: None });
+        }
+        let known: BTreeSet<&str> = servers.spoken.iter().map(|s| s.server.as_str()).collect();
+        servers.listened = streams.into_iter().filter(|s| known.contains(s.server.as_str())).collect();
+        servers.link(outline);
+        servers
+    }
+
+    fn note_shim(&mut self, reader: &RunReader, id: ExchangeId, target: &str, body: &[u8], started_us: u64) {
+        match shim::report(target, body) {
+            Some(Report::Called(message)) => {
+                self.outcomes.note_answer(reader, id, &message);
+                let subject = message.subject();
+                let server = SHIM.to_string();
+                self.spoken.push(Spoken { id, server, message, subject, started_us, site: None });
+            }
+            Some(Report::Done(call, outcome)) => self.outcomes.note(id, &call, outcome),
+            None => {}
+        }
+    }
+
+    /// True when a call was carried out in the agent's own process: by a wrapped function that was told to run.
+    pub fn ran_here(&self, spoken: &Spoken) -> bool {
+        spoken.server == SHIM && !self.outcomes.was_answered(spoken.id)
+    }
+
+    /// What came of a call of a wrapped function, as the shim tells it.
+    pub fn outcome(&self, spoken: &Spoken) -> Option<&Value> {
+        self.outcomes.of(&spoken.message)
+    }
+
+    /// Pairs calls of tools with the model's calls: by the id that some clients send along, else by name and arguments, in
+    /// order, and inside the time that the model waited for the result.
+    fn link(&mut self, outline: &Outline) {
+        let mut sites: Vec<(CallSite, u64)> = Vec::new();
+        for (lane, of) in (0..).zip(&outline.lanes) {
+            for (turn, asked) in (0..).zip(&of.turns) {
+                let calls = (0..asked.calls.len() as u32).map(|call| CallSite { lane, turn, call });
+                // Some agents act on an answer that still streams.
+                sites.extend(calls.map(|site| (site, asked.started_us)));
+            }
+        }
+        sites.sort_by_key(|(site, since)| (*since, *site));
+        for at in 0..self.spoken.len() {
+            let Some(spoken) = self.spoken.get(at) else { continue };
+            let Some((name, arguments)) = spoken.message.call() else { continue };
+            let fits = |site: &CallSite| {
+                let call = outline.call(*site).filter(|call| is_name_of(&call.name, name))?;
+                let seen = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
+                let named = spoken.message.made_for() == Some(call.id.as_str());
+                // Long arguments are cut in the outline; nothing is no arguments.
+                let same = canonical_value(&call.args) == canonical_value(arguments)
+                    || call.args.as_object().is_some_and(|a| a.is_empty()) && arguments.is_null()
+                    || call.args.is_string();
+                (spoken.started_us <= seen && (named || same)).then_some(!named)
+            };
+            let free = sites
+                .iter()
+                .filter(|(site, since)| !self.carried_out.contains_key(site) && *since <= spoken.started_us);
+            let found = free.filter_map(|(site, _)| Some((fits(site)?, *site))).min_by_key(|(rank, _)| *rank);
+            if let Some((_, site)) = found {
+                self.carried_out.insert(site, at);
+                if let Some(spoken) = self.spoken.get_mut(at) {
+                    spoken.site = Some(site);
+                }
+            }
+        }
+    }
+
+    /// What each server was asked, in order of the first message to each.
+    pub fn totals(&self) -> Vec<ServerTotals> {
+        let mut totals: Vec<ServerTotals> = Vec::new();
+        let said = self.spoken.iter().map(|s| (s.server.as_str(), u32::from(s.message.call().is_some())));
+        let heard = self.listened.iter().map(|l| (l.server.as_str(), 0));
+        let reports = self.outcomes.reports().iter().map(|_| (SHIM, 0));
+        for (server, calls) in said.chain(heard).chain(reports) {
+            match totals.iter_mut().find(|known| known.server == server) {
+                Some(known) => {
+                    known.messages += 1;
+                    known.calls += calls;
+                }
+                None => totals.push(ServerTotals { server: server.to_string(), messages: 1, calls }),
+            }
+        }
+        totals
+    }
+
+    /// True when an exchange is with a server.
+    pub fn holds(&self, id: ExchangeId) -> bool {
+        self.spoken.iter().any(|s| s.id == id)
+            || self.listened.iter().any(|l| l.id == id)
+            || self.outcomes.reports().contains(&id)
+    }
+
+    /// True when no server was asked anything.
+    pub fn is_empty(&self) -> bool {
+        self.spoken.is_empty()
+    }
+
+    /// Everything that agents said, in order of arrival.
+    pub fn spoken(&self) -> &[Spoken] {
+        &self.spoken
+    }
+
+    /// The streams of a server, in order of arrival.
+    pub fn listened<'s>(&'s self, server: &'s str) -> impl Iterator<Item = &'s Listened> {
+        self.listened.iter().filter(move |listened| is_same(&listened.server, server))
+    }
+
+    /// The message that carried out a call of the model.
+    pub fn carried_out(&self, site: CallSite) -> Option<&Spoken> {
+        self.carried_out.get(&site).and_then(|at| self.spoken.get(*at))
+    }
+
+    /// What servers say that their tools do: by their own names, and by those of these names that the model knows them
+    /// under. What a server says last counts.
+    pub fn effects(&self, names: &[String]) -> Vec<(String, Effect)> {
+        let named = names.iter().filter_map(|name| {
+            let tool = self.tools.iter().rev().find(|tool| is_name_of(name, &tool.name))?;
+            // `my_search` is another tool than `search`, where the model has both.
+            let is_other = tool.name != *name && names.contains(&tool.name);
+            Some((name.clone(), tool.effect.filter(|_| !is_other)?))
+        });
+        let own = self.tools.iter().filter_map(|tool| Some((tool.name.clone(), tool.effect?)));
+        own.chain(named).collect()
+    }
+}
+
+/// True when a recorded server is the one that is asked now. One on the loopback may have another port each time.
+pub fn is_same(recorded: &str, live: &str) -> bool {
+    let local = |server: &str| {
+        let (host, path) = server.split_once('/')?;
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        (name == "localhost" || name.starts_with("127.")).then(|| path.to_string())
+    };
+    recorded == live || local(recorded).is_some_and(|path| local(live) == Some(path))
+}
+
+/// The response in the answer of an exchange.
+fn answer_of(reader: &RunReader, id: ExchangeId) -> Option<Message> {
+    let response = reader.answer(id).ok()??;
+    let head = response.head.as_ref()?;
+    let body = encoding::decode(head.headers.get("content-encoding"), &response.body).ok()?;
+    messages(&body, head.is_event_stream()).into_iter().find(|m| m.kind == Kind::Response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_on_the_loopback_may_move_to_another_port() {
+        assert!(is_same("shop", "shop") && !is_same("shop", "desk"));
+        assert!(is_same("127.0.0.1:4180/mcp", "localhost:5000/mcp"));
+        assert!(!is_same("127.0.0.1:4180/mcp", "127.0.0.1:4180/other"));
+        assert!(!is_same("mcp.example.com/mcp", "127.0.0.1:1/mcp"));
+    }
+}

@@ -1,0 +1,131 @@
+//! The tool shim: wrapped functions run when a run is recorded, and do not when it is replayed.
+
+use crate::support::env::{Ran, TestEnv, project};
+use crate::support::refund_model::RefundModel;
+use std::process::Command;
+
+const ALL: [&str; 5] = ["lookup_order", "get_policy", "get_customer", "check_fraud", "issue_refund"];
+
+struct Desk {
+    env: TestEnv,
+    model: Option<RefundModel>,
+}
+
+impl Desk {
+    fn new() -> Desk {
+        let (model, mut env) = (RefundModel::start(), TestEnv::new());
+        env.upstream(&model.origin());
+        env.set("PYTHONPATH", project().join("sdk/python").display().to_string());
+        env.set("PYTHONDONTWRITEBYTECODE", "1");
+        let agent = std::fs::read_to_string(project().join("tests/it/agents/shim_refund.py")).expect("agent");
+        env.file("agent.py", &agent);
+        Desk { env, model: Some(model) }
+    }
+
+    fn recorded() -> Desk {
+        let desk = Desk::new();
+        desk.run().expect(0);
+        desk.forget();
+        desk
+    }
+
+    fn run(&self) -> Ran {
+        self.env.retake(["run", "--name", "desk", "--", "python3", "agent.py"])
+    }
+
+    fn ran(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.env.work().join("ran.log")).unwrap_or_default();
+        text.lines().map(String::from).collect()
+    }
+
+    fn forget(&self) {
+        std::fs::remove_file(self.env.work().join("ran.log")).expect("tools were run");
+    }
+}
+
+#[test]
+fn wrapped_functions_do_not_run_again() {
+    let mut desk = Desk::new();
+    let ran = desk.run().expect(0);
+    assert_eq!(desk.ran(), ALL);
+    ran.says(&["tools recorded: the tool shim (5 calls)", "retake replay desk.1\n"]);
+    desk.forget();
+    desk.model = None;
+    let replayed = desk.env.retake(["replay", "desk.1"]).expect(0);
+    assert_eq!(replayed.out, ran.out);
+    replayed.says(&["10/10 steps", "not run, the tool shim is answered from the recording", "same outcome"]);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    // It does not run, so that no fence is in its way.
+    desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
+}
+
+#[test]
+fn without_retake_they_are_functions() {
+    let desk = Desk::new();
+    let model = desk.model.as_ref().expect("a model").origin();
+    let python = |script: &str| {
+        let mut command = Command::new("python3");
+        command.current_dir(desk.env.work()).arg(script).env_remove("RETAKE_PROXY");
+        command.env("PYTHONPATH", project().join("sdk/python")).env("OPENAI_BASE_URL", format!("{model}/v1"));
+        command.output().expect("python3")
+    };
+    assert!(python("agent.py").status.success());
+    assert_eq!(desk.ran(), ALL);
+}
+
+#[test]
+fn what_was_raised_is_raised_again() {
+    let mut desk = Desk::new();
+    desk.env.set("RAISES", "check_fraud");
+    let command = ["run", "--name", "desk", "--", "timeout", "5", "python3", "agent.py"];
+    let ran = desk.env.retake(command);
+    assert!(ran.out.contains("raised LookupError ('no such check_fraud', 17)"), "{}", ran.all());
+    desk.forget();
+    desk.model = None;
+    desk.env.unset("RAISES");
+    let replayed = desk.env.retake(["replay", "desk.1"]).expect(0);
+    assert_eq!(replayed.out, ran.out);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+}
+
+#[test]
+fn a_fork_runs_only_what_was_not_recorded() {
+    let desk = Desk::recorded();
+    let cents = ["fork", "desk.1", "--set", r#"1..:system+="Amounts are in cents.""#];
+    let fork = desk.env.retake(cents).expect(0);
+    assert!(fork.out.contains("I refunded $49.99"), "{}", fork.all());
+    assert_eq!(desk.ran(), ["issue_refund"]);
+    fork.says(&["issue_refund ran for real in your process"]);
+    desk.forget();
+    let fenced = desk.env.retake([&cents[..], &["--fence", "issue_refund"]].concat()).expect(5);
+    fenced.says(&["stopped at the fence before issue_refund"]);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    let again = desk.env.retake(["replay", "desk.2"]).expect(0);
+    assert_eq!(again.out, fork.out);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+}
+
+#[test]
+fn other_arguments_are_refused() {
+    let mut desk = Desk::recorded();
+    desk.env.set("ARGUMENT", "4");
+    let replayed = desk.env.retake(["replay", "desk.1"]).expect(4);
+    replayed.says(&["lookup_order(order_id=\"A1234\")", "arguments.order_id", "refused: retake:"]);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+}
+
+#[test]
+fn the_helper_for_typescript_passes_its_own_tests() {
+    if Command::new("node").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no node here");
+        return;
+    }
+    let env = TestEnv::new();
+    let script = project().join("sdk/typescript/test.mjs").display().to_string();
+    let ran = env.retake(["run", "--name", "ts", "--", "node", &script, "ran.log"]).expect(0);
+    assert_eq!(ran.out, "42 TypeError: not for zero\n");
+    std::fs::remove_file(env.work().join("ran.log")).expect("it ran");
+    let replayed = env.retake(["replay", "ts.1"]).expect(0);
+    assert_eq!(replayed.out, ran.out);
+    assert!(!env.work().join("ran.log").exists());
+}
