@@ -45,12 +45,12 @@ mod verify {
     }
 
     #[test]
-    fn an_id_in_a_tool_result_is_pinned() {
+    fn an_id_in_a_tool_result_is_bound() {
         let mut worker = Worker::new();
         worker.env.set("TRACE", "1");
         let ran = worker.record(&["--verify", "--yes"]).expect(0);
         assert!(verdict(&ran).starts_with("verified  reproducible: "), "{}", ran.err);
-        ran.says(&["pinned 1 tool result", "check_fraud", "trace"]);
+        ran.says(&["renamed 1 tool result", "check_fraud", "trace"]);
     }
 
     #[test]
