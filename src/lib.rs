@@ -23,6 +23,7 @@ pub mod config;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod shell;
 
 pub mod cli;
 pub mod demo;

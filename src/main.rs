@@ -1,5 +1,9 @@
 //! The `retake` command.
 
 fn main() {
-    std::process::exit(retake::cli::main());
+    let name = std::env::args_os().next().unwrap_or_default();
+    std::process::exit(match retake::shell::Part::called(&name) {
+        Some(part) => part.play(),
+        None => retake::cli::main(),
+    });
 }

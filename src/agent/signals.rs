@@ -36,7 +36,7 @@ impl Reach {
 
 /// True when keys typed at a terminal reach retake: its standard input is one, or it runs in the foreground of one.
 /// The agent must then stay in the same group, or it could not read from that terminal.
-pub(super) fn at_a_terminal() -> bool {
+pub fn at_a_terminal() -> bool {
     let foreground = || {
         let terminal = File::open("/dev/tty").ok()?;
         Some(tcgetpgrp(&terminal).ok()? == getpgrp())

@@ -11,7 +11,7 @@ const VARIABLE: &str = "RETAKE_PROXY";
 const GENERATIONS: usize = 16;
 
 /// Address of the proxy, `http://127.0.0.1:4000`; none when there is no run, or its proxy is gone.
-pub(super) fn proxy() -> Option<String> {
+pub fn proxy() -> Option<String> {
     let named = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
     let proxy = named.or_else(inherited)?;
     listens(&proxy).then_some(proxy)

@@ -6,7 +6,7 @@
 //! are for every other exchange, and a replay starts no server.
 
 mod client;
-mod discovery;
+pub mod discovery;
 mod endpoint;
 mod lines;
 mod server;

@@ -235,6 +235,9 @@ pub struct RunArgs {
     /// Pass this host on unseen; may be given several times; implies --intercept
     #[arg(long, value_name = "HOST", help_heading = "Interception")]
     pub except: Vec<String>,
+    /// Record the commands that the agent gives to a shell too: a replay does not run them
+    #[arg(long, help_heading = "Interception")]
+    pub shell: bool,
     /// Port to listen on [default: a free one]
     #[arg(long, default_value_t = 0, hide_default_value = true, value_parser = port)]
     pub port: u16,

@@ -96,6 +96,7 @@ fn twice(context: &Context, args: DoctorArgs) -> Result<i32, CliError> {
     let aside =
         Context { store: context.store.clone(), config: context.config.clone(), json: true, ..*context };
     let run = || RunArgs {
+        shell: false,
         name: Some(args.name.clone()),
         labels: Vec::new(),
         note: Some("recorded by retake doctor".into()),

@@ -121,6 +121,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         let edits = edits.iter().map(|e| redacted(&redactor, &e.text, found)).collect();
         own.upstreams = told.upstreams;
         own.intercepted = manifest.intercepted.clone();
+        own.shell = manifest.shell;
         own.stdin = manifest.stdin.clone();
         own.parent = Some(Parent {
             run: manifest.id.clone(),

@@ -59,6 +59,7 @@ pub(super) fn recorded(
         dummy_keys: false,
         run: None,
         intercepted: args.intercepted(),
+        shell: args.shell,
         port: args.port,
         tape: None,
         answerer: None,
@@ -79,6 +80,7 @@ pub(super) fn recorded(
         }
         manifest.upstreams = planned.upstreams;
         manifest.intercepted = args.intercepted();
+        manifest.shell = args.shell;
         manifest
     })?;
     let id = writer.manifest().id.clone();
@@ -370,6 +372,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         parent: None,
         imported: false,
         intercepted: None,
+        shell: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

@@ -127,6 +127,7 @@ impl<'a> Rerun<'a> {
             run: None,
             port: 0,
             intercepted: manifest.intercepted.clone(),
+            shell: manifest.shell,
             tape: None,
             answerer: None,
             may_dial: false,
@@ -150,6 +151,7 @@ impl<'a> Rerun<'a> {
         own.environment = recorded.environment.clone();
         own.imported = recorded.imported;
         own.intercepted = recorded.intercepted.clone();
+        own.shell = recorded.shell;
         own.own_stand_ins.extend(recorded.own_stand_ins.iter().cloned());
         own.parent = Some(Parent {
             run: recorded.id.clone(),

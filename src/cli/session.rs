@@ -13,6 +13,7 @@ use crate::proxy::{
 };
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
+use crate::shell::Directory;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ pub struct Session<'a> {
     pub port: u16,
     /// Hosts to look into that clients reach by themselves; none: only base URLs lead to the proxy.
     pub intercepted: Option<Intercepted>,
+    /// Put the shims of shells before the real ones.
+    pub shell: bool,
     /// Who is told.
     pub tape: Option<Arc<dyn Tape>>,
     /// Who answers.
@@ -140,7 +143,13 @@ impl Session<'_> {
             CliError::broken(format!("cannot listen on port {} of the loopback: {e}", self.port))
                 .hint("leave --port away to take a free one")
         })?;
-        let told = self.plan(&proxy.origin(), trust.as_ref());
+        let mut told = self.plan(&proxy.origin(), trust.as_ref());
+        let links = self.shell.then(Directory::new).transpose();
+        let links =
+            links.map_err(|e| CliError::broken(format!("no directory for the shims of shells: {e}")))?;
+        if let Some(links) = &links {
+            links.tell(&own_environment(), &mut told);
+        }
         for (name, why) in told.left_alone.iter().filter(|_| !self.quiet) {
             eprintln!("retake: {name} is left alone ({why}); what goes there is not recorded");
         }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Name of the way to the shim.
 pub const TOOL: &str = "tool";
 
+/// Name of the tool that commands of a shell are: none of a model can be called so.
+pub const COMMAND: &str = "sh -c";
+
 /// What the shim's path ends in when a function tells what came of it.
 const DONE: &str = "/done";
 

@@ -1,6 +1,6 @@
 //! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
 
-use super::shim::{self, Outcomes, Report, SHIM, is_shim};
+use super::shim::{self, Outcomes, Report, SHELL, SHIM, is_shim, teller};
 use crate::diff::ServerTotals;
 use crate::exchange::canon::canonical_value;
 use crate::exchange::{ExchangeId, RequestHead, Upstream, encoding};
@@ -93,7 +93,7 @@ impl Servers {
             Some(Report::Called(message)) => {
                 self.outcomes.note_answer(reader, id, &message);
                 let subject = message.subject();
-                let server = SHIM.to_string();
+                let server = teller(&message).to_string();
                 self.spoken.push(Spoken { id, server, message, subject, started_us, site: None });
             }
             Some(Report::Done(call, outcome)) => self.outcomes.note(id, &call, outcome),
@@ -125,7 +125,9 @@ impl Servers {
         sites.sort_by_key(|(site, since)| (*since, *site));
         for at in 0..self.spoken.len() {
             let Some(spoken) = self.spoken.get(at) else { continue };
-            let Some((name, arguments)) = spoken.message.call() else { continue };
+            let Some((name, arguments)) = spoken.message.call().filter(|_| spoken.server != SHELL) else {
+                continue;
+            };
             let fits = |site: &CallSite| {
                 let call = outline.call(*site).filter(|call| is_name_of(&call.name, name))?;
                 let seen = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
@@ -154,8 +156,7 @@ impl Servers {
         let mut totals: Vec<ServerTotals> = Vec::new();
         let said = self.spoken.iter().map(|s| (s.server.as_str(), u32::from(s.message.call().is_some())));
         let heard = self.listened.iter().map(|l| (l.server.as_str(), 0));
-        let reports = self.outcomes.reports().iter().map(|_| (SHIM, 0));
-        for (server, calls) in said.chain(heard).chain(reports) {
+        for (server, calls) in said.chain(heard) {
             match totals.iter_mut().find(|known| known.server == server) {
                 Some(known) => {
                     known.messages += 1;

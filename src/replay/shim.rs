@@ -2,7 +2,7 @@
 
 use crate::exchange::ExchangeId;
 use crate::mcp::message::{Kind, Message};
-use crate::proxy::shim::{TOOL, is_report};
+use crate::proxy::shim::{COMMAND, TOOL, is_report};
 use crate::store::RunReader;
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
@@ -10,6 +10,14 @@ use std::collections::{HashMap, HashSet};
 
 /// Name under which the shim is told of, beside those of servers.
 pub const SHIM: &str = "the tool shim";
+
+/// The same for commands of shells.
+pub const SHELL: &str = "the shell";
+
+/// Under which of the two names a call is told of.
+pub fn teller(call: &Message) -> &'static str {
+    if call.call().is_some_and(|(name, _)| name == COMMAND) { SHELL } else { SHIM }
+}
 
 /// What a function asked or told.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,8 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::replay::fences::{FencedBy, Fences};
-use crate::replay::tally::servers::Servers;
+use crate::replay::shim::SHELL;
+use crate::replay::tally::servers::{Calls, Servers};
 use crate::replay::tools::ToolClass;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -89,11 +90,13 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
             calls.iter().map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) });
         named.collect::<Vec<_>>().join(", ")
     };
-    for (server, calls) in &servers.answered {
+    by_shells(lines, servers);
+    let others = |calls: &'_ Calls| calls.clone().into_iter().filter(|(server, _)| server != SHELL);
+    for (server, calls) in &others(&servers.answered).collect::<Calls>() {
         let who = line(server);
         lines.say(Ink::Dim, &format!("not run, {who} is answered from the recording: {}", names(calls)));
     }
-    for (server, calls) in &servers.called {
+    for (server, calls) in &others(&servers.called).collect::<Calls>() {
         let who = line(server);
         lines.say(
             Ink::Note,
@@ -103,12 +106,31 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
             ),
         );
     }
-    for (server, calls) in &servers.stale {
+    for (server, calls) in &others(&servers.stale).collect::<Calls>() {
         let who = line(server);
         lines.say(
             Ink::Note,
             &format!("stale: {who} was answered from the recording behind a call that may have changed something: {}", names(calls)),
         );
+    }
+}
+
+/// Says the same of commands of shells.
+fn by_shells(lines: &mut Lines, servers: &Servers) {
+    let count = |calls: &Calls| calls.get(SHELL).map_or(0, |calls| calls.values().sum::<u32>());
+    let commands = |n: u32| words::many(n.into(), "command");
+    let (answered, ran, stale) = (count(&servers.answered), count(&servers.called), count(&servers.stale));
+    if answered > 0 {
+        let of = if stale > 0 { format!(", {stale} of them behind one that ran") } else { String::new() };
+        lines.say(
+            Ink::Dim,
+            &format!("not run, {SHELL} is answered from the recording: {}{of}", commands(answered)),
+        );
+    }
+    if ran > 0 {
+        let beside =
+            if answered > 0 { "; what those that were not run did to files is not done" } else { "" };
+        lines.say(Ink::Note, &format!("{SHELL} ran for real, not recorded so: {}{beside}", commands(ran)));
     }
 }
 

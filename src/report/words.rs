@@ -1,7 +1,7 @@
 //! Numbers, times and other people's text in a form that fits a line.
 
 use crate::diff::ServerTotals;
-use crate::replay::shim::SHIM;
+use crate::replay::shim::{SHELL, SHIM};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// `shop (9 messages, 5 calls), the tool shim (3 calls)`.
@@ -9,9 +9,10 @@ pub fn servers(servers: &[ServerTotals]) -> String {
     let told = servers.iter().map(|server| {
         let calls =
             if server.calls > 0 { format!(", {}", many(server.calls.into(), "call")) } else { String::new() };
-        match server.server == SHIM {
-            true => format!("{SHIM} ({})", many(server.calls.into(), "call")),
-            false => format!("{} ({}{calls})", line(&server.server), many(server.messages.into(), "message")),
+        match server.server.as_str() {
+            SHIM => format!("{SHIM} ({})", many(server.calls.into(), "call")),
+            SHELL => format!("{SHELL} ({})", many(server.calls.into(), "command")),
+            _ => format!("{} ({}{calls})", line(&server.server), many(server.messages.into(), "message")),
         }
     });
     told.collect::<Vec<_>>().join(", ")

@@ -196,6 +196,9 @@ pub struct Manifest {
     /// Hosts that were recorded though the agent reached them by itself; none when only base URLs led to the proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intercepted: Option<Intercepted>,
+    /// True when commands of shells were recorded: a replay puts the shims of shells before the real ones, too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shell: bool,
     /// Where it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

@@ -201,6 +201,7 @@ fn nameless(id: &RunId) -> Manifest {
         parent: None,
         imported: false,
         intercepted: None,
+        shell: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,

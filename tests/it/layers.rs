@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp"],
     &["run", "redact", "holes", "proxy"],
     &["store", "diff"],
-    &["record", "replay", "config", "agent", "bridge", "report"],
+    &["record", "replay", "config", "agent", "bridge", "shell", "report"],
     &["cli", "demo"],
 ];
 

@@ -72,6 +72,7 @@ impl Fake {
                 parent: None,
                 imported: false,
                 intercepted: None,
+                shell: false,
                 outcome: None,
                 incomplete: None,
                 stand_ins: 0,

@@ -16,7 +16,7 @@ use crate::mcp::stamp::{self, Stamp};
 use crate::proxy::{Answer, Asked, Canned, CannedEnd, Gate};
 use crate::replay::matcher::{Miss, Near};
 use crate::replay::servers::{Spoken, is_same, server_of};
-use crate::replay::shim::{SHIM, is_shim};
+use crate::replay::shim::{SHELL, SHIM, is_shim};
 use crate::replay::tally::servers::Servers;
 use crate::run::{CallSite, StepKind, ToolCallRef, spelling};
 use bytes::Bytes;
@@ -53,6 +53,11 @@ impl Said {
     fn replied(&mut self, server: &str, id: &str) {
         let key = (server.to_string(), id.to_string());
         self.asked_back.entry(key).or_insert_with(|| watch::Sender::new(false)).send_replace(true);
+    }
+
+    /// Notes that a server did something for real.
+    pub(super) fn note_written(&mut self, server: &str) {
+        self.written.insert(server.to_string());
     }
 
     /// Notes a recorded message that is not to be told again.
@@ -96,7 +101,7 @@ impl Player {
             .servers()
             .spoken()
             .iter()
-            .filter(|s| s.site.is_none() && !state.said.used.contains(&s.id));
+            .filter(|s| s.site.is_none() && s.server != SHELL && !state.said.used.contains(&s.id));
         let mut lines = Vec::new();
         while let Some((spoken, (tool, arguments))) = own.find_map(|s| Some((s, s.message.call()?))) {
             lines.push(format!("{}: {}", spoken.server, call_line(tool, arguments, 80)));

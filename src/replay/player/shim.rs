@@ -1,20 +1,24 @@
-//! Functions that the tool shim wraps: they return what was recorded, and do not run.
+//! Functions that the tool shim wraps: they return what was recorded, and do not run. Commands of shells: the same, but
+//! that those run which were not recorded.
 
 use super::refusal::fence_message;
 use super::{Fenced, Player, Stop, serve};
 use crate::exchange::Source;
-use crate::holes::Rewrite;
 use crate::mcp::message::Message;
-use crate::proxy::shim::{noted, run_it, told};
+use crate::proxy::shim::{COMMAND, noted, run_it, told};
 use crate::proxy::{Answer, Asked};
-use crate::replay::shim::{Report, SHIM, report};
+use crate::replay::servers::Spoken;
+use crate::replay::shim::{Report, SHELL, SHIM, report, teller};
+use crate::replay::tally::servers::Servers;
 use bytes::Bytes;
 use serde_json::Value;
+use std::time::Duration;
 
 impl Player {
     /// Answers a wrapped function.
     pub(super) fn shim_message(&self, asked: &Asked) -> Answer {
         match report(&asked.head.target, &asked.body) {
+            Some(Report::Called(call)) if teller(&call) == SHELL => self.command(call),
             Some(Report::Called(call)) => self.shim_called(&call),
             Some(Report::Done(..)) => Answer::Serve(noted(Source::Live)),
             None => {
@@ -42,10 +46,47 @@ impl Player {
             return Answer::Serve(run_it(Source::Live));
         };
         self.note_answered(SHIM, spoken);
-        let rewrite = self.state().matcher.todays(spoken.site.map(|site| site.lane), outcome);
-        let body = in_todays_words(outcome, &rewrite).to_string();
+        self.tell_again(spoken, outcome.clone())
+    }
+
+    /// What came of a recorded call, in today's words.
+    fn tell_again(&self, spoken: &Spoken, outcome: Value) -> Answer {
+        let rewrite = self.state().matcher.todays(spoken.site.map(|site| site.lane), &outcome);
+        let body = in_words(&outcome, &|text| rewrite.text(text).into_owned()).to_string();
         let source = Source::Recorded { run: self.name.clone(), exchange: spoken.id };
         Answer::Serve(told(source, 200, Bytes::from(body)))
+    }
+
+    /// A command of a shell: what it did, if it is recorded; else it runs, in a replay, too.
+    fn command(&self, mut live: Message) -> Answer {
+        // Secrets in it are stand-ins in the recording.
+        live.content = in_words(&live.content, &|text| self.options.redactor.text(text).0);
+        let Some(spoken) = self.nearest_unused(SHELL, &live) else { return self.command_runs(&live) };
+        let Some(outcome) = self.run.servers().outcome(spoken) else {
+            // It was too much to be kept, or the run ended before.
+            self.state().said.note_used(spoken.id);
+            return self.command_runs(&live);
+        };
+        self.note_answered(SHELL, spoken);
+        let mut outcome = outcome.clone();
+        if let Some(Value::Object(result)) = outcome.get_mut("result") {
+            let second = Duration::from_secs(1);
+            let pace = self.options.timing.wait(second.as_micros() as u64).as_secs_f64();
+            result.insert("pace".into(), pace.into());
+        }
+        self.tell_again(spoken, outcome)
+    }
+
+    fn command_runs(&self, live: &Message) -> Answer {
+        let answer = self.shim_runs(live);
+        if let Answer::Serve(canned) = &answer
+            && canned.head.status == 200
+        {
+            let mut state = self.state();
+            state.said.note_written(SHELL);
+            Servers::note(&mut state.tally.servers.called, SHELL, COMMAND);
+        }
+        answer
     }
 
     /// In a fork, what was not called before runs, unless a fence stands before it.
@@ -60,12 +101,13 @@ impl Player {
     }
 }
 
-fn in_todays_words(value: &Value, rewrite: &Rewrite) -> Value {
+/// A value with every text in it put in other words.
+fn in_words(value: &Value, words: &impl Fn(&str) -> String) -> Value {
     match value {
-        Value::String(text) => Value::String(rewrite.text(text).into_owned()),
-        Value::Array(items) => items.iter().map(|item| in_todays_words(item, rewrite)).collect(),
+        Value::String(text) => Value::String(words(text)),
+        Value::Array(items) => items.iter().map(|item| in_words(item, words)).collect(),
         Value::Object(fields) => {
-            let fields = fields.iter().map(|(name, value)| (name.clone(), in_todays_words(value, rewrite)));
+            let fields = fields.iter().map(|(name, value)| (name.clone(), in_words(value, words)));
             Value::Object(fields.collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),

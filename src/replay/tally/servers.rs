@@ -34,7 +34,7 @@ impl Servers {
 
     /// True when nothing was asked.
     pub fn is_empty(&self) -> bool {
-        self.messages == 0 && self.live.is_empty()
+        self.messages == 0 && self.live.is_empty() && self.called.is_empty()
     }
 }
 

@@ -88,6 +88,7 @@ pub fn manifest(id: RunId) -> Manifest {
         parent: None,
         imported: false,
         intercepted: None,
+        shell: false,
         outcome: None,
         incomplete: None,
         stand_ins: 0,
