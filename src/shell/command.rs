@@ -5,7 +5,7 @@ use super::output::{ERR, OUT, Output};
 use super::{BEFORE, INSIDE};
 use crate::agent::signals::{Signals, at_a_terminal};
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::{Pid, getppid};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
@@ -22,9 +22,6 @@ use tokio::net::unix::pipe::Receiver;
 pub(super) const STARTER: &str = "retake-shell-command";
 /// Name of the process that passes on what is printed behind a command's end.
 pub(super) const REST: &str = "retake-shell-rest";
-/// Name of the process that ends as a command did that a signal ended.
-pub(super) const END: &str = "retake-shell-end";
-
 /// How long what stands in a pipe is waited for, when the command has ended.
 const LAST_OUTPUT: Duration = Duration::from_millis(20);
 
@@ -208,22 +205,11 @@ pub(super) fn pass_on_the_rest() -> i32 {
     i32::from(io::copy(&mut io::stdin(), &mut io::stdout()).is_err())
 }
 
-/// Ends this process as a command ended: by its signal.
-pub(super) fn end_by(signal: i32) -> i32 {
-    // Signals that this process listened to are nobody's any more behind this.
-    if let Ok(own) = std::env::current_exe() {
-        let _ = Command::new(own).arg0(END).arg(signal.to_string()).exec();
-    }
-    128 + signal
-}
-
-/// What [`end_by`] starts.
-pub(super) fn end() -> i32 {
-    let signal = std::env::args().nth(1).and_then(|number| number.parse::<i32>().ok()).unwrap_or_default();
-    if let Ok(which) = Signal::try_from(signal) {
-        // One dump of the command's memory is enough.
-        let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
-        let _ = kill(getpid(), which);
-    }
+/// Ends this process as a command ended: by its signal. A fresh shell has no handler of it.
+pub(super) fn end_by(shell: &Path, signal: i32) -> i32 {
+    // One dump of the command's memory is enough.
+    let script = format!("ulimit -c 0; kill -{signal} $$");
+    let error = Command::new(shell).arg("-c").arg(script).exec();
+    eprintln!("retake: cannot start {}: {error}", shell.display());
     128 + signal
 }

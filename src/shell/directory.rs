@@ -4,6 +4,7 @@ use super::{BEFORE, INSIDE, NAMES};
 use crate::agent::environment::AgentEnvironment;
 use std::env::{join_paths, split_paths};
 use std::ffi::{OsStr, OsString};
+use std::fs::Permissions;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -21,7 +22,8 @@ impl Directory {
     /// # Errors
     /// When there is no place for temporary files, or this program does not know where it is.
     pub fn new() -> io::Result<Directory> {
-        let directory = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        let directory =
+            tempfile::Builder::new().prefix(PREFIX).permissions(Permissions::from_mode(0o700)).tempdir()?;
         let own = std::env::current_exe()?;
         let path = std::env::var_os("PATH").unwrap_or_default();
         for name in NAMES.iter().filter(|name| real(name, &path).is_some()) {

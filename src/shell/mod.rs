@@ -34,8 +34,6 @@ pub enum Part {
     Command,
     /// Passes on what the processes print that a command left behind.
     Rest,
-    /// Ends as a command did that a signal ended.
-    End,
 }
 
 impl Part {
@@ -45,7 +43,6 @@ impl Part {
         match name {
             name if name == command::STARTER.as_bytes() => Some(Part::Command),
             name if name == command::REST.as_bytes() => Some(Part::Rest),
-            name if name == command::END.as_bytes() => Some(Part::End),
             // A login shell is called `-bash`.
             name => {
                 let name = name.strip_prefix(b"-").unwrap_or(name);
@@ -60,7 +57,6 @@ impl Part {
             Part::Shell(name) => shim::main(name),
             Part::Command => command::become_command(),
             Part::Rest => command::pass_on_the_rest(),
-            Part::End => command::end(),
         }
     }
 }

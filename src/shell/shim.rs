@@ -73,7 +73,7 @@ async fn play(path: &Path, name: &OsStr, words: &[OsString], arguments: &Value, 
     let report = Report::to(proxy);
     match report.ask(arguments).await? {
         Told::Run => {}
-        Told::Result(result) => return Some(again(&result).await),
+        Told::Result(result) => return Some(again(path, &result).await),
         Told::Refused(why) => {
             eprintln!("{why}");
             return Some(REFUSED);
@@ -92,7 +92,7 @@ async fn play(path: &Path, name: &OsStr, words: &[OsString], arguments: &Value, 
         false => report.done("result", told(&came)).await,
     }
     Some(match came.status.signal() {
-        Some(signal) => command::end_by(signal),
+        Some(signal) => command::end_by(path, signal),
         None => came.status.code().unwrap_or(1),
     })
 }
@@ -110,7 +110,7 @@ fn told(came: &Came) -> Value {
 }
 
 /// Does what a command did, as seen from outside. With `pace` in it, it takes that part of the time.
-async fn again(result: &Value) -> i32 {
+async fn again(shell: &Path, result: &Value) -> i32 {
     let read = result.get("output").and_then(Output::read);
     let ended = |name: &str| result.get(name).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok());
     let (Some(output), true) = (read, ended("exit").or(ended("signal")).is_some()) else {
@@ -128,12 +128,12 @@ async fn again(result: &Value) -> i32 {
         };
         if written.is_err() {
             // Nobody reads any more: a command would be ended by that.
-            return command::end_by(nix::sys::signal::Signal::SIGPIPE as i32);
+            return command::end_by(shell, nix::sys::signal::Signal::SIGPIPE as i32);
         }
     }
     tokio::time::sleep(until(result.get("ms").and_then(Value::as_u64).unwrap_or_default())).await;
     match (ended("exit"), ended("signal")) {
-        (_, Some(signal)) => command::end_by(signal),
+        (_, Some(signal)) => command::end_by(shell, signal),
         (code, None) => code.unwrap_or(REFUSED),
     }
 }

@@ -47,6 +47,7 @@ impl Draft {
             parent: None,
             imported: false,
             intercepted: None,
+            shell: false,
             outcome: Some(Outcome {
                 exit_code: Some(0),
                 signal: None,

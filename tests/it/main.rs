@@ -41,6 +41,7 @@ mod sdk;
 mod secrets;
 mod services;
 mod shapes;
+mod shell;
 mod shim;
 mod signals;
 mod signed_forks;

@@ -14,6 +14,7 @@ use crate::exchange::{
 use crate::mcp::message::{Kind, Message};
 use crate::mcp::stamp::{self, Stamp};
 use crate::proxy::{Answer, Asked, Canned, CannedEnd, Gate};
+use crate::replay::commands::gist;
 use crate::replay::matcher::{Miss, Near};
 use crate::replay::servers::{Spoken, is_same, server_of};
 use crate::replay::shim::{SHELL, SHIM, is_shim};
@@ -186,6 +187,11 @@ impl Player {
             let alike =
                 |s: &&Spoken| state.matcher.same_value(s.site.map(|site| site.lane), &s.subject, &subject);
             fits = of_method.into_iter().filter(alike).collect();
+        }
+        if fits.is_empty() && server == SHELL {
+            let asked = gist(&subject);
+            let alike = |s: &&Spoken| state.matcher.same_value(None, &gist(&s.subject), &asked);
+            fits = servers.spoken().iter().filter(|s| s.server == SHELL).filter(alike).collect();
         }
         let is_call = live.method == "tools/call";
         let rank = |spoken: &&Spoken| {
