@@ -17,4 +17,5 @@ pub mod servers;
 pub mod shim;
 pub mod shuffle;
 pub mod tally;
+mod telemetry;
 pub mod tools;
