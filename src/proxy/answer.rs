@@ -61,6 +61,9 @@ pub(super) async fn answer(
         Some(inside) => Some(inside.as_ref().clone()),
         None => shared.intercepting.as_ref().and_then(|_| Inside::of_request(shared.address, request.uri())),
     };
+    if let (Some(inside), Some(intercepting)) = (&inside, &shared.intercepting) {
+        intercepting.asked(inside);
+    }
     let (request, run) = match &shared.attach {
         None => (request, None),
         Some(attach) => {
