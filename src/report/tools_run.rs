@@ -103,6 +103,10 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
             ),
         );
     }
+    for (server, changes) in &servers.changed {
+        let (who, what) = (line(server), changes.iter().map(|c| line(c)).collect::<Vec<_>>().join(", "));
+        lines.say(Ink::Bad, &format!("warning: the tools of {who} are not those that were recorded: {what}"));
+    }
     for (server, calls) in &servers.stale {
         let who = line(server);
         lines.say(

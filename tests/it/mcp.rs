@@ -97,6 +97,25 @@ fn a_fork_asks_a_server_only_for_what_was_not_recorded() {
 }
 
 #[test]
+fn a_server_that_has_other_tools_by_now_is_told_of() {
+    let shop = Shop::recorded();
+    let server = shop.env.work().join("mcp_tools.py");
+    let changed =
+        std::fs::read_to_string(&server).expect("server").replace("\"get_policy\": (", "\"get_rules\": (");
+    std::fs::write(&server, changed).expect("write");
+    let cents = [
+        "fork",
+        "shop.1",
+        "--set",
+        r#"1..:system+="Amounts are in cents.""#,
+        "--unfence",
+        "shop__issue_refund",
+    ];
+    let fork = shop.env.retake(cents).expect(0);
+    fork.says(&["the tools of shop are not those", "get_policy is gone"]);
+}
+
+#[test]
 fn a_person_s_word_counts_more_than_a_server_s() {
     let shop = Shop::recorded();
     shop.env.file(

@@ -11,7 +11,7 @@ use super::refusal::{fence_message, lost_decision};
 use super::{Fenced, Player, Stop, serve};
 use crate::dialect::summary::call_line;
 use crate::exchange::{ExchangeId, HeaderList, ResponseHead, Source};
-use crate::mcp::message::{Kind, Message};
+use crate::mcp::message::{CHANGED, Kind, Message};
 use crate::mcp::stamp;
 use crate::proxy::{Answer, Asked, Canned, CannedEnd};
 use crate::replay::matcher::Miss;
@@ -139,6 +139,12 @@ impl Player {
 
     /// A notification, or the agent's answer to a request of the server.
     fn told_to(&self, asked: &Asked, server: &str, live: &Message) -> Answer {
+        if live.method == CHANGED {
+            let lines = live.content.get("tools").and_then(|tools| tools.as_array()).into_iter().flatten();
+            let lines = lines.filter_map(|line| line.as_str()).map(String::from).collect();
+            self.state().tally.servers.changed.insert(server.to_string(), lines);
+            return Answer::Serve(accepted());
+        }
         let recorded = self.run.servers().spoken();
         let mut alike = recorded.iter().filter(|s| is_same(&s.server, server) && s.message.kind == live.kind);
         if live.kind == Kind::Response {
