@@ -13,7 +13,7 @@ pub(super) fn unseen(hosts: &[(String, Unseen)]) -> Vec<String> {
                  it alone from the start"
             ),
             Unseen::Foreign => format!(
-                "{host} is not recorded: its client speaks HTTP/2 alone; --except {host} leaves it alone from the start"
+                "{host} is not recorded: its client speaks neither HTTP/1.1 nor HTTP/2; --except {host} leaves it alone from the start"
             ),
             Unseen::Dropped => format!(
                 "{host} is not recorded: its client was shown retake's certificate and asked nothing; if it failed, tell \

@@ -4,15 +4,19 @@ use super::answer::answer;
 use super::case::CaseBook;
 use super::head::MOST_HEADERS;
 use super::intercept::{self, Inside, Intercepting, Unseen};
+<<<<<<< HEAD
 use super::upstream::{UpstreamClient, client};
 use super::websocket::Later;
+=======
+use super::upstream::Upstreams;
+>>>>>>> t-faults
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, Tape, route};
 use crate::exchange::ExchangeId;
 use bytes::Bytes;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -37,7 +41,7 @@ pub(super) struct Shared {
     pub(super) answerer: Option<Arc<dyn Answerer>>,
     pub(super) attach: Option<Attach>,
     /// None when nothing may be asked of an upstream.
-    pub(super) client: Option<UpstreamClient>,
+    pub(super) client: Option<Upstreams>,
     pub(super) markers: Arc<[Bytes]>,
     pub(super) aws_key: Option<AwsKey>,
     pub(super) cases: CaseBook,
@@ -105,7 +109,7 @@ impl Proxy {
             tape: config.tape,
             answerer: config.answerer,
             attach: config.attach,
-            client: config.may_dial.then(|| client(dialed.clone())),
+            client: config.may_dial.then(|| Upstreams::new(&dialed)),
             markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
             aws_key: config.aws_key,
             cases: CaseBook::default(),
@@ -222,4 +226,32 @@ pub(super) async fn serve_http<S>(
     if let Some(session) = upgraded.take() {
         session.await;
     }
+}
+
+/// Serves the requests of a connection of HTTP/2: that of a client behind TLS which speaks nothing else.
+pub(super) async fn serve_http2<S>(
+    stream: S,
+    inside: Inside,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let wire = WireState::new(Reads::Streams);
+    let stream = TokioIo::new(Wire::new(stream, wire.clone()));
+    let inside = Arc::new(inside);
+    let service =
+        service_fn(move |request| answer(shared.clone(), Some(inside.clone()), wire.clone(), request));
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .auto_date_header(false)
+        .max_header_list_size(MOST_BUFFERED as u32)
+        .serve_connection(stream, service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        biased;
+        _ = serving.as_mut() => return,
+        _ = stop.changed() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
 }

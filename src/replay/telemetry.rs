@@ -43,12 +43,16 @@ fn is_sentry(path: &str) -> bool {
 fn is_of_a_service(path: &str, origin: &str) -> bool {
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-    let labels: Vec<&str> = host.split('.').collect();
-    if labels.iter().any(|label| label.starts_with("datadoghq")) {
-        return true;
-    }
-    let events = ["/v1/rgstr", "/v1/log_event", "/v1/sdk_exception"];
-    labels.iter().any(|label| label.starts_with("statsig")) && events.iter().any(|end| path.ends_with(end))
+    // Datadog has an MCP server too, at another of its hosts.
+    let datadog = host.contains("datadoghq") && host.contains("-intake");
+    let statsig = host.split('.').any(|label| label.starts_with("statsig"))
+        && ["/v1/rgstr", "/v1/log_event", "/v1/sdk_exception"].iter().any(|end| path.ends_with(end));
+    let of_a_model = match host {
+        "api.openai.com" => path == "/v1/traces/ingest",
+        "api.anthropic.com" => path.starts_with("/api/event_logging/") || path == "/api/claude_code/metrics",
+        _ => false,
+    };
+    datadog || statsig || of_a_model
 }
 
 #[cfg(test)]
@@ -56,7 +60,8 @@ mod tests {
     use super::*;
 
     fn tells(method: &str, url: &str, kind: &str, body: &str) -> bool {
-        let (origin, target) = url.split_at(url.rfind(".test").unwrap_or_default() + ".test".len());
+        let host = "https://".len();
+        let (origin, target) = url.split_at(url[host..].find('/').unwrap() + host);
         let headers = HeaderList(vec![("Content-Type".into(), kind.into())]);
         let head = RequestHead { method: method.into(), target: target.into(), headers };
         is_telemetry(&head, origin, body.as_bytes())
@@ -71,7 +76,10 @@ mod tests {
             ("https://ab.test/v1/logs", json, r#"{"resourceLogs":[]}"#),
             ("https://o1.test/api/42/envelope/", "application/x-sentry-envelope", "{}"),
             ("https://http-intake.logs.us5.datadoghq.test/api/v2/logs", json, "[]"),
-            ("https://statsig.test/v1/rgstr", json, "{}"),
+            ("https://browser-intake-us5-datadoghq.com/api/v2/logs", json, "[]"),
+            ("https://statsig.test:8443/v1/rgstr", json, "{}"),
+            ("https://api.openai.com/v1/traces/ingest", json, "{}"),
+            ("https://api.anthropic.com/api/event_logging/v2/batch", json, "{}"),
         ] {
             assert!(tells("POST", url, kind, body), "{url}");
             assert!(!tells("GET", url, kind, body), "{url}");
@@ -83,6 +91,9 @@ mod tests {
             ("https://shop.test/api/items/envelope", json, "{}"),
             ("https://shop.test/api//envelope", json, "{}"),
             ("https://shop.test/api/v2/logs", json, "[]"),
+            ("https://api.datadoghq.com/mcp", json, "{}"),
+            ("https://shop.test/v1/traces/ingest", json, "{}"),
+            ("https://api.anthropic.com/api/claude_code/settings", json, "{}"),
             ("https://shop.test/v1/rgstr", json, "{}"),
             ("https://statsig.test/v1/initialize", json, "{}"),
         ] {

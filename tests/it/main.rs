@@ -20,6 +20,7 @@ mod forks;
 mod gemini;
 mod heads;
 mod holes;
+mod http2;
 mod intercept;
 mod invisible;
 mod kin;

@@ -37,7 +37,7 @@ pub enum Unseen {
     Left,
     /// Its client takes no certificate but those that it knows; passed on.
     Pinned,
-    /// What it speaks is no HTTP/1.1; passed on.
+    /// What it speaks is neither HTTP/1.1 nor HTTP/2; passed on.
     Foreign,
     /// Its client saw the certificate and asked nothing.
     Dropped,

@@ -12,7 +12,7 @@ pub use authority::Authority;
 pub use hosts::{Hosts, Unseen};
 
 use super::attach::user_of;
-use super::listen::{Shared, serve_http};
+use super::listen::{Shared, serve_http, serve_http2};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
 use hosts::{Passed, Trials};
@@ -261,7 +261,11 @@ async fn secured(
             if let Some(mut turn) = turn {
                 *turn = true;
             }
-            serve_http(stream, Some(inside), shared, stop).await;
+            if stream.get_ref().1.alpn_protocol() == Some(authority::HTTP_2) {
+                serve_http2(stream, inside, shared, stop).await;
+            } else {
+                serve_http(stream, Some(inside), shared, stop).await;
+            }
         }
         Some(Err(error)) => {
             if let Some(why) = reason(&error) {
