@@ -53,12 +53,8 @@ pub(super) async fn answer(
     shared: Arc<Shared>,
     inside: Option<Arc<Inside>>,
     wire: WireState,
-<<<<<<< HEAD
     later: Later,
-    request: Request<Incoming>,
-=======
     mut request: Request<Incoming>,
->>>>>>> t-faults
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     if request.version() == Version::HTTP_2 {
         head::name_host(&mut request);

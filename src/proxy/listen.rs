@@ -4,12 +4,8 @@ use super::answer::answer;
 use super::case::CaseBook;
 use super::head::MOST_HEADERS;
 use super::intercept::{self, Inside, Intercepting, Unseen};
-<<<<<<< HEAD
-use super::upstream::{UpstreamClient, client};
-use super::websocket::Later;
-=======
 use super::upstream::Upstreams;
->>>>>>> t-faults
+use super::websocket::Later;
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, Tape, route};
 use crate::exchange::ExchangeId;
@@ -240,8 +236,10 @@ pub(super) async fn serve_http2<S>(
     let wire = WireState::new(Reads::Streams);
     let stream = TokioIo::new(Wire::new(stream, wire.clone()));
     let inside = Arc::new(inside);
-    let service =
-        service_fn(move |request| answer(shared.clone(), Some(inside.clone()), wire.clone(), request));
+    // There is no upgrade in HTTP/2: nothing is to be done later.
+    let service = service_fn(move |request| {
+        answer(shared.clone(), Some(inside.clone()), wire.clone(), Later::default(), request)
+    });
     let serving = http2::Builder::new(TokioExecutor::new())
         .auto_date_header(false)
         .max_header_list_size(MOST_BUFFERED as u32)
