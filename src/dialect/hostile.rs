@@ -152,8 +152,8 @@ fn streams() -> Vec<Stream> {
     streams
 }
 
-/// Every place in a very short body, some in a longer one, and all near its end.
-fn places(length: usize) -> impl Iterator<Item = usize> {
-    let step = (length / 50).max(1);
-    (0..length).filter(move |at| at % step == 0 || length - at < 20)
+/// So many places, spread over a body, and all near its end.
+fn places(length: usize, many: usize) -> impl Iterator<Item = usize> {
+    let step = (length / many).max(1);
+    (0..length).filter(move |at| at % step == 0 || length - at < many / 2)
 }
