@@ -56,3 +56,15 @@ fn no_parser_fails_on_any_bytes() {
         }
     });
 }
+
+#[test]
+fn every_target_is_one_of_libfuzzer_too() {
+    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).expect("fuzz/Cargo.toml");
+    for (name, _) in targets::ALL {
+        let source = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).expect(name);
+        assert!(source.contains(&format!("targets::{name}::run(data)")), "{name}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name}");
+    }
+    assert_eq!(manifest.matches("[[bin]]").count(), targets::ALL.len());
+}
