@@ -88,7 +88,7 @@ impl Bridge {
             return Err(error);
         }
         // What was said last is still on its way.
-        server.close().await;
+        server.close(AFTER_INPUT).await;
         if code == 0 {
             let _ = tokio::time::timeout(LAST_ANSWERS, client.settle()).await;
         }

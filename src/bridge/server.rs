@@ -17,6 +17,9 @@ use tokio::sync::{mpsc, watch};
 /// The id under which the bridge itself introduces the agent to a server that was started late.
 const INTRODUCTION: &str = "\"retake-introduction\"";
 
+/// How much of a line that is no message is told, in bytes.
+const SHOWN: usize = 200;
+
 /// A server that is started when it is first asked.
 pub(super) struct Server {
     command: Vec<OsString>,
@@ -227,10 +230,9 @@ impl Server {
     fn hear(&self, line: Bytes) {
         let told = messages(&line, false);
         let Some(first) = told.first() else {
-            eprintln!(
-                "retake mcp: the server wrote a line that is no message: {}",
-                String::from_utf8_lossy(&line)
-            );
+            let beginning = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(&line));
+            let more = if line.len() > SHOWN { format!("… ({} bytes)", line.len()) } else { String::new() };
+            eprintln!("retake mcp: the server wrote a line that is no message: {beginning}{more}");
             return;
         };
         let mut state = self.state();
@@ -287,9 +289,12 @@ impl Server {
         }
     }
 
-    /// Closes the server's input: nothing more will be asked.
-    pub(super) async fn close(&self) {
-        drop(self.input.lock().await.take());
+    /// Closes the server's input: nothing more will be asked. Waits so long for a message that the server is being given;
+    /// one that does not read would keep it for ever.
+    pub(super) async fn close(&self, patience: Duration) {
+        if let Ok(mut input) = tokio::time::timeout(patience, self.input.lock()).await {
+            drop(input.take());
+        }
     }
 
     /// Gives the server some time to end, once its input is closed; its exit code when it was started.

@@ -19,12 +19,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Bytes that are buffered for a connection: no head may be longer, and agents keep many connections open.
 const MOST_BUFFERED: usize = 128 * 1024;
+
+/// Connections that may wait to be accepted. A client that finds no place tries again after a second: with the usual 128
+/// an agent that opens hundreds at once would notice the proxy. The system may allow fewer.
+const MOST_WAITING: u32 = 4096;
 
 /// What every connection shares.
 pub(super) struct Shared {
@@ -93,8 +97,7 @@ impl Proxy {
             route::address(upstream, "/")
                 .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         }
-        let listener = TcpListener::bind(at)
-            .await
+        let listener = bound(at)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")))?;
         let address = listener.local_addr()?;
         let dialed = Arc::new(AtomicU32::new(0));
@@ -149,6 +152,13 @@ impl Proxy {
         let _ = self.stop.send(Some(grace));
         let _ = self.accepting.await;
     }
+}
+
+fn bound(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(MOST_WAITING)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Duration>>) {
