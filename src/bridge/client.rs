@@ -26,6 +26,13 @@ pub(super) struct Client {
     under_way: watch::Sender<usize>,
 }
 
+/// What an error of the proxy says.
+fn told(body: &[u8]) -> String {
+    let error = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let said = error.as_ref().and_then(|error| error.get("error")?.get("message")?.as_str());
+    said.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_string)
+}
+
 impl Client {
     /// Messages go to this address.
     pub(super) fn new(to: &str) -> Arc<Client> {
@@ -132,7 +139,7 @@ impl Client {
         let body = response.into_body().collect().await.ok()?.to_bytes();
         let why = match messages(&body, false).first() {
             Some(_) => return self.out.write(&body).await.ok(),
-            None => String::from_utf8_lossy(&body).into_owned(),
+            None => told(&body),
         };
         for asked in messages(&line, false).iter().filter(|m| m.kind == Kind::Request) {
             self.out.write(&stamp::refusal(asked, &why)).await.ok()?;

@@ -215,7 +215,7 @@ mod tests {
             assert!(bomb.len() < MOST / 50 && out.bytes.len() == MOST, "{name}: {}", out.bytes.len());
             assert!(out.broken.unwrap().contains("unpacks to more than"), "{name}");
         }
-        let many = vec!["gzip"; MOST_LAYERS + 1].join(",");
+        let many = ["gzip"; MOST_LAYERS + 1].join(",");
         assert!(decode(Some(&many), &gzip(b"x")).unwrap_err().contains("9 content encodings"));
         assert_eq!(decode(Some(&["identity"; 50].join(",")), b"x").unwrap(), &b"x"[..]);
     }

@@ -4,6 +4,7 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::shim::SHIM;
 use crate::replay::tally::servers::Servers;
 use crate::replay::tools::ToolClass;
 use serde::Serialize;
@@ -95,6 +96,11 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
     }
     for (server, calls) in &servers.called {
         let who = line(server);
+        if server == SHIM {
+            let what = format!("ran for real, as the recording has no result of it: {}", names(calls));
+            lines.say(Ink::Note, &what);
+            continue;
+        }
         lines.say(
             Ink::Note,
             &format!(

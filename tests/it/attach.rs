@@ -394,6 +394,12 @@ fn variables_come_from_the_proxy_else_from_here() {
     let told = env.retake(["env", "--port", &port, "--json"]).expect(0).json();
     assert_eq!(told["OPENAI_BASE_URL"], format!("http://127.0.0.1:{port}/openai/custom/v1"));
     assert_eq!(told["RETAKE_PROXY"], format!("http://127.0.0.1:{port}"));
+    let named = env.retake(["env", "--port", &port, "--name", "fix", "--json"]).expect(0).json();
+    assert_eq!(
+        named["RETAKE_PROXY"],
+        format!("http://127.0.0.1:{port}/r/fix"),
+        "tools belong to the run too"
+    );
     env.retake(["env", "--port", &port, "--name", "no name"]).expect(64);
     env.retake(["env", "--port", &port, "--intercept"]).expect(3).says(&["retake proxy --intercept"]);
     proxy.end(Signal::SIGTERM).expect(0);

@@ -196,6 +196,10 @@ fn without_a_run_the_server_is_simply_started() {
     assert!(output.status.success() && said.contains("\"id\": 5"), "{said}");
     let missing = shop.env.retake(["mcp", "--", "no-such-server"]).expect(3);
     missing.says(&["cannot start no-such-server"]);
+    let mut gone = shop.env.command(["mcp", "--name", "shop", "--", "python3", "mcp_tools.py"]);
+    let gone = gone.env("RETAKE_PROXY", "http://127.0.0.1:9").output().expect("it ends");
+    let said = String::from_utf8_lossy(&gone.stderr);
+    assert!(said.contains("shop was not started: no proxy answers at http://127.0.0.1:9"), "{said}");
 }
 
 #[test]

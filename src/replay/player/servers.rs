@@ -89,13 +89,11 @@ impl Player {
 
     /// Recorded calls of tools that no model asked for and that were not made in this replay, in order.
     pub fn uncalled(&self) -> Vec<String> {
-        let state = self.state();
-        let mut own = self
-            .run
-            .servers()
+        let (state, servers) = (self.state(), self.run.servers());
+        let mut own = servers
             .spoken()
             .iter()
-            .filter(|s| s.site.is_none() && !state.said.used.contains(&s.id));
+            .filter(|s| s.site.is_none() && !state.said.used.contains(&s.id) && !servers.is_nested(s));
         let mut lines = Vec::new();
         while let Some((spoken, (tool, arguments))) = own.find_map(|s| Some((s, s.message.call()?))) {
             lines.push(format!("{}: {}", spoken.server, call_line(tool, arguments, 80)));

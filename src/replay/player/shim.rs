@@ -8,6 +8,7 @@ use crate::mcp::message::Message;
 use crate::proxy::shim::{noted, run_it, told};
 use crate::proxy::{Answer, Asked};
 use crate::replay::shim::{Report, SHIM, report};
+use crate::replay::tally::servers::Servers;
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -39,7 +40,7 @@ impl Player {
         let Some(outcome) = servers.outcome(spoken) else {
             // Nobody knows what came of it: it is no JSON, or the run ended before.
             self.state().said.note_used(spoken.id);
-            return Answer::Serve(run_it(Source::Live));
+            return self.shim_runs(live);
         };
         self.note_answered(SHIM, spoken);
         let rewrite = self.state().matcher.todays(spoken.site.map(|site| site.lane), outcome);
@@ -48,10 +49,11 @@ impl Player {
         Answer::Serve(told(source, 200, Bytes::from(body)))
     }
 
-    /// In a fork, what was not called before runs, unless a fence stands before it.
+    /// What has no recorded result runs, unless a fence stands before it.
     fn shim_runs(&self, live: &Message) -> Answer {
         let tool = live.call().map(|(tool, _)| tool.to_string()).unwrap_or_default();
-        let Some((tool, by)) = self.first_fenced(vec![tool]) else {
+        let Some((tool, by)) = self.first_fenced(vec![tool.clone()]) else {
+            Servers::note(&mut self.state().tally.servers.called, SHIM, &tool);
             return Answer::Serve(run_it(Source::Live));
         };
         let why = fence_message(&tool, by);
