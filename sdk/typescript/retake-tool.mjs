@@ -28,19 +28,47 @@ export function tool(name, run) {
     if (!proxy) return run(argument);
     const url = `${proxy.replace(/\/$/, '')}/tool/${encodeURIComponent(name)}`;
     const call = randomUUID();
-    const answer = await post(url, { call, arguments: argument ?? {} });
-    if (answer.error) throw new ToolError(answer.error.type, answer.error.message);
+    const asked = json({ call, arguments: argument ?? {} });
+    if (asked === undefined) {
+      console.error(`retake: ${name} is not recorded and runs in every replay: its argument is no JSON`);
+      return run(argument);
+    }
+    const answer = await post(url, asked);
+    if (answer.error) throw raised(answer.error);
     if (!('run' in answer)) return answer.result;
     let result;
     try {
       result = await run(argument);
     } catch (error) {
-      await post(`${url}/done`, { call, error: { type: error?.name ?? 'Error', message: String(error?.message ?? error) } });
+      const told = { type: error?.name ?? 'Error', message: String(error?.message ?? error), code: error?.code };
+      await post(`${url}/done`, json({ call, error: told }) ?? json({ call, unrecordable: told.type }));
       throw error;
     }
-    await post(`${url}/done`, { call, result: result ?? null });
+    let done = json({ call, result: result ?? null });
+    if (done === undefined) {
+      console.error(`retake: what ${name} returned is no JSON: it is not recorded, and runs in every replay`);
+      done = json({ call, unrecordable: typeof result });
+    }
+    await post(`${url}/done`, done);
     return result;
   };
+}
+
+// Nothing for what JSON cannot say: a cycle, a BigInt.
+function json(value) {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
+  }
+}
+
+// The error as it was thrown: of its own type where the language has it.
+function raised({ type, message, code }) {
+  const known = { TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError, Error }[type];
+  const error = known ? new known(message) : new ToolError(type, message);
+  if (code !== undefined) error.code = code;
+  return error;
 }
 
 // The proxy is on the loopback: node:http goes by no other proxy.
@@ -62,7 +90,10 @@ function post(url, body) {
         reject(new Refused(told));
       });
     });
-    request.on('error', reject);
-    request.end(JSON.stringify(body));
+    request.on('error', (error) => {
+      const why = `no proxy of retake answers at ${process.env.RETAKE_PROXY} (${error.message})`;
+      reject(new Refused(`${why}; without RETAKE_PROXY the tools simply run`));
+    });
+    request.end(body);
   });
 }

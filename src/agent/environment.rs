@@ -1,5 +1,6 @@
 //! What the agent's environment is told, and what of it a manifest keeps. Pure: the caller reads the real one.
 
+mod java;
 mod kept;
 
 pub use kept::{Machine, is_for_the_agent, kept};
@@ -296,6 +297,10 @@ fn lead_through(proxy: &str, trust: &TrustFiles, caller: &BTreeMap<&str, &str>, 
         told.set.insert(name.to_string(), trust.whole.display().to_string());
     }
     told.set.insert(trust::MORE.to_string(), trust.own.display().to_string());
+    let caller = caller.get(java::OPTIONS).copied().unwrap_or_default();
+    if let Some(options) = java::options(proxy, trust, &kept, caller) {
+        told.set.insert(java::OPTIONS.to_string(), options);
+    }
     // Node's own client goes by the variables only when it is told to.
     told.set.insert("NODE_USE_ENV_PROXY".to_string(), "1".to_string());
 }

@@ -3,7 +3,7 @@
 use super::lines::{self, Writer};
 use super::server::Server;
 use crate::dialect::sse;
-use crate::mcp::message::{Kind, messages};
+use crate::mcp::message::{CHANGED, Kind, messages};
 use crate::mcp::stamp;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -26,6 +26,13 @@ pub(super) struct Client {
     under_way: watch::Sender<usize>,
 }
 
+/// What an error of the proxy says.
+fn told(body: &[u8]) -> String {
+    let error = serde_json::from_slice::<serde_json::Value>(body).ok();
+    let said = error.as_ref().and_then(|error| error.get("error")?.get("message")?.as_str());
+    said.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_string)
+}
+
 impl Client {
     /// Messages go to this address.
     pub(super) fn new(to: &str) -> Arc<Client> {
@@ -43,6 +50,7 @@ impl Client {
     /// the agent is to see its server end.
     pub(super) async fn carry(self: &Arc<Self>, server: &Arc<Server>) -> bool {
         let (broken, mut broke) = mpsc::channel(1);
+        tokio::spawn(self.clone().tell_of_changes(server.changes()));
         let mut input = BufReader::new(tokio::io::stdin());
         tokio::select! {
             () = self.read(server, &mut input, broken) => false,
@@ -54,6 +62,19 @@ impl Client {
     pub(super) async fn settle(&self) {
         // The sender lives as long as this.
         let _ = self.under_way.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// Tells the run when a server that was started late has other tools than the agent was told of.
+    async fn tell_of_changes(self: Arc<Self>, mut changes: watch::Receiver<Vec<String>>) {
+        while changes.changed().await.is_ok() {
+            let lines = changes.borrow_and_update().clone();
+            if !lines.is_empty() {
+                let params = serde_json::json!({ "tools": lines });
+                let body = serde_json::json!({ "jsonrpc": "2.0", "method": CHANGED, "params": params });
+                // The run may be over.
+                let _ = self.request(Method::POST, Bytes::from(body.to_string())).await;
+            }
+        }
     }
 
     async fn read(
@@ -73,10 +94,10 @@ impl Client {
             server.pass_by(&line);
             given.mark_unchanged();
             let (answered, mut begun) = watch::channel(false);
-            let (own, broken) = (self.clone(), broken.clone());
+            let (own, broken, told) = (self.clone(), broken.clone(), server.clone());
             self.under_way.send_modify(|count| *count += 1);
             tokio::spawn(async move {
-                if own.ask(line, answered).await.is_none() {
+                if own.ask(line, answered, &told).await.is_none() {
                     // The one message that fits says it all.
                     let _ = broken.try_send(());
                 }
@@ -88,8 +109,8 @@ impl Client {
                 _ = given.changed() => {}
             }
             if std::mem::take(&mut first) {
-                let own = self.clone();
-                tokio::spawn(async move { own.listen().await });
+                let (own, told) = (self.clone(), server.clone());
+                tokio::spawn(async move { own.listen(&told).await });
             }
         }
     }
@@ -108,17 +129,17 @@ impl Client {
     }
 
     /// Asks, and passes on what is answered; none when the connection broke off.
-    async fn ask(&self, line: Bytes, answered: watch::Sender<bool>) -> Option<()> {
+    async fn ask(&self, line: Bytes, answered: watch::Sender<bool>, server: &Server) -> Option<()> {
         let response = self.request(Method::POST, line.clone()).await?;
         answered.send_replace(true);
         let status = response.status();
         if status.is_success() {
-            return self.pass_on(response).await;
+            return self.pass_on(response, server).await;
         }
         let body = response.into_body().collect().await.ok()?.to_bytes();
         let why = match messages(&body, false).first() {
             Some(_) => return self.out.write(&body).await.ok(),
-            None => String::from_utf8_lossy(&body).into_owned(),
+            None => told(&body),
         };
         for asked in messages(&line, false).iter().filter(|m| m.kind == Kind::Request) {
             self.out.write(&stamp::refusal(asked, &why)).await.ok()?;
@@ -127,15 +148,15 @@ impl Client {
     }
 
     /// Asks for what the server says of itself. That there is nothing is no failure.
-    async fn listen(&self) {
+    async fn listen(&self, server: &Server) {
         if let Some(response) = self.request(Method::GET, Bytes::new()).await
             && response.status() == StatusCode::OK
         {
-            let _ = self.pass_on(response).await;
+            let _ = self.pass_on(response, server).await;
         }
     }
 
-    async fn pass_on(&self, response: Response<Incoming>) -> Option<()> {
+    async fn pass_on(&self, response: Response<Incoming>, server: &Server) -> Option<()> {
         let content_type =
             response.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let streams = content_type.starts_with("text/event-stream");
@@ -143,12 +164,14 @@ impl Client {
         if !streams {
             let whole = body.collect().await.ok()?.to_bytes();
             let whole = whole.trim_ascii();
+            server.pass_back(whole);
             return if whole.is_empty() { Some(()) } else { self.out.write(whole).await.ok() };
         }
         let mut events = sse::Parser::default();
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.ok()?.into_data() else { continue };
             for event in events.push(&data) {
+                server.pass_back(event.data.as_bytes());
                 self.out.write(event.data.as_bytes()).await.ok()?;
             }
         }

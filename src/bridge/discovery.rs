@@ -10,11 +10,25 @@ const VARIABLE: &str = "RETAKE_PROXY";
 /// How far up it is looked for: an agent, a package runner and a shell or two stand between.
 const GENERATIONS: usize = 16;
 
-/// Address of the proxy, `http://127.0.0.1:4000`; none when there is no run, or its proxy is gone.
-pub fn proxy() -> Option<String> {
+/// The proxy that messages go to.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// At this address: `http://127.0.0.1:4000`, or a run's own below it.
+    At(String),
+    /// A variable names one, and it does not answer.
+    Gone(String),
+    /// There is no run.
+    Nowhere,
+}
+
+/// Looks for the proxy.
+pub fn proxy() -> Proxy {
     let named = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
-    let proxy = named.or_else(inherited)?;
-    listens(&proxy).then_some(proxy)
+    match named.or_else(inherited) {
+        None => Proxy::Nowhere,
+        Some(proxy) if listens(&proxy) => Proxy::At(proxy),
+        Some(proxy) => Proxy::Gone(proxy),
+    }
 }
 
 fn listens(proxy: &str) -> bool {

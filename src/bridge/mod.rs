@@ -12,6 +12,7 @@ mod lines;
 mod server;
 
 use client::Client;
+use discovery::Proxy;
 use server::Server;
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -38,6 +39,11 @@ pub enum BridgeError {
     /// Sockets, pipes, processes.
     #[error("{0}: {1}")]
     Io(&'static str, std::io::Error),
+    /// A variable leads to a proxy that is not there: what would happen is not what was asked for.
+    #[error(
+        "{0} was not started: no proxy answers at {1} (RETAKE_PROXY). Without that variable the server simply runs"
+    )]
+    Gone(String, String),
     /// The server's program cannot be started.
     #[error("cannot start {0}: {1}")]
     Start(String, std::io::Error),
@@ -50,7 +56,11 @@ impl Bridge {
     /// # Errors
     /// When the server cannot be started, or there is no socket to be had.
     pub fn run(self) -> Result<i32, BridgeError> {
-        let Some(proxy) = discovery::proxy() else { return Err(self.become_server()) };
+        let proxy = match discovery::proxy() {
+            Proxy::At(proxy) => proxy,
+            Proxy::Gone(proxy) => return Err(BridgeError::Gone(self.name, proxy)),
+            Proxy::Nowhere => return Err(self.become_server()),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -88,7 +98,7 @@ impl Bridge {
             return Err(error);
         }
         // What was said last is still on its way.
-        server.close().await;
+        server.close(AFTER_INPUT).await;
         if code == 0 {
             let _ = tokio::time::timeout(LAST_ANSWERS, client.settle()).await;
         }

@@ -2,7 +2,9 @@
 
 use super::{BridgeError, lines};
 use crate::mcp::message::{Kind, Message, messages};
+use crate::mcp::tools::{Tool, changes, listed};
 use bytes::Bytes;
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
@@ -15,6 +17,9 @@ use tokio::sync::{mpsc, watch};
 /// The id under which the bridge itself introduces the agent to a server that was started late.
 const INTRODUCTION: &str = "\"retake-introduction\"";
 
+/// How much of a line that is no message is told, in bytes.
+const SHOWN: usize = 200;
+
 /// A server that is started when it is first asked.
 pub(super) struct Server {
     command: Vec<OsString>,
@@ -25,6 +30,8 @@ pub(super) struct Server {
     given: watch::Sender<u64>,
     /// True once its output has ended.
     over: watch::Sender<bool>,
+    /// How its tools differ from those that the agent was told of.
+    changes: watch::Sender<Vec<String>>,
 }
 
 #[derive(Default)]
@@ -37,6 +44,8 @@ struct State {
     /// How the agent introduced itself, as it passed by.
     introduction: Option<Bytes>,
     introduced: bool,
+    /// The tools that the agent was told of last.
+    listed: Option<Vec<Tool>>,
     why_not: Option<BridgeError>,
 }
 
@@ -64,6 +73,7 @@ impl Server {
             state: Mutex::new(State::default()),
             given: watch::Sender::new(0),
             over: watch::Sender::new(false),
+            changes: watch::Sender::new(Vec::new()),
         }
     }
 
@@ -81,6 +91,22 @@ impl Server {
         if Message::read(message).is_some_and(|m| m.kind == Kind::Request && m.method == "initialize") {
             self.state().introduction = Some(message.clone());
         }
+    }
+
+    /// Notes an answer to the agent, wherever it comes from.
+    pub(super) fn pass_back(&self, message: &[u8]) {
+        // Few answers list tools, and some are long.
+        if memchr::memmem::find(message, b"\"inputSchema\"").is_none() {
+            return;
+        }
+        if let Some(message) = Message::read(message).filter(|m| m.content.get("nextCursor").is_none()) {
+            self.state().listed = Some(listed(&message)).filter(|tools| !tools.is_empty());
+        }
+    }
+
+    /// Tells how the tools of a server that was started late differ from those that the agent was told of.
+    pub(super) fn changes(&self) -> watch::Receiver<Vec<String>> {
+        self.changes.subscribe()
     }
 
     /// Why the server could not be started, once.
@@ -142,22 +168,44 @@ impl Server {
 
     /// A server that is started in the middle of a session has not seen its beginning.
     async fn introduce(&self, pipe: &mut ChildStdin, by_itself: bool) -> std::io::Result<()> {
-        let introduction = {
+        let (introduction, known) = {
             let mut state = self.state();
-            let first = !std::mem::replace(&mut state.introduced, true);
-            state.introduction.clone().filter(|_| first && !by_itself)
+            if std::mem::replace(&mut state.introduced, true) || by_itself {
+                return Ok(());
+            }
+            (state.introduction.clone(), state.listed.clone())
         };
-        let Some(introduction) = introduction else { return Ok(()) };
-        let Some(asked) = Message::read(&introduction) else { return Ok(()) };
+        if let Some(asked) = introduction.as_deref().and_then(Message::read) {
+            self.ask_own(pipe, "initialize", &asked.content).await?;
+            write(pipe, br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await?;
+        }
+        if let Some(known) = known {
+            let told = self.ask_own(pipe, "tools/list", &serde_json::json!({})).await?;
+            let whole = told.filter(|told| told.content.get("tools").is_some());
+            let whole = whole.filter(|told| told.content.get("nextCursor").is_none());
+            self.changes.send_replace(whole.map_or_else(Vec::new, |told| changes(&known, &listed(&told))));
+        }
+        Ok(())
+    }
+
+    /// Asks the server something of the bridge's own; none when it ends instead.
+    async fn ask_own(
+        &self,
+        pipe: &mut ChildStdin,
+        method: &str,
+        params: &Value,
+    ) -> std::io::Result<Option<Message>> {
         let (to, mut said) = mpsc::unbounded_channel();
         self.state().pending.push(Pending { ids: vec![INTRODUCTION.into()], tokens: Vec::new(), to });
-        let params = asked.content;
         let text =
-            format!(r#"{{"jsonrpc":"2.0","id":{INTRODUCTION},"method":"initialize","params":{params}}}"#);
+            format!(r#"{{"jsonrpc":"2.0","id":{INTRODUCTION},"method":"{method}","params":{params}}}"#);
         write(pipe, text.as_bytes()).await?;
-        // Gone when the server ends.
-        while said.recv().await.is_some_and(|said| !said.last) {}
-        write(pipe, br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#).await
+        while let Some(told) = said.recv().await {
+            if told.last {
+                return Ok(Message::read(&told.message));
+            }
+        }
+        Ok(None)
     }
 
     async fn listen(self: std::sync::Arc<Self>, output: ChildStdout) {
@@ -182,10 +230,9 @@ impl Server {
     fn hear(&self, line: Bytes) {
         let told = messages(&line, false);
         let Some(first) = told.first() else {
-            eprintln!(
-                "retake mcp: the server wrote a line that is no message: {}",
-                String::from_utf8_lossy(&line)
-            );
+            let beginning = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(&line));
+            let more = if line.len() > SHOWN { format!("… ({} bytes)", line.len()) } else { String::new() };
+            eprintln!("retake mcp: the server wrote a line that is no message: {beginning}{more}");
             return;
         };
         let mut state = self.state();
@@ -242,9 +289,12 @@ impl Server {
         }
     }
 
-    /// Closes the server's input: nothing more will be asked.
-    pub(super) async fn close(&self) {
-        drop(self.input.lock().await.take());
+    /// Closes the server's input: nothing more will be asked. Waits so long for a message that the server is being given;
+    /// one that does not read would keep it for ever.
+    pub(super) async fn close(&self, patience: Duration) {
+        if let Ok(mut input) = tokio::time::timeout(patience, self.input.lock()).await {
+            drop(input.take());
+        }
     }
 
     /// Gives the server some time to end, once its input is closed; its exit code when it was started.

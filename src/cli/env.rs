@@ -109,7 +109,8 @@ fn told(
     {
         told.set.insert(name.clone(), format!("{origin}{front}{path}"));
     }
-    told.set.insert("RETAKE_PROXY".into(), origin.clone());
+    // Servers of tools and wrapped functions find their run by it too.
+    told.set.insert("RETAKE_PROXY".into(), format!("{origin}{front}"));
     Ok(told)
 }
 

@@ -54,7 +54,9 @@ pub(super) fn check(
     if fences.iter().all(|fence| known.contains(fence)) {
         return Ok(());
     }
-    for name in offered(opened, usize::MAX).into_iter().chain(added.iter().cloned()) {
+    let by_servers = opened.tool_servers().spoken().iter().filter_map(|spoken| spoken.message.call());
+    let by_servers = by_servers.map(|(tool, _)| tool.to_string());
+    for name in offered(opened, usize::MAX).into_iter().chain(by_servers).chain(added.iter().cloned()) {
         if !known.contains(&name) {
             known.push(name);
         }

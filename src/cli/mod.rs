@@ -23,6 +23,7 @@ mod session;
 mod show;
 mod start;
 mod surroundings;
+mod unseen;
 mod view;
 
 use crate::config::Config;

@@ -5,6 +5,7 @@ use super::error::{CliError, exit};
 use super::precedent::{called, precedent};
 use super::session::{Session, now_us, own_environment};
 use super::surroundings;
+use super::unseen::{nothing_seen, unseen};
 use super::view::Opened;
 use super::{Context, warn};
 use crate::agent::base_url::UpstreamOverride;
@@ -124,7 +125,7 @@ pub(super) fn recorded(
     let recorded = sealed.map_err(|e| own_failure(e.into()))?;
     if recorded.exchanges == 0 && recorded.incomplete.is_none() {
         store.remove_run(&id)?;
-        return Err(own_failure(nothing_seen(&args.command, &landed.unseen)));
+        return Err(own_failure(nothing_seen(&args.command, &landed.unseen, args.intercepted().is_some())));
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
     eprint!("{}", result(&opened, &recorded, &landed.unseen, context.err_style));
@@ -244,19 +245,6 @@ fn overlooked(context: &Context, opened: &Opened, args: &RunArgs) -> Result<Opti
     Ok(called(opened).into_iter().find(|name| fences.overlook(name) && !by_servers.contains(name)))
 }
 
-/// Hosts that could not be recorded, one line each. Those that a person left out are none.
-fn unseen(hosts: &[(String, Unseen)]) -> Vec<String> {
-    let line = |(host, why): &(String, Unseen)| {
-        let why = match why {
-            Unseen::Left => return None,
-            Unseen::Pinned => "its client takes no certificate but those that it knows",
-            Unseen::Foreign => "its client speaks HTTP/2 alone",
-        };
-        Some(format!("{host} is not recorded: {why}; --except {host} leaves it alone from the start"))
-    };
-    hosts.iter().filter_map(line).collect()
-}
-
 /// Servers that could not be reached by the last attempt of a model call, one line each.
 fn unreachable(opened: &Opened) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
@@ -308,21 +296,6 @@ fn other_requests(opened: &Opened) -> Vec<String> {
     }
     let line = |(kind, count): (String, u32)| if count > 1 { format!("{count}x {kind}") } else { kind };
     kinds.into_iter().map(line).collect()
-}
-
-fn nothing_seen(command: &[String], passed: &[(String, Unseen)]) -> CliError {
-    let what = command.first().map_or("the agent", String::as_str);
-    let hosts: Vec<&str> = passed.iter().map(|(host, _)| host.as_str()).collect();
-    if !hosts.is_empty() {
-        let hosts = hosts.join(", ");
-        return CliError::broken(format!(
-            "nothing was recorded: {what} reached {hosts} alone, passed on unseen"
-        ))
-        .hint("--only and --except say which hosts are recorded");
-    }
-    CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
-        .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?")
-        .hint("a client with a fixed address: retake run --intercept, or point it at $RETAKE_PROXY/openai/v1 or $RETAKE_PROXY/anthropic")
 }
 
 /// The redactor of a store: its key, and the secrets in this process's environment and in the agent's command.

@@ -12,6 +12,8 @@ mod bedrock;
 mod content;
 mod frames;
 mod gemini;
+#[cfg(test)]
+mod hostile;
 mod ollama;
 mod openai_chat;
 mod openai_responses;

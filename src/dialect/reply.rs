@@ -25,12 +25,12 @@ pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
         return Reply::Stream(sse::messages(body));
     }
     if head.is_message_stream() && !begins_with(body, &["{", "["]) {
-        let bytes = decode_what_is_there(head.headers.get("content-encoding"), body).bytes;
+        let bytes = decoded(head, body);
         return Reply::Stream(sse::events(Transcript::of(&bytes).text()));
     }
     let bytes = match looks_plain(body) {
         true => Cow::Borrowed(body),
-        false => decode_what_is_there(head.headers.get("content-encoding"), body).bytes,
+        false => decoded(head, body),
     };
     let streamed = match head.is_event_stream() {
         true => !begins_with(&bytes, &["{", "["]),
@@ -39,6 +39,15 @@ pub(super) fn open<'a>(head: &ResponseHead, body: &'a [u8]) -> Reply<'a> {
     match streamed {
         true => Reply::Stream(sse::events(&bytes)),
         false => Reply::Whole(bytes),
+    }
+}
+
+/// Where nothing can be decoded, the body was decoded already, and is cut off inside of a letter or is no text.
+fn decoded<'a>(head: &ResponseHead, body: &'a [u8]) -> Cow<'a, [u8]> {
+    let decoded = decode_what_is_there(head.headers.get("content-encoding"), body);
+    match decoded.broken {
+        Some(_) if decoded.bytes.is_empty() => Cow::Borrowed(body),
+        _ => decoded.bytes,
     }
 }
 

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 
 pub(crate) struct Exchange {
     pub(crate) name: String,
-    dialect: &'static dyn Dialect,
+    pub(crate) dialect: &'static dyn Dialect,
     /// Path and query, where they matter.
-    target: String,
-    request: Vec<u8>,
-    head: ResponseHead,
-    response: Vec<u8>,
+    pub(crate) target: String,
+    pub(crate) request: Vec<u8>,
+    pub(crate) head: ResponseHead,
+    pub(crate) response: Vec<u8>,
     gzipped: Option<Vec<u8>>,
     /// What the vendor's SDK puts together from the stream.
     plain: Option<Vec<u8>>,
@@ -45,7 +45,7 @@ fn folders(of: &Path) -> Vec<PathBuf> {
     all
 }
 
-fn head(status: u16, content_type: &str) -> ResponseHead {
+pub(crate) fn head(status: u16, content_type: &str) -> ResponseHead {
     ResponseHead { status, headers: HeaderList(vec![("Content-Type".into(), content_type.into())]) }
 }
 
@@ -91,7 +91,7 @@ fn exchange(dialect: &str, folder: &Path, n: usize) -> Option<Exchange> {
     })
 }
 
-fn exchanges() -> impl Iterator<Item = Exchange> {
+pub(crate) fn exchanges() -> impl Iterator<Item = Exchange> {
     conversations().into_iter().flatten()
 }
 

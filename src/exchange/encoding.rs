@@ -6,6 +6,9 @@ use std::io::{BufRead, ErrorKind, Read};
 /// The most that a body may grow to, in bytes: a few kilobytes can be made to unpack to gigabytes.
 pub const MAX_DECODED: usize = 256 << 20;
 
+/// The most encodings that a body may be in, one inside of the other: each costs what the whole body costs.
+const MOST_LAYERS: usize = 8;
+
 /// Window of a zstd frame, as a power of two: HTTP allows 8 MB (RFC 9659), some senders use more.
 const ZSTD_WINDOW_LOG: u32 = 27;
 
@@ -39,6 +42,12 @@ pub fn decode_what_is_there<'a>(content_encoding: Option<&str>, body: &'a [u8]) 
 /// Like [`decode_what_is_there`], for the beginning of a body: stops after `most` bytes, and then it is broken.
 pub fn decode_up_to<'a>(most: usize, content_encoding: Option<&str>, body: &'a [u8]) -> Decoded<'a> {
     let mut decoded = Decoded { bytes: Cow::Borrowed(body), broken: None };
+    let layers = content_encoding.unwrap_or_default().split(',').filter(|name| !is_plain(name)).count();
+    if layers > MOST_LAYERS {
+        decoded.broken =
+            Some(format!("the body is in {layers} content encodings, and {MOST_LAYERS} are the most"));
+        return decoded;
+    }
     // They are listed in the order in which they were applied.
     for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
         // A response to HEAD, or a 304, names an encoding and has no body.
@@ -61,6 +70,11 @@ pub fn decode_up_to<'a>(most: usize, content_encoding: Option<&str>, body: &'a [
         decoded.broken = decoded.broken.or(why);
     }
     decoded
+}
+
+fn is_plain(name: &str) -> bool {
+    let name = name.trim();
+    name.is_empty() || name.eq_ignore_ascii_case("identity")
 }
 
 /// `deflate` is zlib by the standard and raw deflate by habit of some servers.
@@ -139,6 +153,9 @@ mod tests {
     const BROTLI: &[u8] =
         &[27, 16, 0, 248, 141, 148, 110, 222, 68, 85, 134, 150, 108, 32, 111, 1, 79, 28, 96, 28];
 
+    /// Two million zeros in brotli.
+    const BOMB: &[u8] = &[155, 255, 255, 31, 248, 39, 0, 226, 177, 64, 32, 247, 254, 3];
+
     #[test]
     fn every_encoding_is_read() {
         let text = b"hello hello hello";
@@ -178,6 +195,29 @@ mod tests {
         let (out, why) = drain(flate2::bufread::MultiGzDecoder::new(&bomb[..]), 1000);
         assert_eq!(out.len(), 1000);
         assert!(why.unwrap().contains("1000"));
+    }
+
+    #[test]
+    fn a_bomb_of_any_encoding_and_a_bomb_in_a_bomb_stop_at_the_bound() {
+        const MOST: usize = 1 << 20;
+        let zeros = vec![0; MOST + 1];
+        let bombs = [
+            ("gzip", gzip(&zeros)),
+            ("deflate", zlib(&zeros)),
+            ("deflate", raw_deflate(&zeros)),
+            ("zstd", zstd(&zeros)),
+            ("br", BOMB.to_vec()),
+            ("gzip, gzip", gzip(&gzip(&vec![0; 200 << 10].repeat(40)))),
+            ("zstd, deflate", zlib(&zstd(&zeros))),
+        ];
+        for (name, bomb) in bombs {
+            let out = decode_up_to(MOST, Some(name), &bomb);
+            assert!(bomb.len() < MOST / 50 && out.bytes.len() == MOST, "{name}: {}", out.bytes.len());
+            assert!(out.broken.unwrap().contains("unpacks to more than"), "{name}");
+        }
+        let many = ["gzip"; MOST_LAYERS + 1].join(",");
+        assert!(decode(Some(&many), &gzip(b"x")).unwrap_err().contains("9 content encodings"));
+        assert_eq!(decode(Some(&["identity"; 50].join(",")), b"x").unwrap(), &b"x"[..]);
     }
 
     proptest! {

@@ -50,9 +50,9 @@ impl StandIns {
 
 /// Everything that is known about values that may differ.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Holes {
-    pub stand_ins: StandIns,
-    pub rules: Rules,
+pub struct Holes {
+    pub(crate) stand_ins: StandIns,
+    pub(crate) rules: Rules,
     recorded: Lexer,
     live: Lexer,
     /// For each directory the first one that it cannot be told from: on one of the sides both are the same.

@@ -33,7 +33,7 @@ enum Hole {
 impl Holes {
     /// Compares two texts; what is new is bound in `bound`, which is left half done where they differ. `may_bind` says
     /// whether a recorded name can have become a live one.
-    pub fn walk(
+    pub(crate) fn walk(
         &self,
         place: &Place<'_>,
         recorded: &str,

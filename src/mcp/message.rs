@@ -35,6 +35,9 @@ pub struct Message {
 /// agent waits for.
 pub const MARKERS: [&[u8]; 2] = [b"event: message\n", b"event: message\r\n"];
 
+/// The notification by which a bridge tells the run that a server has other tools than the agent was told of.
+pub const CHANGED: &str = "notifications/retake/tools_changed";
+
 /// Members of `_meta` are about the transport; these name the model's tool call that a call is made for.
 const CALL_IDS: [&str; 3] = ["claudecode/toolUseId", "callId", "toolCallId"];
 

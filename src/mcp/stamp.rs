@@ -45,7 +45,10 @@ impl Stamp<'_> {
     fn places(&self, root: &Node<'_>, bytes: &[u8], places: &mut Vec<(Range<usize>, String)>) {
         let text = |node: &Node<'_>| bytes.get(node.span.clone()).map(String::from_utf8_lossy);
         let is = |node: &Node<'_>, written: &str| text(node).is_some_and(|text| text == written);
+        // A live notification has no id that anything could be put under.
+        let has_id = !self.live.id.is_empty();
         if root.get("method").is_none()
+            && has_id
             && let Some(id) = root.get("id").filter(|id| is(id, &self.recorded.id))
         {
             places.push((id.span.clone(), self.live.id.clone()));
@@ -59,7 +62,7 @@ impl Stamp<'_> {
         // What a subscription sends says which request began it.
         let meta = params.get("_meta").map(Node::members).unwrap_or_default();
         for member in meta.iter().filter(|m| m.key.ends_with("subscriptionId")) {
-            if is(&member.value, &self.recorded.id) {
+            if has_id && is(&member.value, &self.recorded.id) {
                 places.push((member.value.span.clone(), self.live.id.clone()));
             }
         }
@@ -114,6 +117,19 @@ mod tests {
         let want =
             body.replace("\"progressToken\":3", "\"progressToken\":12").replace("\"id\":3", "\"id\":\"x\"");
         assert_eq!(told, want);
+    }
+
+    #[test]
+    fn nothing_is_answered_under_no_id() {
+        let recorded = Message::read(br#"{"jsonrpc":"2.0","id":3,"method":"m"}"#).unwrap();
+        let live = Message::read(br#"{"jsonrpc":"2.0","method":"m"}"#).unwrap();
+        let stamp = Stamp { recorded: &recorded, live: &live };
+        for told in [
+            r#"{"jsonrpc":"2.0","id":3,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","method":"n","params":{"_meta":{"io.x/subscriptionId":3}}}"#,
+        ] {
+            assert_eq!(stamp.message(told.as_bytes()), told.as_bytes());
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::wire::{Delivery, WireState};
 use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, Seat, forward, head, route, signing};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, request, response};
+use http::{Method, Request, Response, StatusCode, Version, request, response};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,13 +54,19 @@ pub(super) async fn answer(
     inside: Option<Arc<Inside>>,
     wire: WireState,
     later: Later,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
+    if request.version() == Version::HTTP_2 {
+        head::name_host(&mut request);
+    }
     let headers = head::header_list(Some(&wire), request.headers());
     let outside = match &inside {
         Some(inside) => Some(inside.as_ref().clone()),
         None => shared.intercepting.as_ref().and_then(|_| Inside::of_request(shared.address, request.uri())),
     };
+    if let (Some(inside), Some(intercepting)) = (&inside, &shared.intercepting) {
+        intercepting.asked(inside);
+    }
     let (request, run) = match &shared.attach {
         None => (request, None),
         Some(attach) => {
@@ -212,6 +218,7 @@ async fn send(
         Err(what) => return Ok(serve(shared, going, refused(what), Vec::new()).await),
     };
     let changed = other.is_some() || moved;
+    let client = client.of(parts.version);
     let signed_for = parts.headers.get(http::header::HOST).cloned();
     let mut request = forward::readdressed(parts, to, body);
     let read_before = matches!(request.body(), SentBody::Whole(_));

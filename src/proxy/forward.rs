@@ -11,7 +11,7 @@ use super::wire::WireState;
 use super::{Canned, CannedEnd, SeenResponse, head, listen::Shared};
 use crate::exchange::{BodyEnd, Fault, ResponseHead, Source};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HOST, HeaderValue, TE};
 use http::{Request, Response, Uri, Version, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming};
@@ -24,6 +24,12 @@ pub(super) fn readdressed(agent: request::Parts, to: Uri, body: SentBody) -> Req
     *sent.method_mut() = agent.method;
     *sent.version_mut() = Version::HTTP_11;
     *sent.headers_mut() = head::sent_on(&agent.headers);
+    // gRPC's servers want to be told that trailers are understood, which they are.
+    if agent.version == Version::HTTP_2
+        && let Some(trailers) = agent.headers.get(TE).filter(|accepted| *accepted == "trailers")
+    {
+        sent.headers_mut().insert(TE, trailers.clone());
+    }
     *sent.extensions_mut() = head::carried(agent.extensions);
     let authority = to.authority().map(|authority| authority.as_str()).unwrap_or_default();
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);

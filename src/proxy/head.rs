@@ -4,8 +4,8 @@ use super::attach::OWN;
 use super::wire::WireState;
 use crate::exchange::HeaderList;
 use crate::exchange::headers::{latin1, latin1_bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, TRAILER};
-use http::{Extensions, HeaderMap, HeaderValue};
+use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRAILER};
+use http::{Extensions, HeaderMap, HeaderValue, Request};
 
 /// Header fields that a message may have; hyper's default is 100.
 pub(super) const MOST_HEADERS: usize = 256;
@@ -96,6 +96,21 @@ pub(super) fn without(map: &HeaderMap, unwanted: &HeaderName) -> HeaderMap {
 /// The content-length a head states, if it is one number.
 pub(super) fn content_length(map: &HeaderMap) -> Option<u64> {
     map.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Gives a request of HTTP/2 the `Host` that it has in its address, and its cookies as one field, as HTTP/1.1 has them.
+pub(super) fn name_host<B>(request: &mut Request<B>) {
+    let host = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok());
+    let headers = request.headers_mut();
+    if let (Some(host), false) = (host, headers.contains_key(HOST)) {
+        headers.insert(HOST, host);
+    }
+    let cookies: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(one) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, one);
+    }
 }
 
 /// What of a request's head goes upstream: what is passed on, without the fields that are for retake alone.

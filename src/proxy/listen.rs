@@ -4,27 +4,31 @@ use super::answer::answer;
 use super::case::CaseBook;
 use super::head::MOST_HEADERS;
 use super::intercept::{self, Inside, Intercepting, Unseen};
-use super::upstream::{UpstreamClient, client};
+use super::upstream::Upstreams;
 use super::websocket::Later;
 use super::wire::{Reads, Wire, WireState};
 use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, Tape, route};
 use crate::exchange::ExchangeId;
 use bytes::Bytes;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 /// Bytes that are buffered for a connection: no head may be longer, and agents keep many connections open.
 const MOST_BUFFERED: usize = 128 * 1024;
+
+/// Connections that may wait to be accepted. A client that finds no place tries again after a second: with the usual 128
+/// an agent that opens hundreds at once would notice the proxy. The system may allow fewer.
+const MOST_WAITING: u32 = 4096;
 
 /// What every connection shares.
 pub(super) struct Shared {
@@ -37,7 +41,7 @@ pub(super) struct Shared {
     pub(super) answerer: Option<Arc<dyn Answerer>>,
     pub(super) attach: Option<Attach>,
     /// None when nothing may be asked of an upstream.
-    pub(super) client: Option<UpstreamClient>,
+    pub(super) client: Option<Upstreams>,
     pub(super) markers: Arc<[Bytes]>,
     pub(super) aws_key: Option<AwsKey>,
     pub(super) cases: CaseBook,
@@ -93,8 +97,7 @@ impl Proxy {
             route::address(upstream, "/")
                 .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         }
-        let listener = TcpListener::bind(at)
-            .await
+        let listener = bound(at)
             .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {at}: {error}")))?;
         let address = listener.local_addr()?;
         let dialed = Arc::new(AtomicU32::new(0));
@@ -105,7 +108,7 @@ impl Proxy {
             tape: config.tape,
             answerer: config.answerer,
             attach: config.attach,
-            client: config.may_dial.then(|| client(dialed.clone())),
+            client: config.may_dial.then(|| Upstreams::new(&dialed)),
             markers: config.terminal_markers.into_iter().map(Bytes::from).collect(),
             aws_key: config.aws_key,
             cases: CaseBook::default(),
@@ -149,6 +152,13 @@ impl Proxy {
         let _ = self.stop.send(Some(grace));
         let _ = self.accepting.await;
     }
+}
+
+fn bound(at: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if at.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(at)?;
+    socket.listen(MOST_WAITING)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>, mut stop: watch::Receiver<Option<Duration>>) {
@@ -222,4 +232,34 @@ pub(super) async fn serve_http<S>(
     if let Some(session) = upgraded.take() {
         session.await;
     }
+}
+
+/// Serves the requests of a connection of HTTP/2: that of a client behind TLS which speaks nothing else.
+pub(super) async fn serve_http2<S>(
+    stream: S,
+    inside: Inside,
+    shared: Arc<Shared>,
+    mut stop: watch::Receiver<Option<Duration>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let wire = WireState::new(Reads::Streams);
+    let stream = TokioIo::new(Wire::new(stream, wire.clone()));
+    let inside = Arc::new(inside);
+    // There is no upgrade in HTTP/2: nothing is to be done later.
+    let service = service_fn(move |request| {
+        answer(shared.clone(), Some(inside.clone()), wire.clone(), Later::default(), request)
+    });
+    let serving = http2::Builder::new(TokioExecutor::new())
+        .auto_date_header(false)
+        .max_header_list_size(MOST_BUFFERED as u32)
+        .serve_connection(stream, service);
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        biased;
+        _ = serving.as_mut() => return,
+        _ = stop.changed() => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
 }

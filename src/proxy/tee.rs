@@ -179,12 +179,16 @@ impl Tee {
                     // Answered or dropped: either way the agent goes on.
                     let _ = ready!(Pin::new(receiver).poll(cx));
                 }
-                let (frame, after) = (frame.take(), after.clone());
+                let (mut frame, after) = (frame.take(), after.clone());
                 match after {
                     After::Flow => self.phase = Phase::Flowing,
                     After::Finish => self.finish(),
                     After::Break(broken) => {
                         self.phase = Phase::Breaking(broken, self.setup.wire.flushes());
+                        // A connection with nothing to write is not flushed any more: something to write.
+                        if self.setup.wire.is_of_streams() {
+                            frame = frame.or_else(|| Some(Frame::data(Bytes::new())));
+                        }
                     }
                 }
                 Poll::Ready(frame.map(|frame| Some(Ok(frame))))

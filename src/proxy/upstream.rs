@@ -3,10 +3,10 @@
 
 use super::sent::SentBody;
 use super::wire::{Reads, Wire, WireState};
-use http::Uri;
+use http::{Uri, Version};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{Connection, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::error::Error;
 use std::future::Future;
@@ -27,11 +27,29 @@ const IDLE: Duration = Duration::from_secs(15);
 type Stream = TokioIo<Wire<TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>>>;
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The client for every upstream.
 pub(super) type UpstreamClient = Client<Dialer, SentBody>;
 
-/// Builds the client; counts the connections it opens in `dialed`.
-pub(super) fn client(dialed: Arc<AtomicU32>) -> UpstreamClient {
+/// The clients for every upstream.
+pub(super) struct Upstreams {
+    /// For what came by HTTP/1.1, which it goes on by.
+    plain: UpstreamClient,
+    /// For what came by HTTP/2: by that where the upstream speaks it.
+    either: UpstreamClient,
+}
+
+impl Upstreams {
+    /// Counts the connections that are opened in `dialed`.
+    pub(super) fn new(dialed: &Arc<AtomicU32>) -> Upstreams {
+        Upstreams { plain: client(dialed.clone(), false), either: client(dialed.clone(), true) }
+    }
+
+    /// That for a request which came by this version.
+    pub(super) fn of(&self, version: Version) -> &UpstreamClient {
+        if version == Version::HTTP_2 { &self.either } else { &self.plain }
+    }
+}
+
+fn client(dialed: Arc<AtomicU32>, http2: bool) -> UpstreamClient {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
     http.enforce_http(false);
@@ -39,7 +57,7 @@ pub(super) fn client(dialed: Arc<AtomicU32>) -> UpstreamClient {
         .pool_idle_timeout(IDLE)
         .http1_preserve_header_case(true)
         .http1_max_headers(super::head::MOST_HEADERS)
-        .build(Dialer { http, https: Arc::new(OnceCell::new()), dialed })
+        .build(Dialer { http, https: Arc::new(OnceCell::new()), dialed, http2 })
 }
 
 /// Opens connections. The certificates of the system are read at the first https one.
@@ -48,18 +66,22 @@ pub(super) struct Dialer {
     http: HttpConnector,
     https: Arc<OnceCell<HttpsConnector<HttpConnector>>>,
     dialed: Arc<AtomicU32>,
+    /// HTTP/2 may be spoken.
+    http2: bool,
 }
 
 impl Dialer {
     async fn dial(mut self, to: Uri) -> Result<Stream, BoxError> {
         let stream = if to.scheme() == Some(&http::uri::Scheme::HTTPS) {
-            let mut https = self.https.get_or_try_init(|| secured(self.http.clone())).await?.clone();
+            let mut https =
+                self.https.get_or_try_init(|| secured(self.http.clone(), self.http2)).await?.clone();
             https.call(to).await?
         } else {
             MaybeHttpsStream::Http(self.http.call(to).await?)
         };
         self.dialed.fetch_add(1, Ordering::Relaxed);
-        Ok(TokioIo::new(Wire::new(TokioIo::new(stream), WireState::new(Reads::Responses))))
+        let reads = if stream.connected().is_negotiated_h2() { Reads::Streams } else { Reads::Responses };
+        Ok(TokioIo::new(Wire::new(TokioIo::new(stream), WireState::new(reads))))
     }
 }
 
@@ -77,7 +99,7 @@ impl Service<Uri> for Dialer {
     }
 }
 
-async fn secured(http: HttpConnector) -> Result<HttpsConnector<HttpConnector>, BoxError> {
+async fn secured(http: HttpConnector, http2: bool) -> Result<HttpsConnector<HttpConnector>, BoxError> {
     let found = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs).await?;
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
@@ -92,9 +114,6 @@ async fn secured(http: HttpConnector) -> Result<HttpsConnector<HttpConnector>, B
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(HttpsConnectorBuilder::new()
-        .with_tls_config(config)
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(http))
+    let connector = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http().enable_http1();
+    Ok(if http2 { connector.enable_http2().wrap_connector(http) } else { connector.wrap_connector(http) })
 }

@@ -22,6 +22,8 @@ pub(super) enum Reads {
     Requests,
     /// Interim (1xx) heads are skipped, as hyper does.
     Responses,
+    /// None: of HTTP/2, heads are compressed and messages mixed.
+    Streams,
 }
 
 /// Tells the answerer that an answer was delivered, when dropped: exactly once, whatever happens to the exchange.
@@ -85,6 +87,11 @@ impl WireState {
         self.lock().flushes
     }
 
+    /// True for a connection that is flushed when a frame was given to it, and by nothing else.
+    pub(super) fn is_of_streams(&self) -> bool {
+        self.lock().reads == Reads::Streams
+    }
+
     /// Ready when everything written before flush number `since` + 1 has gone out.
     pub(super) fn poll_flushed(&self, since: u64, cx: &Context<'_>) -> Poll<()> {
         let mut inner = self.lock();
@@ -128,7 +135,7 @@ impl Inner {
             self.whole = false;
             self.head.clear();
         }
-        if self.whole || bytes.is_empty() || self.head.len() > LONGEST_HEAD {
+        if self.reads == Reads::Streams || self.whole || bytes.is_empty() || self.head.len() > LONGEST_HEAD {
             return;
         }
         let before = self.head.len();
@@ -188,7 +195,8 @@ impl<S> Drop for Wire<S> {
 
 impl<S: Unpin> Connection for Wire<S> {
     fn connected(&self) -> Connected {
-        Connected::new().extra(self.state.clone())
+        let connected = Connected::new().extra(self.state.clone());
+        if self.state.is_of_streams() { connected.negotiated_h2() } else { connected }
     }
 }
 
@@ -261,6 +269,11 @@ mod tests {
             );
         }
         assert_eq!(captured(Reads::Requests, &["GET / HTTP/1.1\r\nA: 1\r\n"]), None);
+    }
+
+    #[test]
+    fn streams_have_no_head_in_plain_text() {
+        assert_eq!(captured(Reads::Streams, &["PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]), None);
     }
 
     #[test]

@@ -19,5 +19,6 @@ pub mod shim;
 pub mod shuffle;
 mod talk;
 pub mod tally;
+mod telemetry;
 pub mod tools;
 mod transport;

@@ -1,6 +1,7 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod answers;
+mod edited;
 mod lenient;
 mod live;
 mod memory;
@@ -20,9 +21,9 @@ use super::serve::{self, Timing};
 use super::tally::{Fenced, Matching, Tally};
 use super::tools::Pinning;
 use super::transport;
-use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
+use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
-use crate::exchange::{ExchangeId, Fault, RecordedResponse, Source, SpanContext, StandIn, encoding};
+use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, encoding};
 use crate::holes::{Rewrite, Rules, Surroundings};
 use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
 use crate::redact::Redactor;
@@ -417,37 +418,6 @@ impl Player {
         let mut state = self.state();
         *state.tally.fitted.entry(class).or_default() += 1;
         state.tally.served.insert(place, class).is_none()
-    }
-
-    fn serve_edited(
-        &self,
-        asked: &Asked,
-        dialect: &'static dyn Dialect,
-        (lane, turn): (u32, u32),
-        blocks: &[Block],
-        (id, recorded): (ExchangeId, Option<&RecordedResponse>),
-    ) -> Answer {
-        let dropped = self.run.signed_reasoning(id);
-        let request = dialect.read_request(&asked.head.target, &Player::decoded(asked)).ok();
-        let (model, stream) = request.map_or((String::new(), false), |r| (r.model, r.stream));
-        let rendered = dialect.render_answer(&asked.head.target, blocks, None, &model, stream);
-        let answer = ModelAnswer { blocks: blocks.to_vec(), whole: true, ..ModelAnswer::default() };
-        let mut state = self.state();
-        state.tally.edited += 1;
-        state.tally.edits_met.extend(self.run.number_of(StepKind::Model { lane, turn }));
-        if dropped > 0 {
-            state.tally.dropped.push(format!(
-                "{} of step {} left out: nobody signed the edited answer",
-                reasoning_blocks(dropped),
-                self.run.number_of(StepKind::Model { lane, turn }).unwrap_or_default()
-            ));
-        }
-        state.matcher.answered_live(asked.id, &answer);
-        let answer = serve::edited(&self.name, id, recorded.and_then(|r| r.head.as_ref()), rendered);
-        if let Answer::Serve(canned) = &answer {
-            state.memory.served(dialect, asked, canned);
-        }
-        answer
     }
 }
 

@@ -106,6 +106,13 @@ impl Servers {
         spoken.server == SHIM && !self.outcomes.was_answered(spoken.id)
     }
 
+    /// True when a wrapped function was called while another one ran: perhaps by that, which does not run again.
+    pub fn is_nested(&self, inner: &Spoken) -> bool {
+        let mut outer = self.spoken.iter().filter(|s| s.server == SHIM && s.id != inner.id);
+        inner.server == SHIM
+            && outer.any(|outer| self.outcomes.is_during((outer.id, &outer.message), inner.id))
+    }
+
     /// What came of a call of a wrapped function, as the shim tells it.
     pub fn outcome(&self, spoken: &Spoken) -> Option<&Value> {
         self.outcomes.of(&spoken.message)
@@ -156,7 +163,10 @@ impl Servers {
         let mut totals: Vec<ServerTotals> = Vec::new();
         let said = self.spoken.iter().map(|s| (s.server.as_str(), u32::from(s.message.call().is_some())));
         let heard = self.listened.iter().map(|l| (l.server.as_str(), 0));
-        for (server, calls) in said.chain(heard) {
+        let by_call: HashMap<&str, &str> =
+            self.spoken.iter().map(|s| (s.message.id.as_str(), s.server.as_str())).collect();
+        let reports = self.outcomes.reported().map(|call| (by_call.get(call).copied().unwrap_or(SHIM), 0));
+        for (server, calls) in said.chain(heard).chain(reports) {
             match totals.iter_mut().find(|known| known.server == server) {
                 Some(known) => {
                     known.messages += 1;
@@ -172,7 +182,7 @@ impl Servers {
     pub fn holds(&self, id: ExchangeId) -> bool {
         self.spoken.iter().any(|s| s.id == id)
             || self.listened.iter().any(|l| l.id == id)
-            || self.outcomes.reports().contains(&id)
+            || self.outcomes.reports().any(|report| report == id)
     }
 
     /// True when no server was asked anything.

@@ -57,7 +57,7 @@ pub fn report(target: &str, body: &[u8]) -> Option<Report> {
 pub(super) struct Outcomes {
     told: HashMap<String, Value>,
     /// Exchanges that told what came of a call.
-    reports: Vec<ExchangeId>,
+    reports: Vec<(ExchangeId, String)>,
     /// Calls that were answered and did not run.
     answered: HashSet<ExchangeId>,
 }
@@ -65,7 +65,7 @@ pub(super) struct Outcomes {
 impl Outcomes {
     /// Notes what a function told.
     pub(super) fn note(&mut self, id: ExchangeId, call: &str, outcome: Value) {
-        self.reports.push(id);
+        self.reports.push((id, Value::String(call.to_string()).to_string()));
         self.told.insert(Value::String(call.to_string()).to_string(), outcome);
     }
 
@@ -80,8 +80,19 @@ impl Outcomes {
     }
 
     /// Exchanges that told what came of a call.
-    pub(super) fn reports(&self) -> &[ExchangeId] {
-        &self.reports
+    pub(super) fn reports(&self) -> impl Iterator<Item = ExchangeId> {
+        self.reports.iter().map(|(id, _)| *id)
+    }
+
+    /// Calls whose functions told what came of them, by their ids as they are written.
+    pub(super) fn reported(&self) -> impl Iterator<Item = &str> {
+        self.reports.iter().map(|(_, call)| call.as_str())
+    }
+
+    /// True when a call was made while this one ran, by its function or beside it.
+    pub(super) fn is_during(&self, outer: (ExchangeId, &Message), inner: ExchangeId) -> bool {
+        let done = self.reports.iter().find(|(_, call)| *call == outer.1.id);
+        outer.0 < inner && done.is_some_and(|(id, _)| inner < *id)
     }
 
     /// True when a call was answered, and its function did not run.

@@ -89,7 +89,7 @@ pub struct Matching {
     pub gate_timeouts: u32,
     /// Side calls that were answered again with the same.
     pub side_repeats: u32,
-    /// Side calls that the recording does not have, answered with 404.
+    /// Side calls that the recording does not have, answered with 404, and telemetry that it does not have.
     pub side_unknown: u32,
     /// Answers that were served again, because the first did not arrive.
     pub repeats: u32,

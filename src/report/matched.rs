@@ -42,7 +42,7 @@ pub(super) fn matched(lines: &mut Lines, matched: &Matched, waits: bool) {
         (symmetric, "symmetric choice", "symmetric choices"),
         (gate_timeouts, "gate timeout", "gate timeouts"),
         (side_repeats, "side call repeated", "side calls repeated"),
-        (side_unknown, "side call not in the recording (404)", "side calls not in the recording (404)"),
+        (side_unknown, "side call not in the recording", "side calls not in the recording"),
         (retries, "retry collapsed", "retries collapsed"),
     ]
     .iter()

@@ -265,8 +265,8 @@ fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
     }
     lines.say(
         Ink::Note,
-        "check that the agent got as far as asking its model, and that it asks by OpenAI Chat Completions or \
-         Anthropic Messages: other requests are kept as bytes, not as steps",
+        "check that the agent got as far as asking its model, and that it asks by a protocol that retake knows \
+         (OpenAI, Anthropic, Gemini, Ollama, Bedrock): other requests are kept as bytes, not as steps",
     );
     lines.next(&[format!("retake show {id}")]);
 }

@@ -4,7 +4,7 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::replay::fences::{FencedBy, Fences};
-use crate::replay::shim::SHELL;
+use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
 use crate::replay::tools::ToolClass;
 use serde::Serialize;
@@ -98,6 +98,11 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
     }
     for (server, calls) in &others(&servers.called).collect::<Calls>() {
         let who = line(server);
+        if server == SHIM {
+            let what = format!("ran for real, as the recording has no result of it: {}", names(calls));
+            lines.say(Ink::Note, &what);
+            continue;
+        }
         lines.say(
             Ink::Note,
             &format!(
@@ -105,6 +110,10 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
                 names(calls)
             ),
         );
+    }
+    for (server, changes) in &servers.changed {
+        let (who, what) = (line(server), changes.iter().map(|c| line(c)).collect::<Vec<_>>().join(", "));
+        lines.say(Ink::Bad, &format!("warning: the tools of {who} are not those that were recorded: {what}"));
     }
     for (server, calls) in &others(&servers.stale).collect::<Calls>() {
         let who = line(server);

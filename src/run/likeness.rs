@@ -249,18 +249,34 @@ pub fn request_keys_of(request: &ModelRequest, keys: &[Key]) -> (Key, Key) {
 /// JSON and written as Python), the division into blocks, how a number is written, or arguments that are false or null. Blocks of other kinds count only
 /// where there is neither text nor call.
 pub fn echo_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Key {
-    echo_key_of(blocks, true)
+    echo_key_of(blocks, Told::All)
 }
 
-fn echo_key_of<'a>(blocks: impl Iterator<Item = &'a Block> + Clone, with_ids: bool) -> Key {
-    let mut digest = Digest { by_value: true, ..Digest::new("echo") };
-    let said = essence(blocks.clone());
+/// What of an answer goes into a key.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    All,
+    /// Not the ids of its calls.
+    WithoutIds,
+    /// Nothing but its calls, of an answer that says nothing else.
+    Calls,
+    /// Nothing but its calls, though it says something.
+    CallsOfMore,
+}
+
+fn echo_key_of<'a>(blocks: impl Iterator<Item = &'a Block> + Clone, told: Told) -> Key {
+    let kind = if told == Told::CallsOfMore { "calls" } else { "echo" };
+    let mut digest = Digest { by_value: true, ..Digest::new(kind) };
+    let said = match told {
+        Told::All | Told::WithoutIds => essence(blocks.clone()),
+        Told::Calls | Told::CallsOfMore => String::new(),
+    };
     digest.text(&said);
     let mut calls = 0;
     for block in blocks.clone() {
         if let Block::ToolCall { id, name, args } = block {
             calls += 1;
-            digest.text(if with_ids { id } else { "" });
+            digest.text(if told == Told::WithoutIds { "" } else { id });
             digest.text(name);
             digest.value(&without_defaults(args));
         }
@@ -275,6 +291,15 @@ fn echo_key_of<'a>(blocks: impl Iterator<Item = &'a Block> + Clone, with_ids: bo
         }
     }
     digest.key()
+}
+
+/// True where there are calls, and each has an id: such an answer is known by them alone.
+fn calls_tell<'a>(blocks: impl Iterator<Item = &'a Block>) -> bool {
+    let mut calls = blocks.filter_map(|block| match block {
+        Block::ToolCall { id, .. } => Some(!id.is_empty()),
+        _ => None,
+    });
+    calls.next() == Some(true) && calls.all(|named| named)
 }
 
 /// Arguments without those that are false or null: clients fill in what the model left out (`"replace_all": false`).
@@ -319,15 +344,43 @@ fn without_tagged(text: &str, open: &str, close: &str) -> String {
     out
 }
 
-/// The keys by which a reading may be known again as an answer, likeliest first: as it is, and without the ids of its
-/// calls. Where an API gives none (Gemini before 3), clients make them up for themselves and send them back.
-pub fn reading_echoes(reading: &Reading<'_>) -> [Key; 2] {
+/// The keys by which a message may be known again as an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Echoes {
+    /// As it is, and without the ids of its calls. Where an API gives none (Gemini before 3), clients make them up for
+    /// themselves and send them back.
+    pub whole: [Key; 2],
+    /// By its calls alone, where they have ids: some clients put a text of their own beside calls that came without one,
+    /// or leave the text out. Other things have to agree then.
+    pub calls: Option<Key>,
+}
+
+impl Echoes {
+    /// All keys, likeliest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.whole.iter().chain(&self.calls)
+    }
+}
+
+/// The keys by which a reading may be known again as an answer.
+pub fn reading_echoes(reading: &Reading<'_>) -> Echoes {
     echoes(reading.pieces.iter().map(|p| p.block))
 }
 
 /// The same for the blocks of a message.
-pub fn echoes<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> [Key; 2] {
-    [echo_key_of(blocks.clone(), true), echo_key_of(blocks, false)]
+pub fn echoes<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Echoes {
+    let whole = [Told::All, Told::WithoutIds].map(|told| echo_key_of(blocks.clone(), told));
+    // Its own text was added to calls, or else theirs was dropped.
+    let added = !essence(blocks.clone()).is_empty();
+    let told = if added { Told::Calls } else { Told::CallsOfMore };
+    let calls = calls_tell(blocks.clone()).then(|| echo_key_of(blocks, told));
+    Echoes { whole, calls }
+}
+
+/// The key by which an answer of text and calls is known when its text is left out; none for other answers.
+pub fn calls_key<'a>(blocks: impl Iterator<Item = &'a Block> + Clone) -> Option<Key> {
+    let both = calls_tell(blocks.clone()) && !essence(blocks.clone()).is_empty();
+    both.then(|| echo_key_of(blocks, Told::CallsOfMore))
 }
 
 /// The echo key of an answer; none when there is nothing in it.

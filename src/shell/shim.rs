@@ -30,7 +30,7 @@ pub(super) fn main(shell: &'static str) -> i32 {
     // A path would be that of the link.
     let name =
         if Path::new(&own_name).components().count() > 1 { path.clone().into_os_string() } else { own_name };
-    let asked = asked(shell, &words).and_then(|arguments| Some((arguments, discovery::proxy()?)));
+    let asked = asked(shell, &words).and_then(|arguments| Some((arguments, run()?)));
     let played = asked.and_then(|(arguments, proxy)| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
         let code = runtime.block_on(play(&path, &name, &words, &arguments, &proxy));
@@ -135,5 +135,13 @@ async fn again(shell: &Path, result: &Value) -> i32 {
     match (ended("exit"), ended("signal")) {
         (_, Some(signal)) => command::end_by(shell, signal),
         (code, None) => code.unwrap_or(REFUSED),
+    }
+}
+
+/// The proxy of the run around it.
+fn run() -> Option<String> {
+    match discovery::proxy() {
+        discovery::Proxy::At(proxy) => Some(proxy),
+        discovery::Proxy::Gone(_) | discovery::Proxy::Nowhere => None,
     }
 }

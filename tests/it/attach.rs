@@ -21,8 +21,8 @@ const HEARING: &str = "import os, signal, sys\n\
     os.execvp(sys.argv[1], sys.argv[1:])";
 
 /// A proxy on a free port; killed when it is dropped.
-struct Attached {
-    child: Child,
+pub struct Attached {
+    pub child: Child,
     origin: String,
     /// The line that says how to reach it.
     how: String,
@@ -30,7 +30,7 @@ struct Attached {
 }
 
 impl Attached {
-    fn start(env: &TestEnv, flags: &[&str]) -> Attached {
+    pub fn start(env: &TestEnv, flags: &[&str]) -> Attached {
         let retake = env.command([&["proxy", "--port", "0"], flags].concat());
         let mut command = Command::new("python3");
         command.args(["-c", HEARING]).arg(retake.get_program()).args(retake.get_args()).env_clear();
@@ -57,13 +57,13 @@ impl Attached {
     }
 
     /// The same proxy, from this machine.
-    fn here(&self) -> String {
+    pub fn here(&self) -> String {
         format!("http://127.0.0.1:{}", self.port())
     }
 
     /// Ends it by a signal; what it said.
     #[track_caller]
-    fn end(mut self, signal: Signal) -> Ran {
+    pub fn end(mut self, signal: Signal) -> Ran {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it is there");
         let status = self.child.wait().expect("it ends");
         let err = self.told.take().map(|told| told.join().expect("no panics")).unwrap_or_default();
@@ -89,7 +89,7 @@ impl Attached {
     }
 
     /// A model call; its status.
-    fn ask(&self, front: &str, fields: &str, text: &str) -> u16 {
+    pub fn ask(&self, front: &str, fields: &str, text: &str) -> u16 {
         let body = json!({ "model": "small", "messages": [{ "role": "user", "content": text }] }).to_string();
         let mut raw = Raw::connect(&self.here()).expect("it listens");
         let head = format!(
@@ -118,7 +118,7 @@ fn answer(raw: &mut Raw) -> (u16, Value) {
 }
 
 /// A model that repeats what it is told.
-fn echo() -> FakeUpstream {
+pub fn echo() -> FakeUpstream {
     held_echo(None)
 }
 
@@ -140,7 +140,7 @@ fn held_echo(gate: Option<Gate>) -> FakeUpstream {
     })
 }
 
-fn place(upstream: &FakeUpstream) -> TestEnv {
+pub fn place(upstream: &FakeUpstream) -> TestEnv {
     let mut env = TestEnv::new();
     env.upstream(&upstream.origin());
     env
@@ -394,6 +394,12 @@ fn variables_come_from_the_proxy_else_from_here() {
     let told = env.retake(["env", "--port", &port, "--json"]).expect(0).json();
     assert_eq!(told["OPENAI_BASE_URL"], format!("http://127.0.0.1:{port}/openai/custom/v1"));
     assert_eq!(told["RETAKE_PROXY"], format!("http://127.0.0.1:{port}"));
+    let named = env.retake(["env", "--port", &port, "--name", "fix", "--json"]).expect(0).json();
+    assert_eq!(
+        named["RETAKE_PROXY"],
+        format!("http://127.0.0.1:{port}/r/fix"),
+        "tools belong to the run too"
+    );
     env.retake(["env", "--port", &port, "--name", "no name"]).expect(64);
     env.retake(["env", "--port", &port, "--intercept"]).expect(3).says(&["retake proxy --intercept"]);
     proxy.end(Signal::SIGTERM).expect(0);

@@ -122,6 +122,45 @@ fn a_client_that_takes_no_other_certificate_is_passed_on_and_named() {
     ran.says(&["localhost is not recorded", "--except localhost"]);
 }
 
+/// Clients open connections that they do not need: one that ends in the handshake says nothing of its host.
+#[test]
+fn a_connection_that_is_broken_off_does_not_hide_its_host() {
+    let mut shop = Shop::open();
+    shop.env.set("HANGS_UP", "hello");
+    let ran = shop.run(&["--intercept"]).expect(0);
+    assert_eq!(ran.out, SAID, "{}", ran.err);
+    ran.says(&["1 step"]);
+    assert!(!ran.err.contains("not recorded"), "{}", ran.err);
+}
+
+#[test]
+fn a_client_that_goes_away_when_it_sees_the_certificate_is_named_and_told_what_to_set() {
+    let mut shop = Shop::open();
+    shop.env.set("HANGS_UP", "shy");
+    let ran = shop.run(&["--intercept"]).expect(1);
+    ran.says(&["reached localhost and did not go on", "SSL_CERT_FILE", "--except localhost"]);
+    assert!(!ran.err.contains("run --intercept"), "{}", ran.err);
+}
+
+/// Metrics come at moments of their own. Nothing follows from them: the replay goes on without, and says so.
+#[test]
+fn telemetry_that_was_not_recorded_is_no_miss() {
+    for recorded in [false, true] {
+        let mut shop = Shop::open();
+        if recorded {
+            shop.env.set("TELEMETRY", "1");
+        }
+        shop.run(&["--intercept"]).expect(0);
+        shop.close();
+        shop.env.set("TELEMETRY", "1");
+        let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
+        assert_eq!(replayed.out, SAID);
+        replayed.says(&[if recorded { "told: 200" } else { "told: 202" }, "same outcome"]);
+        let told = shop.env.retake(["replay", "shop.1", "--json"]).expect(0).json();
+        assert_eq!(told["matching"]["side_unknown"], i32::from(!recorded), "{told:#}");
+    }
+}
+
 #[test]
 fn nothing_of_the_authority_is_left_behind() {
     let mut shop = Shop::open();

@@ -97,6 +97,25 @@ fn a_fork_asks_a_server_only_for_what_was_not_recorded() {
 }
 
 #[test]
+fn a_server_that_has_other_tools_by_now_is_told_of() {
+    let shop = Shop::recorded();
+    let server = shop.env.work().join("mcp_tools.py");
+    let changed =
+        std::fs::read_to_string(&server).expect("server").replace("\"get_policy\": (", "\"get_rules\": (");
+    std::fs::write(&server, changed).expect("write");
+    let cents = [
+        "fork",
+        "shop.1",
+        "--set",
+        r#"1..:system+="Amounts are in cents.""#,
+        "--unfence",
+        "shop__issue_refund",
+    ];
+    let fork = shop.env.retake(cents).expect(0);
+    fork.says(&["the tools of shop are not those", "get_policy is gone"]);
+}
+
+#[test]
 fn a_person_s_word_counts_more_than_a_server_s() {
     let shop = Shop::recorded();
     shop.env.file(
@@ -177,6 +196,10 @@ fn without_a_run_the_server_is_simply_started() {
     assert!(output.status.success() && said.contains("\"id\": 5"), "{said}");
     let missing = shop.env.retake(["mcp", "--", "no-such-server"]).expect(3);
     missing.says(&["cannot start no-such-server"]);
+    let mut gone = shop.env.command(["mcp", "--name", "shop", "--", "python3", "mcp_tools.py"]);
+    let gone = gone.env("RETAKE_PROXY", "http://127.0.0.1:9").output().expect("it ends");
+    let said = String::from_utf8_lossy(&gone.stderr);
+    assert!(said.contains("shop was not started: no proxy answers at http://127.0.0.1:9"), "{said}");
 }
 
 #[test]

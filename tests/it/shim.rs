@@ -105,6 +105,68 @@ fn a_fork_runs_only_what_was_not_recorded() {
     assert!(desk.ran().is_empty(), "{:?}", desk.ran());
 }
 
+/// Functions that no model asked for.
+const ODD: &str = r#"
+import sys
+from retake_tool import tool
+
+def ran(name):
+    open("ran.log", "a").write(name + "\n")
+
+@tool
+def inner(x):
+    ran("inner")
+    return x + 1
+
+@tool
+def outer(x):
+    ran("outer")
+    return inner(x=x) * 2
+
+@tool
+def receipt():
+    ran("receipt")
+    return object() if "object" in sys.argv else float("nan")
+
+@tool
+def opened(path):
+    ran("opened")
+    return open(path).read()
+
+print(outer(x=1))
+try:
+    opened(path="no such file")
+except FileNotFoundError as error:
+    print(error, error.errno)
+if len(sys.argv) > 1:
+    print(type(receipt()).__name__)
+"#;
+
+#[test]
+fn nested_functions_and_what_is_no_json() {
+    let desk = Desk::new();
+    desk.env.file("odd.py", ODD);
+    let ran = desk.env.retake(["run", "--name", "odd", "--", "python3", "odd.py"]).expect(0);
+    assert_eq!(desk.ran(), ["outer", "inner", "opened"]);
+    desk.forget();
+    let replayed = desk.env.retake(["replay", "odd.1"]).expect(0);
+    assert_eq!(replayed.out, ran.out);
+    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    for what in ["object", "nan"] {
+        let ran = desk.env.retake(["run", "--name", what, "--", "python3", "odd.py", what]).expect(0);
+        ran.says(&["what receipt returned", "is no JSON: it is not recorded, and runs in every replay"]);
+        desk.forget();
+        let run = format!("{what}.1");
+        let replayed = desk.env.retake(["replay", &run]).expect(0);
+        assert_eq!(replayed.out, ran.out);
+        replayed.says(&["ran for real, as the recording has no result of it: receipt"]);
+        assert_eq!(desk.ran(), ["receipt"]);
+        desk.forget();
+        desk.env.retake(["replay", &run, "--fence", "receipt"]).expect(5);
+        assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    }
+}
+
 #[test]
 fn other_arguments_are_refused() {
     let mut desk = Desk::recorded();

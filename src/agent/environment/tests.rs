@@ -261,8 +261,10 @@ proptest! {
 
 #[test]
 fn clients_without_a_base_url_are_led_through_and_trust_the_run() {
-    let trust = TrustFiles { own: "/t/own.pem".into(), whole: "/t/all.pem".into() };
-    let caller = vars(&[("NO_PROXY", "localhost, 127.0.0.1,git.internal,*")]);
+    let trust =
+        TrustFiles { own: "/t/own.pem".into(), whole: "/t/all.pem".into(), java: "/t/all.jks".into() };
+    let caller =
+        vars(&[("NO_PROXY", "localhost, 127.0.0.1,git.internal,*"), ("JAVA_TOOL_OPTIONS", "-Xmx2g")]);
     let told =
         plan(&Surroundings { caller: &caller, proxy: PROXY, trust: Some(&trust), ..Default::default() });
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"] {
@@ -274,5 +276,13 @@ fn clients_without_a_base_url_are_led_through_and_trust_the_run() {
     );
     assert_eq!(told.set["SSL_CERT_FILE"], "/t/all.pem");
     assert_eq!(told.set["NODE_EXTRA_CA_CERTS"], "/t/own.pem");
+    let java = &told.set["JAVA_TOOL_OPTIONS"];
+    assert!(java.starts_with("-Xmx2g -Djavax.net.ssl.trustStore=/t/all.jks "), "{java}");
+    assert!(java.ends_with("-Dhttps.proxyPort=9 -Dhttp.nonProxyHosts=git.internal|*.git.internal"), "{java}");
     assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/v1");
+}
+
+#[test]
+fn without_interception_java_is_told_nothing() {
+    assert!(!told(&[("JAVA_TOOL_OPTIONS", "-Xmx2g")]).set.contains_key("JAVA_TOOL_OPTIONS"));
 }

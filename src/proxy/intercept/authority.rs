@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Certificates that are kept: a run asks the same few hosts again and again.
 const KEPT: usize = 1024;
+/// What HTTP/2 is called in a handshake.
+pub(super) const HTTP_2: &[u8] = b"h2";
 /// Days for which a certificate holds. Some clients take none that holds for longer than about two years.
 const DAYS: i64 = 365;
 
@@ -78,7 +80,8 @@ impl Authority {
                 builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key)
             })
             .map_err(|e| e.to_string())?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        // The first that the client offers too: HTTP/2 is for those that speak nothing else.
+        config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP_2.to_vec()];
         Ok(Arc::new(config))
     }
 }

@@ -30,36 +30,83 @@ impl Hosts {
     }
 }
 
-/// Why the traffic of a host was passed on unseen.
+/// Why the traffic of a host is not recorded, or not all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unseen {
-    /// As it was asked for.
+    /// Passed on, as it was asked for.
     Left,
-    /// Its client takes no certificate but those that it knows.
+    /// Its client takes no certificate but those that it knows; passed on.
     Pinned,
-    /// What it speaks is no HTTP/1.1.
+    /// What it speaks is neither HTTP/1.1 nor HTTP/2; passed on.
     Foreign,
+    /// Its client saw the certificate and asked nothing.
+    Dropped,
+    /// A client takes no certificate but those that it knows, while another asks under retake's. It is left to fail, so
+    /// that the other stays in the recording.
+    Refused,
 }
 
-/// Hosts whose traffic was not recorded, with the reason and how many connections there were.
+/// What is known of a host.
 #[derive(Debug, Default)]
-pub(super) struct Passed(Mutex<BTreeMap<String, (Unseen, u32)>>);
+struct Host {
+    /// A client has asked something behind our certificate.
+    asked: bool,
+    why: Option<Unseen>,
+}
+
+/// Hosts whose traffic was not recorded, with the reason.
+#[derive(Debug, Default)]
+pub(super) struct Passed(Mutex<BTreeMap<String, Host>>);
 
 impl Passed {
-    pub(super) fn note(&self, host: &str, why: Unseen) {
+    fn change(&self, host: &str, change: impl FnOnce(&mut Host)) {
         let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.entry(host.to_string()).or_insert((why, 0)).1 += 1;
+        change(hosts.entry(host.to_string()).or_default());
+    }
+
+    /// A host's traffic is passed on.
+    pub(super) fn note(&self, host: &str, why: Unseen) {
+        self.change(host, |known| known.why = known.why.or(Some(why)));
+    }
+
+    /// A client is shown the certificate. Many that do not like it hang up without a word.
+    pub(super) fn shown(&self, host: &str) {
+        self.change(host, |known| {
+            if !known.asked {
+                known.why = known.why.or(Some(Unseen::Dropped));
+            }
+        });
+    }
+
+    /// A client asks something behind the certificate.
+    pub(super) fn asked(&self, host: &str) {
+        self.change(host, |known| {
+            known.asked = true;
+            known.why = match known.why {
+                Some(Unseen::Pinned) => Some(Unseen::Refused),
+                Some(Unseen::Dropped) => None,
+                why => why,
+            };
+        });
+    }
+
+    /// A client said why it does not go on.
+    pub(super) fn refuses(&self, host: &str, why: Unseen) {
+        self.change(host, |known| {
+            known.why = Some(if known.asked && why == Unseen::Pinned { Unseen::Refused } else { why });
+        });
     }
 
     /// Why a host cannot be looked into, when that was tried.
     pub(super) fn refused(&self, host: &str) -> Option<Unseen> {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.get(host).map(|(why, _)| *why).filter(|why| *why != Unseen::Left)
+        let why = hosts.get(host).and_then(|known| known.why);
+        why.filter(|why| matches!(why, Unseen::Pinned | Unseen::Foreign))
     }
 
     pub(super) fn list(&self) -> Vec<(String, Unseen)> {
         let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.iter().map(|(host, (why, _))| (host.clone(), *why)).collect()
+        hosts.iter().filter_map(|(host, known)| Some((host.clone(), known.why?))).collect()
     }
 }
 
@@ -106,6 +153,30 @@ mod tests {
             second.await.is_none() && trials.turn("a").await.is_none(),
             "there is nothing to try any more"
         );
+    }
+
+    #[test]
+    fn a_host_is_passed_on_only_when_its_client_said_why_and_none_went_on() {
+        let passed = Passed::default();
+        let told =
+            |host: &str| passed.list().into_iter().find(|(known, _)| known == host).map(|(_, why)| why);
+        passed.shown("a");
+        assert_eq!((told("a"), passed.refused("a")), (Some(Unseen::Dropped), None), "it is tried again");
+        passed.asked("a");
+        passed.shown("a");
+        assert_eq!(told("a"), None);
+        passed.refuses("a", Unseen::Pinned);
+        assert_eq!(
+            (told("a"), passed.refused("a")),
+            (Some(Unseen::Refused), None),
+            "the other is still seen"
+        );
+        passed.shown("b");
+        passed.refuses("b", Unseen::Pinned);
+        passed.note("b", Unseen::Pinned);
+        assert_eq!((told("b"), passed.refused("b")), (Some(Unseen::Pinned), Some(Unseen::Pinned)));
+        passed.asked("b");
+        assert_eq!((told("b"), passed.refused("b")), (Some(Unseen::Refused), None));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The forward proxy: clients that know no base URL send `CONNECT host:port`, and speak TLS or plain HTTP inside.
 //!
 //! TLS is ended here, with a certificate for the host that the run's own [`Authority`] signs, and what is inside is served
-//! like any request. A host that is not to be seen, or whose client does not take that certificate, is passed on unseen
-//! and listed.
+//! like any request. A host that is not to be seen, or whose client says that it does not take that certificate, is passed
+//! on unseen and listed; one whose client only hangs up is listed.
 
 mod authority;
 mod hosts;
@@ -12,7 +12,7 @@ pub use authority::Authority;
 pub use hosts::{Hosts, Unseen};
 
 use super::attach::user_of;
-use super::listen::{Shared, serve_http};
+use super::listen::{Shared, serve_http, serve_http2};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
 use hosts::{Passed, Trials};
@@ -78,6 +78,12 @@ impl Inside {
         Some(Inside::new("http", address))
     }
 
+    /// Without the port, and without the brackets of an IPv6 address.
+    fn host(&self) -> &str {
+        let ends_in_port = self.authority.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        ends_in_port.map_or(self.authority.as_str(), |(host, _)| host).trim_matches(['[', ']'])
+    }
+
     pub(super) fn origin(&self) -> String {
         format!("{}://{}", self.scheme, self.authority)
     }
@@ -98,9 +104,16 @@ impl Intercepting {
         self.passed.list()
     }
 
+    /// A client asks something behind the certificate of its host.
+    pub(super) fn asked(&self, inside: &Inside) {
+        if inside.scheme == "https" {
+            self.passed.asked(inside.host());
+        }
+    }
+
     /// True for a host whose plain requests are not to be seen, which is noted.
     pub(super) fn leaves_plain(&self, inside: &Inside) -> bool {
-        let host = inside.authority.rsplit_once(':').map_or(inside.authority.as_str(), |(host, _)| host);
+        let host = inside.host();
         let left = !self.hosts.include(host);
         if left {
             self.passed.note(host, Unseen::Left);
@@ -242,26 +255,47 @@ async fn secured(
     let hello = hello?;
     let named = hello.client_hello().server_name().unwrap_or(host).to_string();
     let config = intercepting.authority.server(&named).map_err(io::Error::other)?;
+    intercepting.passed.shown(host);
     match patiently(&stop, hello.into_stream(config)).await {
         Some(Ok(stream)) => {
             if let Some(mut turn) = turn {
                 *turn = true;
             }
-            serve_http(stream, Some(inside), shared, stop).await;
+            if stream.get_ref().1.alpn_protocol() == Some(authority::HTTP_2) {
+                serve_http2(stream, inside, shared, stop).await;
+            } else {
+                serve_http(stream, Some(inside), shared, stop).await;
+            }
         }
-        Some(Err(error)) => intercepting.passed.note(host, reason(&error)),
+        Some(Err(error)) => {
+            if let Some(why) = reason(&error) {
+                intercepting.passed.refuses(host, why);
+            }
+        }
         None => {}
     }
     Ok(())
 }
 
-/// Why a client did not go on with the handshake. The next time its host is passed on.
-fn reason(error: &io::Error) -> Unseen {
-    let told = error.get_ref().and_then(|e| e.downcast_ref::<TlsError>());
-    match told {
-        Some(TlsError::NoApplicationProtocol) => Unseen::Foreign,
-        Some(TlsError::AlertReceived(AlertDescription::NoApplicationProtocol)) => Unseen::Foreign,
-        _ => Unseen::Pinned,
+/// Why a client did not go on with the handshake, if it said so: the next time its host is passed on. A connection that
+/// only ended says nothing; clients open some that they do not need.
+fn reason(error: &io::Error) -> Option<Unseen> {
+    use AlertDescription as Alert;
+    match error.get_ref().and_then(|e| e.downcast_ref::<TlsError>())? {
+        TlsError::NoApplicationProtocol | TlsError::AlertReceived(Alert::NoApplicationProtocol) => {
+            Some(Unseen::Foreign)
+        }
+        TlsError::AlertReceived(
+            Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::BadCertificateStatusResponse,
+        ) => Some(Unseen::Pinned),
+        _ => None,
     }
 }
 
@@ -314,6 +348,11 @@ mod tests {
             b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test\r\nproxy-authorization: Basic Zml4Og==\r\n\r\n",
         );
         assert_eq!(head, ConnectHead { target: "a.test:443".into(), run: Some("fix".into()) });
+        for (target, host) in
+            [("a.test:8", "a.test"), ("a.test:443", "a.test"), ("[::1]:8", "::1"), ("[::1]:443", "::1")]
+        {
+            assert_eq!(Inside::new("https", &target.parse().unwrap()).host(), host);
+        }
         assert_eq!(ConnectHead::of(b"CONNECT\r\n\r\n"), ConnectHead { target: String::new(), run: None });
     }
 }

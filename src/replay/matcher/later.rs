@@ -10,7 +10,7 @@ use super::{Bindings, Live, Matcher, Recording};
 use crate::dialect::conversation::{Block, ModelRequest};
 use crate::run::CallSite;
 use crate::run::likeness::{self, Key};
-use crate::run::reading::{Piece, readings};
+use crate::run::reading::{Piece, Reading, readings};
 use serde_json::Value;
 
 /// What a pin costs when places are compared; a renamed value costs one.
@@ -48,10 +48,18 @@ impl Fit {
     }
 }
 
+/// The conversations that a request may go on from.
+#[derive(Default)]
+struct Successors {
+    candidates: Vec<usize>,
+    /// They are known by the calls of their answer, beside which the client put a text or left one out.
+    by_calls: bool,
+}
+
 impl<R: Recording> Matcher<R> {
     /// Places a request that carries a served answer. False when it does not, or when it begins a recorded lane.
     pub(super) fn later(&mut self, live: &Live<'_>, out: &mut Vec<Decision>) -> bool {
-        let candidates = self.successors(live);
+        let Successors { candidates, by_calls } = self.successors(live);
         if candidates.is_empty() {
             return false;
         }
@@ -67,7 +75,7 @@ impl<R: Recording> Matcher<R> {
             }
             let lanes: Vec<u32> = thread.hypotheses.iter().map(|h| h.lane).collect();
             for lane in lanes {
-                match self.fit(at, lane, live) {
+                match self.fit(at, lane, live, by_calls) {
                     Ok(fit) => fits.push((at, fit)),
                     Err(near) => refused.push(*near),
                 }
@@ -96,8 +104,8 @@ impl<R: Recording> Matcher<R> {
     }
 
     /// Conversations whose last answer this request sends back, likeliest first.
-    fn successors(&self, live: &Live<'_>) -> Vec<usize> {
-        let (Some(last), Some(echoes)) = (live.last, &live.echoes) else { return Vec::new() };
+    fn successors(&self, live: &Live<'_>) -> Successors {
+        let (Some(last), Some(echoes)) = (live.last, &live.echoes) else { return Successors::default() };
         let context = &live.ask.context;
         let named = |t: &super::Thread| match (&context.lane, &t.context.lane) {
             (Some(a), Some(b)) => a == b,
@@ -105,9 +113,16 @@ impl<R: Recording> Matcher<R> {
         };
         // The answer stands where it was given.
         let in_place = |t: &super::Thread| t.answered.keys(&self.recording).len() == last;
-        let known = echoes.iter().find_map(|echo| self.by_echo.get(echo).filter(|known| !known.is_empty()));
-        let all = known.into_iter().flatten().copied();
+        let by_key = |echo: &Key| self.by_echo.get(echo).filter(|known| !known.is_empty());
+        let whole = echoes.whole.iter().find_map(by_key);
+        let by_calls = whole.is_none();
+        let all = match (whole, &echoes.calls) {
+            (Some(known), _) => known.clone(),
+            (None, Some(key)) => by_key(key).cloned().unwrap_or_else(|| self.without_their_text(key, live)),
+            (None, None) => Vec::new(),
+        };
         let mut found: Vec<(usize, &super::Thread)> = all
+            .into_iter()
             .filter_map(|at| self.threads.get(at).map(|t| (at, t)))
             .filter(|(_, t)| t.waiting.is_none() && named(t))
             .filter(|(_, t)| t.answer_calls || in_place(t))
@@ -122,11 +137,32 @@ impl<R: Recording> Matcher<R> {
             seen.iter().zip(&live.keys).filter(|(a, b)| a == b).count()
         };
         found.sort_by_key(|(at, t)| (std::cmp::Reverse(like(t)), *at));
-        found.into_iter().map(|(at, _)| at).collect()
+        Successors { candidates: found.into_iter().map(|(at, _)| at).collect(), by_calls }
     }
 
-    /// Compares a request with the next recorded turn of a lane that a conversation may be.
-    fn fit(&self, at: usize, lane: u32, live: &Live<'_>) -> Result<Fit, Box<Near>> {
+    /// Conversations whose recorded answer this request repeats without its text. Such answers are looked for when
+    /// nothing else is known: to keep a key for each would mean to read them all.
+    fn without_their_text(&self, key: &Key, live: &Live<'_>) -> Vec<usize> {
+        let last = live.last.and_then(|at| live.readings.get(at));
+        let ids: Vec<&str> = last.map(call_ids).unwrap_or_default();
+        let repeats = |thread: &super::Thread| {
+            let outline = self.recording.outline();
+            let Some(turn) = outline.turn(thread.lane, thread.answered_turn) else { return false };
+            thread.answer_calls
+                && !thread.live
+                && turn.calls.iter().map(|call| call.id.as_str()).eq(ids.iter().copied())
+                && self
+                    .recording
+                    .answer(thread.lane, thread.answered_turn)
+                    .is_ok_and(|answer| likeness::calls_key(answer.blocks.iter()).as_ref() == Some(key))
+        };
+        let threads = self.threads.iter().enumerate();
+        threads.filter(|(_, thread)| repeats(thread)).map(|(at, _)| at).collect()
+    }
+
+    /// Compares a request with the next recorded turn of a lane that a conversation may be. `by_calls`: the answer is
+    /// known by its calls alone.
+    fn fit(&self, at: usize, lane: u32, live: &Live<'_>, by_calls: bool) -> Result<Fit, Box<Near>> {
         let Some((thread, hypothesis)) =
             self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane).map(|h| (t, h)))
         else {
@@ -180,9 +216,10 @@ impl<R: Recording> Matcher<R> {
         for (i, (a, b)) in there.iter().zip(&live.readings).enumerate() {
             let mine = live.keys.get(i);
             let same_as_before = mine == seen.get(i) && keys.get(i) == before.get(i);
-            // The answer that was served is known by its echo.
+            // The answer that was served is known by its echo; what was added to it has to be as recorded.
             let equal = mine == keys.get(i) && plain;
-            if equal || (same_as_before && i < seen.len()) || (i == last && a.role == b.role) {
+            let is_echo = i == last && a.role == b.role && !by_calls;
+            if equal || (same_as_before && i < seen.len()) || is_echo {
                 continue;
             }
             let mut pin = |x: &Piece<'_>, y: &Piece<'_>, difference: Difference| {
@@ -253,6 +290,15 @@ impl<R: Recording> Matcher<R> {
         let found = Settings { recorded: there, live: live.settings, cost, masked, reordered };
         Ok(settled.then_some(found))
     }
+}
+
+/// The ids of a reading's calls, in their order.
+fn call_ids<'a>(reading: &Reading<'a>) -> Vec<&'a str> {
+    let ids = reading.pieces.iter().filter_map(|piece| match piece.block {
+        Block::ToolCall { id, .. } => Some(id.as_str()),
+        _ => None,
+    });
+    ids.collect()
 }
 
 fn narrow(found: &mut Vec<(usize, &super::Thread)>, keep: impl Fn(&super::Thread) -> bool) {

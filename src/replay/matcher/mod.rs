@@ -32,7 +32,7 @@ pub use pins::{SentAsIs, Unpinned};
 use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, SpanContext};
 use crate::holes::Holes;
-use crate::run::likeness::{self, Key};
+use crate::run::likeness::{self, Echoes, Key};
 use crate::run::reading::{Reading, last_assistant, readings};
 use crate::run::{CallSite, LaneKind, Outline};
 use acquaintance::Acquaintance;
@@ -74,7 +74,7 @@ struct Live<'a> {
     settings: Key,
     /// Index of the last assistant reading, and the keys by which its answer may be known again.
     last: Option<usize>,
-    echoes: Option<[Key; 2]>,
+    echoes: Option<Echoes>,
 }
 
 impl<'a> Live<'a> {

@@ -322,9 +322,9 @@ impl<R: Recording> Matcher<R> {
         let class = thread.class;
         let bound = self.threads.get(at).and_then(|t| t.hypotheses.iter().find(|h| h.lane == lane));
         let today = bound.filter(|_| last).and_then(|h| self.today(lane, turn, &h.bound));
-        let (rewrite, echo, today_text) = match today {
-            Some((rewrite, answer)) => (rewrite, likeness::answer_key(&answer), Some(answer.text())),
-            None => (Rewrite::default(), echo, None),
+        let (rewrite, echoes, today_text) = match today {
+            Some((rewrite, answer)) => (rewrite, answer_keys(&answer), Some(answer.text())),
+            None => (Rewrite::default(), echo.into_iter().collect(), None),
         };
         let Some(thread) = self.threads.get_mut(at) else { return };
         let count = match class {
@@ -357,8 +357,8 @@ impl<R: Recording> Matcher<R> {
         if last {
             self.segments.get_mut().note_answer(lane, turn, today_text);
         }
-        if let Some(echo) = echo {
-            self.known_by(at, vec![echo], calls);
+        if !echoes.is_empty() {
+            self.known_by(at, echoes, calls);
         }
     }
 
@@ -416,13 +416,14 @@ impl<R: Recording> Matcher<R> {
         // Nothing depends on an answer that is the recorded one.
         thread.live |= changed && (echo.is_none() || echo != recorded);
         let kept = if changed { Vec::new() } else { thread.echoes.clone() };
-        let Some(echo) = echo else {
+        if echo.is_none() {
             thread.failed = true;
             thread.spoilt = !changed;
             return;
-        };
-        let mut echoes: Vec<Key> = kept.into_iter().filter(|e| *e != echo).collect();
-        echoes.push(echo);
+        }
+        let new = answer_keys(answer);
+        let mut echoes: Vec<Key> = kept.into_iter().filter(|e| !new.contains(e)).collect();
+        echoes.extend(new);
         let calls = answer.tool_calls().next().is_some();
         if changed {
             self.note_calls(at, answer);
@@ -442,6 +443,11 @@ impl<R: Recording> Matcher<R> {
         origins.len() == 1
             && !lanes.iter().any(|l| outline.lanes.get(*l as usize).is_none_or(|l| l.parent_unknown))
     }
+}
+
+/// The keys by which an answer that is at hand is known again.
+fn answer_keys(answer: &ModelAnswer) -> Vec<Key> {
+    likeness::answer_key(answer).into_iter().chain(likeness::calls_key(answer.blocks.iter())).collect()
 }
 
 fn new_thread(arrival: &Arrival, lane: u32) -> Thread {

@@ -5,7 +5,7 @@ use super::refusal::fence_message;
 use super::{Fenced, Player, Stop, serve};
 use crate::exchange::Source;
 use crate::mcp::message::Message;
-use crate::proxy::shim::{COMMAND, noted, run_it, told};
+use crate::proxy::shim::{noted, run_it, told};
 use crate::proxy::{Answer, Asked};
 use crate::replay::servers::Spoken;
 use crate::replay::shim::{Report, SHELL, SHIM, report, teller};
@@ -32,7 +32,7 @@ impl Player {
         let servers = self.run.servers();
         let Some(spoken) = self.nearest_unused(SHIM, live) else {
             return match self.options.plan {
-                Some(_) => self.shim_runs(live),
+                Some(_) => self.shim_runs(live, SHIM),
                 None => {
                     let why = self.server_refused(self.explain(SHIM, live));
                     let body = serde_json::json!({ "error": { "message": why } });
@@ -43,7 +43,7 @@ impl Player {
         let Some(outcome) = servers.outcome(spoken) else {
             // Nobody knows what came of it: it is no JSON, or the run ended before.
             self.state().said.note_used(spoken.id);
-            return Answer::Serve(run_it(Source::Live));
+            return self.shim_runs(live, SHIM);
         };
         self.note_answered(SHIM, spoken);
         self.tell_again(spoken, outcome.clone())
@@ -78,21 +78,20 @@ impl Player {
     }
 
     fn command_runs(&self, live: &Message) -> Answer {
-        let answer = self.shim_runs(live);
+        let answer = self.shim_runs(live, SHELL);
         if let Answer::Serve(canned) = &answer
             && canned.head.status == 200
         {
-            let mut state = self.state();
-            state.said.note_written(SHELL);
-            Servers::note(&mut state.tally.servers.called, SHELL, COMMAND);
+            self.state().said.note_written(SHELL);
         }
         answer
     }
 
-    /// In a fork, what was not called before runs, unless a fence stands before it.
-    fn shim_runs(&self, live: &Message) -> Answer {
+    /// What has no recorded result runs, unless a fence stands before it.
+    fn shim_runs(&self, live: &Message, who: &str) -> Answer {
         let tool = live.call().map(|(tool, _)| tool.to_string()).unwrap_or_default();
-        let Some((tool, by)) = self.first_fenced(vec![tool]) else {
+        let Some((tool, by)) = self.first_fenced(vec![tool.clone()]) else {
+            Servers::note(&mut self.state().tally.servers.called, who, &tool);
             return Answer::Serve(run_it(Source::Live));
         };
         let why = fence_message(&tool, by);

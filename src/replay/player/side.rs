@@ -1,7 +1,8 @@
 //! Calls that are no model calls: token counts, model lists, bodies that no dialect knows.
 //!
 //! Those of a protocol (token counts) come when they come: they may repeat and may be absent. One that was not recorded
-//! is answered with 404, which clients take for a server that does not offer it, and counted.
+//! is answered with 404, which clients take for a server that does not offer it, and counted. Telemetry is another each time:
+//! it gets a recorded answer to its like, or 202.
 
 use super::refusal::lost_decision;
 use super::{Player, serve};
@@ -10,6 +11,8 @@ use crate::exchange::{ExchangeId, Source, StandIn, multipart};
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::{Miss, Near};
+use crate::replay::telemetry::is_telemetry;
+use bytes::Bytes;
 
 impl Player {
     /// Calls that are no model calls: the same method, target and body, in recorded order, the last one repeated.
@@ -23,7 +26,8 @@ impl Player {
         let live = multipart::without_boundary(kind, &asked.body);
         let redacted = self.options.redactor.bytes(&asked.body).bytes;
         let told = multipart::without_boundary(kind, &redacted);
-        let (mut same, mut alike) = (Vec::new(), Vec::new());
+        let telemetry = is_telemetry(&asked.head, &asked.upstream.origin, &asked.body);
+        let (mut same, mut alike, mut like_sent) = (Vec::new(), Vec::new(), Vec::new());
         for id in &self.run.shared_outline().others {
             let Ok(record) = reader.request(*id) else { continue };
             if record.head.method != asked.head.method || record.head.target != asked.head.target {
@@ -35,10 +39,14 @@ impl Player {
                 same.push(*id);
             } else if self.state().matcher.same_body(&recorded, &live) {
                 alike.push(*id);
+            } else if telemetry && reader.answer(*id).is_ok_and(|answer| answer.is_some()) {
+                like_sent.push(*id);
             }
         }
-        if same.is_empty() {
-            same = alike;
+        for other in [alike, like_sent] {
+            if same.is_empty() {
+                same = other;
+            }
         }
         let mut state = self.state();
         let fresh = same.iter().find(|id| !state.side_served.contains_key(id));
@@ -56,6 +64,10 @@ impl Player {
                 drop(state);
                 let body = dialect.render_error(404, "retake: the recording holds no such request");
                 return Answer::Serve(serve::own(404, body, Source::Refused));
+            }
+            if telemetry {
+                state.tally.matching.side_unknown += 1;
+                return Answer::Serve(serve::own(202, Bytes::new(), Source::Refused));
             }
             drop(state);
             let miss = Miss {

@@ -19,6 +19,8 @@ pub struct Servers {
     pub called: Calls,
     /// Messages that went to a server, by server.
     pub live: BTreeMap<String, u32>,
+    /// How the tools of servers that a fork started differ from those that the agent was told of, a line a tool.
+    pub changed: BTreeMap<String, Vec<String>>,
     /// Recorded answers to calls behind one that a server carried out and that may have changed something.
     pub stale: Calls,
     /// Recorded calls that the recording answered: their tools did not run.

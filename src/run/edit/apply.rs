@@ -28,14 +28,27 @@ pub(super) fn change_text(change: &Change, current: &str) -> Result<String, Stri
     }
 }
 
-/// Changes one place of a JSON text and leaves every other byte as it is. A field that is not there yet is only added
-/// where that is asked for (`adds`): most often its name is misspelt.
+/// Changes one place of a JSON text and leaves every other byte as it is. What agents write behind the JSON (a reminder, a
+/// note that it was cut) is left too. A field that is not there yet is only added where that is asked for (`adds`): most
+/// often its name is misspelt.
 pub(super) fn edit_json(
     text: &str,
     path: &[PathStep],
     change: &Change,
     adds: bool,
 ) -> Result<String, String> {
+    let (json, rest) = leading(text);
+    edit_value(json, path, change, adds).map(|edited| edited + rest)
+}
+
+/// The object or list that a text begins with, and what comes after it; all of the text where it begins with neither.
+fn leading(text: &str) -> (&str, &str) {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+    let whole = text.trim_start().starts_with(['{', '[']) && matches!(values.next(), Some(Ok(_)));
+    text.split_at_checked(values.byte_offset()).filter(|_| whole).unwrap_or((text, ""))
+}
+
+fn edit_value(text: &str, path: &[PathStep], change: &Change, adds: bool) -> Result<String, String> {
     let (parents, last) = path.split_at(path.len() - 1);
     let mut at: &str = text;
     for (depth, step) in parents.iter().enumerate() {

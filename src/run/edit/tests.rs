@@ -72,6 +72,27 @@ fn a_path_edit_changes_that_place_only() {
 }
 
 #[test]
+fn a_path_edit_leaves_what_stands_behind_the_json() {
+    let text = "{\"item\":\"widget\",\"units\":7}\n<system-reminder>{\"units\":7}</system-reminder>";
+    let done = parsed("7:result.units=70").apply(text).unwrap();
+    assert_eq!(done, text.replacen("7", "70", 1));
+    let added = parsed("7:raw:result.late=true").apply(text).unwrap();
+    assert_eq!(added, text.replacen('}', ",\"late\":true}", 1));
+    assert_eq!(parsed("7:result[0]=2").apply("[1] [1]").unwrap(), "[2] [1]");
+    for (text, why) in [
+        ("{\"units\":7", "needs a JSON result"),
+        ("[INFO] {\"units\":7}", "needs a JSON result"),
+        ("found: {\"units\":7}", "needs a JSON result"),
+        ("{\"item\":1} {\"units\":7}", "there is no .units"),
+    ] {
+        for edit in ["7:result.units=70", "7:result.units~=/7/8/"] {
+            let error = parsed(edit).apply(text).expect_err(text).to_string();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_from_scope_covers_steps_that_were_never_recorded() {
     assert!(Scope::From(6).covers(None) && Scope::All.covers(None));
     assert!(!Scope::Step(6).covers(None) && !Scope::Range(1, 9).covers(None));

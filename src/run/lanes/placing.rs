@@ -29,7 +29,7 @@ pub(super) struct OpenLane {
     /// Keys of its last request's readings.
     keys: Vec<Key>,
     /// The last answer that can be sent back, and the turn that gave it.
-    echo: Option<Key>,
+    echoes: Vec<Key>,
     /// How many readings the request had that it answered.
     echo_at: usize,
     answered_turn: u32,
@@ -277,7 +277,7 @@ impl LaneBuilder {
             system: seen.system,
             has_tools: !call.request.tools.is_empty(),
             keys: seen.keys.clone(),
-            echo: None,
+            echoes: Vec::new(),
             echo_at: 0,
             answered_turn: 0,
             answered_us: 0,
@@ -349,16 +349,16 @@ impl LaneBuilder {
             self.failing.entry(seen.request_key).or_default().push(index);
         }
         let Some(answer) = call.answer.filter(|a| !a.blocks.is_empty()) else { return };
-        if let Some(old) = lane.echo.take()
-            && let Some(list) = self.by_echo.get_mut(&old)
-        {
-            list.retain(|i| *i != index);
-            if list.is_empty() {
-                self.by_echo.remove(&old);
+        for old in std::mem::take(&mut lane.echoes) {
+            if let Some(list) = self.by_echo.get_mut(&old) {
+                list.retain(|i| *i != index);
+                if list.is_empty() {
+                    self.by_echo.remove(&old);
+                }
             }
         }
         let echo = likeness::echo_key(answer.blocks.iter());
-        lane.echo = Some(echo);
+        lane.echoes = std::iter::once(echo).chain(likeness::calls_key(answer.blocks.iter())).collect();
         lane.echo_at = seen.keys.len();
         lane.answered_turn = number;
         lane.answered_us = call.ended_us;
@@ -368,8 +368,10 @@ impl LaneBuilder {
         if may_be_side && said.len() < QuoteIndex::SHORTEST && self.whispers.len() < MOST_WHISPERS {
             self.whispers.push((said.to_string(), index));
         }
-        self.by_echo.entry(echo).or_default().push(index);
-        self.told.entry(echo).or_default().push(index);
+        for echo in &lane.echoes {
+            self.by_echo.entry(*echo).or_default().push(index);
+            self.told.entry(*echo).or_default().push(index);
+        }
         self.quoted.add(&lane.last_text, index);
         self.claims.offer(index, number, answer, call);
     }

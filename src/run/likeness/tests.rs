@@ -7,7 +7,7 @@ use serde_json::json;
 
 /// True when an agent's message is this answer, sent back.
 fn same_assistant(answer: &ModelAnswer, message: &Message) -> bool {
-    echoes(message.blocks.iter()).contains(&echo_key(answer.blocks.iter()))
+    echoes(message.blocks.iter()).whole.contains(&echo_key(answer.blocks.iter()))
 }
 
 fn message_key(message: &Message) -> Key {
@@ -140,6 +140,32 @@ fn an_echo_is_known_however_the_agent_writes_it() {
     assert!(same_assistant(&answer(vec![text(json)]), &assistant(vec![text(python)])));
 }
 
+/// A client that may send no message without text puts one of its own beside the calls; others leave the text out.
+#[test]
+fn an_answer_that_calls_is_known_by_its_calls_when_a_text_was_added_or_dropped() {
+    let by_calls = |answer: &[Block], echo: &[Block]| {
+        let calls = echoes(echo.iter()).calls;
+        calls.is_some() && (calls == Some(echo_key(answer.iter())) || calls == calls_key(answer.iter()))
+    };
+    let (silent, said) =
+        (vec![call("1", json!({"n": 1}))], vec![text("Let me look."), call("1", json!({"n": 1}))]);
+    let added = vec![text("[no content]"), call("1", json!({"n": 1.0}))];
+    assert!(by_calls(&silent, &added) && by_calls(&said, &silent));
+    // Another text is another answer.
+    assert!(!by_calls(&said, &added));
+    for other in [
+        vec![text("[no content]"), call("2", json!({"n": 1}))],
+        vec![text("[no content]"), call("1", json!({"n": 2}))],
+        vec![text("[no content]"), call("1", json!({"n": 1})), call("2", json!({"n": 1}))],
+        vec![text("[no content]")],
+    ] {
+        assert!(!by_calls(&silent, &other), "{other:?}");
+    }
+    // Without ids calls tell nothing, and what has no calls has nothing to be known by.
+    assert!(echoes([text("x"), call("", json!({"n": 1}))].iter()).calls.is_none());
+    assert!(calls_key([text("x")].iter()).is_none());
+}
+
 #[test]
 fn the_next_request_repeats_the_answer() {
     let (mut seen, mut strangers) = (0, 0);
@@ -157,7 +183,7 @@ fn the_next_request_repeats_the_answer() {
             seen += 1;
             // Some agents put a turn of their own behind the answer: then it is the first message of several.
             let first = last.pieces.first().and_then(|p| next.messages.get(p.message));
-            let repeats = reading_echoes(last).contains(&echo_key(answer.blocks.iter()))
+            let repeats = reading_echoes(last).whole.contains(&echo_key(answer.blocks.iter()))
                 || first.is_some_and(|message| same_assistant(&answer, message));
             strangers += usize::from(!repeats);
             if std::env::var_os("RETAKE_WIRE").is_none() {

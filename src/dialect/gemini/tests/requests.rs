@@ -137,7 +137,7 @@ fn an_echo_is_known_with_ids_that_the_client_made_up() {
     );
     let answer = Gemini.read_answer(&head(200, "application/json"), body.as_bytes());
     let key = answer_key(&answer).unwrap();
-    let known = |messages: &[Message]| reading_echoes(&readings(messages)[0]).contains(&key);
+    let known = |messages: &[Message]| reading_echoes(&readings(messages)[0]).whole.contains(&key);
     let echo = |parts: &str| {
         let body = format!(r#"{{"contents":[{{"role":"model","parts":[{parts}]}}]}}"#);
         Gemini.read_request(TARGET, body.as_bytes()).unwrap().messages
@@ -161,7 +161,7 @@ fn an_echo_is_known_with_ids_that_the_client_made_up() {
     let known = |id: &str| {
         let parts = parts
             .replace(r#""name":"f","args":{"n":2}"#, &format!(r#""id":"{id}","name":"f","args":{{"n":2}}"#));
-        reading_echoes(&readings(&echo(&parts))[0]).contains(&key)
+        reading_echoes(&readings(&echo(&parts))[0]).whole.contains(&key)
     };
     assert!(known("x1") && !known("x2"));
 }

@@ -205,11 +205,11 @@ fn the_echo_of_an_answer_has_the_key_of_the_answer() {
         let request = echoed(&output);
         let read = readings(&request.messages);
         let last = &read[last_assistant(&read).unwrap()];
-        assert!(reading_echoes(last).map(Some).contains(&answer_key(&answer)), "{output}");
+        assert!(reading_echoes(last).whole.map(Some).contains(&answer_key(&answer)), "{output}");
     }
     let request = echoed(&without(&[], &["function_call"]));
     let read = readings(&request.messages);
-    let other = reading_echoes(&read[last_assistant(&read).unwrap()]);
+    let other = reading_echoes(&read[last_assistant(&read).unwrap()]).whole;
     assert!(!other.map(Some).contains(&answer_key(&answer)));
 }
 

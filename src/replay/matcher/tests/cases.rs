@@ -339,3 +339,35 @@ fn temporary_names_bind_though_one_of_them_looks_like_a_word() {
         assert_eq!(placed(recorded, live), same, "{recorded} {live}");
     }
 }
+
+/// A client that puts a text of its own beside calls, or leaves theirs out: the conversation goes on, and what it added
+/// has to be what it added when it was recorded.
+#[test]
+fn an_echo_with_a_text_of_the_clients_own_goes_on_with_its_conversation() {
+    let calls = |text_of_answer: &[&str]| {
+        let said = text_of_answer.iter().map(|t| text(t));
+        answer(said.chain([call("c1", "bash", json!({"cmd": "ls"}))]).collect())
+    };
+    for (given, sent, other) in
+        [(&[][..], &["[none]"][..], &["[nothing]"][..]), (&["Looking."], &[], &["Hm."])]
+    {
+        let first = request(vec![user(vec![text("List the files.")])]);
+        let recorded = vec![
+            (first.clone(), calls(given)),
+            (with_result(&calls(sent), "a.txt at 10:01"), answer(vec![text("One file.")])),
+        ];
+        let tape = Tape::in_sequence(recorded);
+        assert_eq!(tape.outline.lanes.len(), 1, "{given:?} sent as {sent:?}");
+        assert!(tape.outline.lanes[0].turns[0].calls[0].result.is_some());
+        let mut matcher = tape.matcher(Options::default());
+        begin(&mut matcher, first.clone());
+        let decision = only(matcher.on_request(ask(2, with_result(&calls(sent), "a.txt at 11:59"))));
+        assert!(
+            matches!(decision, Decision::Serve { turn: 1, class: MatchClass::Pinned, .. }),
+            "{given:?} sent as {sent:?}: {decision:?}"
+        );
+        let mut matcher = tape.matcher(Options::default());
+        begin(&mut matcher, first);
+        refused(matcher.on_request(ask(2, with_result(&calls(other), "a.txt at 10:01"))));
+    }
+}
