@@ -7,6 +7,9 @@ use crate::subject::Subject;
 use crate::upstream::EVENTS;
 use std::time::Instant;
 
+/// Of each contender, a figure a round.
+pub type Figures = [Vec<f64>; 4];
+
 /// The third is what the others are measured by.
 const TEE: usize = 2;
 
@@ -88,20 +91,21 @@ impl Contest {
             });
             median(&times)
         });
-        self.added(title, "p50", &p50);
-    }
-
-    /// A table of times, and of what is added to the first contender's.
-    pub fn added(&self, title: &str, what: &str, times: &[Vec<f64>; 4]) {
-        let added: Vec<Vec<f64>> = times
-            .iter()
-            .map(|own| own.iter().zip(&times[0]).map(|(ours, direct)| ours - direct).collect())
-            .collect();
-        head(title, &[what, "added", "added, of the tee's"]);
+        let added: Figures = p50.each_ref().map(|own| differences(own, &p50[0]));
+        head(title, &["p50", "added", "added, of the tee's"]);
         for (which, contender) in self.contenders.iter().enumerate() {
             let of_tee = ratios(&added[which], &added[TEE]);
-            let cells = [show(&times[which], " us", 0), show(&added[which], " us", 0), show(&of_tee, "x", 2)];
+            let cells = [show(&p50[which], " us", 0), show(&added[which], " us", 0), show(&of_tee, "x", 2)];
             row(contender.name, &cells);
+        }
+    }
+
+    /// A table of times.
+    pub fn table(&self, title: &str, what: &str, times: &Figures) {
+        head(title, &[what, "of the tee's"]);
+        for (which, contender) in self.contenders.iter().enumerate() {
+            let of_tee = ratios(&times[which], &times[TEE]);
+            row(contender.name, &[show(&times[which], " us", 0), show(&of_tee, "x", 2)]);
         }
     }
 
@@ -177,7 +181,9 @@ impl Contest {
     }
 }
 
-type Figures = [Vec<f64>; 4];
+fn differences(ours: &[f64], direct: &[f64]) -> Vec<f64> {
+    ours.iter().zip(direct).map(|(ours, direct)| ours - direct).collect()
+}
 
 fn halves(pairs: &[Vec<(f64, f64)>; 4]) -> (Figures, Figures) {
     let half = |of: fn(&(f64, f64)) -> f64| pairs.each_ref().map(|own| own.iter().map(of).collect());

@@ -95,6 +95,6 @@ fn connections(setup: &Setup, contest: &Contest) {
             });
             median(&times)
         });
-        contest.added(title, "until it can be used", &times);
+        contest.table(title, "until it can be used", &times);
     }
 }
