@@ -4,7 +4,8 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::{Request, Response};
-use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use std::collections::HashMap;
 use std::future::Future;
@@ -13,10 +14,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite};
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-enum Message {
+pub enum Message {
     Data(Bytes),
     End(tokio::sync::oneshot::Sender<()>),
 }
@@ -111,47 +113,73 @@ impl Body for Tee {
     }
 }
 
+/// Passes requests on by a client that keeps its connections; with a file, bodies are appended to it.
+pub struct Passing<C> {
+    client: Client<C, BoxBody<Bytes, Failure>>,
+    to_file: Option<mpsc::Sender<Message>>,
+}
+
+impl<C: Clone> Clone for Passing<C> {
+    fn clone(&self) -> Passing<C> {
+        Passing { client: self.client.clone(), to_file: self.to_file.clone() }
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Passing<C> {
+    pub fn new(connector: C, tee: Option<String>) -> Passing<C> {
+        let to_file = tee.map(|path| {
+            let (sender, inbox) = mpsc::channel();
+            std::thread::spawn(move || append(path, inbox));
+            sender
+        });
+        let client = Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1024).build(connector);
+        Passing { client, to_file }
+    }
+
+    /// Passes one request on to an origin (without a trailing slash).
+    pub async fn pass(
+        self,
+        request: Request<Incoming>,
+        origin: &str,
+    ) -> Result<Response<BoxBody<Bytes, Failure>>, Failure> {
+        let Passing { client, to_file } = self;
+        let (mut parts, body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
+        parts.uri = format!("{origin}{path}").parse()?;
+        parts.headers.remove("host");
+        let body: BoxBody<Bytes, Failure> = match to_file.clone() {
+            None => body.map_err(Into::into).boxed(),
+            Some(to_file) => body
+                .map_frame(move |frame| {
+                    if let Some(data) = frame.data_ref() {
+                        let _ = to_file.send(Message::Data(data.clone()));
+                    }
+                    frame
+                })
+                .map_err(Into::into)
+                .boxed(),
+        };
+        let (parts, body) = client.request(Request::from_parts(parts, body)).await?.into_parts();
+        let body: BoxBody<Bytes, Failure> = match to_file {
+            None => body.map_err(Into::into).boxed(),
+            Some(to_file) => {
+                let left = body.size_hint().exact();
+                Tee { inner: body, to_file, left, held: None }.map_err(Into::into).boxed()
+            }
+        };
+        Ok(Response::from_parts(parts, body))
+    }
+}
+
 /// A plain hyper reverse proxy; with `tee`, the floor of any recorder.
 pub fn floor(port: u16, upstream: &str, tee: Option<String>) {
     let upstream = Arc::new(upstream.to_string());
-    let to_file = tee.map(|path| {
-        let (sender, inbox) = mpsc::channel();
-        std::thread::spawn(move || append(path, inbox));
-        sender
-    });
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
-    let client: Client<_, BoxBody<Bytes, Failure>> =
-        Client::builder(TokioExecutor::new()).pool_max_idle_per_host(1024).build(connector);
+    let passing = Passing::new(connector, tee);
     serve(port, move |request: Request<Incoming>| {
-        let (client, upstream, to_file) = (client.clone(), upstream.clone(), to_file.clone());
-        async move {
-            let (mut parts, body) = request.into_parts();
-            let path = parts.uri.path_and_query().map_or("/", |p| p.as_str());
-            parts.uri = format!("{upstream}{path}").parse()?;
-            parts.headers.remove("host");
-            let body: BoxBody<Bytes, Failure> = match to_file.clone() {
-                None => body.map_err(Into::into).boxed(),
-                Some(to_file) => body
-                    .map_frame(move |frame| {
-                        if let Some(data) = frame.data_ref() {
-                            let _ = to_file.send(Message::Data(data.clone()));
-                        }
-                        frame
-                    })
-                    .map_err(Into::into)
-                    .boxed(),
-            };
-            let (parts, body) = client.request(Request::from_parts(parts, body)).await?.into_parts();
-            let body: BoxBody<Bytes, Failure> = match to_file {
-                None => body.map_err(Into::into).boxed(),
-                Some(to_file) => {
-                    let left = body.size_hint().exact();
-                    Tee { inner: body, to_file, left, held: None }.map_err(Into::into).boxed()
-                }
-            };
-            Ok::<_, Failure>(Response::from_parts(parts, body))
-        }
+        let (passing, upstream) = (passing.clone(), upstream.clone());
+        async move { passing.pass(request, &upstream).await }
     });
 }
 
@@ -192,12 +220,18 @@ where
         loop {
             let Ok((socket, _)) = listener.accept().await else { continue };
             let _ = socket.set_nodelay(true);
-            let service = hyper::service::service_fn(handler.clone());
-            tokio::spawn(async move {
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service)
-                    .await;
-            });
+            tokio::spawn(connection(socket, handler.clone()));
         }
     });
+}
+
+/// Serves the requests of one connection.
+pub async fn connection<S, F, Fut>(stream: S, handler: F)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    F: Fn(Request<Incoming>) -> Fut,
+    Fut: Future<Output = Result<Response<BoxBody<Bytes, Failure>>, Failure>>,
+{
+    let service = hyper::service::service_fn(handler);
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

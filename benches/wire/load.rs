@@ -6,7 +6,12 @@ use http_body_util::{BodyExt, Full};
 use hyper::Request;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use std::time::Instant;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio_rustls::TlsConnector;
 
 /// Words that compress as prose does.
 pub fn words(seed: u64, length: usize) -> String {
@@ -46,6 +51,29 @@ pub fn nonce_of(body: &[u8]) -> String {
     body[start..].iter().take_while(|b| b.is_ascii_alphanumeric()).map(|b| char::from(*b)).collect()
 }
 
+/// How a subject is reached.
+#[derive(Clone)]
+pub struct Way {
+    pub port: u16,
+    pub path: String,
+    pub secure: Option<Secure>,
+}
+
+/// TLS, to the subject itself or through it.
+#[derive(Clone)]
+pub struct Secure {
+    pub host: String,
+    /// The port of the host, where the subject is a proxy.
+    pub through: Option<u16>,
+    pub config: Arc<ClientConfig>,
+}
+
+impl Way {
+    pub fn plain(port: u16, path: &str) -> Way {
+        Way { port, path: path.to_string(), secure: None }
+    }
+}
+
 /// One keep-alive connection.
 pub struct Connection {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -53,12 +81,34 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub async fn open(port: u16, path: &str) -> Connection {
-        let socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("connect");
+    pub async fn open(way: &Way) -> Connection {
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", way.port)).await.expect("connect");
         let _ = socket.set_nodelay(true);
-        let (sender, connection) = http1::handshake(TokioIo::new(socket)).await.expect("handshake");
+        let Some(secure) = &way.secure else { return Connection::over(socket, way).await };
+        if let Some(port) = secure.through {
+            let head = format!("CONNECT {0}:{port} HTTP/1.1\r\nhost: {0}:{port}\r\n\r\n", secure.host);
+            socket.write_all(head.as_bytes()).await.expect("CONNECT");
+            let mut read = Vec::with_capacity(512);
+            while !read.ends_with(b"\r\n\r\n") {
+                let n = socket.read_buf(&mut read).await.expect("answer to CONNECT");
+                assert!(n > 0, "CONNECT was not answered: {}", String::from_utf8_lossy(&read));
+            }
+            assert!(read.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&read));
+        }
+        let name = ServerName::try_from(secure.host.clone()).expect("name");
+        let stream = TlsConnector::from(secure.config.clone()).connect(name, socket).await;
+        Connection::over(stream.expect("handshake"), way).await
+    }
+
+    async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, way: &Way) -> Connection {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("handshake");
         tokio::spawn(connection);
-        Connection { sender, path: path.to_string() }
+        Connection { sender, path: way.path.clone() }
+    }
+
+    /// Lets come in what the other side sends after the handshake, then hangs up.
+    pub async fn settle(self) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
     fn request(&self, body: Bytes) -> Request<Full<Bytes>> {

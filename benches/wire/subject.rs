@@ -1,7 +1,7 @@
 //! The programs that are measured, each a process of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,9 +10,11 @@ pub fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
 }
 
-/// Waits for the end of standard input: the "agent" of a recorder whose load comes from elsewhere.
+/// Waits for the end of standard input: the "agent" of a recorder whose load comes from elsewhere. Says when it began and
+/// whom it is to trust.
 pub fn wait() {
-    println!("{}", now_us());
+    let trusts = std::env::var("SSL_CERT_FILE").unwrap_or_default();
+    println!("{} {trusts}", now_us());
     let mut rest = Vec::new();
     let _ = std::io::stdin().read_to_end(&mut rest);
 }
@@ -22,6 +24,8 @@ pub struct Subject {
     pub port: u16,
     /// Microseconds from the start of the process until it took connections.
     pub started_after_us: u64,
+    /// The file of certificates that its agent was given.
+    pub trusted: PathBuf,
     child: Child,
 }
 
@@ -48,11 +52,16 @@ impl Subject {
         let out = child.stdout.take().expect("stdout");
         BufReader::new(out).read_line(&mut line).expect("port");
         let port = line.trim().parse().expect("port");
-        Subject { port, started_after_us: now_us() - start, child }
+        Subject { port, started_after_us: now_us() - start, trusted: PathBuf::new(), child }
     }
 
     /// `retake …` with this program waiting as its agent.
     pub fn retake(store: &Path, verb: &[&str]) -> Subject {
+        Subject::retake_that_trusts(None, store, verb)
+    }
+
+    /// The same, with a file of certificates of upstreams.
+    pub fn retake_that_trusts(trusted: Option<&Path>, store: &Path, verb: &[&str]) -> Subject {
         let port = free_port();
         let start = now_us();
         let mut child = Command::new(env!("CARGO_BIN_EXE_retake"))
@@ -62,6 +71,7 @@ impl Subject {
             .args(["--port", &port.to_string(), "--"])
             .arg(this())
             .arg("wait")
+            .envs(trusted.map(|file| ("SSL_CERT_FILE", file)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -70,8 +80,9 @@ impl Subject {
         let mut line = String::new();
         let out = child.stdout.take().expect("stdout");
         BufReader::new(out).read_line(&mut line).expect("the agent's first line");
-        let at: u64 = line.trim().parse().unwrap_or(start);
-        Subject { port, started_after_us: at - start, child }
+        let (at, trusted) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+        let at: u64 = at.parse().unwrap_or(start);
+        Subject { port, started_after_us: at - start, trusted: trusted.into(), child }
     }
 
     /// CPU time of the process so far, in microseconds.

@@ -1,17 +1,27 @@
 //! The model's place: 2 KB of JSON at once, or an event stream of 40 events 5 ms apart, each with its send time.
 
 use crate::subject::now_us;
+use crate::trust::{Authority, HOST};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::body::{Frame, Incoming};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::path::Path;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
 
 pub const EVENTS: usize = 40;
 
-pub fn serve(port: u16) {
+/// `shows`: behind TLS, with a file for who signs.
+pub fn serve(port: u16, shows: Option<&str>) {
+    let acceptor = shows.map(|file| {
+        let authority = Authority::new();
+        authority.publish(Path::new(file));
+        TlsAcceptor::from(authority.server(HOST))
+    });
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
     runtime.block_on(async {
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("bind");
@@ -19,14 +29,24 @@ pub fn serve(port: u16) {
         loop {
             let Ok((socket, _)) = listener.accept().await else { continue };
             let _ = socket.set_nodelay(true);
+            let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let service = hyper::service::service_fn(answer);
-                let _ = hyper::server::conn::http1::Builder::new()
-                    .serve_connection(TokioIo::new(socket), service)
-                    .await;
+                match acceptor {
+                    None => connection(socket).await,
+                    Some(acceptor) => {
+                        if let Ok(stream) = acceptor.accept(socket).await {
+                            connection(stream).await;
+                        }
+                    }
+                }
             });
         }
     });
+}
+
+async fn connection(stream: impl AsyncRead + AsyncWrite + Unpin) {
+    let service = hyper::service::service_fn(answer);
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }
 
 /// The answer to a request that holds `nonce=N`: about 2 KB, different for every nonce.

@@ -200,15 +200,14 @@ impl Writer {
     }
 }
 
-/// The reads of a body as one; no copy when there was only one.
+/// The reads of a body as one; no copy when there was only one, and one when there were many (through TLS no read is
+/// longer than 16 KB).
 fn joined(reads: impl IntoIterator<Item = Bytes>) -> Bytes {
-    let mut reads = reads.into_iter();
-    let Some(first) = reads.next() else { return Bytes::new() };
-    let Some(second) = reads.next() else { return first };
-    let mut whole = BytesMut::from(&first[..]);
-    whole.extend_from_slice(&second);
-    for read in reads {
-        whole.extend_from_slice(&read);
+    let mut reads: Vec<Bytes> = reads.into_iter().collect();
+    if reads.len() < 2 {
+        return reads.pop().unwrap_or_default();
     }
+    let mut whole = BytesMut::with_capacity(reads.iter().map(Bytes::len).sum());
+    reads.iter().for_each(|read| whole.extend_from_slice(read));
     whole.freeze()
 }

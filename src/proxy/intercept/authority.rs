@@ -7,6 +7,7 @@ use rcgen::{
 };
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::{ServerSessionMemoryCache, StoresServerSessions};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const KEPT: usize = 1024;
 /// What HTTP/2 is called in a handshake.
 pub(super) const HTTP_2: &[u8] = b"h2";
+/// Sessions that are kept: clients that take one up again do so within a few connections.
+const SESSIONS: usize = 1024;
 /// Days for which a certificate holds. Some clients take none that holds for longer than about two years.
 const DAYS: i64 = 365;
 
@@ -24,6 +27,8 @@ pub struct Authority {
     /// One key for all hosts: making one for each would cost more than signing.
     key: KeyPair,
     kept: Mutex<HashMap<String, Arc<ServerConfig>>>,
+    /// Sessions of all hosts, to be taken up again: room for those of each would be 30 KB a host.
+    sessions: Arc<dyn StoresServerSessions>,
 }
 
 impl Authority {
@@ -41,7 +46,8 @@ impl Authority {
         holds_for_a_while(&mut params);
         let certificate = params.self_signed(&own).map_err(failed)?.pem();
         let key = KeyPair::generate().map_err(failed)?;
-        Ok(Authority { issuer: Issuer::new(params, own), certificate, key, kept: Mutex::default() })
+        let (issuer, sessions) = (Issuer::new(params, own), ServerSessionMemoryCache::new(SESSIONS));
+        Ok(Authority { issuer, certificate, key, kept: Mutex::default(), sessions })
     }
 
     /// Its certificate in PEM form, which clients are to trust.
@@ -82,6 +88,8 @@ impl Authority {
             .map_err(|e| e.to_string())?;
         // The first that the client offers too: HTTP/2 is for those that speak nothing else.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP_2.to_vec()];
+        config.session_storage = self.sessions.clone();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 }
