@@ -89,7 +89,6 @@ impl Authority {
         // The first that the client offers too: HTTP/2 is for those that speak nothing else.
         config.alpn_protocols = vec![b"http/1.1".to_vec(), HTTP_2.to_vec()];
         config.session_storage = self.sessions.clone();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
 }
