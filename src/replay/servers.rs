@@ -119,7 +119,7 @@ impl Servers {
     }
 
     /// Pairs calls of tools with the model's calls: by the id that some clients send along, else by name and arguments, in
-    /// order, and inside the time that the model waited for the result.
+    /// order, and inside the time that the model waited for the result. What is left goes by name: agents change arguments.
     fn link(&mut self, outline: &Outline) {
         let mut sites: Vec<(CallSite, u64)> = Vec::new();
         for (lane, of) in (0..).zip(&outline.lanes) {
@@ -130,8 +130,14 @@ impl Servers {
             }
         }
         sites.sort_by_key(|(site, since)| (*since, *site));
+        self.pair(outline, &sites, false);
+        self.pair(outline, &sites, true);
+    }
+
+    /// Pairs what is not paired yet; `by_name`: whatever the arguments are.
+    fn pair(&mut self, outline: &Outline, sites: &[(CallSite, u64)], by_name: bool) {
         for at in 0..self.spoken.len() {
-            let Some(spoken) = self.spoken.get(at) else { continue };
+            let Some(spoken) = self.spoken.get(at).filter(|spoken| spoken.site.is_none()) else { continue };
             let Some((name, arguments)) = spoken.message.call().filter(|_| spoken.server != SHELL) else {
                 continue;
             };
@@ -143,7 +149,7 @@ impl Servers {
                 let same = canonical_value(&call.args) == canonical_value(arguments)
                     || call.args.as_object().is_some_and(|a| a.is_empty()) && arguments.is_null()
                     || call.args.is_string();
-                (spoken.started_us <= seen && (named || same)).then_some(!named)
+                (spoken.started_us <= seen && (named || same || by_name)).then_some(!named)
             };
             let free = sites
                 .iter()

@@ -142,6 +142,11 @@ fn a_call_with_other_arguments_is_refused_and_explained() {
         "\"A123\"",
     ];
     replayed.says(&said);
+    let mut changed = Shop::new();
+    changed.env.set("ARGUMENT", "4");
+    changed.run().expect(0);
+    let shown = changed.env.retake(["show", "shop.1"]).expect(0).out;
+    assert_eq!(shown.matches("by shop").count(), 5, "an agent may change what the model asked for: {shown}");
     assert!(
         replayed.err.contains("'message': 'retake: shop: lookup_order"),
         "the agent is told: {}",
