@@ -72,7 +72,7 @@ fn asked(args: &DoctorArgs) -> Asked<'_> {
 }
 
 fn as_recorded(opened: &Opened) -> RecordedRun {
-    RecordedRun::new(opened.reader.clone(), opened.outline.clone())
+    opened.recorded().clone()
 }
 
 /// Records the agent twice and compares.

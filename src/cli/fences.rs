@@ -6,7 +6,6 @@ use super::view::Opened;
 use crate::config::Config;
 use crate::diff::Conversations;
 use crate::replay::fences::Fences;
-use crate::replay::recording::RecordedRun;
 use crate::replay::tally::Tally;
 use crate::replay::tools::ToolClass;
 use crate::report::tools_run;
@@ -20,14 +19,14 @@ pub(super) fn of(
     config: &Config,
     named: &[String],
     lifted: &[String],
-    recorded: Option<(&RecordedRun, &Opened)>,
+    recorded: Option<&Opened>,
 ) -> Result<Fences, CliError> {
     if let Some(both) = named.iter().find(|name| lifted.contains(name)) {
         return Err(CliError::usage(format!("--fence {both} and --unfence {both}: one or the other")));
     }
     let mut tools = config.tools.clone();
-    if let Some((run, opened)) = recorded.filter(|(run, _)| !run.servers().is_empty()) {
-        let servers = run.servers();
+    if let Some(opened) = recorded.filter(|opened| !opened.tool_servers().is_empty()) {
+        let servers = opened.tool_servers();
         let names: Vec<String> = called(opened).into_iter().chain(offered(opened, 1)).collect();
         for (name, effect) in servers.effects(&names) {
             tools.annotate(&name, effect);

@@ -17,7 +17,6 @@ use crate::record::Recorder;
 use crate::replay::matcher::Near;
 use crate::replay::plan::Plan;
 use crate::replay::player::Player;
-use crate::replay::recording::RecordedRun;
 use crate::replay::tally::Tally;
 use crate::report;
 use crate::report::matched::Matched;
@@ -35,7 +34,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let opened = Opened::open(&store, &args.run)?;
     let manifest = opened.reader.manifest().clone();
     refuse_empty(&opened)?;
-    let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
+    let run = opened.recorded().clone();
     let outline = opened.outline.clone();
     let redactor = knowing(redactor(&store, &args.command)?, &opened);
     // An edit may hold a secret, and what is told of it is kept in terminals and logs.

@@ -42,7 +42,6 @@ pub(super) struct Asked<'a> {
 /// A recorded run and how it is to be run again.
 pub(super) struct Rerun<'a> {
     pub opened: &'a Opened,
-    run: RecordedRun,
     pub start: Start,
     /// Where the agent runs.
     pub directory: PathBuf,
@@ -68,15 +67,13 @@ impl<'a> Rerun<'a> {
         let other = !asked.command.is_empty() && asked.command != manifest.command;
         fences::check(opened, "--fence", asked.fences, asked.added, other)?;
         fences::check(opened, "--unfence", asked.unfence, asked.added, other)?;
-        let run = RecordedRun::new(opened.reader.clone(), opened.outline.clone());
-        let fences = fences::of(config, asked.fences, asked.unfence, Some((&run, opened)))?;
+        let fences = fences::of(config, asked.fences, asked.unfence, Some(opened))?;
         let unpin = control::unpin(opened, asked.unpin, other)?;
         let mut start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
         start.warnings.extend(fences::misspelt(config, opened, asked.added));
         let directory = start.directory.clone().unwrap_or(context.directory()?);
         Ok(Rerun {
             opened,
-            run,
             own_command: !other,
             fences,
             unpin,
@@ -90,7 +87,7 @@ impl<'a> Rerun<'a> {
 
     /// As the matcher reads it.
     pub(super) fn run(&self) -> RecordedRun {
-        self.run.clone()
+        self.opened.recorded().clone()
     }
 
     /// A replay as fast as it goes, to the end, in which every match passes and every result may be pinned.

@@ -6,7 +6,7 @@ use crate::dialect::{self, services};
 use crate::diff::{CarriedOut, Conversations, RunView, ServerTotals};
 use crate::exchange::{ExchangeId, HeaderList, Source, encoding};
 use crate::replay::recalled::Recalled;
-use crate::replay::recording::read_answer;
+use crate::replay::recording::{RecordedRun, read_answer};
 use crate::replay::servers::Servers;
 use crate::run::stop::held_back;
 use crate::run::{Ancestor, CallSite, Outline, RunId};
@@ -22,7 +22,7 @@ pub struct Opened {
     ancestry: Vec<Ancestor>,
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
     recalled: OnceCell<Recalled>,
-    servers: OnceCell<Servers>,
+    recorded: RecordedRun,
 }
 
 /// Characters of a line about a call that is no model call.
@@ -52,19 +52,25 @@ impl Opened {
         let reader = Arc::new(store.open_run(id)?);
         let outline = reader.outline()?;
         let ancestry = store.ancestry(reader.manifest());
+        let recorded = RecordedRun::new(reader.clone(), outline.clone());
         Ok(Opened {
             reader,
             outline,
             ancestry,
             requests: RefCell::default(),
             recalled: OnceCell::new(),
-            servers: OnceCell::new(),
+            recorded,
         })
+    }
+
+    /// As the matcher and the plan read it.
+    pub fn recorded(&self) -> &RecordedRun {
+        &self.recorded
     }
 
     /// What servers of tools were asked.
     pub fn tool_servers(&self) -> &Servers {
-        self.servers.get_or_init(|| Servers::of(&self.reader, &self.outline))
+        self.recorded.servers()
     }
 
     /// What comparing and telling read.

@@ -26,7 +26,7 @@ impl Shop {
     fn recorded() -> Shop {
         let shop = Shop::new();
         shop.run().expect(0);
-        shop.forget();
+        shop.env.forget_ran();
         shop
     }
 
@@ -36,30 +36,20 @@ impl Shop {
         let agent = ["run", "--name", "shop", "--", "python3", "mcp_refund.py"];
         self.env.retake([agent.as_slice(), &server].concat())
     }
-
-    /// The tools that ran since they were forgotten last.
-    fn ran(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.env.work().join("ran.log")).unwrap_or_default();
-        text.lines().map(String::from).collect()
-    }
-
-    fn forget(&self) {
-        std::fs::remove_file(self.env.work().join("ran.log")).expect("tools were run");
-    }
 }
 
 #[test]
 fn a_server_is_recorded_and_not_started_by_a_replay() {
     let mut shop = Shop::new();
     let ran = shop.run().expect(0);
-    assert_eq!(shop.ran(), ALL);
-    shop.forget();
+    assert_eq!(shop.env.ran(), ALL);
+    shop.env.forget_ran();
     shop.model = None;
     for _ in 0..2 {
         let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
         assert_eq!(replayed.out, ran.out);
         replayed.says(&["10/10 steps", "0 live calls", "same outcome"]);
-        assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+        assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
     }
 }
 
@@ -81,18 +71,18 @@ fn a_fork_asks_a_server_only_for_what_was_not_recorded() {
     let shop = Shop::recorded();
     let fork = shop.env.retake(["fork", "shop.1", "--set", r#"7:result.risk="high""#]).expect(0);
     assert!(fork.out.contains("I cannot refund"), "{}", fork.all());
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
     let diff = shop.env.retake(["diff", "shop.1", "shop.2"]).expect(1);
     assert!(diff.out.contains("why: the edit 7:result.risk"), "{}", diff.out);
 
     let cents = ["fork", "shop.1", "--set", r#"1..:system+="Amounts are in cents.""#];
     let fenced = shop.env.retake(cents).expect(5);
     fenced.says(&["destructive, as its server says", "--unfence shop__issue_refund"]);
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
 
     let lifted = shop.env.retake([&cents[..], &["--unfence", "shop__issue_refund"]].concat()).expect(0);
     assert!(lifted.out.contains("I refunded $49.99"), "{}", lifted.all());
-    assert_eq!(shop.ran(), ["issue_refund"], "the rest is recorded");
+    assert_eq!(shop.env.ran(), ["issue_refund"], "the rest is recorded");
     lifted.says(&["shop ran for real: issue_refund"]);
 }
 
@@ -126,7 +116,7 @@ fn a_person_s_word_counts_more_than_a_server_s() {
     shop.env.retake(["replay", "shop.1"]).expect(0);
     let cents = ["fork", "shop.1", "--set", r#"1..:system+="Amounts are in cents.""#];
     shop.env.retake(cents).expect(5).says(&["before shop__get_policy", "irreversible in retake.toml"]);
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
 }
 
 #[test]
@@ -152,7 +142,7 @@ fn a_call_with_other_arguments_is_refused_and_explained() {
         "the agent is told: {}",
         replayed.err
     );
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
 }
 
 #[test]
@@ -168,11 +158,11 @@ fn servers_without_sessions_are_recorded_too() {
     let mut shop = Shop::new();
     shop.env.set("STATELESS", "1");
     let ran = shop.run().expect(0);
-    shop.forget();
+    shop.env.forget_ran();
     shop.model = None;
     let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
     assert_eq!(replayed.out, ran.out);
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
 }
 
 #[test]
@@ -181,11 +171,11 @@ fn a_server_that_dies_does_so_again() {
     shop.env.set("DIES", "check_fraud");
     let ran = shop.run().expect(8);
     assert!(ran.err.contains("the server ended"), "{}", ran.err);
-    shop.forget();
+    shop.env.forget_ran();
     shop.model = None;
     let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
     replayed.says(&["the server ended", "same outcome"]);
-    assert!(shop.ran().is_empty(), "{:?}", shop.ran());
+    assert!(shop.env.ran().is_empty(), "{:?}", shop.env.ran());
 }
 
 #[test]

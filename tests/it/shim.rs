@@ -25,21 +25,12 @@ impl Desk {
     fn recorded() -> Desk {
         let desk = Desk::new();
         desk.run().expect(0);
-        desk.forget();
+        desk.env.forget_ran();
         desk
     }
 
     fn run(&self) -> Ran {
         self.env.retake(["run", "--name", "desk", "--", "python3", "agent.py"])
-    }
-
-    fn ran(&self) -> Vec<String> {
-        let text = std::fs::read_to_string(self.env.work().join("ran.log")).unwrap_or_default();
-        text.lines().map(String::from).collect()
-    }
-
-    fn forget(&self) {
-        std::fs::remove_file(self.env.work().join("ran.log")).expect("tools were run");
     }
 }
 
@@ -47,14 +38,14 @@ impl Desk {
 fn wrapped_functions_do_not_run_again() {
     let mut desk = Desk::new();
     let ran = desk.run().expect(0);
-    assert_eq!(desk.ran(), ALL);
+    assert_eq!(desk.env.ran(), ALL);
     ran.says(&["tools recorded: the tool shim (5 calls)", "retake replay desk.1\n"]);
-    desk.forget();
+    desk.env.forget_ran();
     desk.model = None;
     let replayed = desk.env.retake(["replay", "desk.1"]).expect(0);
     assert_eq!(replayed.out, ran.out);
     replayed.says(&["10/10 steps", "not run, the tool shim is answered from the recording", "same outcome"]);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     // It does not run, so that no fence is in its way.
     desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
 }
@@ -70,7 +61,7 @@ fn without_retake_they_are_functions() {
         command.output().expect("python3")
     };
     assert!(python("agent.py").status.success());
-    assert_eq!(desk.ran(), ALL);
+    assert_eq!(desk.env.ran(), ALL);
 }
 
 #[test]
@@ -80,12 +71,12 @@ fn what_was_raised_is_raised_again() {
     let command = ["run", "--name", "desk", "--", "timeout", "5", "python3", "agent.py"];
     let ran = desk.env.retake(command);
     assert!(ran.out.contains("raised LookupError ('no such check_fraud', 17)"), "{}", ran.all());
-    desk.forget();
+    desk.env.forget_ran();
     desk.model = None;
     desk.env.unset("RAISES");
     let replayed = desk.env.retake(["replay", "desk.1"]).expect(0);
     assert_eq!(replayed.out, ran.out);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
 }
 
 #[test]
@@ -94,15 +85,15 @@ fn a_fork_runs_only_what_was_not_recorded() {
     let cents = ["fork", "desk.1", "--set", r#"1..:system+="Amounts are in cents.""#];
     let fork = desk.env.retake(cents).expect(0);
     assert!(fork.out.contains("I refunded $49.99"), "{}", fork.all());
-    assert_eq!(desk.ran(), ["issue_refund"]);
+    assert_eq!(desk.env.ran(), ["issue_refund"]);
     fork.says(&["issue_refund ran for real in your process"]);
-    desk.forget();
+    desk.env.forget_ran();
     let fenced = desk.env.retake([&cents[..], &["--fence", "issue_refund"]].concat()).expect(5);
     fenced.says(&["stopped at the fence before issue_refund"]);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     let again = desk.env.retake(["replay", "desk.2"]).expect(0);
     assert_eq!(again.out, fork.out);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
 }
 
 /// Functions that no model asked for.
@@ -147,23 +138,23 @@ fn nested_functions_and_what_is_no_json() {
     let desk = Desk::new();
     desk.env.file("odd.py", ODD);
     let ran = desk.env.retake(["run", "--name", "odd", "--", "python3", "odd.py"]).expect(0);
-    assert_eq!(desk.ran(), ["outer", "inner", "opened"]);
-    desk.forget();
+    assert_eq!(desk.env.ran(), ["outer", "inner", "opened"]);
+    desk.env.forget_ran();
     let replayed = desk.env.retake(["replay", "odd.1"]).expect(0);
     assert_eq!(replayed.out, ran.out);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     for what in ["object", "nan"] {
         let ran = desk.env.retake(["run", "--name", what, "--", "python3", "odd.py", what]).expect(0);
         ran.says(&["what receipt returned", "is no JSON: it is not recorded, and runs in every replay"]);
-        desk.forget();
+        desk.env.forget_ran();
         let run = format!("{what}.1");
         let replayed = desk.env.retake(["replay", &run]).expect(0);
         assert_eq!(replayed.out, ran.out);
         replayed.says(&["ran for real, as the recording has no result of it: receipt"]);
-        assert_eq!(desk.ran(), ["receipt"]);
-        desk.forget();
+        assert_eq!(desk.env.ran(), ["receipt"]);
+        desk.env.forget_ran();
         desk.env.retake(["replay", &run, "--fence", "receipt"]).expect(5);
-        assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+        assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     }
 }
 
@@ -173,7 +164,7 @@ fn other_arguments_are_refused() {
     desk.env.set("ARGUMENT", "4");
     let replayed = desk.env.retake(["replay", "desk.1"]).expect(4);
     replayed.says(&["lookup_order(order_id=\"A1234\")", "arguments.order_id", "refused: retake:"]);
-    assert!(desk.ran().is_empty(), "{:?}", desk.ran());
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
 }
 
 #[test]

@@ -133,9 +133,7 @@ impl Player {
         let recorded = match self.run.reader().answer(spoken.id) {
             Ok(recorded) => recorded,
             Err(error) => {
-                let mut miss = lost_decision();
-                miss.reason = format!("the recorded answer cannot be read: {error}");
-                return self.server_miss(live, miss);
+                return self.server_miss(live, unreadable(&error.to_string()));
             }
         };
         self.note_answered(server, spoken);
@@ -244,7 +242,7 @@ impl Player {
         Answer::Forward { body: None, target: None, upstream: None, hold: false }
     }
 
-    fn server_miss(&self, live: &Message, miss: Miss) -> Answer {
+    pub(super) fn server_miss(&self, live: &Message, miss: Miss) -> Answer {
         refused(live, &self.server_refused(miss))
     }
 
@@ -261,6 +259,12 @@ impl Player {
         self.halt(None, Stop::Miss, &why);
         why
     }
+}
+
+fn unreadable(why: &str) -> Miss {
+    let mut miss = lost_decision();
+    miss.reason = format!("the recorded answer cannot be read: {why}");
+    miss
 }
 
 fn accepted() -> Canned {

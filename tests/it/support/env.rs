@@ -112,6 +112,18 @@ impl TestEnv {
         ran(output)
     }
 
+    /// The tools that ran since [`TestEnv::forget_ran`], as agents note them in `ran.log`.
+    pub fn ran(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.work().join("ran.log")).unwrap_or_default();
+        text.lines().map(String::from).collect()
+    }
+
+    /// Forgets the tools that ran; there must be some.
+    #[track_caller]
+    pub fn forget_ran(&self) {
+        std::fs::remove_file(self.work().join("ran.log")).expect("tools were run");
+    }
+
     /// Names of the runs that `ls` lists, in its order.
     #[track_caller]
     pub fn listed(&self) -> Vec<String> {

@@ -1,8 +1,8 @@
 //! Recorded answers of servers as they go out: in today's words, under today's ids, each message in its time.
 
-use super::Player;
+use super::{Player, unreadable};
 use crate::dialect::sse;
-use crate::exchange::{ExchangeId, Fault, FrameMark, RecordedResponse, Source, StandIn, encoding};
+use crate::exchange::{FrameMark, RecordedResponse, Source, StandIn, encoding};
 use crate::mcp::message::{Kind, Message, messages};
 use crate::mcp::stamp::Stamp;
 use crate::proxy::{Answer, Canned, CannedEnd, Gate};
@@ -29,32 +29,35 @@ impl Player {
         let (answer, rewritten) =
             serve::recorded(&self.name, spoken.id, recorded, self.options.timing, &reveal, &rewrite);
         self.state().tally.rewritten(rewritten);
-        let (Answer::Serve(mut canned), Some(response)) = (answer, recorded) else {
-            return self.broken_off(spoken.id);
+        let (mut canned, response) = match (answer, recorded) {
+            (Answer::Serve(canned), Some(response)) => (canned, response),
+            (other, _) => return other,
         };
         let stamp = Stamp { recorded: &spoken.message, live };
         let lasts = live.method == "subscriptions/listen";
         let waits = if lasts { self.counted(response, spoken.started_us, server) } else { Vec::new() };
-        let gates = self.stamped(&mut canned, &stamp, server, &waits);
+        let gates = match self.stamped(&mut canned, &stamp, server, &waits) {
+            Ok(gates) => gates,
+            Err(why) => return self.server_miss(live, unreadable(&why)),
+        };
         let gates = if lasts { self.open_ended(&mut canned, gates) } else { gates };
         Answer::ServeGated(canned, gates)
     }
 
-    /// The connection closes, as it did.
-    fn broken_off(&self, exchange: ExchangeId) -> Answer {
-        let source = Source::Recorded { run: self.name.clone(), exchange };
-        let what = "the server ended".to_string();
-        Answer::Close(source, Fault::Reset { what })
-    }
-
     /// Puts today's ids into an answer and cuts it into its messages; gates stand behind each request of the server, and in
     /// front of those messages that came when the agent had said so much (`waits`).
-    fn stamped(&self, canned: &mut Canned, stamp: &Stamp<'_>, server: &str, waits: &[u64]) -> Vec<Gate> {
+    ///
+    /// # Errors
+    /// When the answer is in an encoding that cannot be undone.
+    fn stamped(
+        &self,
+        canned: &mut Canned,
+        stamp: &Stamp<'_>,
+        server: &str,
+        waits: &[u64],
+    ) -> Result<Vec<Gate>, String> {
         let whole: Vec<u8> = canned.frames.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect();
-        let whole = match encoding::decode(canned.head.headers.get("content-encoding"), &whole) {
-            Ok(plain) => plain.into_owned(),
-            Err(_) => return Vec::new(),
-        };
+        let whole = encoding::decode(canned.head.headers.get("content-encoding"), &whole)?.into_owned();
         canned.head.headers.remove("content-encoding");
         let streams = canned.head.is_event_stream();
         let body = Bytes::from(stamp.body(&whole, streams));
@@ -64,7 +67,7 @@ impl Player {
                 canned.head.headers.set("content-length", body.len().to_string());
             }
             canned.frames = vec![(wait, body)];
-            return Vec::new();
+            return Ok(Vec::new());
         }
         let times = delays(&canned.frames, &whole);
         let (mut frames, mut gates, mut at) = (Vec::new(), Vec::new(), 0);
@@ -85,7 +88,7 @@ impl Player {
             frames.push((Duration::ZERO, body.slice(at..)));
         }
         canned.frames = frames;
-        gates
+        Ok(gates)
     }
 
     /// True when the recorded agent answered this request of the server.
@@ -171,7 +174,10 @@ impl Player {
                     content: Value::Null,
                 };
                 let stamp = Stamp { recorded: &nobody, live: &nobody };
-                let gates = self.stamped(&mut canned, &stamp, server, &waits);
+                let Ok(gates) = self.stamped(&mut canned, &stamp, server, &waits) else {
+                    // Messages that nobody can read are none that the agent waits for.
+                    return Answer::Serve(canned);
+                };
                 let gates = self.open_ended(&mut canned, gates);
                 Answer::ServeGated(canned, gates)
             }
