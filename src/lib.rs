@@ -8,11 +8,13 @@
 pub mod dialect;
 pub mod exchange;
 pub mod mcp;
+pub mod otlp;
 
 pub mod holes;
 pub mod proxy;
 pub mod redact;
 pub mod run;
+pub mod span;
 
 pub mod diff;
 pub mod store;

@@ -5,15 +5,16 @@ use std::path::{Path, PathBuf};
 
 /// Rooms from the ground up; those of one floor may use each other.
 const FLOORS: [&[&str]; 5] = [
-    &["exchange", "dialect", "mcp"],
-    &["run", "redact", "holes", "proxy"],
+    &["exchange", "dialect", "mcp", "otlp"],
+    &["run", "span", "redact", "holes", "proxy"],
     &["store", "diff"],
     &["record", "replay", "config", "agent", "bridge", "shell", "report"],
     &["cli", "demo"],
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 8] = ["exchange", "dialect", "mcp", "run", "redact", "holes", "diff", "replay/matcher"];
+const PURE: [&str; 10] =
+    ["exchange", "dialect", "mcp", "otlp", "span", "run", "redact", "holes", "diff", "replay/matcher"];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
