@@ -1,14 +1,17 @@
 //! What the agent's environment is told, and what of it a manifest keeps. Pure: the caller reads the real one.
 
+mod exporters;
 mod java;
 mod kept;
 
+pub(super) use exporters::is_exporter_variable;
 pub use kept::{Machine, is_for_the_agent, kept};
 
 use super::base_url::{BaseUrl, UpstreamOverride};
 use super::providers::{AMAZON, BEDROCK, BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
 use super::trust::{self, TrustFiles};
 use crate::exchange::Upstream;
+use crate::proxy::Routes;
 use std::collections::BTreeMap;
 
 /// The key that clients get on a replay when there is none: SDKs insist on one.
@@ -53,6 +56,8 @@ pub struct AgentEnvironment {
     pub unset: Vec<String>,
     /// The routes of the proxy.
     pub upstreams: Vec<Upstream>,
+    /// Those of what the agent's instrumentation exports; they are no part of a recording.
+    pub exports: Vec<Upstream>,
     /// Base URLs that differ from the providers' own, to be kept in the manifest beside [`kept()`]; without userinfo.
     pub base_urls: BTreeMap<String, String>,
     /// Where each of the upstreams comes from, in their order, for a fork to say so.
@@ -90,6 +95,11 @@ pub enum Said {
 }
 
 impl AgentEnvironment {
+    /// Every route of the proxy.
+    pub fn routes(&self) -> Routes {
+        Routes(self.upstreams.iter().chain(&self.exports).cloned().collect())
+    }
+
     /// Amazon's own address, when a base URL leads to it whose signed requests it would refuse: the clients sign them for
     /// the proxy.
     pub fn refused_by_amazon(&self, caller: &[(String, String)]) -> Option<&str> {
@@ -140,6 +150,7 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
             told.set.insert(first.to_string(), DUMMY_KEY.to_string());
         }
     }
+    exporters::lead(around, &caller, &mut told);
     match around.trust {
         Some(trust) => lead_through(around.proxy, trust, &caller, &mut told),
         None => bypass_proxies(&caller, &mut told),

@@ -155,4 +155,5 @@ pub const PROVIDERS: &[Provider] = &[
 /// True for a variable that [`super::environment::plan`] sets itself.
 pub fn is_base_url_variable(name: &str) -> bool {
     PROVIDERS.iter().flat_map(|p| p.base_urls).any(|v| v.name == name)
+        || super::environment::is_exporter_variable(name)
 }

@@ -8,9 +8,7 @@ use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
 use crate::mcp::message::MARKERS;
-use crate::proxy::{
-    Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Routes, Tape, Unseen,
-};
+use crate::proxy::{Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Tape, Unseen};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
 use crate::shell::Directory;
@@ -126,7 +124,7 @@ impl Session<'_> {
 
     async fn fly(self) -> Result<Landed, CliError> {
         let started = Instant::now();
-        let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
+        let routes = self.plan("http://127.0.0.1:1", None).routes();
         let interception = self.intercepted.clone().map(interception).transpose()?;
         let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
         let config = ProxyConfig {

@@ -53,6 +53,15 @@ impl Signal {
         before.ends_with("/v1").then_some(signal)
     }
 
+    /// Its path below an endpoint.
+    pub fn path(self) -> &'static str {
+        match self {
+            Signal::Traces => "/v1/traces",
+            Signal::Logs => "/v1/logs",
+            Signal::Metrics => "/v1/metrics",
+        }
+    }
+
     /// The signal of a gRPC method: `/opentelemetry.proto.collector.trace.v1.TraceService/Export`.
     pub fn of_method(path: &str) -> Option<Signal> {
         match path.strip_prefix("/opentelemetry.proto.collector.")?.strip_suffix("/Export")? {

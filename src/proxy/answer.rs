@@ -10,6 +10,7 @@ use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
 use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
+use super::telemetry::{self, Export};
 use super::websocket::{self, Later};
 use super::wire::{Delivery, WireState};
 use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, Seat, forward, head, route, signing};
@@ -32,6 +33,23 @@ pub(super) struct Going {
 }
 
 impl Going {
+    /// That of a request which nobody is told of.
+    fn unseen(shared: &Shared, wire: &WireState, method: &Method) -> Going {
+        let upstream = Upstream { provider: String::new(), origin: String::new() };
+        let head =
+            RequestHead { method: String::new(), target: String::new(), headers: HeaderList::default() };
+        let breaking = shared.breaking.clone();
+        let ledger = Arc::new(Ledger::open(ExchangeId(0), upstream, head, None, None, breaking));
+        Going {
+            abandonment: Abandonment::watch(&ledger),
+            ledger,
+            wire: wire.clone(),
+            delivery: None,
+            method: method.clone(),
+            hold: false,
+        }
+    }
+
     /// The books pass to a body, which tells of the end from here on.
     pub(super) fn hand_over(mut self) -> Arc<Ledger> {
         self.abandonment.disarm();
@@ -78,6 +96,12 @@ pub(super) async fn answer(
         }
     };
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
+    if let Some(export) = Export::of(&shared.routes, outside.as_ref(), &request) {
+        let tape = if hidden { None } else { shared.tape(run.as_deref()) };
+        let method = request.method().clone();
+        let going = || Going::unseen(&shared, &wire, &method);
+        return telemetry::receive(&shared, tape, going, export, request).await;
+    }
     let way = match &outside {
         Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),
         None => match route::resolve(&shared.routes, request.uri()) {
@@ -188,6 +212,18 @@ async fn ask(
     }
 }
 
+/// Passes on a request that was read and is no part of the run, with its answer.
+pub(super) async fn pass_unseen(
+    shared: &Shared,
+    going: Going,
+    parts: request::Parts,
+    upstream: &Upstream,
+    target: &str,
+    body: SentBody,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    send(shared, going, parts, Sending { upstream, target, body, other: None, moved: false }).await
+}
+
 /// What goes upstream, and where.
 struct Sending<'a> {
     upstream: &'a Upstream,
@@ -218,7 +254,7 @@ async fn send(
         Err(what) => return Ok(serve(shared, going, refused(what), Vec::new()).await),
     };
     let changed = other.is_some() || moved;
-    let client = client.of(parts.version);
+    let client = client.of(&parts, &to);
     let signed_for = parts.headers.get(http::header::HOST).cloned();
     let mut request = forward::readdressed(parts, to, body);
     let read_before = matches!(request.body(), SentBody::Whole(_));

@@ -42,6 +42,8 @@ pub trait Runs: Send + Sync + 'static {
     /// # Errors
     /// Why no run can be called so.
     fn seat<'a>(&'a self, name: Option<&'a str>) -> BoxFuture<'a, Result<Seat, String>>;
+    /// The tape of an open run, for what is no exchange: it begins no run, and keeps none from falling silent.
+    fn tape(&self, name: Option<&str>) -> Option<Arc<dyn Tape>>;
     /// Ends a run, once its exchanges under way have ended: what it amounts to, as JSON. None when no such run is open.
     fn end<'a>(&'a self, name: Option<&'a str>, exit_code: Option<i32>) -> BoxFuture<'a, Option<String>>;
     /// What the proxy is doing, as JSON, for those who may know.

@@ -30,6 +30,11 @@ const MOST_BUFFERED: usize = 128 * 1024;
 /// an agent that opens hundreds at once would notice the proxy. The system may allow fewer.
 const MOST_WAITING: u32 = 4096;
 
+/// How a connection of HTTP/2 begins (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// How often to look for the rest of that, a millisecond apart.
+const LOOKS: u32 = 50;
+
 /// What every connection shares.
 pub(super) struct Shared {
     pub(super) routes: Routes,
@@ -67,6 +72,16 @@ impl Shared {
             None => {
                 Ok(Seat { id: ExchangeId(number), tape: self.tape.clone(), answerer: self.answerer.clone() })
             }
+        }
+    }
+}
+
+impl Shared {
+    /// Who keeps what is exported into the run of this name; nobody when it is not open.
+    pub(super) fn tape(&self, run: Option<&str>) -> Option<Arc<dyn Tape>> {
+        match &self.attach {
+            Some(attach) => attach.runs.tape(run),
+            None => self.tape.clone(),
         }
     }
 }
@@ -189,9 +204,30 @@ async fn connection(stream: TcpStream, shared: Arc<Shared>, stop: watch::Receive
     // Without it small frames wait for the agent's acknowledgements; a socket that refuses still works.
     let _ = stream.set_nodelay(true);
     match &shared.intercepting {
+        None if speaks_http2(&stream, stop.clone()).await => serve_http2(stream, None, shared, stop).await,
         None => serve_http(stream, None, shared, stop).await,
         Some(intercepting) => intercept::welcome(stream, intercepting, shared.clone(), stop).await,
     }
+}
+
+/// True for a client that speaks HTTP/2 from its first byte on, as those of gRPC do.
+async fn speaks_http2(stream: &TcpStream, mut stop: watch::Receiver<Option<Duration>>) -> bool {
+    let mut seen = [0; PREFACE.len()];
+    for _ in 0..LOOKS {
+        let peeked = tokio::select! {
+            peeked = stream.peek(&mut seen) => peeked,
+            _ = stop.changed() => return false,
+        };
+        match peeked.map(|length| &seen[..length]) {
+            Ok(PREFACE) => return true,
+            Ok(begun) if !begun.is_empty() && PREFACE.starts_with(begun) => {
+                // The rest is on its way; a peek returns at once while there is anything.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            _ => return false,
+        }
+    }
+    false
 }
 
 /// Serves the requests of a connection. `inside`: the host that it leads to, when that is not the proxy itself.
@@ -234,10 +270,10 @@ pub(super) async fn serve_http<S>(
     }
 }
 
-/// Serves the requests of a connection of HTTP/2: that of a client behind TLS which speaks nothing else.
+/// Serves the requests of a connection of HTTP/2: that of a client behind TLS which speaks nothing else, or of gRPC.
 pub(super) async fn serve_http2<S>(
     stream: S,
-    inside: Inside,
+    inside: Option<Inside>,
     shared: Arc<Shared>,
     mut stop: watch::Receiver<Option<Duration>>,
 ) where
@@ -245,10 +281,10 @@ pub(super) async fn serve_http2<S>(
 {
     let wire = WireState::new(Reads::Streams);
     let stream = TokioIo::new(Wire::new(stream, wire.clone()));
-    let inside = Arc::new(inside);
+    let inside = inside.map(Arc::new);
     // There is no upgrade in HTTP/2: nothing is to be done later.
     let service = service_fn(move |request| {
-        answer(shared.clone(), Some(inside.clone()), wire.clone(), Later::default(), request)
+        answer(shared.clone(), inside.clone(), wire.clone(), Later::default(), request)
     });
     let serving = http2::Builder::new(TokioExecutor::new())
         .auto_date_header(false)

@@ -17,6 +17,7 @@ mod serve;
 pub mod shim;
 mod signing;
 mod tee;
+mod telemetry;
 mod upstream;
 mod websocket;
 mod wire;
@@ -26,6 +27,7 @@ pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
 pub use route::MCP;
 pub use signing::AwsKey;
+pub use telemetry::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, OTLP};
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
@@ -69,6 +71,17 @@ pub struct SeenResponse {
     pub end_us: u64,
 }
 
+/// What the agent's instrumentation exported, read.
+#[derive(Debug, Clone)]
+pub struct SeenExport {
+    /// Spans, or log records.
+    pub batch: crate::otlp::Batch,
+    /// BLAKE3 of the request's body: an exporter that tries again sends the same.
+    pub digest: [u8; 32],
+    /// Length of the body, decoded.
+    pub bytes: usize,
+}
+
 /// Who is told what went over the wire.
 pub trait Tape: Send + Sync + 'static {
     /// Waits until there is room for more: nothing is ever dropped, the agent waits.
@@ -78,6 +91,8 @@ pub trait Tape: Send + Sync + 'static {
     /// A response came to its end, or (again, with more frames) went on after its terminal event. Does not block;
     /// `written` is answered (or dropped) when the exchange has passed `write(2)` or cannot be written.
     fn response(&self, seen: SeenResponse, written: oneshot::Sender<()>);
+    /// Spans or log records were exported: done when they have passed `write(2)` or cannot be written.
+    fn export(&self, seen: SeenExport) -> BoxFuture<'_, ()>;
 }
 
 /// A request that wants an answer.

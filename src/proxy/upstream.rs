@@ -3,7 +3,7 @@
 
 use super::sent::SentBody;
 use super::wire::{Reads, Wire, WireState};
-use http::{Uri, Version};
+use http::{Uri, Version, request};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::{Connection, HttpConnector};
@@ -35,21 +35,35 @@ pub(super) struct Upstreams {
     plain: UpstreamClient,
     /// For what came by HTTP/2: by that where the upstream speaks it.
     either: UpstreamClient,
+    /// For gRPC: by HTTP/2 from the first byte on, without asking.
+    prior: UpstreamClient,
 }
 
 impl Upstreams {
     /// Counts the connections that are opened in `dialed`.
     pub(super) fn new(dialed: &Arc<AtomicU32>) -> Upstreams {
-        Upstreams { plain: client(dialed.clone(), false), either: client(dialed.clone(), true) }
+        let client = |http2, prior| client(dialed.clone(), http2, prior);
+        Upstreams { plain: client(false, false), either: client(true, false), prior: client(true, true) }
     }
 
-    /// That for a request which came by this version.
-    pub(super) fn of(&self, version: Version) -> &UpstreamClient {
-        if version == Version::HTTP_2 { &self.either } else { &self.plain }
+    /// That which speaks HTTP/1.1 alone.
+    pub(super) fn plain(&self) -> &UpstreamClient {
+        &self.plain
+    }
+
+    /// That for a request which came like this.
+    pub(super) fn of(&self, request: &request::Parts, to: &Uri) -> &UpstreamClient {
+        let kind = request.headers.get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_grpc = kind.is_some_and(|kind| kind.starts_with("application/grpc"));
+        match request.version {
+            Version::HTTP_2 if is_grpc && to.scheme() == Some(&http::uri::Scheme::HTTP) => &self.prior,
+            Version::HTTP_2 => &self.either,
+            _ => &self.plain,
+        }
     }
 }
 
-fn client(dialed: Arc<AtomicU32>, http2: bool) -> UpstreamClient {
+fn client(dialed: Arc<AtomicU32>, http2: bool, prior: bool) -> UpstreamClient {
     let mut http = HttpConnector::new();
     http.set_nodelay(true);
     http.enforce_http(false);
@@ -57,6 +71,7 @@ fn client(dialed: Arc<AtomicU32>, http2: bool) -> UpstreamClient {
         .pool_idle_timeout(IDLE)
         .http1_preserve_header_case(true)
         .http1_max_headers(super::head::MOST_HEADERS)
+        .http2_only(prior)
         .build(Dialer { http, https: Arc::new(OnceCell::new()), dialed, http2 })
 }
 

@@ -3,7 +3,7 @@
 
 use super::{Recorded, Recorder};
 use crate::exchange::ExchangeId;
-use crate::proxy::{Answerer, BoxFuture, Runs, Seat, SeenRequest, SeenResponse, Tape};
+use crate::proxy::{Answerer, BoxFuture, Runs, Seat, SeenExport, SeenRequest, SeenResponse, Tape};
 use crate::run::{Outcome, RunId};
 use crate::store::StoreError;
 use std::collections::HashMap;
@@ -118,11 +118,15 @@ impl Open {
 struct Presence {
     open: Arc<Open>,
     attached: Arc<Attached>,
+    /// The run is not silent because of it.
+    counts: bool,
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.open.touch();
+        if self.counts {
+            self.open.touch();
+        }
         if self.open.under_way.fetch_sub(1, Ordering::AcqRel) == 1 {
             // `notify_one` is kept for a waiter that is about to wait.
             self.open.left.notify_one();
@@ -155,6 +159,13 @@ impl Tape for Seated {
         // Without a recorder `written` is dropped, and nobody waits.
         if let Some(recorder) = &self.recorder {
             recorder.response(seen, written);
+        }
+    }
+
+    fn export(&self, seen: SeenExport) -> BoxFuture<'_, ()> {
+        match &self.recorder {
+            Some(recorder) => recorder.export(seen),
+            None => Box::pin(async {}),
         }
     }
 }
@@ -241,7 +252,7 @@ impl Attached {
         let open = runs.entry(name).or_insert_with(Open::new).clone();
         open.under_way.fetch_add(1, Ordering::AcqRel);
         open.touch();
-        Presence { open, attached }
+        Presence { open, attached, counts: true }
     }
 
     /// Seals a run that nobody enters any more, when its last exchange has ended; what the keeper says of it.
@@ -295,6 +306,18 @@ impl Runs for Attached {
                 },
             })
         })
+    }
+
+    fn tape(&self, name: Option<&str>) -> Option<Arc<dyn Tape>> {
+        let attached = self.myself.upgrade()?;
+        let presence = {
+            let runs = lock(&self.open);
+            let open = runs.get(&name.map(str::to_string))?.clone();
+            open.under_way.fetch_add(1, Ordering::AcqRel);
+            Presence { open, attached, counts: false }
+        };
+        let recorder = presence.open.begun.get()?.as_ref()?.recorder.clone();
+        Some(Arc::new(Seated { recorder, _presence: presence }))
     }
 
     fn end<'a>(&'a self, name: Option<&'a str>, exit_code: Option<i32>) -> BoxFuture<'a, Option<String>> {

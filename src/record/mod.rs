@@ -6,22 +6,27 @@
 pub mod attached;
 mod bodies;
 mod inbox;
+mod telemetry;
 mod writer;
 
-use crate::proxy::{BoxFuture, SeenRequest, SeenResponse, Tape};
+use crate::proxy::{BoxFuture, SeenExport, SeenRequest, SeenResponse, Tape};
 use crate::redact::Redactor;
 use crate::run::{Manifest, Outline};
 use crate::store::{RunWriter, StoreError};
 use inbox::{Inbox, Message};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use telemetry::SpanRecorder;
 use tokio::sync::oneshot;
 use writer::Writer;
+
+pub use telemetry::Exported;
 
 /// Hands what the proxy sees to the writer thread.
 pub struct Recorder {
     inbox: Arc<Inbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    spans: SpanRecorder,
 }
 
 /// What a finished recording amounts to.
@@ -37,6 +42,8 @@ pub struct Recorded {
     pub untouched: u32,
     /// Why not everything could be written.
     pub incomplete: Option<String>,
+    /// What the agent's instrumentation exported.
+    pub exported: Exported,
 }
 
 impl Recorder {
@@ -49,10 +56,11 @@ impl Recorder {
         redactor: Arc<Redactor>,
         warn: impl Fn(&str) + Send + 'static,
     ) -> std::io::Result<Arc<Recorder>> {
+        let spans = SpanRecorder::new(run.directory().to_path_buf(), redactor.clone());
         let inbox = Arc::new(Inbox::new(Writer::new(run, redactor, Box::new(warn))));
         let theirs = inbox.clone();
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || theirs.work())?;
-        Ok(Arc::new(Recorder { inbox, thread: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Recorder { inbox, thread: Mutex::new(Some(thread)), spans }))
     }
 
     /// Waits for everything handed over to be written, derives the outline, seals the run.
@@ -65,7 +73,8 @@ impl Recorder {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(gone)?;
         let broke_off = || StoreError::Refused("the recorder thread broke off".into());
         thread.join().map_err(|_| broke_off())?;
-        self.inbox.take_writer().ok_or_else(broke_off)?.seal(end)
+        let exported = self.spans.finish().unwrap_or_default();
+        self.inbox.take_writer().ok_or_else(broke_off)?.seal(exported, end)
     }
 }
 
@@ -80,5 +89,9 @@ impl Tape for Recorder {
 
     fn response(&self, seen: SeenResponse, written: oneshot::Sender<()>) {
         self.inbox.post(Message::Response(seen, written));
+    }
+
+    fn export(&self, seen: SeenExport) -> BoxFuture<'_, ()> {
+        Box::pin(self.spans.take(seen))
     }
 }

@@ -1,7 +1,7 @@
 //! Takes what was seen, redacts it and writes it.
 
-use super::Recorded;
 use super::bodies::Bodies;
+use super::{Exported, Recorded};
 use crate::exchange::{ExchangeId, FrameMark, HeaderList, RequestHead, ResponseHead, StandIn, encoding};
 use crate::proxy::{SeenRequest, SeenResponse};
 use crate::redact::Redactor;
@@ -173,9 +173,17 @@ impl Writer {
     ///
     /// # Errors
     /// When it cannot be read or sealed.
-    pub(super) fn seal(mut self, end: impl FnOnce(&mut Manifest)) -> Result<Recorded, StoreError> {
+    pub(super) fn seal(
+        mut self,
+        mut exported: Exported,
+        end: impl FnOnce(&mut Manifest),
+    ) -> Result<Recorded, StoreError> {
+        if let Some(why) = &exported.incomplete {
+            (self.warn)(why);
+        }
         let incomplete = self.broken.take();
         let mut found = std::mem::take(&mut self.stand_ins);
+        found.extend(std::mem::take(&mut exported.stand_ins));
         let outline = RunReader::open(self.run.directory().to_path_buf())?.derive_outline();
         let manifest = self.run.seal(Some(&outline), |manifest| {
             manifest.incomplete = incomplete.clone();
@@ -188,7 +196,8 @@ impl Writer {
                 *manifest.replaced.entry(label).or_default() += 1;
             }
         })?;
-        Ok(Recorded { manifest, outline, exchanges: self.exchanges, untouched: self.untouched, incomplete })
+        let (exchanges, untouched) = (self.exchanges, self.untouched);
+        Ok(Recorded { manifest, outline, exchanges, untouched, incomplete, exported })
     }
 
     /// The agent goes on, the run does not: it is marked and says so.

@@ -21,6 +21,7 @@ mod rules;
 mod scan;
 mod standin;
 mod stream;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod trigger;

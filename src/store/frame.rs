@@ -42,6 +42,10 @@ pub mod kind {
     pub const REQUEST: u8 = 32;
     /// A response record (segment only); the tag is the exchange.
     pub const RESPONSE: u8 = 33;
+    /// An export of spans (spans only); the tag is how many.
+    pub const TRACES: u8 = 48;
+    /// An export of log records (spans only); the tag is how many.
+    pub const LOGS: u8 = 49;
 }
 
 /// A frame's header, read and checked.

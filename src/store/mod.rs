@@ -10,6 +10,7 @@
 //! | `segment`, `segment_index` | records of exchanges |
 //! | `pack`, `pack_reader`, `block`, `list` | parts of bodies, each stored once, and the lists of them |
 //! | `outline_file` | the outline of a sealed run |
+//! | `spans` | spans and log records that the agent's instrumentation exported |
 //! | `noise_file` | which tool results vary by themselves, as a replay has shown |
 //! | `runs`, `removal`, `adopt`, `gc` | finding runs and removing them |
 //! | `catalogue`, `index` | what can be derived, and sled, which keeps it |
@@ -43,6 +44,7 @@ mod runs;
 mod sealed;
 mod segment;
 mod segment_index;
+mod spans;
 mod varint;
 mod writer;
 
@@ -63,6 +65,7 @@ pub use index::Rebuilt;
 pub use noise_file::Noise;
 pub use reader::RunReader;
 pub use removal::Removed;
+pub use spans::{SpanReader, SpanWriter};
 pub use writer::RunWriter;
 
 /// A part of a body in a run's pack: its ordinal there.

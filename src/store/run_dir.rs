@@ -6,6 +6,7 @@
 //!   exchanges.seg     records of requests and responses, see segment
 //!   parts.pack        parts of bodies, see pack
 //!   outline           lanes, turns and steps; written when the run is sealed
+//!   spans.seg         what the agent's instrumentation exported, see spans; only where there is any
 //!   noise.json        which tool results vary by themselves; written by a replay, see noise_file
 //!   lock              held by the recorder while it lives
 //!   reserve           room for the manifest and the footers on a full disk; gone when the run is sealed

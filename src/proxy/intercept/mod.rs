@@ -12,7 +12,7 @@ pub use authority::Authority;
 pub use hosts::{Hosts, Unseen};
 
 use super::attach::user_of;
-use super::listen::{Shared, serve_http, serve_http2};
+use super::listen::{PREFACE, Shared, serve_http, serve_http2};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
 use hosts::{Passed, Trials};
@@ -159,11 +159,17 @@ pub(super) async fn welcome(
 ) {
     const CONNECT: &[u8] = b"CONNECT ";
     let mut read = BytesMut::with_capacity(1024);
-    while read.len() < CONNECT.len() && CONNECT.starts_with(&read) {
+    // As long as it is the beginning of one of the two, and not the whole of it.
+    let undecided =
+        |read: &[u8]| [CONNECT, PREFACE].iter().any(|of| of.len() > read.len() && of.starts_with(read));
+    while undecided(&read) {
         // A client that hangs up, or never says anything, is nobody's concern.
         if !matches!(patiently(&stop, stream.read_buf(&mut read)).await, Some(Ok(1..))) {
             return;
         }
+    }
+    if read.starts_with(PREFACE) {
+        return serve_http2(Prefixed::new(read.freeze(), stream), None, shared, stop).await;
     }
     if !read.starts_with(CONNECT) {
         return serve_http(Prefixed::new(read.freeze(), stream), None, shared, stop).await;
@@ -262,7 +268,7 @@ async fn secured(
                 *turn = true;
             }
             if stream.get_ref().1.alpn_protocol() == Some(authority::HTTP_2) {
-                serve_http2(stream, inside, shared, stop).await;
+                serve_http2(stream, Some(inside), shared, stop).await;
             } else {
                 serve_http(stream, Some(inside), shared, stop).await;
             }

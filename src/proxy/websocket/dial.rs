@@ -7,7 +7,7 @@ use super::super::wire::WireState;
 use super::super::{Canned, head, route};
 use super::{EXTENSIONS, refusal, upgrade_fields};
 use crate::exchange::{Fault, ResponseHead, Upstream};
-use http::{HeaderMap, Response, StatusCode, Version, request, response};
+use http::{HeaderMap, Response, StatusCode, request, response};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 
@@ -44,7 +44,7 @@ pub(super) async fn dial(
     };
     let mut request = readdressed(parts, to, SentBody::Whole(None));
     *request.headers_mut() = upgraded(head::without(request.headers(), &EXTENSIONS));
-    let mut response = match client.of(Version::HTTP_11).request(request).await {
+    let mut response = match client.plain().request(request).await {
         Ok(response) => response,
         Err(error) => return Dialled::Failed(forward::fault(&error)),
     };

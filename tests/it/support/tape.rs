@@ -2,7 +2,7 @@
 
 use super::soon;
 use super::upstream::Gate;
-use retake::proxy::{BoxFuture, SeenRequest, SeenResponse, Tape};
+use retake::proxy::{BoxFuture, SeenExport, SeenRequest, SeenResponse, Tape};
 use std::sync::{Arc, Mutex};
 use tokio::sync::{oneshot, watch};
 
@@ -102,6 +102,10 @@ impl Tape for MemoryTape {
             }
         }
         self.told.send_modify(|told| told.push(Told::Response(seen)));
+    }
+
+    fn export(&self, _seen: SeenExport) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
     }
 }
 

@@ -1,0 +1,297 @@
+//! Exports of spans and log records: what the agent's instrumentation sends is kept with the run, and passed on
+//! unchanged to where it was to go.
+//!
+//! They come to `/otlp/v1/traces`, to the paths of vendors below their routes (`/langfuse/api/public/otel/v1/traces`), to
+//! the bare `/v1/traces` of an exporter that was only told host and port, by gRPC, or inside an intercepted connection.
+
+use super::answer::{Going, serve};
+use super::intercept::Inside;
+use super::listen::Shared;
+use super::route::{self, Way};
+use super::sent::SentBody;
+use super::tee::{AnswerBody, BrokenOff, chain};
+use super::{Canned, CannedEnd, Routes, SeenExport, Tape, answer};
+use crate::exchange::{HeaderList, ResponseHead, Source, encoding};
+use crate::otlp::{Batch, Encoding, Reply, Signal};
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, Method, Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Name of the way for exporters.
+pub const OTLP: &str = "otlp";
+/// Where exporters send what nobody told them to send elsewhere; whoever listens there is to have it.
+pub const DEFAULT_COLLECTOR: &str = "http://localhost:4318";
+/// The same by gRPC.
+pub const DEFAULT_GRPC_COLLECTOR: &str = "http://localhost:4317";
+
+/// An export is no longer than this, before and after decompression (section "OTLP/HTTP Request" leaves it to us).
+const MOST: usize = 64 << 20;
+
+/// A request that exports something.
+pub(super) struct Export {
+    signal: Signal,
+    form: Form,
+    /// Where it goes on to; none: nobody but the run gets it.
+    way: Option<Way>,
+}
+
+/// How an export is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Http(Encoding),
+    Grpc,
+}
+
+impl Export {
+    /// Looks whether a request is an export. `outside`: the host that it is for, when that is not the proxy.
+    pub(super) fn of<B>(routes: &Routes, outside: Option<&Inside>, request: &Request<B>) -> Option<Export> {
+        if request.method() != Method::POST {
+            return None;
+        }
+        let form = form(request.headers())?;
+        let signal = |path: &str| match form {
+            Form::Http(_) => Signal::of_path(path),
+            Form::Grpc => Signal::of_method(path),
+        };
+        let path = request.uri().path();
+        if let Some(host) = outside {
+            let way = Some(route::outside(routes, &host.origin(), request.uri()));
+            return Some(Export { signal: signal(path)?, form, way });
+        }
+        let (first, rest) = first_segment(path);
+        if let Some(signal) = first.strip_prefix(OTLP).and_then(signal_of_route) {
+            let way = route::resolve(routes, request.uri());
+            return Some(Export { signal: signal.or_else(|| Signal::of_path(rest))?, form, way });
+        }
+        if let Some(way) = route::resolve(routes, request.uri()) {
+            let path = way.target.split('?').next().unwrap_or_default();
+            return Some(Export { signal: signal(path)?, form, way: Some(way) });
+        }
+        let signal = signal(path)?;
+        let to = format!("/{OTLP}{}", if form == Form::Grpc { path } else { signal.path() });
+        let way = to.parse().ok().and_then(|to| route::resolve(routes, &to));
+        Some(Export { signal, form, way })
+    }
+}
+
+/// The first segment of a path behind `/r/NAME`, and what follows it.
+fn first_segment(path: &str) -> (&str, &str) {
+    let named = path.strip_prefix("/r/").and_then(|rest| rest.split_once('/')).map(|(_, rest)| rest);
+    let rest = named.unwrap_or_else(|| path.strip_prefix('/').unwrap_or(path));
+    rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+/// What a way for exporters is for, by what its name has behind `otlp`: one signal (`-traces`), or, inside, any.
+fn signal_of_route(behind: &str) -> Option<Option<Signal>> {
+    match behind {
+        "" => Some(None),
+        "-traces" => Some(Some(Signal::Traces)),
+        "-logs" => Some(Some(Signal::Logs)),
+        "-metrics" => Some(Some(Signal::Metrics)),
+        _ => None,
+    }
+}
+
+fn form(headers: &HeaderMap) -> Option<Form> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    if value.starts_with("application/grpc") {
+        return Some(Form::Grpc);
+    }
+    Encoding::of_content_type(value).map(Form::Http)
+}
+
+/// Keeps an export with the run of `tape`, and answers it: with what its receiver says, where it has one.
+pub(super) async fn receive(
+    shared: &Shared,
+    tape: Option<Arc<dyn Tape>>,
+    going: impl Fn() -> Going,
+    export: Export,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, BrokenOff> {
+    let (parts, body) = request.into_parts();
+    let raw = match Limited::new(body, MOST).collect().await {
+        Ok(whole) => whole.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let why = format!("an export has at most {MOST} bytes");
+            return Ok(serve(shared, going(), export.refusal(413, 8, &why), Vec::new()).await);
+        }
+        Err(error) => return Err(BrokenOff(chain(error.as_ref()))),
+    };
+    let read = export.read(&parts.headers, &raw);
+    let mut rejected = 0;
+    if let (Ok((batch, bytes)), Some(tape)) = (&read, tape) {
+        let mut batch = batch.clone();
+        rejected = batch.drop_nameless();
+        let digest = *blake3::hash(&raw).as_bytes();
+        tape.export(SeenExport { batch, digest, bytes: *bytes }).await;
+    }
+    if let (Some(way), true) = (&export.way, shared.client.is_some()) {
+        let body = SentBody::Whole((!raw.is_empty()).then_some(raw));
+        let passed = answer::pass_unseen(shared, going(), parts, &way.upstream, &way.target, body).await;
+        // Nobody listens where nobody said that somebody does.
+        let implied = [DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR].contains(&way.upstream.origin.as_str());
+        if passed.is_ok() || !implied {
+            return passed;
+        }
+    }
+    let canned = match read {
+        Err((status, why)) => export.refusal(status, if status == 413 { 8 } else { 3 }, &why),
+        Ok(_) if rejected > 0 => export.partly(rejected),
+        Ok(_) => export.taken(),
+    };
+    Ok(serve(shared, going(), canned, Vec::new()).await)
+}
+
+impl Export {
+    /// What it says, and how many bytes that is; else the status and why not.
+    fn read(&self, headers: &HeaderMap, raw: &Bytes) -> Result<(Batch, usize), (u16, String)> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let (coding, body, encoding) = match self.form {
+            Form::Http(encoding) => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), encoding),
+            Form::Grpc => {
+                let (squeezed, message) = message_of(raw).map_err(|why| (400, why))?;
+                (text("grpc-encoding").filter(|_| squeezed), message, Encoding::Protobuf)
+            }
+        };
+        let decoded = encoding::decode_up_to(MOST, coding, body);
+        if let Some(why) = decoded.broken {
+            let status = if decoded.bytes.len() >= MOST { 413 } else { 400 };
+            return Err((status, why));
+        }
+        let batch = Batch::read(self.signal, encoding, &decoded.bytes).map_err(|why| (400, why))?;
+        Ok((batch, decoded.bytes.len()))
+    }
+
+    fn taken(&self) -> Canned {
+        self.canned(Reply::taken(self.encoding()))
+    }
+
+    fn partly(&self, rejected: usize) -> Canned {
+        let why = "spans without a trace id or a span id were left out";
+        self.canned(Reply::partly(self.encoding(), rejected, "rejectedSpans", why))
+    }
+
+    fn refusal(&self, status: u16, code: i32, why: &str) -> Canned {
+        match self.form {
+            Form::Http(encoding) => self.canned(Reply::refused(encoding, status, code, why)),
+            Form::Grpc => grpc(code, why, None),
+        }
+    }
+
+    fn encoding(&self) -> Encoding {
+        match self.form {
+            Form::Http(encoding) => encoding,
+            Form::Grpc => Encoding::Protobuf,
+        }
+    }
+
+    fn canned(&self, reply: Reply) -> Canned {
+        if self.form == Form::Grpc {
+            return grpc(0, "", Some(reply.body));
+        }
+        let headers = HeaderList(vec![
+            ("content-type".into(), reply.encoding.content_type().into()),
+            ("content-length".into(), reply.body.len().to_string()),
+        ]);
+        Canned {
+            source: Source::Live,
+            head: ResponseHead { status: reply.status, headers },
+            frames: vec![(Duration::ZERO, reply.body.into())],
+            end: CannedEnd::Complete,
+        }
+    }
+}
+
+/// The one message of a gRPC call, and whether it is compressed.
+fn message_of(raw: &[u8]) -> Result<(bool, &[u8]), String> {
+    let (head, message) = raw.split_at_checked(5).ok_or("the call holds no message")?;
+    let [squeezed, length @ ..] = head else { return Err("the call holds no message".into()) };
+    let length = length.iter().fold(0usize, |length, byte| length << 8 | usize::from(*byte));
+    match message.get(..length) {
+        Some(message) => Ok((*squeezed != 0, message)),
+        None => Err(format!("the message should have {length} bytes and has {}", message.len())),
+    }
+}
+
+/// The answer to a gRPC call: a message, and the status in the trailers.
+fn grpc(status: i32, why: &str, message: Option<Vec<u8>>) -> Canned {
+    let mut trailers = HeaderList(vec![("grpc-status".into(), status.to_string())]);
+    if !why.is_empty() {
+        let coded = percent_encoding::utf8_percent_encode(why, percent_encoding::CONTROLS);
+        trailers.push("grpc-message", coded.to_string());
+    }
+    let framed = |message: Vec<u8>| {
+        let mut bytes = vec![0];
+        bytes.extend_from_slice(&(message.len() as u32).to_be_bytes());
+        bytes.extend_from_slice(&message);
+        (Duration::ZERO, bytes.into())
+    };
+    Canned {
+        source: Source::Live,
+        head: ResponseHead {
+            status: 200,
+            headers: HeaderList(vec![("content-type".into(), "application/grpc".into())]),
+        },
+        frames: message.map(framed).into_iter().collect(),
+        end: CannedEnd::Trailers(trailers),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::Upstream;
+
+    fn export(path: &str, content_type: &str) -> Option<(Signal, Option<(String, String)>)> {
+        let to =
+            |provider: &str| Upstream { provider: provider.into(), origin: format!("http://{provider}") };
+        let routes = Routes(["otlp", "otlp-traces", "langfuse", "openai"].map(to).to_vec());
+        let request = Request::post(path).header(CONTENT_TYPE, content_type).body(()).unwrap();
+        let found = Export::of(&routes, None, &request)?;
+        Some((found.signal, found.way.map(|way| (way.upstream.provider, way.target))))
+    }
+
+    #[test]
+    fn exports_are_known_by_their_paths() {
+        let to = |provider: &str, target: &str| Some((provider.to_string(), target.to_string()));
+        let protobuf = "application/x-protobuf";
+        for (path, signal, way) in [
+            ("/otlp/v1/traces", Signal::Traces, to("otlp", "/v1/traces")),
+            ("/r/fix/otlp/v1/logs", Signal::Logs, to("otlp", "/v1/logs")),
+            ("/otlp-traces/custom", Signal::Traces, to("otlp-traces", "/custom")),
+            ("/v1/metrics", Signal::Metrics, to("otlp", "/v1/metrics")),
+            ("/r/fix/v1/traces", Signal::Traces, to("otlp", "/v1/traces")),
+            ("/api/public/otel/v1/traces", Signal::Traces, to("otlp", "/v1/traces")),
+            (
+                "/langfuse/api/public/otel/v1/traces",
+                Signal::Traces,
+                to("langfuse", "/api/public/otel/v1/traces"),
+            ),
+        ] {
+            assert_eq!(export(path, protobuf), Some((signal, way)), "{path}");
+        }
+        for (path, kind) in [
+            ("/openai/v1/chat/completions", "application/json"),
+            ("/otlp/v1/traces", "text/plain"),
+            ("/otlp/v1/nothing", protobuf),
+            ("/otlpx/v1", protobuf),
+        ] {
+            assert_eq!(export(path, kind), None, "{path}");
+        }
+        let method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+        assert_eq!(export(method, "application/grpc+proto"), Some((Signal::Traces, to("otlp", method))));
+    }
+
+    #[test]
+    fn a_call_holds_one_message() {
+        assert_eq!(message_of(b"\0\0\0\0\x02abc"), Ok((false, &b"ab"[..])));
+        assert_eq!(message_of(b"\x01\0\0\0\0"), Ok((true, &b""[..])));
+        for bad in [&b""[..], b"\0\0\0", b"\0\0\0\0\x05abc", b"\0\xff\xff\xff\xffabc"] {
+            assert!(message_of(bad).is_err(), "{bad:?}");
+        }
+    }
+}
