@@ -215,7 +215,10 @@ pub struct ShowArgs {
     /// The state after this step: where each conversation stands
     #[arg(long, requires = "step", conflicts_with = "context")]
     pub checkpoint: bool,
-    /// Do not cut long values; with --context all messages, not only the new ones
+    /// The trace tree: agents, turns, model and tool calls with their times, and what held the rest up
+    #[arg(long, conflicts_with = "step")]
+    pub tree: bool,
+    /// Do not cut long values; with --context all messages, not only the new ones; with --tree all of it
     #[arg(long)]
     pub full: bool,
 }

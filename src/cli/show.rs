@@ -10,6 +10,7 @@ use crate::report::steps::Notes;
 use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
 use crate::run::checkpoint::{Checkpoint, checkpoint};
+use crate::run::tree;
 
 impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> CliError {
@@ -26,6 +27,14 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
     let view = opened.view();
     for line in opened.reader.damage() {
         warn(line);
+    }
+    if args.tree {
+        let tree = tree::derived(&opened.outline, &view.manifest.id.to_string());
+        match context.json {
+            true => context.print_json(&tree)?,
+            false => print(&report::tree::show(&view, &tree, args.full, context.style))?,
+        }
+        return Ok(exit::OK);
     }
     let Some(number) = args.step else {
         let others = opened.outline.others.iter().filter_map(|id| opened.reader.exchange(*id).ok());

@@ -24,6 +24,7 @@ pub mod style;
 pub mod table;
 pub mod tool_results;
 pub mod tools_run;
+pub mod tree;
 mod warnings;
 pub mod words;
 

@@ -11,6 +11,7 @@ pub mod outline;
 pub mod reading;
 pub mod spelling;
 pub mod stop;
+pub mod tree;
 
 pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;

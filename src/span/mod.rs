@@ -4,7 +4,8 @@ pub mod value;
 
 use crate::otlp::json::hex_of;
 use crate::otlp::proto;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
@@ -160,6 +161,15 @@ impl fmt::Display for TraceId {
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex_of(&self.0))
+    }
+}
+
+impl Serialize for SpanKey {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut object = to.serialize_struct("SpanKey", 2)?;
+        object.serialize_field("trace_id", &self.trace.to_string())?;
+        object.serialize_field("span_id", &self.span.to_string())?;
+        object.end()
     }
 }
 
