@@ -11,6 +11,7 @@ pub mod mcp;
 pub mod otlp;
 
 pub mod holes;
+pub mod prices;
 pub mod proxy;
 pub mod redact;
 pub mod run;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Rooms from the ground up; those of one floor may use each other.
 const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp", "otlp"],
-    &["run", "span", "redact", "holes", "proxy"],
+    &["run", "span", "prices", "redact", "holes", "proxy"],
     &["store", "diff"],
     &["record", "replay", "config", "agent", "bridge", "shell", "report"],
     &["cli", "demo"],

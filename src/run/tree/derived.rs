@@ -115,7 +115,8 @@ mod tests {
     use super::*;
     use crate::dialect::conversation::Usage;
     use crate::exchange::ExchangeId;
-    use crate::run::{Step, ToolCallRef, ToolResultRef};
+    use crate::run::outline::ToolResultRef;
+    use crate::run::{Step, ToolCallRef};
 
     fn turn(start: u64, end: u64, calls: &[(&str, u64)]) -> Turn {
         let calls = calls.iter().map(|(name, seen)| ToolCallRef {
