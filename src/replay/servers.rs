@@ -7,7 +7,7 @@ use crate::exchange::{ExchangeId, RequestHead, Upstream, encoding};
 use crate::mcp::message::{Kind, Message, is_name_of, messages};
 use crate::mcp::tools::{Effect, Tool, listed};
 use crate::proxy::MCP;
-use crate::run::{CallSite, Outline};
+use crate::run::{CallSite, Outline, ToolCallRef};
 use crate::store::RunReader;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -46,6 +46,15 @@ pub struct Servers {
     tools: Vec<Tool>,
     carried_out: HashMap<CallSite, usize>,
     outcomes: Outcomes,
+}
+
+/// What a call of a tool and one of the model have in common.
+#[derive(Clone, Copy)]
+enum By {
+    /// Arguments and result.
+    Outcome,
+    Arguments,
+    Name,
 }
 
 /// The name of the server that a request goes to: as its bridge was told, else host and path.
@@ -118,8 +127,8 @@ impl Servers {
         self.outcomes.of(&spoken.message)
     }
 
-    /// Pairs calls of tools with the model's calls: by the id that some clients send along, else by name and arguments, in
-    /// order, and inside the time that the model waited for the result. What is left goes by name: agents change arguments.
+    /// Pairs calls of tools with the model's calls: by the id that some clients send along, else by name and arguments,
+    /// of equal ones by what came of them, else in order, and inside the time that the model waited for the result. What is left goes by name: agents change arguments.
     fn link(&mut self, outline: &Outline) {
         let mut sites: Vec<(CallSite, u64)> = Vec::new();
         for (lane, of) in (0..).zip(&outline.lanes) {
@@ -130,12 +139,13 @@ impl Servers {
             }
         }
         sites.sort_by_key(|(site, since)| (*since, *site));
-        self.pair(outline, &sites, false);
-        self.pair(outline, &sites, true);
+        for by in [By::Outcome, By::Arguments, By::Name] {
+            self.pair(outline, &sites, by);
+        }
     }
 
-    /// Pairs what is not paired yet; `by_name`: whatever the arguments are.
-    fn pair(&mut self, outline: &Outline, sites: &[(CallSite, u64)], by_name: bool) {
+    /// Pairs what is not paired yet.
+    fn pair(&mut self, outline: &Outline, sites: &[(CallSite, u64)], by: By) {
         for at in 0..self.spoken.len() {
             let Some(spoken) = self.spoken.get(at).filter(|spoken| spoken.site.is_none()) else { continue };
             let Some((name, arguments)) = spoken.message.call().filter(|_| spoken.server != SHELL) else {
@@ -149,7 +159,12 @@ impl Servers {
                 let same = canonical_value(&call.args) == canonical_value(arguments)
                     || call.args.as_object().is_some_and(|a| a.is_empty()) && arguments.is_null()
                     || call.args.is_string();
-                (spoken.started_us <= seen && (named || same || by_name)).then_some(!named)
+                let fits = match by {
+                    By::Outcome => same && self.came_to(spoken, call),
+                    By::Arguments => same,
+                    By::Name => true,
+                };
+                (spoken.started_us <= seen && (named || fits)).then_some(!named)
             };
             let free = sites
                 .iter()
@@ -162,6 +177,16 @@ impl Servers {
                 }
             }
         }
+    }
+
+    /// True when the result that the model was told of a call is what a wrapped function returned.
+    fn came_to(&self, spoken: &Spoken, call: &ToolCallRef) -> bool {
+        let (Some(told), Some(seen)) = (self.outcome(spoken).and_then(|o| o.get("result")), &call.result)
+        else {
+            return false;
+        };
+        told.as_str() == Some(seen.text.as_str())
+            || serde_json::from_str::<Value>(&seen.text).is_ok_and(|seen| seen == *told)
     }
 
     /// What each server was asked, in order of the first message to each.

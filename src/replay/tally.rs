@@ -81,6 +81,8 @@ pub struct Tally {
 /// What the matcher had to do beside finding the place of each request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Matching {
+    /// Results of equal calls of one answer that stood in each other's place.
+    pub swapped: u32,
     /// Choices among lanes that nothing tells apart.
     pub symmetric: u32,
     /// Answers that were held until a twin of their lane had begun.
@@ -101,6 +103,7 @@ impl Matching {
     pub(super) fn of(counters: Counters, side_repeats: u32, side_unknown: u32) -> Matching {
         Matching {
             side_unknown,
+            swapped: counters.swapped,
             symmetric: counters.symmetric,
             gates: counters.gates,
             gate_timeouts: counters.gate_timeouts,
@@ -217,7 +220,7 @@ impl Tally {
     }
 
     pub(super) fn pin(&mut self, outline: &Outline, pin: &Pin) {
-        if self.pins.iter().any(|p| p.site == pin.site) {
+        if pin.swapped || self.pins.iter().any(|p| p.site == pin.site) {
             return;
         }
         self.pins.push(PinReport {

@@ -2,6 +2,8 @@
 
 use crate::support::env::{Ran, TestEnv, project};
 use crate::support::refund_model::RefundModel;
+use crate::support::upstream::{FakeUpstream, Script};
+use serde_json::{Value, json};
 use std::process::Command;
 
 const ALL: [&str; 5] = ["lookup_order", "get_policy", "get_customer", "check_fraud", "issue_refund"];
@@ -156,6 +158,91 @@ fn nested_functions_and_what_is_no_json() {
         desk.env.retake(["replay", &run, "--fence", "receipt"]).expect(5);
         assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     }
+}
+
+/// Three equal calls at once, which come about in the order that ORDER says, and return what is theirs.
+const DICE: &str = r#"
+import json, os, threading, urllib.request
+from retake_tool import tool
+
+rolled = iter([2, 5, 3])
+
+@tool
+def roll(sides):
+    return {"value": next(rolled)}
+
+def ask(messages):
+    body = json.dumps({"model": "small", "messages": messages}).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer none"}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, headers)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["choices"][0]["message"]
+
+messages = [{"role": "user", "content": "Roll three dice."}]
+called = ask(messages)
+results = {}
+made = [threading.Event() for _ in "012"]
+order = [int(at) for at in os.environ["ORDER"]]
+
+def carry_out(at):
+    before = order.index(at)
+    if before:
+        made[order[before - 1]].wait()
+    results[at] = roll(sides=6)
+    made[at].set()
+
+threads = [threading.Thread(target=carry_out, args=[at]) for at in order]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+messages.append(called)
+for at, call in enumerate(called["tool_calls"]):
+    messages.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(results[at])})
+print(ask(messages)["content"])
+"#;
+
+fn dice() -> FakeUpstream {
+    FakeUpstream::reading(|_, received| {
+        let body: Value = serde_json::from_slice(&received.body).expect("JSON");
+        let messages = body["messages"].as_array().expect("messages");
+        let results: Vec<&str> =
+            messages.iter().filter(|m| m["role"] == "tool").filter_map(|m| m["content"].as_str()).collect();
+        let roll = |at: u32| json!({"id": format!("call_{at}"), "type": "function", "function": {"name": "roll", "arguments": "{\"sides\": 6}"}});
+        let message = match results.is_empty() {
+            true => json!({"role": "assistant", "content": null, "tool_calls": [roll(0), roll(1), roll(2)]}),
+            false => json!({"role": "assistant", "content": results.join(" ")}),
+        };
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        Script::json(
+            &json!({"id": "c", "object": "chat.completion", "model": "small", "choices": [choice]})
+                .to_string(),
+        )
+    })
+}
+
+#[test]
+fn equal_calls_at_once_go_by_the_models_calls_and_no_edit_is_blamed_for_their_order() {
+    let model = dice();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("PYTHONPATH", project().join("sdk/python").display().to_string());
+    env.file("agent.py", DICE);
+    let agent = ["--", "python3", "agent.py"];
+    env.set("ORDER", "201");
+    let ran = env.retake([&["run", "--name", "dice"], &agent[..]].concat()).expect(0);
+    assert_eq!(ran.out, "{\"value\": 5} {\"value\": 3} {\"value\": 2}\n");
+    // The order in which they came about when recorded is chance; that of the model's calls is not.
+    env.set("ORDER", "012");
+    let plain = env.retake([&["replay", "dice.1"], &agent[..]].concat()).expect(0);
+    assert_eq!(plain.out, ran.out);
+    assert!(!plain.all().contains("another order"), "{}", plain.all());
+    env.set("ORDER", "120");
+    let swapped = "matching: 3 results of equal calls in another order";
+    env.retake([&["replay", "dice.1"], &agent[..]].concat()).expect(0).says(&[swapped]);
+    let edit = ["fork", "dice.1", "--set", "*:temperature=0"];
+    let fork = env.retake([&edit, &agent[..]].concat()).expect(0);
+    fork.says(&[swapped, "nothing tells which is which"]);
+    assert!(!fork.all().contains("changed by the edit"), "{}", fork.all());
+    assert_eq!(fork.out, ran.out, "the model is shown them as they were recorded");
 }
 
 #[test]

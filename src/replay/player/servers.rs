@@ -201,11 +201,18 @@ impl Player {
             let other_call = live.made_for().is_some() && live.made_for() != spoken.message.made_for();
             let not_given =
                 spoken.site.is_some_and(|site| !state.tally.served.contains_key(&(site.lane, site.turn)));
-            (used, other_call, not_given, spoken.id)
+            (used, other_call, not_given)
         };
         // What is asked again is told again, but a tool that is called once more would run once more.
         let free = |spoken: &&Spoken| !is_call || !state.said.used.contains(&spoken.id);
-        fits.into_iter().filter(free).min_by_key(rank)
+        let fits: Vec<&Spoken> = fits.into_iter().filter(free).collect();
+        let best = fits.iter().copied().min_by_key(|s| (rank(s), s.id))?;
+        // Of equal calls of one answer the model's first one is likeliest to be made first, whichever came first then.
+        let of = |spoken: &Spoken| spoken.site.map(|site| (site.lane, site.turn));
+        let beside = |spoken: &&Spoken| of(spoken).is_some() && of(spoken) == of(best);
+        let equal = fits.iter().copied().filter(beside).filter(|s| s.subject == best.subject);
+        let as_good = |spoken: &&Spoken| rank(spoken) == rank(&best);
+        Some(equal.filter(as_good).min_by_key(|s| s.site).unwrap_or(best))
     }
 
     pub(super) fn note_answered(&self, server: &str, spoken: &Spoken) {
