@@ -8,6 +8,7 @@ fn misspelt_edits_do_not_go_live() {
     let asked = refund.model.asked();
     for (edit, said) in [
         ("7:reslt=\"x\"", "no field \"reslt\" for a tool step; did you mean result?"),
+        ("7:reslt.risk=\"x\"", "only result takes a path, reslt does not; did you mean result?"),
         ("*:temprature=0", "is no known field; did you mean temperature? (raw:temprature=… sends it anyway)"),
         (
             "*:bogus=1",
