@@ -138,8 +138,11 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     session.run = Some(id.to_string());
     session.tape = Some(recorder.clone());
     let landed = session.run();
-    let sealed =
-        recorder.finish(|m| m.outcome = landed.as_ref().ok().map(|l| outcome_of(l, &player.tally())))?;
+    let sealed = recorder.finish(|m| {
+        let tally = player.tally();
+        m.outcome = landed.as_ref().ok().map(|l| outcome_of(l, &tally));
+        m.stale = tally.stale_at;
+    })?;
     let landed = match landed {
         Ok(landed) => landed,
         Err(error) => {

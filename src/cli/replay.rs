@@ -83,7 +83,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     let landed = session.run();
     let kept = match recorder {
         Some(recorder) => Some(recorder.finish(|m| {
-            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &player.tally()))
+            let tally = player.tally();
+            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &tally));
+            m.stale = tally.stale_at;
         })?),
         None => None,
     };

@@ -127,7 +127,11 @@ impl Conversations for Opened {
     fn carried_out(&self, site: CallSite) -> Option<CarriedOut> {
         let spoken = self.tool_servers().carried_out(site)?;
         let response = self.reader.response(spoken.id).ok().flatten();
-        Some(CarriedOut { server: spoken.server.clone(), took_us: response.map(|r| r.end_us) })
+        Some(CarriedOut {
+            server: spoken.server.clone(),
+            exchange: spoken.id,
+            took_us: response.map(|r| r.end_us),
+        })
     }
 
     fn servers(&self) -> Vec<ServerTotals> {

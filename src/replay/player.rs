@@ -324,7 +324,13 @@ impl Player {
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
         // The results were in this request, whether it is answered or stopped.
-        pins.iter().for_each(|pin| self.state().tally.pin(&outline, pin));
+        for pin in &pins {
+            let mut state = self.state();
+            state.tally.pin(&outline, pin);
+            if pin.stale.is_some() {
+                state.tally.note_stale(asked.id, Some((pin.message as u32, pin.block as u32)));
+            }
+        }
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {

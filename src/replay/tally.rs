@@ -10,7 +10,7 @@ use super::matcher::{Counters, MatchClass, Miss, Near, Pin, SentAsIs, Unpinned};
 use super::policy::CLASSES;
 use super::serve::Rewritten;
 use crate::dialect::conversation::Usage;
-use crate::run::{CallSite, Outline, StepKind};
+use crate::run::{CallSite, Outline, StaleAt, StepKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -45,6 +45,9 @@ pub struct Tally {
     pub refused: u32,
     /// Tool results that came out differently and were pinned.
     pub pins: Vec<PinReport>,
+    /// Where stale results stand in this run.
+    #[serde(skip)]
+    pub stale_at: Vec<StaleAt>,
     /// Tool results that differ from the recorded ones and went to the live model as they are.
     pub sent_as_is: Vec<SentResult>,
     /// What could not be matched; the first explains, the rest follow from it.

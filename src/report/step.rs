@@ -16,6 +16,9 @@ const LINES: usize = 40;
 /// Columns of one line of a value that are shown unless all are asked for.
 const COLUMNS: usize = 400;
 
+/// What is wrong with a stale result.
+pub(super) const WHY_STALE: &str = "stale: the recorded result, given though a write before it was not as recorded; a real call may return another";
+
 /// A step in full. `full` shows long values whole.
 ///
 /// # Errors
@@ -316,6 +319,9 @@ fn tool(run: &RunView, step: u32, site: CallSite, full: bool, style: Style) -> R
     out.push_str(&format!("   {}\n", facts.join("   ")));
     let args = run.full_args(site).unwrap_or_else(|| call.args.clone());
     value(&mut out, "arguments", &Tree::from(&args).to_string(), full, style);
+    if run.is_stale(site) {
+        out.push_str(&format!("{}\n", style.paint(Ink::Note, WHY_STALE)));
+    }
     let (changed, from) = changed_result(run, step, site);
     if let (Some(sent), Some(own)) = (&changed, &call.result) {
         let label = if from == From::Edited {

@@ -163,6 +163,19 @@ fn a_fork_tells_of_results_that_a_write_has_made_stale() {
     let fork = ["fork", "refund.1", "--set", "10:answer=\"Done.\"", "--", "python3", "agent.py"];
     let told = refund.retake(&fork).expect(0);
     told.says(&["warning: 1 stale result: step 7 check_fraud after step 2 lookup_order"]);
+    let shown = refund.retake(&["show", "refund.2"]).expect(0).out;
+    let marked: Vec<&str> = shown.lines().filter(|line| line.contains("~ stale")).collect();
+    assert!(
+        marked.len() == 2 && marked[0].contains("check_fraud") && marked[1].contains("a write before it"),
+        "{shown}"
+    );
+    assert!(refund.retake(&["show", "refund.2", "7"]).expect(0).out.contains("stale: the recorded result"));
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(1).out;
+    assert!(
+        diff.lines().any(|line| line.starts_with("stale     7 ") && line.contains("check_fraud")),
+        "{diff}"
+    );
+    assert!(diff.contains("  stale: the recorded result counted, behind a write"), "{diff}");
     refund.env.file("retake.toml", "[tools]\nread = [\"lookup_order\"]\n");
     let told = refund.retake(&fork).expect(0);
     assert!(!told.err.contains("stale"), "{}", told.err);

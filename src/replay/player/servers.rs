@@ -88,7 +88,7 @@ impl Player {
         let message = Message::read(&asked.body).filter(|_| asked.head.method == "POST")?;
         self.state().said.count(&server).send_modify(|count| *count += 1);
         Some(match message.kind {
-            Kind::Request => self.asked_of(&server, &message),
+            Kind::Request => self.asked_of(asked.id, &server, &message),
             Kind::Notification | Kind::Response => self.told_to(asked, &server, &message),
         })
     }
@@ -123,7 +123,7 @@ impl Player {
     }
 
     /// A request: the recorded answer, or in a fork that of the server.
-    fn asked_of(&self, server: &str, live: &Message) -> Answer {
+    fn asked_of(&self, id: ExchangeId, server: &str, live: &Message) -> Answer {
         let Some(spoken) = self.nearest_unused(server, live) else {
             return match self.options.plan {
                 Some(_) => self.server_live(server, live),
@@ -136,7 +136,7 @@ impl Player {
                 return self.server_miss(live, unreadable(&error.to_string()));
             }
         };
-        self.note_answered(server, spoken);
+        self.note_answered(id, server, spoken);
         self.with_todays(spoken, server, live, recorded.as_ref())
     }
 
@@ -215,7 +215,8 @@ impl Player {
         Some(equal.filter(as_good).min_by_key(|s| s.site).unwrap_or(best))
     }
 
-    pub(super) fn note_answered(&self, server: &str, spoken: &Spoken) {
+    /// Notes that a message (`id`: today's exchange) gets the answer of a recorded one.
+    pub(super) fn note_answered(&self, id: ExchangeId, server: &str, spoken: &Spoken) {
         let mut state = self.state();
         state.said.used.insert(spoken.id);
         let written = state.said.written.contains(server);
@@ -226,6 +227,7 @@ impl Player {
             Servers::note(&mut tally.answered, server, tool);
             if written {
                 Servers::note(&mut tally.stale, server, tool);
+                state.tally.note_stale(id, None);
             }
         }
     }

@@ -3,7 +3,7 @@
 
 use super::refusal::fence_message;
 use super::{Fenced, Player, Stop, serve};
-use crate::exchange::Source;
+use crate::exchange::{ExchangeId, Source};
 use crate::mcp::message::Message;
 use crate::proxy::shim::{noted, run_it, told};
 use crate::proxy::{Answer, Asked};
@@ -18,8 +18,8 @@ impl Player {
     /// Answers a wrapped function.
     pub(super) fn shim_message(&self, asked: &Asked) -> Answer {
         match report(&asked.head.target, &asked.body) {
-            Some(Report::Called(call)) if teller(&call) == SHELL => self.command(call),
-            Some(Report::Called(call)) => self.shim_called(&call),
+            Some(Report::Called(call)) if teller(&call) == SHELL => self.command(asked.id, call),
+            Some(Report::Called(call)) => self.shim_called(asked.id, &call),
             Some(Report::Done(..)) => Answer::Serve(noted(Source::Live)),
             None => {
                 let body = serde_json::json!({ "error": { "message": "retake: this is no message of the tool shim" } });
@@ -28,7 +28,7 @@ impl Player {
         }
     }
 
-    fn shim_called(&self, live: &Message) -> Answer {
+    fn shim_called(&self, id: ExchangeId, live: &Message) -> Answer {
         let servers = self.run.servers();
         let Some(spoken) = self.nearest_unused(SHIM, live) else {
             return match self.options.plan {
@@ -45,7 +45,7 @@ impl Player {
             self.state().said.note_used(spoken.id);
             return self.shim_runs(live, SHIM);
         };
-        self.note_answered(SHIM, spoken);
+        self.note_answered(id, SHIM, spoken);
         self.tell_again(spoken, outcome.clone())
     }
 
@@ -58,7 +58,7 @@ impl Player {
     }
 
     /// A command of a shell: what it did, if it is recorded; else it runs, in a replay, too.
-    fn command(&self, mut live: Message) -> Answer {
+    fn command(&self, id: ExchangeId, mut live: Message) -> Answer {
         // Secrets in it are stand-ins in the recording.
         live.content = in_words(&live.content, &|text| self.options.redactor.text(text).0);
         let Some(spoken) = self.nearest_unused(SHELL, &live) else { return self.command_runs(&live) };
@@ -67,7 +67,7 @@ impl Player {
             self.state().said.note_used(spoken.id);
             return self.command_runs(&live);
         };
-        self.note_answered(SHELL, spoken);
+        self.note_answered(id, SHELL, spoken);
         let mut outcome = outcome.clone();
         if let Some(Value::Object(result)) = outcome.get_mut("result") {
             let second = Duration::from_secs(1);
