@@ -38,6 +38,33 @@ pub(super) fn of(
 /// How to go on from the fence that stopped a run.
 pub(super) fn go_on(tally: &Tally) -> Option<String> {
     tally.fenced.as_ref().map(|fenced| tools_run::go_on(&fenced.tool, fenced.by))
+/// Tools of servers and wrapped functions that a live answer may ask for, in the order in which the recording names them:
+/// those that neither a fence nor their class holds back. The recording answers for those that are called as in it.
+pub(super) fn may_run(rerun: &Rerun<'_>) -> Vec<String> {
+    let servers = rerun.opened.tool_servers();
+    let tools = rerun.fences.tools();
+    let mut names: Vec<String> = Vec::new();
+    for name in servers.callable() {
+        let held = rerun.fences.stops_call(name).is_some()
+            || tools.class_of(tools.name_in_model(name)) == ToolClass::Read;
+        if !held && !names.iter().any(|known| known == name) {
+            names.push(name.to_string());
+        }
+    }
+    names
+}
+
+/// The command line of today with a tool let through, as one types it; none when it was no such verb.
+fn again(rerun: &Rerun<'_>, tool: &str) -> Option<String> {
+    let mut words: Vec<String> =
+        std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let end = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    words.iter().take(end).find(|word| *word == rerun.verb)?;
+    words.splice(end..end, ["--unfence".to_string(), tool.to_string()]);
+    words.splice(..1, ["retake".to_string()]);
+    Some(command(&rerun.redactor.command(&words).0))
+}
+
 }
 
 /// Refuses a fence (`word` is `--fence`, or what takes one away) for a tool that the run neither calls nor offers. `added`: tools that an edit adds. With `changed`,

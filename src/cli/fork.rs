@@ -90,6 +90,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         Session { overrides: &overrides, may_dial: true, json: context.json, ..rerun.session() };
     let told = session.plan("", None);
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
+    planned.may_run = fences::may_run(&rerun);
     eprint!("{}", results::fork_plan(&planned, context.err_style));
     let known = control::known(&store, &rerun, &plan, &args.control)?;
     eprint!("{}", report::control::control(&known.told, context.err_style));
@@ -280,6 +281,7 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         moved,
         to: Vec::new(),
     }
+        may_run: Vec::new(),
 }
 
 /// A model call that was to come from the recording and went live, in words.

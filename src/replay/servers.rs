@@ -226,6 +226,13 @@ impl Servers {
         &self.spoken
     }
 
+    /// The tools that were called or offered, by their servers' own names; commands of shells are none.
+    pub fn callable(&self) -> impl Iterator<Item = &str> {
+        let called =
+            self.spoken.iter().filter(|s| s.server != SHELL).filter_map(|s| Some(s.message.call()?.0));
+        called.chain(self.tools.iter().map(|tool| tool.name.as_str()))
+    }
+
     /// The streams of a server, in order of arrival.
     pub fn listened<'s>(&'s self, server: &'s str) -> impl Iterator<Item = &'s Listened> {
         self.listened.iter().filter(move |listened| is_same(&listened.server, server))

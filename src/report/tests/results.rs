@@ -170,6 +170,7 @@ fn forks() {
         tokens: 400,
         moved: None,
         to: vec![to(None)],
+        may_run: vec!["issue_refund".into(), "check_fraud".into()],
     };
     let moved = ForkPlan {
         shared: 0,
@@ -178,6 +179,7 @@ fn forks() {
         tokens: 12_400,
         moved: Some("step 4 ran beside step 5: forking after step 5, the next cut that can be sent".into()),
         to: vec![to(Some("http://gateway.example")), LiveCalls { provider: "anthropic".into(), ..to(None) }],
+        may_run: Vec::new(),
     };
     let done = Fork {
         run: "refund.2".into(),
