@@ -2,12 +2,15 @@
 
 use super::error::CliError;
 use super::precedent::called;
+use super::rerun::Rerun;
 use super::view::Opened;
+use super::warn;
 use crate::config::Config;
 use crate::diff::Conversations;
 use crate::replay::fences::Fences;
 use crate::replay::tally::Tally;
 use crate::replay::tools::ToolClass;
+use crate::report::heading::command;
 use crate::report::tools_run;
 use crate::run::spelling::nearest;
 use serde_json::Value;
@@ -35,9 +38,6 @@ pub(super) fn of(
     Ok(Fences::new(named, lifted, tools))
 }
 
-/// How to go on from the fence that stopped a run.
-pub(super) fn go_on(tally: &Tally) -> Option<String> {
-    tally.fenced.as_ref().map(|fenced| tools_run::go_on(&fenced.tool, fenced.by))
 /// Tools of servers and wrapped functions that a live answer may ask for, in the order in which the recording names them:
 /// those that neither a fence nor their class holds back. The recording answers for those that are called as in it.
 pub(super) fn may_run(rerun: &Rerun<'_>) -> Vec<String> {
@@ -65,10 +65,17 @@ fn again(rerun: &Rerun<'_>, tool: &str) -> Option<String> {
     Some(command(&rerun.redactor.command(&words).0))
 }
 
+/// How to go on from the fence that stopped a run.
+pub(super) fn go_on(rerun: &Rerun<'_>, tally: &Tally) -> Option<String> {
+    tally
+        .fenced
+        .as_ref()
+        .map(|fenced| tools_run::go_on(&fenced.tool, fenced.by, again(rerun, &fenced.tool).as_deref()))
 }
 
 /// Refuses a fence (`word` is `--fence`, or what takes one away) for a tool that the run neither calls nor offers. `added`: tools that an edit adds. With `changed`,
-/// another command than the recorded one, only a name that looks like a misspelt one is refused.
+/// a fork by another command than the recorded one, only a name that looks like a misspelt one is refused: a replay
+/// has no answer that asks for a tool which the recording does not have.
 pub(super) fn check(
     opened: &Opened,
     word: &str,
@@ -89,13 +96,14 @@ pub(super) fn check(
     }
     for fence in fences.iter().filter(|fence| !known.contains(fence)) {
         let meant = nearest(fence, known.iter().map(String::as_str));
+        let id = &opened.reader.manifest().id;
         if changed && meant.is_none() {
+            warn(&format!("{word} {fence}: {id} has no such tool; it counts if the agent offers one"));
             continue;
         }
-        let id = &opened.reader.manifest().id;
         let tools =
             if known.is_empty() { "it has none".into() } else { format!("its tools: {}", known.join(", ")) };
-        let error = CliError::broken(format!("no tool {fence:?} in {id}; {tools}. Nothing was run."));
+        let error = CliError::usage(format!("no tool {fence:?} in {id}; {tools}. Nothing was run."));
         return Err(match meant {
             Some(meant) => error.hint(format!("did you mean {word} {meant}?")),
             None => error,

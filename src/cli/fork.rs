@@ -75,6 +75,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         yes: args.yes,
     };
     let rerun = Rerun::of(context, &config, &opened, redactor, &asked)?;
+    rerun.tell_misspelt();
     let redactor = rerun.redactor.clone();
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
@@ -89,8 +90,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let mut session =
         Session { overrides: &overrides, may_dial: true, json: context.json, ..rerun.session() };
     let told = session.plan("", None);
-    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     planned.may_run = fences::may_run(&rerun);
+    planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     eprint!("{}", results::fork_plan(&planned, context.err_style));
     let known = control::known(&store, &rerun, &plan, &args.control)?;
     eprint!("{}", report::control::control(&known.told, context.err_style));
@@ -185,7 +186,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     } else {
         exit::OK
     };
-    tell_miss(context, &tally);
+    tell_miss(context, &tally, &rerun.typed);
     let stopped = stopped_by(&tally);
     if let (Some(by), true) =
         (&stopped, answers == (Answers { refused: answers.refused, ..Answers::default() }))
@@ -211,7 +212,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
         tools: ToolsRun::new(ran(&new), &rerun.fences).with_servers(tally.servers.clone()),
-        go_on: fences::go_on(&tally),
+        go_on: fences::go_on(&rerun, &tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),
         warnings,
@@ -280,8 +281,8 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         tokens: tokens.input + tokens.output,
         moved,
         to: Vec::new(),
-    }
         may_run: Vec::new(),
+    }
 }
 
 /// A model call that was to come from the recording and went live, in words.

@@ -31,6 +31,11 @@ impl Fences {
         Fences { named: named.iter().cloned().collect(), lifted: lifted.iter().cloned().collect(), tools }
     }
 
+    /// The fences by name.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(String::as_str)
+    }
+
     /// True when no tool can be fenced.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty() && !self.tools.any(ToolClass::Irreversible)

@@ -3,6 +3,7 @@
 use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
+use crate::mcp::message::is_name_of;
 use crate::replay::fences::{FencedBy, Fences};
 use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
@@ -21,6 +22,10 @@ pub struct ToolsRun {
     pub risky: Vec<String>,
     /// What their servers were asked instead.
     pub servers: Servers,
+    /// Tools that `--fence` names and that the recording answered for.
+    pub answered_fences: Vec<String>,
+    #[serde(skip)]
+    named: Vec<String>,
 }
 
 impl ToolsRun {
@@ -29,12 +34,18 @@ impl ToolsRun {
         let class = |name: &String| (name.clone(), fences.tools().class_of(name));
         let ran_classes = ran.keys().map(class).collect();
         let risky = ran.keys().filter(|name| fences.overlook(name)).cloned().collect();
-        ToolsRun { ran, ran_classes, risky, servers: Servers::default() }
+        let named = fences.named().map(String::from).collect();
+        ToolsRun { ran, ran_classes, risky, named, ..ToolsRun::default() }
     }
 
     /// With what servers of tools were asked.
     pub fn with_servers(self, servers: Servers) -> ToolsRun {
-        ToolsRun { servers, ..self }
+        let has = |calls: &Calls, name: &str| {
+            calls.values().flat_map(|of| of.keys()).any(|tool| is_name_of(name, tool))
+        };
+        let idle = |name: &&String| has(&servers.answered, name) && !has(&servers.called, name);
+        let answered_fences = self.named.iter().filter(idle).cloned().collect();
+        ToolsRun { servers, answered_fences, ..self }
     }
 
     /// Name and count, of one class or of all.
@@ -51,6 +62,14 @@ impl ToolsRun {
 /// Says which tools ran: by class where any class is declared.
 pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
     by_servers(lines, &tools.servers);
+    for tool in &tools.answered_fences {
+        let tool = line(tool);
+        let what = format!(
+            "--fence{}{tool} had nothing to stop: {tool} is answered from the recording",
+            words::GLUE
+        );
+        lines.say(Ink::Dim, &what);
+    }
     if !tools.risky.is_empty() {
         let names: Vec<String> = tools.risky.iter().map(|t| line(t)).collect();
         let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
@@ -143,20 +162,19 @@ fn by_shells(lines: &mut Lines, servers: &Servers) {
     }
 }
 
-/// How to go on after a fence.
-pub fn go_on(tool: &str, by: FencedBy) -> String {
+/// How to go on after a fence. `again`: the whole command that lets the tool through, where it is known.
+pub fn go_on(tool: &str, by: FencedBy, again: Option<&str>) -> String {
     let tool = line(tool);
+    let flag = format!("--unfence{}{tool}", words::GLUE);
+    // Kept whole, so that it can be pasted.
+    let how = again.map_or(flag, |again| line(again).replace(' ', &words::GLUE.to_string()));
     match by {
         FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
-        FencedBy::Annotated => format!(
-            "{tool} is destructive, as its server says; to let it run for real: --unfence{}{tool}",
-            words::GLUE
-        ),
+        FencedBy::Annotated => {
+            format!("{tool} is destructive, as its server says; to let it run for real: {how}")
+        }
         FencedBy::Irreversible => {
-            format!(
-                "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",
-                words::GLUE
-            )
+            format!("{tool} is irreversible in retake.toml; to let it run for real: {how}")
         }
     }
 }

@@ -49,7 +49,9 @@ fn wrapped_functions_do_not_run_again() {
     replayed.says(&["10/10 steps", "not run, the tool shim is answered from the recording", "same outcome"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     // It does not run, so that no fence is in its way.
-    desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
+    let idle = desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
+    idle.says(&["--fence issue_refund had nothing to stop: issue_refund is answered from the recording"]);
+    assert!(!replayed.err.contains("had nothing to stop"), "{}", replayed.err);
 }
 
 #[test]
@@ -89,7 +91,21 @@ fn a_fork_runs_only_what_was_not_recorded() {
     assert!(fork.out.contains("I refunded $49.99"), "{}", fork.all());
     assert_eq!(desk.env.ran(), ["issue_refund"]);
     fork.says(&["issue_refund ran for real in your process"]);
+    fork.says(&[
+        "may run for real then: lookup_order, get_policy, get_customer, check_fraud, issue_refund (--fence",
+    ]);
+    let known = "[tools]\nread = [\"lookup_*\", \"get_*\", \"check_*\"]\nirreversible = [\"issue_refund\"]\n";
+    desk.env.file("retake.toml", known);
     desk.env.forget_ran();
+    let agent = ["--", "python3", "agent.py"];
+    let stopped = desk.env.retake([&cents[..], &agent].concat()).expect(5);
+    assert!(!stopped.err.contains("may run for real"), "none is left: {}", stopped.err);
+    // The hint is the command of just now, with the tool let through.
+    let told = stopped.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let again = r#"retake fork desk.1 --set '1..:system+="Amounts are in cents."' --unfence issue_refund -- python3 agent.py"#;
+    assert!(told.contains(again), "{told}");
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
+    std::fs::remove_file(desk.env.work().join("retake.toml")).expect("removed");
     let fenced = desk.env.retake([&cents[..], &["--fence", "issue_refund"]].concat()).expect(5);
     fenced.says(&["stopped at the fence before issue_refund"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
@@ -251,6 +267,9 @@ fn other_arguments_are_refused() {
     desk.env.set("ARGUMENT", "4");
     let replayed = desk.env.retake(["replay", "desk.1"]).expect(4);
     replayed.says(&["lookup_order(order_id=\"A1234\")", "arguments.order_id", "refused: retake:"]);
+    replayed.says(&["to run the function itself from here on: `retake fork desk.1 --at 1`"]);
+    let other = desk.env.retake(["replay", "desk.1", "--", "python3", "-u", "agent.py"]).expect(4);
+    other.says(&["`retake fork desk.1 --at 1 -- python3 -u agent.py`"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
 }
 

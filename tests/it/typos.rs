@@ -42,6 +42,8 @@ fn misspelt_tools_in_the_file_are_told_of_once() {
             "did you mean lookup_order?",
         ] {
             assert_eq!(told.matches(said).count(), 1, "{told}");
+            let done = told.find("replayed ").or_else(|| told.find("forked ")).expect("a result");
+            assert!(told.find(said) < Some(done), "before anything runs: {told}");
         }
         assert!(!told.contains("of_another_agent"), "{told}");
     }

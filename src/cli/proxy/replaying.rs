@@ -62,7 +62,10 @@ impl Replaying {
             trust: Mutex::default(),
             books: Mutex::default(),
         };
-        replaying.with(|rerun| Player::new(rerun.run(), rerun.options()).map_err(CliError::broken))?;
+        replaying.with(|rerun| {
+            rerun.tell_misspelt();
+            Player::new(rerun.run(), rerun.options()).map_err(CliError::broken)
+        })?;
         Ok(replaying)
     }
 
@@ -117,7 +120,7 @@ impl Replaying {
             if self.context.json {
                 print(&format!("{}\n", json!({ "ended": data })))?;
             } else {
-                tell_miss(&self.context, &tally);
+                tell_miss(&self.context, &tally, "");
                 eprint!("{}", results::replay(&done, self.context.err_style));
             }
             Ok(data)
