@@ -16,7 +16,7 @@ const ROWS: usize = 60;
 const FIELDS: usize = 6;
 
 /// What is wrong with a stale result.
-const STALE: &str = "stale: the recorded result counted, behind a write that was not as recorded";
+const STALE: &str = "stale: recorded behind another write";
 
 /// A comparison as text. `full` shows every row and cuts nothing.
 pub fn difference(c: &Comparison, full: bool, style: Style) -> String {

@@ -17,7 +17,8 @@ const LINES: usize = 40;
 const COLUMNS: usize = 400;
 
 /// What is wrong with a stale result.
-pub(super) const WHY_STALE: &str = "stale: the recorded result, given though a write before it was not as recorded; a real call may return another";
+pub(super) const WHY_STALE: &str =
+    "stale: recorded behind another write than this one's; a real result may differ";
 
 /// A step in full. `full` shows long values whole.
 ///

@@ -264,7 +264,7 @@ fn legend(rows: &[StepRow]) -> Vec<String> {
     let all = [
         (
             has(&|note| note.starts_with("by ")),
-            "by NAME: who carried out the call; a replay answers it from the recording and runs nothing",
+            "by NAME: carried out there, and recorded; a replay runs nothing of it",
         ),
         (has(&|note| note == STALE), super::step::WHY_STALE),
     ];

@@ -61,7 +61,7 @@ impl ToolsRun {
 
 /// Says which tools ran: by class where any class is declared.
 pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
-    by_servers(lines, &tools.servers);
+    by_servers(lines, &tools.servers, &tools.ran);
     for tool in &tools.answered_fences {
         let tool = line(tool);
         let what = format!(
@@ -103,7 +103,7 @@ pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
 }
 
 /// Says what the recording answered for tools' servers, and what they carried out themselves.
-fn by_servers(lines: &mut Lines, servers: &Servers) {
+fn by_servers(lines: &mut Lines, servers: &Servers, ran: &BTreeMap<String, u32>) {
     let names = |calls: &BTreeMap<String, u32>| {
         let named =
             calls.iter().map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) });
@@ -118,8 +118,13 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
     for (server, calls) in &others(&servers.called).collect::<Calls>() {
         let who = line(server);
         if server == SHIM {
-            let what = format!("ran for real, as the recording has no result of it: {}", names(calls));
-            lines.say(Ink::Note, &what);
+            // What ran in the agent's own process is told of below.
+            let calls: BTreeMap<String, u32> =
+                calls.clone().into_iter().filter(|(tool, _)| !ran.contains_key(tool)).collect();
+            if !calls.is_empty() {
+                let what = format!("ran for real, as the recording has no result of it: {}", names(&calls));
+                lines.say(Ink::Note, &what);
+            }
             continue;
         }
         lines.say(

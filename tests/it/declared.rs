@@ -166,16 +166,16 @@ fn a_fork_tells_of_results_that_a_write_has_made_stale() {
     let shown = refund.retake(&["show", "refund.2"]).expect(0).out;
     let marked: Vec<&str> = shown.lines().filter(|line| line.contains("~ stale")).collect();
     assert!(
-        marked.len() == 2 && marked[0].contains("check_fraud") && marked[1].contains("a write before it"),
+        marked.len() == 2 && marked[0].contains("check_fraud") && marked[1].contains("another write"),
         "{shown}"
     );
-    assert!(refund.retake(&["show", "refund.2", "7"]).expect(0).out.contains("stale: the recorded result"));
+    assert!(refund.retake(&["show", "refund.2", "7"]).expect(0).out.contains("stale: recorded behind"));
     let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(1).out;
     assert!(
         diff.lines().any(|line| line.starts_with("stale     7 ") && line.contains("check_fraud")),
         "{diff}"
     );
-    assert!(diff.contains("  stale: the recorded result counted, behind a write"), "{diff}");
+    assert!(diff.contains("  stale: recorded behind another write"), "{diff}");
     refund.env.file("retake.toml", "[tools]\nread = [\"lookup_order\"]\n");
     let told = refund.retake(&fork).expect(0);
     assert!(!told.err.contains("stale"), "{}", told.err);

@@ -261,6 +261,83 @@ fn equal_calls_at_once_go_by_the_models_calls_and_no_edit_is_blamed_for_their_or
     assert_eq!(fork.out, ran.out, "the model is shown them as they were recorded");
 }
 
+/// Puts something, then looks what is there.
+const SHELF: &str = r#"
+import json, os, urllib.request
+from retake_tool import tool
+
+shelf = []
+
+@tool
+def put(x):
+    shelf.append(x)
+
+@tool
+def look():
+    return shelf
+
+messages = [{"role": "user", "content": "Put it there."}]
+while True:
+    body = json.dumps({"model": "small", "messages": messages}).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer none"}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, headers)
+    with urllib.request.urlopen(request) as response:
+        said = json.load(response)["choices"][0]["message"]
+    messages.append(said)
+    if not said.get("tool_calls"):
+        break
+    for call in said["tool_calls"]:
+        result = {"put": put, "look": look}[call["function"]["name"]](**json.loads(call["function"]["arguments"]))
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(result)})
+"#;
+
+#[test]
+fn what_is_read_behind_another_write_is_marked_as_stale() {
+    let model = FakeUpstream::reading(|_, received| {
+        let body: Value = serde_json::from_slice(&received.body).expect("JSON");
+        let messages = body["messages"].as_array().expect("messages");
+        let call = |name: &str, arguments: &str| {
+            let function = json!({ "name": name, "arguments": arguments });
+            json!({"role": "assistant", "content": null, "tool_calls": [{"id": name, "type": "function", "function": function}]})
+        };
+        let message = match messages.iter().filter(|m| m["role"] == "tool").count() {
+            0 if messages[0]["content"] == "two" => call("put", "{\"x\": 2}"),
+            0 => call("put", "{\"x\": 1}"),
+            1 => call("look", "{}"),
+            _ => json!({"role": "assistant", "content": "It is there."}),
+        };
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        Script::json(
+            &json!({"id": "c", "object": "chat.completion", "model": "small", "choices": [choice]})
+                .to_string(),
+        )
+    });
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("PYTHONPATH", project().join("sdk/python").display().to_string());
+    env.file("agent.py", SHELF);
+    env.retake(["run", "--name", "shelf", "--", "python3", "agent.py"]).expect(0);
+    let fork = env.retake(["fork", "shelf.1", "--set", "*:system=\"two\""]).expect(0);
+    fork.says(&[
+        "something: look",
+        "stale: the tool shim was answered from the recording behind a call that may",
+    ]);
+    let (shown, diff) =
+        (env.retake(["show", "shelf.2"]).expect(0), env.retake(["diff", "shelf.1", "shelf.2"]).expect(1));
+    let marked: Vec<&str> = shown.out.lines().filter(|line| line.contains("stale")).collect();
+    assert!(
+        marked.len() == 2 && marked[0].ends_with("~ stale") && marked[1].contains("another write"),
+        "{}",
+        shown.out
+    );
+    let told = diff.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("stale 4 4 tool look stale: recorded behind another write"), "{}", diff.out);
+    // What only reads changes nothing.
+    env.file("retake.toml", "[tools]\nread = [\"put\"]\n");
+    let fork = env.retake(["fork", "shelf.1", "--set", "*:system=\"two\""]).expect(0);
+    assert!(!fork.err.contains("stale"), "{}", fork.err);
+}
+
 #[test]
 fn other_arguments_are_refused() {
     let mut desk = Desk::recorded();

@@ -32,7 +32,11 @@ impl Player {
         let servers = self.run.servers();
         let Some(spoken) = self.nearest_unused(SHIM, live) else {
             return match self.options.plan {
-                Some(_) => self.shim_runs(live, SHIM),
+                Some(_) => {
+                    let answer = self.shim_runs(live, SHIM);
+                    self.note_change(live, &answer);
+                    answer
+                }
                 None => {
                     let why = self.server_refused(self.explain(SHIM, live));
                     let body = serde_json::json!({ "error": { "message": why } });
@@ -47,6 +51,17 @@ impl Player {
         };
         self.note_answered(id, SHIM, spoken);
         self.tell_again(spoken, outcome.clone())
+    }
+
+    /// What a function does that was not called so in the recording makes recorded results behind it stale, unless it is
+    /// known only to read.
+    fn note_change(&self, live: &Message, answer: &Answer) {
+        let runs = matches!(answer, Answer::Serve(canned) if canned.head.status == 200);
+        let tools = self.options.fences.tools();
+        let class = live.call().map(|(tool, _)| tools.class_of(tools.name_in_model(tool)));
+        if runs && class.is_some_and(|class| class.may_write()) {
+            self.state().said.note_written(SHIM);
+        }
     }
 
     /// What came of a recorded call, in today's words.
