@@ -57,8 +57,10 @@ pub trait Conversations {
 pub struct CarriedOut {
     /// Name of the server.
     pub server: String,
-    /// Its time, in microseconds; none when no answer came.
+    /// Its time, in microseconds; none when no answer came, or when that does not say when the work was done.
     pub took_us: Option<u64>,
+    /// Of a command of a shell: how it ended (`exit 1`), where that is known.
+    pub ended: Option<String>,
 }
 
 /// What a server was asked in a run.

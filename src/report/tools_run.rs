@@ -3,7 +3,7 @@
 use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
-use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::fences::{FencedBy, Fences, as_typed};
 use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
 use crate::replay::tools::ToolClass;
@@ -139,24 +139,24 @@ fn by_shells(lines: &mut Lines, servers: &Servers) {
     if ran > 0 {
         let beside =
             if answered > 0 { "; what those that were not run did to files is not done" } else { "" };
-        lines.say(Ink::Note, &format!("{SHELL} ran for real, not recorded so: {}{beside}", commands(ran)));
+        let behind = match servers.behind {
+            0 => String::new(),
+            n if n == ran => " behind the checkpoint, as recorded (--serve-commands answers them)".into(),
+            n => format!(", {n} of them recorded so behind the checkpoint (--serve-commands answers those)"),
+        };
+        let (odd, ran) = (if servers.behind == 0 { ", not recorded so" } else { "" }, commands(ran));
+        lines.say(Ink::Note, &format!("{SHELL} ran for real{odd}: {ran}{behind}{beside}"));
     }
 }
 
 /// How to go on after a fence.
 pub fn go_on(tool: &str, by: FencedBy) -> String {
     let tool = line(tool);
+    let typed = as_typed(&tool).replace(' ', &words::GLUE.to_string());
+    let unfence = format!("to let it run for real: --unfence{}{typed}", words::GLUE);
     match by {
-        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
-        FencedBy::Annotated => format!(
-            "{tool} is destructive, as its server says; to let it run for real: --unfence{}{tool}",
-            words::GLUE
-        ),
-        FencedBy::Irreversible => {
-            format!(
-                "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",
-                words::GLUE
-            )
-        }
+        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{typed}", words::GLUE),
+        FencedBy::Annotated => format!("{tool} is destructive, as its server says; {unfence}"),
+        FencedBy::Irreversible => format!("{tool} is irreversible in retake.toml; {unfence}"),
     }
 }

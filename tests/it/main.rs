@@ -45,6 +45,7 @@ mod secrets;
 mod services;
 mod shapes;
 mod shell;
+mod shell_forks;
 mod shim;
 mod signals;
 mod signed_forks;
