@@ -3,6 +3,7 @@
 mod support;
 
 mod attach;
+mod attach_places;
 mod bedrock;
 mod carrying;
 mod damage;
