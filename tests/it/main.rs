@@ -28,6 +28,7 @@ mod invisible;
 mod kin;
 mod lanes;
 mod layers;
+mod linear;
 mod mcp;
 mod mcp_garbage;
 mod messages;
