@@ -7,7 +7,9 @@ use super::view::Opened;
 use super::warn;
 use crate::config::Config;
 use crate::diff::Conversations;
-use crate::replay::fences::Fences;
+use crate::proxy::shim::COMMAND;
+use crate::replay::commands::words::MARK;
+use crate::replay::fences::{Fences, as_typed};
 use crate::replay::tally::Tally;
 use crate::replay::tools::ToolClass;
 use crate::report::heading::command;
@@ -88,13 +90,28 @@ pub(super) fn check(
         return Ok(());
     }
     let by_servers = opened.tool_servers().spoken().iter().filter_map(|spoken| spoken.message.call());
-    let by_servers = by_servers.map(|(tool, _)| tool.to_string());
+    let by_servers: Vec<String> = by_servers.map(|(tool, _)| tool.to_string()).collect();
+    let has_commands = by_servers.iter().any(|tool| tool == COMMAND);
     for name in offered(opened, usize::MAX).into_iter().chain(by_servers).chain(added.iter().cloned()) {
         if !known.contains(&name) {
             known.push(name);
         }
     }
     for fence in fences.iter().filter(|fence| !known.contains(fence)) {
+        if fence.starts_with(MARK) {
+            if has_commands || changed {
+                // Which commands there will be nobody knows.
+                continue;
+            }
+            let id = &opened.reader.manifest().id;
+            let why = format!(
+                "{id} has no commands of a shell, so that {word} {} would stop nothing. Nothing was run.",
+                as_typed(fence)
+            );
+            return Err(CliError::broken(why).hint(
+                "`retake run --shell` records them; else fence the tool by which the model asks for them",
+            ));
+        }
         let meant = nearest(fence, known.iter().map(String::as_str));
         let id = &opened.reader.manifest().id;
         if changed && meant.is_none() {

@@ -98,6 +98,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     // What does not fit the recording goes live, so that nothing is to be stopped.
     let mut options = rerun.options();
     options.max_live = args.max_live;
+    options.serve_commands = args.serve_commands;
     options.plan = Some(plan);
     options.pinning.noise = Some(known.varying.clone());
     options.pinning.unpin = rerun.unpin.clone();

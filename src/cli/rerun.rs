@@ -121,6 +121,7 @@ impl<'a> Rerun<'a> {
             surroundings: Some(self.surroundings.clone()),
             redactor: self.redactor.clone(),
             pinning: Pinning { classes: self.fences.tools().clone(), ..Pinning::default() },
+            serve_commands: false,
             lenient: false,
         }
     }

@@ -59,8 +59,10 @@ pub struct CarriedOut {
     pub server: String,
     /// The exchange with it.
     pub exchange: ExchangeId,
-    /// Its time, in microseconds; none when no answer came.
+    /// Its time, in microseconds; none when no answer came, or when that does not say when the work was done.
     pub took_us: Option<u64>,
+    /// Of a command of a shell: how it ended (`exit 1`), where that is known.
+    pub ended: Option<String>,
 }
 
 /// What a server was asked in a run.

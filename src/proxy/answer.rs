@@ -77,6 +77,7 @@ pub(super) async fn answer(
             }
         }
     };
+    let outside = outside.map(|host| Inside { run: run.clone(), ..host });
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
     let way = match &outside {
         Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),

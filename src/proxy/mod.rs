@@ -21,8 +21,8 @@ mod upstream;
 mod websocket;
 mod wire;
 
-pub use attach::{Attach, Runs, Seat};
-pub use intercept::{Authority, Hosts, Interception, Unseen};
+pub use attach::{Attach, Place, Runs, Seat};
+pub use intercept::{Authority, Hosts, Interception, Passed, Unseen};
 pub use listen::Proxy;
 pub use route::MCP;
 pub use signing::AwsKey;

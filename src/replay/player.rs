@@ -1,6 +1,7 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod answers;
+mod commands;
 mod edited;
 mod lenient;
 mod live;
@@ -72,6 +73,8 @@ pub struct PlayerOptions {
     pub redactor: Arc<Redactor>,
     /// When the recorded result of a tool stands for today's.
     pub pinning: Pinning,
+    /// In a fork: commands of shells are answered behind the checkpoint, too.
+    pub serve_commands: bool,
     /// Answer what does not fit as the nearest recorded turn, so that the next difference is seen too. Never a replay.
     pub lenient: bool,
 }

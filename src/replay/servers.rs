@@ -1,6 +1,7 @@
 //! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
 
-use super::shim::{self, Outcomes, Report, SHELL, SHIM, is_shim, teller};
+use super::commands::asked::{asks_for, said};
+use super::shim::{self, Outcomes, Report, SHELL, SHIM, is_shim, is_told, teller};
 use crate::diff::ServerTotals;
 use crate::exchange::canon::canonical_value;
 use crate::exchange::{ExchangeId, RequestHead, Upstream, encoding};
@@ -110,9 +111,10 @@ impl Servers {
         }
     }
 
-    /// True when a call was carried out in the agent's own process: by a wrapped function that was told to run.
+    /// True when a call was carried out in the agent's own process, or beside it: by a wrapped function or a command that
+    /// was told to run.
     pub fn ran_here(&self, spoken: &Spoken) -> bool {
-        spoken.server == SHIM && !self.outcomes.was_answered(spoken.id)
+        is_told(&spoken.server) && !self.outcomes.was_answered(spoken.id)
     }
 
     /// True when a wrapped function was called while another one ran: perhaps by that, which does not run again.
@@ -141,6 +143,31 @@ impl Servers {
         sites.sort_by_key(|(site, since)| (*since, *site));
         for by in [By::Outcome, By::Arguments, By::Name] {
             self.pair(outline, &sites, by);
+        }
+        self.pair_commands(outline, &sites);
+    }
+
+    /// Pairs commands of shells with the model's calls that hold their texts, in order, and inside the time that the model
+    /// waited for the result.
+    fn pair_commands(&mut self, outline: &Outline, sites: &[(CallSite, u64)]) {
+        for at in 0..self.spoken.len() {
+            let Some(spoken) = self.spoken.get(at).filter(|spoken| spoken.server == SHELL) else { continue };
+            let said = said(command_of(&spoken.message));
+            let fits = |site: &CallSite| {
+                let call = outline.call(*site)?;
+                let seen = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
+                let same = |asked: &str, said: &str| asked == said;
+                (spoken.started_us <= seen && asks_for(&call.args, &said, &same)).then_some(*site)
+            };
+            let since = sites.partition_point(|(_, since)| *since <= spoken.started_us);
+            let before = sites.iter().take(since).map(|(site, _)| site);
+            let found = before.filter(|site| !self.carried_out.contains_key(site)).find_map(fits);
+            if let Some(site) = found {
+                self.carried_out.insert(site, at);
+                if let Some(spoken) = self.spoken.get_mut(at) {
+                    spoken.site = Some(site);
+                }
+            }
         }
     }
 
@@ -187,6 +214,17 @@ impl Servers {
         };
         told.as_str() == Some(seen.text.as_str())
             || serde_json::from_str::<Value>(&seen.text).is_ok_and(|seen| seen == *told)
+    }
+
+    /// How a command of a shell ended, and in how many milliseconds; none when that was not told.
+    pub fn ended(&self, spoken: &Spoken) -> Option<(String, u64)> {
+        let result = self.outcome(spoken).filter(|_| spoken.server == SHELL)?.get("result")?;
+        let number = |name: &str| result.get(name).and_then(Value::as_i64);
+        let how = match (number("exit"), number("signal")) {
+            (_, Some(signal)) => format!("signal {signal}"),
+            (exit, None) => format!("exit {}", exit?),
+        };
+        Some((how, result.get("ms").and_then(Value::as_u64).unwrap_or_default()))
     }
 
     /// What each server was asked, in order of the first message to each.
@@ -255,6 +293,12 @@ impl Servers {
         let own = self.tools.iter().filter_map(|tool| Some((tool.name.clone(), tool.effect?)));
         own.chain(named).collect()
     }
+}
+
+/// The text of a call for a command of a shell.
+pub(super) fn command_of(call: &Message) -> &str {
+    let arguments = call.call().and_then(|(_, arguments)| arguments.get("command")?.as_str());
+    arguments.unwrap_or_default()
 }
 
 /// True when a recorded server is the one that is asked now. One on the loopback may have another port each time.

@@ -311,7 +311,14 @@ fn tool(run: &RunView, step: u32, site: CallSite, full: bool, style: Style) -> R
         numbers.model(site.lane as usize, site.turn as usize).map(|n| format!("asked for by step {n}")),
     );
     let turn = run.outline.turn(site.lane, site.turn);
-    if let Some((result, turn)) = call.result.as_ref().zip(turn) {
+    let by_server = run.source.carried_out(site);
+    if let Some(by) = &by_server {
+        facts.push(format!("by {}", line(&by.server)));
+        facts.extend(by.ended.clone());
+    }
+    if let Some(took) = by_server.and_then(|by| by.took_us) {
+        facts.push(words::duration(took));
+    } else if let Some((result, turn)) = call.result.as_ref().zip(turn) {
         facts.push(format!("at most {}", words::duration(result.seen_us.saturating_sub(turn.ended_us))));
     }
     if run.outline.lanes.len() > 1 {

@@ -209,6 +209,7 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
     let by_server = run.source.carried_out(site);
     notes.extend(by_server.iter().map(|by| format!("by {}", line(&by.server))));
     notes.extend(run.is_stale(site).then(|| STALE.to_string()));
+    notes.extend(by_server.iter().filter_map(|by| by.ended.clone()));
     let took_us = by_server.and_then(|by| by.took_us);
     Some(StepRow {
         step,

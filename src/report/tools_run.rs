@@ -4,7 +4,7 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::mcp::message::is_name_of;
-use crate::replay::fences::{FencedBy, Fences};
+use crate::replay::fences::{FencedBy, Fences, as_typed};
 use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
 use crate::replay::tools::ToolClass;
@@ -163,18 +163,25 @@ fn by_shells(lines: &mut Lines, servers: &Servers) {
     if ran > 0 {
         let beside =
             if answered > 0 { "; what those that were not run did to files is not done" } else { "" };
-        lines.say(Ink::Note, &format!("{SHELL} ran for real, not recorded so: {}{beside}", commands(ran)));
+        let behind = match servers.behind {
+            0 => String::new(),
+            n if n == ran => " behind the checkpoint, as recorded (--serve-commands answers them)".into(),
+            n => format!(", {n} of them recorded so behind the checkpoint (--serve-commands answers those)"),
+        };
+        let (odd, ran) = (if servers.behind == 0 { ", not recorded so" } else { "" }, commands(ran));
+        lines.say(Ink::Note, &format!("{SHELL} ran for real{odd}: {ran}{behind}{beside}"));
     }
 }
 
 /// How to go on after a fence. `again`: the whole command that lets the tool through, where it is known.
 pub fn go_on(tool: &str, by: FencedBy, again: Option<&str>) -> String {
     let tool = line(tool);
-    let flag = format!("--unfence{}{tool}", words::GLUE);
+    let typed = as_typed(&tool).replace(' ', &words::GLUE.to_string());
+    let flag = format!("--unfence{}{typed}", words::GLUE);
     // Kept whole, so that it can be pasted.
     let how = again.map_or(flag, |again| line(again).replace(' ', &words::GLUE.to_string()));
     match by {
-        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
+        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{typed}", words::GLUE),
         FencedBy::Annotated => {
             format!("{tool} is destructive, as its server says; to let it run for real: {how}")
         }

@@ -17,7 +17,7 @@ use crate::proxy::{Answer, Asked, Canned, CannedEnd};
 use crate::replay::commands::gist;
 use crate::replay::matcher::Miss;
 use crate::replay::servers::{Spoken, is_same, server_of};
-use crate::replay::shim::{SHELL, SHIM, is_shim};
+use crate::replay::shim::{SHELL, is_shim, is_told};
 use crate::replay::tally::servers::Servers;
 use crate::run::{CallSite, ToolCallRef};
 use bytes::Bytes;
@@ -63,6 +63,11 @@ impl Said {
     /// Notes a recorded message that is not to be told again.
     pub(super) fn note_used(&mut self, id: ExchangeId) {
         self.used.insert(id);
+    }
+
+    /// True for a recorded message that was told again.
+    pub(super) fn was_used(&self, id: ExchangeId) -> bool {
+        self.used.contains(&id)
     }
 
     /// True when this server is asked through retake.
@@ -112,8 +117,8 @@ impl Player {
     pub(super) fn would_run(&self, lane: u32, turn: u32, calls: &[ToolCallRef]) -> Vec<String> {
         let stood_for = |call: u32| {
             let spoken = self.run.servers().carried_out(CallSite { lane, turn, call });
-            spoken.is_some_and(|spoken| match spoken.server == SHIM {
-                // Functions that were wrapped are wrapped, as long as it is the same agent.
+            spoken.is_some_and(|spoken| match is_told(&spoken.server) {
+                // Functions that were wrapped are wrapped, as long as it is the same agent; so are its shells.
                 true => self.options.same_agent && self.run.servers().outcome(spoken).is_some(),
                 false => self.state().said.knows(&spoken.server),
             })
@@ -204,7 +209,9 @@ impl Player {
             (used, other_call, not_given)
         };
         // What is asked again is told again, but a tool that is called once more would run once more.
-        let free = |spoken: &&Spoken| !is_call || !state.said.used.contains(&spoken.id);
+        let free = |spoken: &&Spoken| {
+            !is_call || !state.said.used.contains(&spoken.id) && !self.is_behind(&state, spoken)
+        };
         let fits: Vec<&Spoken> = fits.into_iter().filter(free).collect();
         let best = fits.iter().copied().min_by_key(|s| (rank(s), s.id))?;
         // Of equal calls of one answer the model's first one is likeliest to be made first, whichever came first then.
