@@ -34,7 +34,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
-use servers::Said;
+use servers::{Open, Said};
 use session::Session;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -97,6 +97,8 @@ pub struct Player {
     name: String,
     options: PlayerOptions,
     state: Mutex<State>,
+    /// Streams of servers, on which posts are answered. Locked before the state.
+    channels: Mutex<Vec<Open>>,
     stop: watch::Sender<Stop>,
 }
 
@@ -167,7 +169,14 @@ impl Player {
             said: Said::default(),
             tally: Tally::default(),
         };
-        Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
+        Ok(Player {
+            run,
+            name,
+            options,
+            state: Mutex::new(state),
+            channels: Mutex::default(),
+            stop: watch::Sender::new(Stop::No),
+        })
     }
 
     /// Tells when the agent is to be stopped, and why.

@@ -4,6 +4,7 @@
 //! carries out a call the model was just given; else the first that was not asked for yet. Calls of tools are answered
 //! once, everything else as often as it is asked.
 
+mod channels;
 mod explain;
 mod streams;
 
@@ -21,6 +22,7 @@ use crate::replay::shim::{SHELL, SHIM, is_shim};
 use crate::replay::tally::servers::Servers;
 use crate::run::{CallSite, ToolCallRef};
 use bytes::Bytes;
+pub(super) use channels::Open;
 use std::collections::{HashMap, HashSet};
 use tokio::sync::watch;
 
@@ -28,7 +30,7 @@ use tokio::sync::watch;
 #[derive(Default)]
 pub(super) struct Said {
     /// Recorded messages that were answered.
-    used: HashSet<ExchangeId>,
+    used: HashSet<(ExchangeId, usize)>,
     /// Recorded streams that were served.
     streams: HashSet<ExchangeId>,
     /// How many messages a server was sent.
@@ -61,8 +63,8 @@ impl Said {
     }
 
     /// Notes a recorded message that is not to be told again.
-    pub(super) fn note_used(&mut self, id: ExchangeId) {
-        self.used.insert(id);
+    pub(super) fn note_used(&mut self, spoken: &Spoken) {
+        self.used.insert(spoken.key());
     }
 
     /// True when this server is asked through retake.
@@ -79,6 +81,9 @@ impl Player {
         }
         if self.run.servers().is_empty() {
             return None;
+        }
+        if let Some(answer) = self.over_channel(asked) {
+            return Some(answer);
         }
         let server = server_of(&asked.upstream, &asked.head);
         if asked.head.method == "GET" {
@@ -100,7 +105,7 @@ impl Player {
             .spoken()
             .iter()
             .filter(|s| s.site.is_none() && s.server != SHELL)
-            .filter(|s| !state.said.used.contains(&s.id) && !servers.is_nested(s));
+            .filter(|s| !state.said.used.contains(&s.key()) && !servers.is_nested(s));
         let mut lines = Vec::new();
         while let Some((spoken, (tool, arguments))) = own.find_map(|s| Some((s, s.message.call()?))) {
             lines.push(format!("{}: {}", spoken.server, call_line(tool, arguments, 80)));
@@ -124,7 +129,7 @@ impl Player {
 
     /// A request: the recorded answer, or in a fork that of the server.
     fn asked_of(&self, server: &str, live: &Message) -> Answer {
-        let Some(spoken) = self.nearest_unused(server, live) else {
+        let Some(spoken) = self.nearest_unused(server, live, None) else {
             return match self.options.plan {
                 Some(_) => self.server_live(server, live),
                 None => self.server_miss(live, self.explain(server, live)),
@@ -148,17 +153,8 @@ impl Player {
             self.state().tally.servers.changed.insert(server.to_string(), lines);
             return Answer::Serve(accepted());
         }
-        let recorded = self.run.servers().spoken();
-        let mut alike = recorded.iter().filter(|s| is_same(&s.server, server) && s.message.kind == live.kind);
         if live.kind == Kind::Response {
-            let then = alike.find(|spoken| spoken.message.id == live.id);
-            let same =
-                |then: &&Spoken| self.state().matcher.same_value(None, &then.message.content, &live.content);
-            if let Some(then) = then.filter(|then| !same(then)) {
-                let mut miss = self.explain(server, live);
-                miss.reason =
-                    format!("{server} asked something of the agent, which answers otherwise than recorded");
-                miss.nearest = self.differences(&[then], live);
+            if let Some(miss) = self.answers_otherwise(server, live) {
                 return self.server_miss(live, miss);
             }
             self.state().said.replied(server, &live.id);
@@ -166,14 +162,33 @@ impl Player {
         let is_bridged = asked.upstream.provider == crate::proxy::MCP;
         if self.options.plan.is_some() && is_bridged && self.state().tally.servers.live.contains_key(server) {
             // It was started here, and is to know what the agent tells.
-            return Answer::Forward { body: None, target: None, upstream: None, hold: false };
+            return onward();
         }
         self.state().tally.servers.messages += 1;
         Answer::Serve(accepted())
     }
 
-    /// The recorded message that a live one repeats.
-    pub(super) fn nearest_unused(&self, server: &str, live: &Message) -> Option<&Spoken> {
+    /// Why an answer of the agent to a request of a server makes what follows in the recording wrong, if it does.
+    fn answers_otherwise(&self, server: &str, live: &Message) -> Option<Miss> {
+        let mut recorded = self.run.servers().spoken().iter();
+        let then = recorded
+            .find(|s| s.message.kind == live.kind && s.message.id == live.id && is_same(&s.server, server))?;
+        if self.state().matcher.same_value(None, &then.message.content, &live.content) {
+            return None;
+        }
+        let mut miss = self.explain(server, live);
+        miss.reason = format!("{server} asked something of the agent, which answers otherwise than recorded");
+        miss.nearest = self.differences(&[then], live);
+        Some(miss)
+    }
+
+    /// The recorded message that a live one repeats. `channel`: the place of the channel that it comes over.
+    pub(super) fn nearest_unused(
+        &self,
+        server: &str,
+        live: &Message,
+        channel: Option<usize>,
+    ) -> Option<&Spoken> {
         let subject = live.subject();
         let servers = self.run.servers();
         let of_method: Vec<&Spoken> = servers
@@ -182,6 +197,7 @@ impl Player {
             .filter(|s| {
                 s.message.method == live.method && s.message.kind == live.kind && is_same(&s.server, server)
             })
+            .filter(|s| s.channel.is_some() == channel.is_some())
             .collect();
         let mut fits: Vec<&Spoken> = of_method.iter().copied().filter(|s| s.subject == subject).collect();
         let state = self.state();
@@ -197,20 +213,20 @@ impl Player {
         }
         let is_call = live.method == "tools/call";
         let rank = |spoken: &&Spoken| {
-            let used = state.said.used.contains(&spoken.id);
+            let used = state.said.used.contains(&spoken.key());
             let other_call = live.made_for().is_some() && live.made_for() != spoken.message.made_for();
             let not_given =
                 spoken.site.is_some_and(|site| !state.tally.served.contains_key(&(site.lane, site.turn)));
-            (used, other_call, not_given, spoken.id)
+            (used, other_call, not_given, spoken.channel != channel, spoken.key())
         };
         // What is asked again is told again, but a tool that is called once more would run once more.
-        let free = |spoken: &&Spoken| !is_call || !state.said.used.contains(&spoken.id);
+        let free = |spoken: &&Spoken| !is_call || !state.said.used.contains(&spoken.key());
         fits.into_iter().filter(free).min_by_key(rank)
     }
 
     pub(super) fn note_answered(&self, server: &str, spoken: &Spoken) {
         let mut state = self.state();
-        state.said.used.insert(spoken.id);
+        state.said.used.insert(spoken.key());
         let written = state.said.written.contains(server);
         let tally = &mut state.tally.servers;
         tally.messages += 1;
@@ -239,7 +255,7 @@ impl Player {
             Servers::note(&mut state.tally.servers.called, server, tool);
         }
         *self.state().tally.servers.live.entry(server.to_string()).or_default() += 1;
-        Answer::Forward { body: None, target: None, upstream: None, hold: false }
+        onward()
     }
 
     pub(super) fn server_miss(&self, live: &Message, miss: Miss) -> Answer {
@@ -259,6 +275,11 @@ impl Player {
         self.halt(None, Stop::Miss, &why);
         why
     }
+}
+
+/// To the server itself.
+fn onward() -> Answer {
+    Answer::Forward { body: None, target: None, upstream: None, fields: HeaderList::default(), hold: false }
 }
 
 fn unreadable(why: &str) -> Miss {

@@ -30,7 +30,7 @@ impl Player {
 
     fn shim_called(&self, live: &Message) -> Answer {
         let servers = self.run.servers();
-        let Some(spoken) = self.nearest_unused(SHIM, live) else {
+        let Some(spoken) = self.nearest_unused(SHIM, live, None) else {
             return match self.options.plan {
                 Some(_) => self.shim_runs(live, SHIM),
                 None => {
@@ -42,7 +42,7 @@ impl Player {
         };
         let Some(outcome) = servers.outcome(spoken) else {
             // Nobody knows what came of it: it is no JSON, or the run ended before.
-            self.state().said.note_used(spoken.id);
+            self.state().said.note_used(spoken);
             return self.shim_runs(live, SHIM);
         };
         self.note_answered(SHIM, spoken);
@@ -61,10 +61,10 @@ impl Player {
     fn command(&self, mut live: Message) -> Answer {
         // Secrets in it are stand-ins in the recording.
         live.content = in_words(&live.content, &|text| self.options.redactor.text(text).0);
-        let Some(spoken) = self.nearest_unused(SHELL, &live) else { return self.command_runs(&live) };
+        let Some(spoken) = self.nearest_unused(SHELL, &live, None) else { return self.command_runs(&live) };
         let Some(outcome) = self.run.servers().outcome(spoken) else {
             // It was too much to be kept, or the run ended before.
-            self.state().said.note_used(spoken.id);
+            self.state().said.note_used(spoken);
             return self.command_runs(&live);
         };
         self.note_answered(SHELL, spoken);
