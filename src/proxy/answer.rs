@@ -308,6 +308,7 @@ async fn serve_fed(
     }
     let setup = TeeSetup {
         scan: MarkerScan::of(&canned.head, &shared.markers),
+        lasts: going.method == Method::GET,
         head: Some(canned.head),
         head_us,
         length,

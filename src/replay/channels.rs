@@ -25,6 +25,8 @@ pub struct Channel {
     pub head: ResponseHead,
     /// When it was asked for, in microseconds since the Unix epoch.
     pub opened_us: u64,
+    /// The server closed it, not the agent.
+    pub is_closed: bool,
     /// What came on it, in order; the first is where messages are posted.
     pub told: Vec<Told>,
     host: String,
@@ -118,8 +120,9 @@ impl Channel {
         }
         let host = host_of(&request.upstream.origin).to_string();
         let (server, stand_ins) = (server.to_string(), response.stand_ins);
+        let is_closed = !matches!(response.end, BodyEnd::Cancelled | BodyEnd::Interrupted);
         let opened_us = request.started_us;
-        Some(Channel { id, server, head, opened_us, told, host, endpoint, body, stand_ins })
+        Some(Channel { id, server, head, opened_us, is_closed, told, host, endpoint, body, stand_ins })
     }
 
     /// True when messages to this target are for it.

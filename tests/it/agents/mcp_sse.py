@@ -90,7 +90,7 @@ def carry(url):
         sys.exit("no endpoint")
     to = urllib.parse.urljoin(url, found[0])
     for line in sys.stdin:
-        request = urllib.request.Request(to, line.encode(), {"content-type": "application/json"})
+        request = urllib.request.Request(to, line.strip().encode(), {"content-type": "application/json"})
         with urllib.request.urlopen(request) as response:
             assert (response.status, response.read()) in ((202, b"Accepted"), (202, b"")), response.status
 

@@ -28,8 +28,6 @@ pub(in crate::replay::player) struct Open {
     feed: Option<mpsc::UnboundedSender<(Duration, Bytes)>>,
     /// How many messages were posted.
     said: usize,
-    /// Recorded requests that were posted.
-    arrived: HashSet<usize>,
     /// Recorded events that no request waits for.
     unasked: VecDeque<usize>,
     owed: Vec<Owed>,
@@ -88,14 +86,11 @@ impl Player {
             return self.open_channel(asked);
         }
         let at = self.open_at(asked)?;
+        let server = self.channels().get(at)?.server.clone();
+        self.state().said.count(&server);
         let mut answer = accepted();
         for message in messages(&asked.body, false) {
-            let server = {
-                let mut opened = self.channels();
-                let open = opened.get_mut(at)?;
-                open.said += 1;
-                open.server.clone()
-            };
+            self.channels().get_mut(at)?.said += 1;
             let posted = match message.kind {
                 Kind::Request => self.posted(at, &server, &message),
                 Kind::Notification | Kind::Response => self.mentioned(at, &server, &message),
@@ -154,7 +149,6 @@ impl Player {
             host: host_of(&asked.upstream.origin).to_string(),
             feed: Some(feeds),
             said: 0,
-            arrived: HashSet::new(),
             unasked: VecDeque::new(),
             owed: Vec::new(),
             answered: HashSet::new(),
@@ -193,9 +187,6 @@ impl Player {
         let left = left.unwrap_or_default();
         self.note_answered(server, spoken);
         if let Some(open) = self.channels().get_mut(at) {
-            if of == open.channel {
-                open.arrived.insert(place);
-            }
             open.told_us = open.told_us.max(spoken.started_us);
             open.owed.push(Owed { channel: of, asked: place, live: live.clone(), left, waits_for: None });
         }
@@ -267,26 +258,14 @@ impl Player {
             open.unasked.pop_front();
             self.release(open, channel, event, None);
         }
-        self.end_as_recorded(open, at);
+        self.end_as_recorded(open, channel);
     }
 
-    /// Closes a stream whose server never answered: it was closed then, or nobody would have gone on.
-    fn end_as_recorded(&self, open: &mut Open, _at: usize) {
-        let own = |place: &usize| {
-            let said = self.run.servers().spoken().get(*place);
-            said.is_some_and(|said| said.channel == Some(open.channel))
-        };
-        let Some(channel) = self.run.servers().channels().get(open.channel) else { return };
-        let spoken = self.run.servers().spoken();
-        let own: Vec<usize> = (0..spoken.len()).filter(own).collect();
-        let is_over = open.owed.is_empty() && open.unasked.is_empty() && open.said >= own.len();
-        let unanswered =
-            own.iter().filter_map(|place| Some((place, spoken.get(*place)?))).any(|(place, said)| {
-                said.message.kind == Kind::Request
-                    && open.arrived.contains(place)
-                    && channel.response_to(&said.message.id).is_none()
-            });
-        if is_over && unanswered {
+    /// Closes a stream that its server closed, when all was said.
+    fn end_as_recorded(&self, open: &mut Open, channel: &Channel) {
+        let spoken = self.run.servers().spoken().iter();
+        let all = spoken.filter(|said| said.channel == Some(open.channel)).count();
+        if channel.is_closed && open.owed.is_empty() && open.unasked.is_empty() && open.said >= all {
             open.feed = None;
         }
     }
