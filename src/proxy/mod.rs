@@ -10,6 +10,7 @@ mod intercept;
 mod ledger;
 mod listen;
 mod marker;
+mod outbound;
 mod refuse;
 mod route;
 mod sent;
@@ -24,6 +25,7 @@ mod wire;
 pub use attach::{Attach, Runs, Seat};
 pub use intercept::{Authority, Hosts, Interception, Unseen};
 pub use listen::Proxy;
+pub use outbound::{Outbound, Reply};
 pub use route::MCP;
 pub use signing::AwsKey;
 

@@ -25,7 +25,7 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, encoding};
 use crate::holes::{Rewrite, Rules, Surroundings};
-use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
+use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, Outbound, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::likeness;
@@ -100,6 +100,8 @@ pub struct Player {
     /// Streams of servers, on which posts are answered. Locked before the state.
     channels: Mutex<Vec<Open>>,
     stop: watch::Sender<Stop>,
+    /// For what retake itself asks of servers in a fork.
+    outbound: Arc<Outbound>,
 }
 
 struct State {
@@ -174,6 +176,7 @@ impl Player {
             name,
             options,
             state: Mutex::new(state),
+            outbound: Arc::default(),
             channels: Mutex::default(),
             stop: watch::Sender::new(Stop::No),
         })
@@ -210,7 +213,7 @@ impl Player {
         if *self.stop.borrow() != Stop::No {
             return self.refuse_after_stop(&asked);
         }
-        if let Some(answer) = self.server_message(&asked) {
+        if let Some(answer) = self.server_message(&asked).await {
             return answer;
         }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {

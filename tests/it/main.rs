@@ -29,7 +29,7 @@ mod lanes;
 mod layers;
 mod mcp;
 mod mcp_garbage;
-mod mcp_sse;
+mod mcp_http;
 mod messages;
 mod moving;
 mod no_room;

@@ -6,6 +6,8 @@
 
 mod channels;
 mod explain;
+mod introduction;
+mod sessions;
 mod streams;
 
 use super::refusal::{fence_message, lost_decision};
@@ -23,7 +25,9 @@ use crate::replay::tally::servers::Servers;
 use crate::run::{CallSite, ToolCallRef};
 use bytes::Bytes;
 pub(super) use channels::Open;
+use sessions::Session;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// What has been said to servers in this replay.
@@ -39,6 +43,8 @@ pub(super) struct Said {
     asked_back: HashMap<(String, String), watch::Sender<bool>>,
     /// Servers that carried out a call which may have changed something.
     written: HashSet<String>,
+    /// Sessions that the recording began, by the id that the agent knows them under.
+    sessions: HashMap<String, Arc<Session>>,
 }
 
 impl Said {
@@ -50,6 +56,12 @@ impl Said {
     fn reply(&mut self, server: &str, id: &str) -> watch::Receiver<bool> {
         let key = (server.to_string(), id.to_string());
         self.asked_back.entry(key).or_insert_with(|| watch::Sender::new(false)).subscribe()
+    }
+
+    /// True when this request of the recording waits for its answer.
+    fn asks(&self, server: &str, id: &str) -> bool {
+        let key = (server.to_string(), id.to_string());
+        self.asked_back.get(&key).is_some_and(|answered| !*answered.borrow())
     }
 
     fn replied(&mut self, server: &str, id: &str) {
@@ -75,14 +87,14 @@ impl Said {
 
 impl Player {
     /// Answers a message to a server, or a request for its stream; none for what is neither.
-    pub(super) fn server_message(&self, asked: &Asked) -> Option<Answer> {
+    pub(super) async fn server_message(&self, asked: &Asked) -> Option<Answer> {
         if is_shim(&asked.upstream.provider) {
             return Some(self.shim_message(asked));
         }
         if self.run.servers().is_empty() {
             return None;
         }
-        if let Some(answer) = self.over_channel(asked) {
+        if let Some(answer) = self.over_channel(asked).await {
             return Some(answer);
         }
         let server = server_of(&asked.upstream, &asked.head);
@@ -90,10 +102,15 @@ impl Player {
             let known = self.run.servers().spoken().iter().any(|spoken| is_same(&spoken.server, &server));
             return known.then(|| self.stream_of(&server));
         }
+        if asked.head.method == "DELETE"
+            && let Some(fields) = self.fields_of_session(asked)
+        {
+            return Some(onward(fields));
+        }
         let message = Message::read(&asked.body).filter(|_| asked.head.method == "POST")?;
         self.state().said.count(&server).send_modify(|count| *count += 1);
         Some(match message.kind {
-            Kind::Request => self.asked_of(&server, &message),
+            Kind::Request => self.asked_of(asked, &server, &message).await,
             Kind::Notification | Kind::Response => self.told_to(asked, &server, &message),
         })
     }
@@ -128,10 +145,10 @@ impl Player {
     }
 
     /// A request: the recorded answer, or in a fork that of the server.
-    fn asked_of(&self, server: &str, live: &Message) -> Answer {
+    async fn asked_of(&self, asked: &Asked, server: &str, live: &Message) -> Answer {
         let Some(spoken) = self.nearest_unused(server, live, None) else {
             return match self.options.plan {
-                Some(_) => self.server_live(server, live),
+                Some(_) => self.server_live(asked, server, live).await,
                 None => self.server_miss(live, self.explain(server, live)),
             };
         };
@@ -142,7 +159,11 @@ impl Player {
             }
         };
         self.note_answered(server, spoken);
-        self.with_todays(spoken, server, live, recorded.as_ref())
+        let answer = self.with_todays(spoken, server, live, recorded.as_ref());
+        if self.options.plan.is_some() {
+            self.note_session(asked, live, &answer);
+        }
+        answer
     }
 
     /// A notification, or the agent's answer to a request of the server.
@@ -153,16 +174,20 @@ impl Player {
             self.state().tally.servers.changed.insert(server.to_string(), lines);
             return Answer::Serve(accepted());
         }
-        if live.kind == Kind::Response {
+        let was_asked = self.state().said.asks(server, &live.id);
+        if live.kind == Kind::Response && (was_asked || self.fields_of_session(asked).is_none()) {
             if let Some(miss) = self.answers_otherwise(server, live) {
                 return self.server_miss(live, miss);
             }
             self.state().said.replied(server, &live.id);
         }
+        if let Some(fields) = self.fields_of_session(asked) {
+            return onward(fields);
+        }
         let is_bridged = asked.upstream.provider == crate::proxy::MCP;
         if self.options.plan.is_some() && is_bridged && self.state().tally.servers.live.contains_key(server) {
             // It was started here, and is to know what the agent tells.
-            return onward();
+            return onward(HeaderList::default());
         }
         self.state().tally.servers.messages += 1;
         Answer::Serve(accepted())
@@ -240,22 +265,39 @@ impl Player {
     }
 
     /// In a fork: what was not asked before goes to the server itself, unless it is a tool behind a fence.
-    fn server_live(&self, server: &str, live: &Message) -> Answer {
-        if let Some((tool, _)) = live.call() {
-            if let Some((tool, by)) = self.options.fences.stops_call(tool).map(|by| (tool.to_string(), by)) {
-                let why = fence_message(&tool, by);
-                self.state().tally.fenced = Some(Fenced { tool, by, step: None, asked_live: None });
-                self.halt(None, Stop::Fence, &why);
-                return refused(live, &why);
+    async fn server_live(&self, asked: &Asked, server: &str, live: &Message) -> Answer {
+        if let Some(why) = self.stopped_by_fence(live) {
+            return refused(live, &why);
+        }
+        match self.introduced(asked, server).await {
+            Ok(fields) => {
+                self.note_live(server, live);
+                onward(fields)
             }
-            let mut state = self.state();
+            Err(why) => self.server_miss(live, unacquainted(server, &why)),
+        }
+    }
+
+    /// Why a call is not to be carried out, when its tool is behind a fence.
+    fn stopped_by_fence(&self, live: &Message) -> Option<String> {
+        let (tool, _) = live.call()?;
+        let (tool, by) = self.options.fences.stops_call(tool).map(|by| (tool.to_string(), by))?;
+        let why = fence_message(&tool, by);
+        self.state().tally.fenced = Some(Fenced { tool, by, step: None, asked_live: None });
+        self.halt(None, Stop::Fence, &why);
+        Some(why)
+    }
+
+    /// Notes a message that a server answers itself.
+    fn note_live(&self, server: &str, live: &Message) {
+        let mut state = self.state();
+        if let Some((tool, _)) = live.call() {
             if self.options.fences.tools().class_of(tool).may_write() {
                 state.said.written.insert(server.to_string());
             }
             Servers::note(&mut state.tally.servers.called, server, tool);
         }
-        *self.state().tally.servers.live.entry(server.to_string()).or_default() += 1;
-        onward()
+        *state.tally.servers.live.entry(server.to_string()).or_default() += 1;
     }
 
     pub(super) fn server_miss(&self, live: &Message, miss: Miss) -> Answer {
@@ -277,9 +319,19 @@ impl Player {
     }
 }
 
+/// A server that will not be introduced to the agent.
+fn unacquainted(server: &str, why: &str) -> Miss {
+    Miss {
+        asked: format!("{server}: a call that is not recorded"),
+        reason: format!("the server cannot be asked: {why}"),
+        nearest: Vec::new(),
+        hints: vec!["start the server as it ran when it was recorded".into()],
+    }
+}
+
 /// To the server itself.
-fn onward() -> Answer {
-    Answer::Forward { body: None, target: None, upstream: None, fields: HeaderList::default(), hold: false }
+fn onward(fields: HeaderList) -> Answer {
+    Answer::Forward { body: None, target: None, upstream: None, fields, hold: false }
 }
 
 fn unreadable(why: &str) -> Miss {

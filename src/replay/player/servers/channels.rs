@@ -1,8 +1,9 @@
 //! The older transport over HTTP: a stream is opened, what is posted is answered on it. Each recorded message goes out when
 //! that which it answers was posted, under today's ids.
 
+use super::introduction::{Acquaintance, Way};
 use super::streams::told_values;
-use super::{Player, accepted};
+use super::{Player, accepted, unacquainted};
 use crate::exchange::{HeaderList, ResponseHead, Source, StandIn};
 use crate::mcp::message::{Kind, Message, messages};
 use crate::mcp::stamp::{self, Stamp};
@@ -13,9 +14,9 @@ use crate::replay::serve;
 use crate::replay::servers::{is_same, server_of};
 use bytes::Bytes;
 use std::collections::{HashSet, VecDeque};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 
 /// A stream that the agent has opened.
 pub(in crate::replay::player) struct Open {
@@ -35,6 +36,11 @@ pub(in crate::replay::player) struct Open {
     answered: HashSet<String>,
     /// When what went out last was recorded.
     told_us: u64,
+    /// The request that opened it.
+    begun: Asked,
+    agent: Acquaintance,
+    /// The way to the server itself, once a fork asked it something; or why there is none.
+    way: Arc<OnceCell<Result<Way, String>>>,
 }
 
 /// The recorded events that belong to a request of the agent.
@@ -81,7 +87,7 @@ impl Player {
     }
 
     /// Answers what is about a channel: its opening, or a post; none for what is neither.
-    pub(super) fn over_channel(&self, asked: &Asked) -> Option<Answer> {
+    pub(super) async fn over_channel(&self, asked: &Asked) -> Option<Answer> {
         if asked.head.method == "GET" {
             return self.open_channel(asked);
         }
@@ -92,8 +98,8 @@ impl Player {
         for message in messages(&asked.body, false) {
             self.channels().get_mut(at)?.said += 1;
             let posted = match message.kind {
-                Kind::Request => self.posted(at, &server, &message),
-                Kind::Notification | Kind::Response => self.mentioned(at, &server, &message),
+                Kind::Request => self.posted(at, asked, &server, &message).await,
+                Kind::Notification | Kind::Response => self.mentioned(at, asked, &server, &message).await,
             };
             match posted {
                 Ok(said) => answer = said.unwrap_or(answer),
@@ -130,7 +136,7 @@ impl Player {
         let Some((at, channel)) = found else {
             if self.options.plan.is_some() {
                 *self.state().tally.servers.live.entry(server).or_default() += 1;
-                return Some(super::onward());
+                return Some(super::onward(HeaderList::default()));
             }
             let miss = Miss {
                 asked: format!("{server}: a session"),
@@ -153,6 +159,9 @@ impl Player {
             owed: Vec::new(),
             answered: HashSet::new(),
             told_us: channel.opened_us,
+            begun: asked.clone(),
+            agent: Acquaintance::default(),
+            way: Arc::default(),
         };
         let counted = |n: &usize| channel.told.get(*n).is_some_and(|t| matches!(t.after, After::Count(_)));
         open.unasked = (1..channel.told.len()).filter(counted).collect();
@@ -176,10 +185,19 @@ impl Player {
     ///
     /// # Errors
     /// Why it is not answered.
-    fn posted(&self, at: usize, server: &str, live: &Message) -> Result<Option<Canned>, String> {
+    async fn posted(
+        &self,
+        at: usize,
+        asked: &Asked,
+        server: &str,
+        live: &Message,
+    ) -> Result<Option<Canned>, String> {
         let channel = self.channels().get(at).map(|open| open.channel);
         let Some(spoken) = self.nearest_unused(server, live, channel) else {
-            return Err(self.server_refused(self.explain(server, live)));
+            return match self.options.plan {
+                Some(_) => self.posted_live(at, asked, server, live).await,
+                None => Err(self.server_refused(self.explain(server, live))),
+            };
         };
         let place = self.run.servers().spoken().iter().position(|s| s.key() == spoken.key());
         let (Some(place), Some(of)) = (place, spoken.channel) else { return Ok(None) };
@@ -188,9 +206,48 @@ impl Player {
         self.note_answered(server, spoken);
         if let Some(open) = self.channels().get_mut(at) {
             open.told_us = open.told_us.max(spoken.started_us);
+            let channel = self.run.servers().channels().get(of);
+            let answer = channel.and_then(|channel| channel.response_to(&spoken.message.id));
+            open.agent.note(live, &answer.cloned().into_iter().collect::<Vec<_>>());
             open.owed.push(Owed { channel: of, asked: place, live: live.clone(), left, waits_for: None });
         }
         Ok(self.recorded_receipt(spoken.id))
+    }
+
+    /// In a fork: a request that is not recorded goes to the server itself, over a stream that is opened for it.
+    ///
+    /// # Errors
+    /// Why it does not.
+    async fn posted_live(
+        &self,
+        at: usize,
+        asked: &Asked,
+        server: &str,
+        live: &Message,
+    ) -> Result<Option<Canned>, String> {
+        if let Some(why) = self.stopped_by_fence(live) {
+            return Err(why);
+        }
+        let opened = self.channels().get(at).and_then(|open| {
+            Some((open.way.clone(), open.begun.clone(), open.agent.clone(), open.feed.clone()?))
+        });
+        let refused = |why: &str| self.server_refused(unacquainted(server, why));
+        let Some((way, begun, agent, feed)) = opened else {
+            return Err(refused("the agent has closed its stream"));
+        };
+        if messages(&asked.body, false).len() > 1 {
+            return Err(refused("it is asked by a batch, of which the recording has a part only"));
+        }
+        let meet = async {
+            let mut way = Way::streaming(self.outbound.clone(), &begun, asked, feed).await?;
+            let known = way.introduce(&agent).await?;
+            self.note_changes(server, &known);
+            Ok(way)
+        };
+        let way = way.get_or_init(|| meet).await.as_ref().map_err(|why| refused(why))?;
+        self.note_live(server, live);
+        way.post(asked.body.clone()).await.map_err(|why| refused(&why))?;
+        Ok(Some(Canned { source: Source::Live, ..accepted() }))
     }
 
     /// What a server said when it took a message.
@@ -206,7 +263,21 @@ impl Player {
     }
 
     /// A notification, or the agent's answer to a request of the server.
-    fn mentioned(&self, at: usize, server: &str, live: &Message) -> Result<Option<Canned>, String> {
+    async fn mentioned(
+        &self,
+        at: usize,
+        asked: &Asked,
+        server: &str,
+        live: &Message,
+    ) -> Result<Option<Canned>, String> {
+        let way = self.channels().get(at).map(|open| open.way.clone());
+        if let Some(Ok(way)) = way.as_ref().and_then(|way| way.get()) {
+            let wanted = live.kind == Kind::Notification || way.asked_back(&live.id);
+            // A server that does not want to know is none that waits for it.
+            if wanted && way.post(asked.body.clone()).await.is_ok() {
+                return Ok(Some(Canned { source: Source::Live, ..accepted() }));
+            }
+        }
         if live.kind == Kind::Response {
             if let Some(miss) = self.answers_otherwise(server, live) {
                 return Err(self.server_refused(miss));
@@ -265,7 +336,12 @@ impl Player {
     fn end_as_recorded(&self, open: &mut Open, channel: &Channel) {
         let spoken = self.run.servers().spoken().iter();
         let all = spoken.filter(|said| said.channel == Some(open.channel)).count();
-        if channel.is_closed && open.owed.is_empty() && open.unasked.is_empty() && open.said >= all {
+        if channel.is_closed
+            && open.way.get().is_none()
+            && open.owed.is_empty()
+            && open.unasked.is_empty()
+            && open.said >= all
+        {
             open.feed = None;
         }
     }
