@@ -4,6 +4,7 @@
 //! carries out a call the model was just given; else the first that was not asked for yet. Calls of tools are answered
 //! once, everything else as often as it is asked.
 
+mod batches;
 mod channels;
 mod explain;
 mod introduction;
@@ -14,7 +15,7 @@ use super::refusal::{fence_message, lost_decision};
 use super::{Fenced, Player, Stop, serve};
 use crate::dialect::summary::call_line;
 use crate::exchange::{ExchangeId, HeaderList, ResponseHead, Source};
-use crate::mcp::message::{CHANGED, Kind, Message};
+use crate::mcp::message::{CHANGED, Kind, Message, messages};
 use crate::mcp::stamp;
 use crate::proxy::{Answer, Asked, Canned, CannedEnd};
 use crate::replay::commands::gist;
@@ -107,6 +108,14 @@ impl Player {
         {
             return Some(onward(fields));
         }
+        if asked.head.method == "POST" && batches::is_batch(&asked.body) {
+            let batch = messages(&asked.body, false);
+            if batch.is_empty() {
+                return None;
+            }
+            self.state().said.count(&server).send_modify(|count| *count += batch.len() as u64);
+            return Some(self.batch_of(asked, &server, &batch).await);
+        }
         let message = Message::read(&asked.body).filter(|_| asked.head.method == "POST")?;
         self.state().said.count(&server).send_modify(|count| *count += 1);
         Some(match message.kind {
@@ -153,7 +162,7 @@ impl Player {
             };
         };
         let recorded = match self.run.reader().answer(spoken.id) {
-            Ok(recorded) => recorded,
+            Ok(recorded) => recorded.map(|recorded| self.own_part(spoken, recorded)),
             Err(error) => {
                 return self.server_miss(live, unreadable(&error.to_string()));
             }
