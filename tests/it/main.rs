@@ -28,6 +28,7 @@ mod kin;
 mod lanes;
 mod layers;
 mod mcp;
+mod mcp_batches;
 mod mcp_garbage;
 mod mcp_http;
 mod messages;

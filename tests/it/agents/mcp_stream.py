@@ -1,4 +1,5 @@
-"""Streamable HTTP of the Model Context Protocol, with sessions, in front of a server on stdio.
+"""Streamable HTTP of the Model Context Protocol, with sessions, in front of a server on stdio. Batches are answered as an
+array; with STREAMED, on a stream.
 
     mcp_stream.py serve PORT COMMAND…   a server that starts COMMAND for every session, and knows no session but its own;
                                         prints its port, notes every introduction in met.log, ends when its input does
@@ -84,9 +85,10 @@ class Server(BaseHTTPRequestHandler):
             return self.head(404, length=0)
         asked = [each for each in several if "id" in each and "method" in each]
         if not asked:
-            session.say(message)
+            for each in several:
+                session.say(each)
             return self.head(202, length=0)
-        if isinstance(message, list):
+        if isinstance(message, list) and "STREAMED" not in os.environ:
             lines = [line for each in asked for line in session.ask(each)]
             body = ("[%s]" % ", ".join(lines)).encode()
             self.send_response(200)
@@ -95,8 +97,9 @@ class Server(BaseHTTPRequestHandler):
             self.end_headers()
             return self.wfile.write(body)
         self.head(200, session)
-        for line in session.ask(message):
-            self.tell(line)
+        for each in asked:
+            for line in session.ask(each):
+                self.tell(line)
 
 
 def serve():

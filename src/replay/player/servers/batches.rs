@@ -106,12 +106,13 @@ impl Player {
         let (first, count) = (requests.clone().map(|s| s.part).min(), requests.count());
         let Some(head) = &mut recorded.head else { return recorded };
         let coding = head.headers.get("content-encoding");
-        let Ok(body) = encoding::decode(coding, &recorded.body).map(|body| body.into_owned()) else {
+        let Ok(body) = encoding::decode(coding, &recorded.body) else {
             return recorded;
         };
         if count < 2 && !is_batch(&body) {
             return recorded;
         }
+        let body = body.into_owned();
         let is_own = |message: &Message| {
             let token = message.content.get("progressToken");
             match message.kind {
