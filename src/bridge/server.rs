@@ -239,7 +239,9 @@ impl Server {
     /// Gives a message to the request that it belongs to.
     fn hear(&self, line: Bytes) {
         let told = messages(&line, false);
-        let Some(first) = told.first() else {
+        // An array belongs where the first answer in it does.
+        let answer = told.iter().find(|message| message.kind == Kind::Response);
+        let Some(first) = answer.or(told.first()) else {
             let beginning = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(&line));
             let more = if line.len() > SHOWN { format!("… ({} bytes)", line.len()) } else { String::new() };
             eprintln!("retake mcp: the server wrote a line that is no message: {beginning}{more}");

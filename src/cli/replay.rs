@@ -138,7 +138,7 @@ pub(super) fn done(
     };
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = rerun.start.warnings.clone();
-    if tally.recorded + tally.edited + tally.refused == 0 {
+    if tally.recorded + tally.edited + tally.refused == 0 && tally.servers.is_empty() {
         let id = &manifest.id;
         warnings.push(format!(
             "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"

@@ -2,6 +2,7 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
+pub mod channels;
 pub mod commands;
 mod dice;
 pub mod doctor;

@@ -26,7 +26,7 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, encoding};
 use crate::holes::{Rewrite, Rules, Surroundings};
-use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
+use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, Outbound, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::likeness;
@@ -35,7 +35,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
-use servers::Said;
+use servers::{Open, Said};
 use session::Session;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -100,7 +100,11 @@ pub struct Player {
     name: String,
     options: PlayerOptions,
     state: Mutex<State>,
+    /// Streams of servers, on which posts are answered. Locked before the state.
+    channels: Mutex<Vec<Open>>,
     stop: watch::Sender<Stop>,
+    /// For what retake itself asks of servers in a fork.
+    outbound: Arc<Outbound>,
 }
 
 struct State {
@@ -170,7 +174,15 @@ impl Player {
             said: Said::default(),
             tally: Tally::default(),
         };
-        Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
+        Ok(Player {
+            run,
+            name,
+            options,
+            state: Mutex::new(state),
+            outbound: Arc::default(),
+            channels: Mutex::default(),
+            stop: watch::Sender::new(Stop::No),
+        })
     }
 
     /// Tells when the agent is to be stopped, and why.
@@ -204,7 +216,7 @@ impl Player {
         if *self.stop.borrow() != Stop::No {
             return self.refuse_after_stop(&asked);
         }
-        if let Some(answer) = self.server_message(&asked) {
+        if let Some(answer) = self.server_message(&asked).await {
             return answer;
         }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {

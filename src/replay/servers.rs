@@ -1,5 +1,6 @@
 //! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
 
+use super::channels::Channel;
 use super::commands::asked::{asks_for, said};
 use super::shim::{self, Outcomes, Report, SHELL, SHIM, is_shim, is_told, teller};
 use crate::diff::ServerTotals;
@@ -9,7 +10,7 @@ use crate::mcp::message::{Kind, Message, is_name_of, messages};
 use crate::mcp::tools::{Effect, Tool, listed};
 use crate::proxy::MCP;
 use crate::run::{CallSite, Outline, ToolCallRef};
-use crate::store::RunReader;
+use crate::store::{RequestRecord, RunReader};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
@@ -28,6 +29,17 @@ pub struct Spoken {
     pub started_us: u64,
     /// The model's call that it carries out.
     pub site: Option<CallSite>,
+    /// Its place among the messages of its exchange: a batch has several.
+    pub part: usize,
+    /// The place of the channel that it was said over ([`Servers::channels`]), where its answer came.
+    pub channel: Option<usize>,
+}
+
+impl Spoken {
+    /// What tells it from all others of a run.
+    pub fn key(&self) -> (ExchangeId, usize) {
+        (self.id, self.part)
+    }
 }
 
 /// A stream on which a server told things that nobody had asked for.
@@ -47,6 +59,7 @@ pub struct Servers {
     tools: Vec<Tool>,
     carried_out: HashMap<CallSite, usize>,
     outcomes: Outcomes,
+    channels: Vec<Channel>,
 }
 
 /// What a call of a tool and one of the model have in common.
@@ -76,6 +89,7 @@ impl Servers {
             let Ok(request) = reader.request(*id) else { continue };
             let server = server_of(&request.upstream, &request.head);
             if request.head.method == "GET" {
+                servers.channels.extend(channel_of(reader, *id, &request, &server));
                 streams.push(Listened { id: *id, server });
                 continue;
             }
@@ -84,18 +98,48 @@ impl Servers {
                 servers.note_shim(reader, *id, &request.head.target, &body, request.started_us);
                 continue;
             }
-            let Some(message) = Message::read(&body) else { continue };
-            if message.method == "tools/list" {
-                servers.tools.extend(answer_of(reader, *id).iter().flat_map(listed));
+            let channel = servers.channel_at(&request.upstream.origin, &request.head.target);
+            let server = channel
+                .and_then(|at| servers.channels.get(at))
+                .map_or(server, |channel| channel.server.clone());
+            for (part, message) in messages(&body, false).into_iter().enumerate() {
+                if message.method == "tools/list" && channel.is_none() {
+                    servers.tools.extend(answer_of(reader, *id, &message).iter().flat_map(listed));
+                }
+                let subject = message.subject();
+                let (started_us, server) = (request.started_us, server.clone());
+                let said =
+                    Spoken { id: *id, server, message, subject, started_us, site: None, part, channel };
+                servers.spoken.push(said);
             }
-            let subject = message.subject();
-            let started_us = request.started_us;
-            servers.spoken.push(Spoken { id: *id, server, message, subject, started_us, site: None });
         }
+        servers.settle();
         let known: BTreeSet<&str> = servers.spoken.iter().map(|s| s.server.as_str()).collect();
         servers.listened = streams.into_iter().filter(|s| known.contains(s.server.as_str())).collect();
         servers.link(outline);
         servers
+    }
+
+    /// The last channel that messages to this target are for.
+    fn channel_at(&self, origin: &str, target: &str) -> Option<usize> {
+        self.channels.iter().rposition(|channel| channel.is_at(origin, target))
+    }
+
+    /// Finds what the events of channels wait for.
+    fn settle(&mut self) {
+        for (at, channel) in self.channels.iter_mut().enumerate() {
+            let own = self.spoken.iter().enumerate().filter(|(_, said)| said.channel == Some(at));
+            let own: Vec<(usize, &Spoken)> = own.collect();
+            channel.settle(&own);
+            let lists = own.iter().filter(|(_, said)| said.message.method == "tools/list");
+            let answers = lists.filter_map(|(_, said)| channel.response_to(&said.message.id));
+            self.tools.extend(answers.flat_map(listed));
+        }
+    }
+
+    /// The event streams that answer what is posted elsewhere, in order of arrival.
+    pub fn channels(&self) -> &[Channel] {
+        &self.channels
     }
 
     fn note_shim(&mut self, reader: &RunReader, id: ExchangeId, target: &str, body: &[u8], started_us: u64) {
@@ -104,7 +148,9 @@ impl Servers {
                 self.outcomes.note_answer(reader, id, &message);
                 let subject = message.subject();
                 let server = teller(&message).to_string();
-                self.spoken.push(Spoken { id, server, message, subject, started_us, site: None });
+                let said =
+                    Spoken { id, server, message, subject, started_us, site: None, part: 0, channel: None };
+                self.spoken.push(said);
             }
             Some(Report::Done(call, outcome)) => self.outcomes.note(id, &call, outcome),
             None => {}
@@ -311,12 +357,19 @@ pub fn is_same(recorded: &str, live: &str) -> bool {
     recorded == live || local(recorded).is_some_and(|path| local(live) == Some(path))
 }
 
-/// The response in the answer of an exchange.
-fn answer_of(reader: &RunReader, id: ExchangeId) -> Option<Message> {
+/// The channel that an exchange is, if it is one.
+fn channel_of(reader: &RunReader, id: ExchangeId, request: &RequestRecord, server: &str) -> Option<Channel> {
+    let response = reader.response(id).ok()??;
+    response.head.as_ref().filter(|head| head.is_event_stream())?;
+    Channel::of(id, server, request, reader.answer(id).ok()??)
+}
+
+/// The response to a request in the answer of its exchange.
+fn answer_of(reader: &RunReader, id: ExchangeId, asked: &Message) -> Option<Message> {
     let response = reader.answer(id).ok()??;
     let head = response.head.as_ref()?;
     let body = encoding::decode(head.headers.get("content-encoding"), &response.body).ok()?;
-    messages(&body, head.is_event_stream()).into_iter().find(|m| m.kind == Kind::Response)
+    messages(&body, head.is_event_stream()).into_iter().find(|m| m.kind == Kind::Response && m.id == asked.id)
 }
 
 #[cfg(test)]

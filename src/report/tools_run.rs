@@ -129,10 +129,7 @@ fn by_servers(lines: &mut Lines, servers: &Servers, ran: &BTreeMap<String, u32>)
         }
         lines.say(
             Ink::Note,
-            &format!(
-                "{who} ran for real: {}. It was started afresh: what it did when recorded is not done",
-                names(calls)
-            ),
+            &format!("{who} ran for real: {}. What it did when recorded it has not done again", names(calls)),
         );
     }
     for (server, changes) in &servers.changed {

@@ -177,7 +177,7 @@ impl Served {
             let after = match decided {
                 None => continue,
                 // No server of tools is asked over a WebSocket: nothing waits there.
-                Some(Answer::Serve(canned) | Answer::ServeGated(canned, _)) => {
+                Some(Answer::Serve(canned) | Answer::ServeGated(canned, _) | Answer::ServeFed(canned, _)) => {
                     current.answers_from(canned.source.clone());
                     current.ask();
                     self.play(current, canned, agent, to).await
@@ -188,7 +188,7 @@ impl Served {
                     current.fail(Outcome::fault(fault, BodyEnd::Complete)).await;
                     After::Broken
                 }
-                Some(Answer::Forward { body: other, target, upstream, hold }) => {
+                Some(Answer::Forward { body: other, target, upstream, hold, .. }) => {
                     let live = Live { body: other, target, upstream, hold };
                     self.ask_upstream(current, body, live, agent, to).await
                 }

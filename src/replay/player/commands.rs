@@ -21,10 +21,10 @@ impl Player {
     pub(super) fn command(&self, id: ExchangeId, mut live: Message) -> Answer {
         // Secrets in it are stand-ins in the recording.
         live.content = super::shim::in_words(&live.content, &|text| self.options.redactor.text(text).0);
-        let Some(spoken) = self.nearest_unused(SHELL, &live) else { return self.command_runs(&live) };
+        let Some(spoken) = self.nearest_unused(SHELL, &live, None) else { return self.command_runs(&live) };
         let Some(outcome) = self.run.servers().outcome(spoken) else {
             // It was too much to be kept, or the run ended before.
-            self.state().said.note_used(spoken.id);
+            self.state().said.note_used(spoken);
             return self.command_runs(&live);
         };
         self.note_answered(id, SHELL, spoken);
@@ -70,7 +70,7 @@ impl Player {
     fn is_recorded(&self, state: &State, live: &Message) -> bool {
         let (subject, said) = (live.subject(), &state.said);
         let mut commands = self.run.servers().spoken().iter().filter(|spoken| spoken.server == SHELL);
-        commands.any(|spoken| spoken.subject == subject && !said.was_used(spoken.id))
+        commands.any(|spoken| spoken.subject == subject && !said.was_used(spoken))
     }
 
     /// Names of the tools by which the model may have asked for a command that is about to run: of the calls that were

@@ -156,6 +156,7 @@ impl Player {
             Stop::LiveLimit => stop::after_limit(),
             Stop::Reached => "retake: the replay has reached its last step",
         };
+        self.refused_on_channel(asked, why);
         let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
         Answer::Serve(self.halt(dialect, Stop::Miss, why))
     }

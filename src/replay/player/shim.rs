@@ -28,7 +28,7 @@ impl Player {
 
     fn shim_called(&self, id: ExchangeId, live: &Message) -> Answer {
         let servers = self.run.servers();
-        let Some(spoken) = self.nearest_unused(SHIM, live) else {
+        let Some(spoken) = self.nearest_unused(SHIM, live, None) else {
             return match self.options.plan {
                 Some(_) => {
                     let answer = self.shim_runs(live);
@@ -44,7 +44,7 @@ impl Player {
         };
         let Some(outcome) = servers.outcome(spoken) else {
             // Nobody knows what came of it: it is no JSON, or the run ended before.
-            self.state().said.note_used(spoken.id);
+            self.state().said.note_used(spoken);
             return self.shim_runs(live);
         };
         self.note_answered(id, SHIM, spoken);
