@@ -1,6 +1,7 @@
 //! The server's process, and which of its messages belong to which request.
 
-use super::{BridgeError, lines};
+use super::last_words::LastWords;
+use super::{BridgeError, in_short, lines};
 use crate::mcp::message::{Kind, Message, messages};
 use crate::mcp::tools::{Tool, changes, listed};
 use bytes::Bytes;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
@@ -22,7 +23,10 @@ const SHOWN: usize = 200;
 
 /// A server that is started when it is first asked.
 pub(super) struct Server {
+    /// As it is told of.
+    name: String,
     command: Vec<OsString>,
+    errors: Arc<LastWords>,
     input: tokio::sync::Mutex<Option<ChildStdin>>,
     child: tokio::sync::Mutex<Option<Child>>,
     state: Mutex<State>,
@@ -65,8 +69,10 @@ pub(super) struct Said {
 }
 
 impl Server {
-    pub(super) fn new(command: Vec<OsString>) -> Server {
+    pub(super) fn new(name: &str, command: Vec<OsString>) -> Server {
         Server {
+            name: name.to_string(),
+            errors: Arc::default(),
             command,
             input: tokio::sync::Mutex::new(None),
             child: tokio::sync::Mutex::new(None),
@@ -146,14 +152,15 @@ impl Server {
         let mut words = self.command.iter();
         let program = words.next().cloned().unwrap_or_default();
         let mut command = Command::new(&program);
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(words).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let started = command.spawn();
         let mut child = match started {
             Ok(child) => child,
             Err(error) => {
                 let copy = std::io::Error::new(error.kind(), error.to_string());
-                self.state().why_not =
-                    Some(BridgeError::Start(program.to_string_lossy().into_owned(), error));
+                let told = in_short(&self.command);
+                self.state().why_not = Some(BridgeError::Start(self.name.clone(), told, error));
                 self.over.send_replace(true);
                 return Err(copy);
             }
@@ -161,6 +168,9 @@ impl Server {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(std::io::Error::other("the server has no pipes"));
         };
+        if let Some(errors) = child.stderr.take() {
+            tokio::spawn(self.errors.clone().pass_on(errors));
+        }
         *self.child.lock().await = Some(child);
         tokio::spawn(self.clone().listen(output));
         Ok(input)
@@ -229,7 +239,9 @@ impl Server {
     /// Gives a message to the request that it belongs to.
     fn hear(&self, line: Bytes) {
         let told = messages(&line, false);
-        let Some(first) = told.first() else {
+        // An array belongs where the first answer in it does.
+        let answer = told.iter().find(|message| message.kind == Kind::Response);
+        let Some(first) = answer.or(told.first()) else {
             let beginning = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(&line));
             let more = if line.len() > SHOWN { format!("… ({} bytes)", line.len()) } else { String::new() };
             eprintln!("retake mcp: the server wrote a line that is no message: {beginning}{more}");
@@ -287,6 +299,26 @@ impl Server {
             Some(child) => child.wait().await.map_or(1, code),
             None => 1,
         }
+    }
+
+    /// True once the server's output has ended.
+    pub(super) fn is_over(&self) -> bool {
+        *self.over.borrow()
+    }
+
+    /// What a person is told of a server that ended by itself; `patience`: for what it wrote last.
+    pub(super) async fn obituary(&self, code: i32, patience: Duration) -> String {
+        let how = match code {
+            129.. => format!("signal {}", code - 128),
+            code => format!("exit status {code}"),
+        };
+        let (name, command) = (&self.name, in_short(&self.command));
+        let mut told =
+            format!("retake mcp: the server {name} ended by itself, {how}; its command: {command}\n");
+        for line in self.errors.lines(patience).await {
+            told.push_str(&format!("  {name}: {line}\n"));
+        }
+        told
     }
 
     /// Closes the server's input: nothing more will be asked. Waits so long for a message that the server is being given;

@@ -301,6 +301,9 @@ pub struct ForkArgs {
     /// Run the command of an imported run, which comes from a file
     #[arg(long)]
     pub yes: bool,
+    /// Answer commands of a shell that are equal to recorded ones from the recording, also when a live answer asks for them
+    #[arg(long)]
+    pub serve_commands: bool,
     /// Name of the new run [default: the parent's]
     #[arg(long)]
     pub name: Option<String>,

@@ -108,7 +108,7 @@ pub(super) fn unpin(opened: &Opened, names: &[String], other_command: bool) -> R
             continue;
         }
         let id = &opened.reader.manifest().id;
-        let error = CliError::broken(format!("{id} calls no tool {name:?}. Nothing was run."));
+        let error = CliError::usage(format!("{id} calls no tool {name:?}. Nothing was run."));
         return Err(match meant {
             Some(meant) => error.hint(format!("did you mean --unpin {meant}?")),
             None => error.hint("--unpin without a name is for all tools"),

@@ -4,11 +4,12 @@ use super::args::{EnvArgs, PORT, Shell};
 use super::error::{CliError, exit};
 use super::record::run_name;
 use super::session::own_environment;
-use super::{Context, print, warn};
+use super::{Context, print, surroundings, warn};
 use crate::agent::base_url::BaseUrl;
 use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::trust::TrustFiles;
+use crate::proxy::Place;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -47,7 +48,18 @@ pub(super) fn env(context: &Context, args: &EnvArgs) -> Result<i32, CliError> {
     if args.check {
         return Ok(if state.is_ok() { exit::OK } else { exit::BROKEN });
     }
+    let is_there = state.is_ok();
     let told = told(&proxy, args, token, state)?;
+    // A file of variables is for agents that are somewhere else.
+    if is_there && args.shell != Shell::Dotenv {
+        let here = surroundings::here(&context.directory()?);
+        let place = Place { directory: here.directory, home: here.home, temp: here.temp };
+        if let Err(error) = tell(&proxy, token, args.name.as_deref(), &place) {
+            warn(&format!(
+                "the proxy does not take where this is ({error}): its recordings will match in this directory alone"
+            ));
+        }
+    }
     let shell = if context.json { Shell::Json } else { args.shell };
     print(&written(&told, shell)?)?;
     Ok(exit::OK)
@@ -114,8 +126,36 @@ fn told(
     Ok(told)
 }
 
+/// Tells a proxy where the agents of a run are.
+fn tell(proxy: &BaseUrl, token: Option<&str>, name: Option<&str>, place: &Place) -> io::Result<()> {
+    let target = name.map_or("/retake/place".into(), |name| format!("/r/{name}/place"));
+    let body = serde_json::to_string(place).map_err(io::Error::other)?;
+    let answer = say(proxy, "PUT", &format!("{}{target}", front(token)), &body)?;
+    let status = answer.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3)).unwrap_or_default();
+    if status == b"200" {
+        Ok(())
+    } else {
+        Err(io::Error::other(String::from_utf8_lossy(status).into_owned()))
+    }
+}
+
+fn front(token: Option<&str>) -> String {
+    token.map(|token| format!("/t/{token}")).unwrap_or_default()
+}
+
 /// Asks a proxy what it says of itself.
 fn ask(proxy: &BaseUrl, token: Option<&str>) -> io::Result<State> {
+    let odd = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
+    let answer = say(proxy, "GET", &format!("{}/retake/health", front(token)), "")?;
+    let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|at| answer.get(at + 4..));
+    let state: State = body
+        .and_then(|body| serde_json::from_slice(body).ok())
+        .ok_or_else(|| odd("something else listens there"))?;
+    if state.retake.is_empty() { Err(odd("something else listens there")) } else { Ok(state) }
+}
+
+/// Sends a request, and reads the whole answer.
+fn say(proxy: &BaseUrl, method: &str, target: &str, body: &str) -> io::Result<Vec<u8>> {
     let odd = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_string());
     let authority = proxy.origin.strip_prefix("http://").ok_or_else(|| odd("a proxy speaks plain http"))?;
     let with_port = if authority.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok()) {
@@ -130,17 +170,14 @@ fn ask(proxy: &BaseUrl, token: Option<&str>) -> io::Result<State> {
     let Some(mut stream) = connected else { return Err(refused) };
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let front = token.map(|token| format!("/t/{token}")).unwrap_or_default();
-    let head =
-        format!("GET {front}/retake/health HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\r\n");
-    stream.write_all(head.as_bytes())?;
+    let length = body.len();
+    let request = format!(
+        "{method} {target} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER).read_to_end(&mut answer)?;
-    let body = memchr::memmem::find(&answer, b"\r\n\r\n").and_then(|at| answer.get(at + 4..));
-    let state: State = body
-        .and_then(|body| serde_json::from_slice(body).ok())
-        .ok_or_else(|| odd("something else listens there"))?;
-    if state.retake.is_empty() { Err(odd("something else listens there")) } else { Ok(state) }
+    Ok(answer)
 }
 
 /// The variables as a shell reads them.

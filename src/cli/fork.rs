@@ -75,6 +75,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         yes: args.yes,
     };
     let rerun = Rerun::of(context, &config, &opened, redactor, &asked)?;
+    rerun.tell_misspelt();
     let redactor = rerun.redactor.clone();
     let revived = Revived::of(&manifest, args.upstream.as_deref())?;
     let mut overrides = parse_upstreams(args.upstream.as_slice())?;
@@ -89,6 +90,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     let mut session =
         Session { overrides: &overrides, may_dial: true, json: context.json, ..rerun.session() };
     let told = session.plan("", None);
+    planned.may_run = fences::may_run(&rerun);
     planned.to = live_calls(&opened, &told.destinations, revived.is_some())?;
     eprint!("{}", results::fork_plan(&planned, context.err_style));
     let known = control::known(&store, &rerun, &plan, &args.control)?;
@@ -96,6 +98,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     // What does not fit the recording goes live, so that nothing is to be stopped.
     let mut options = rerun.options();
     options.max_live = args.max_live;
+    options.serve_commands = args.serve_commands;
     options.plan = Some(plan);
     options.pinning.noise = Some(known.varying.clone());
     options.pinning.unpin = rerun.unpin.clone();
@@ -138,8 +141,11 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     session.run = Some(id.to_string());
     session.tape = Some(recorder.clone());
     let landed = session.run();
-    let sealed =
-        recorder.finish(|m| m.outcome = landed.as_ref().ok().map(|l| outcome_of(l, &player.tally())))?;
+    let sealed = recorder.finish(|m| {
+        let tally = player.tally();
+        m.outcome = landed.as_ref().ok().map(|l| outcome_of(l, &tally));
+        m.stale = tally.stale_at;
+    })?;
     let landed = match landed {
         Ok(landed) => landed,
         Err(error) => {
@@ -181,7 +187,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     } else {
         exit::OK
     };
-    tell_miss(context, &tally);
+    tell_miss(context, &tally, &rerun.typed);
     let stopped = stopped_by(&tally);
     if let (Some(by), true) =
         (&stopped, answers == (Answers { refused: answers.refused, ..Answers::default() }))
@@ -207,7 +213,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
         tools: ToolsRun::new(ran(&new), &rerun.fences).with_servers(tally.servers.clone()),
-        go_on: fences::go_on(&tally),
+        go_on: fences::go_on(&rerun, &tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),
         warnings,
@@ -276,6 +282,7 @@ fn plan_told(plan: &Plan, outline: &Outline, moved: Option<String>) -> results::
         tokens: tokens.input + tokens.output,
         moved,
         to: Vec::new(),
+        may_run: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ use super::args::ProxyArgs;
 use super::error::{CliError, exit};
 use super::record::{data, manifest_of, parse_upstreams, redacted, redactor, result, run_name};
 use super::session::{interception, own_environment, terminal_markers};
+use super::unseen::unseen;
 use super::view::Opened;
 use super::{Context, print, warn};
 use crate::agent::base_url::{BaseUrl, UpstreamOverride};
@@ -13,7 +14,7 @@ use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::signals::Signals;
 use crate::agent::trust::Trust;
-use crate::proxy::{Attach, AwsKey, Interception, Proxy, ProxyConfig};
+use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig};
 use crate::record::Recorder;
 use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
 use crate::report::Style;
@@ -62,6 +63,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
             for (name, why) in &told.left_alone {
                 warn(&format!("{name} is left alone ({why}); what goes there is not recorded"));
             }
+            let passed = looking_into.as_ref().map(|interception| interception.passed.clone());
             let keeper = Arc::new(Shelf {
                 store: context.store_or_new()?,
                 directory: context.directory()?,
@@ -70,6 +72,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
                 told: told.clone(),
                 intercepted: intercepted.clone(),
                 trust: trusts,
+                passed: passed.clone(),
                 json: context.json,
                 style: context.err_style,
                 complained: Mutex::new(None),
@@ -79,6 +82,10 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
             let where_to = format!("runs go to {}", keeper.store.root().display());
             let here = Listening::of(context, &args, intercepted.is_some(), where_to);
             serve(&args, told, keeper, looking_into, token, true, here)?;
+            // What agents reached that had no run is in no run's lines.
+            unseen(&passed.map(|passed| passed.rest()).unwrap_or_default())
+                .iter()
+                .for_each(|line| warn(line));
             Ok(exit::OK)
         }
     }
@@ -248,13 +255,15 @@ struct Shelf {
     told: AgentEnvironment,
     intercepted: Option<Intercepted>,
     trust: Option<Value>,
+    /// What went past the recordings.
+    passed: Option<Passed>,
     json: bool,
     style: Style,
     complained: Mutex<Option<Instant>>,
 }
 
 impl Shelf {
-    fn try_begin(&self, name: Option<&str>) -> Result<Begun, CliError> {
+    fn try_begin(&self, name: Option<&str>, place: Option<&Place>) -> Result<Begun, CliError> {
         let redactor = Arc::new(redactor(&self.store, &self.secret)?);
         let writer = self.store.create_run(name.unwrap_or(&self.name), |id| {
             let mut manifest = manifest_of(id, &redactor, &[], &self.directory);
@@ -262,6 +271,14 @@ impl Shelf {
             manifest.environment.clear();
             manifest.secret_variables.clear();
             let found = &mut manifest.own_stand_ins;
+            if let Some(place) = place {
+                let here = manifest.directory == place.directory;
+                // What git says here is said of another directory.
+                manifest.git = manifest.git.take().filter(|_| here);
+                manifest.directory = redacted(&redactor, &place.directory, found);
+                manifest.home = redacted(&redactor, &place.home, found);
+                manifest.temp = redacted(&redactor, &place.temp, found);
+            }
             for (variable, url) in &self.told.base_urls {
                 manifest.environment.insert(variable.clone(), redacted(&redactor, url, found));
             }
@@ -274,29 +291,35 @@ impl Shelf {
         let recorder = Recorder::start(writer, redactor, move |why| {
             warn(&format!("{loudly} is incomplete: {why}; its agent goes on without being recorded"));
         })?;
-        Ok(Begun { run, number: 0, recorder: Some(recorder), answerer: None })
+        Ok(Begun { run, name: name.map(str::to_string), number: 0, recorder: Some(recorder), answerer: None })
     }
 
     fn try_tell(&self, begun: &Begun, end: End) -> Result<Value, CliError> {
+        let passed =
+            self.passed.as_ref().map(|passed| passed.take(begun.name.as_deref())).unwrap_or_default();
         let Some(recorded) = end.sealed.transpose()? else { return Ok(json!({ "run": begun.run })) };
         if recorded.exchanges == 0 && recorded.incomplete.is_none() {
             self.store.remove_run(&begun.run)?;
             return Ok(json!({ "run": begun.run, "exchanges": 0 }));
         }
-        let ended = data(&recorded, end.exit_code);
+        let mut ended = data(&recorded, end.exit_code);
+        let missed = unseen(&passed);
+        if !missed.is_empty() {
+            ended["not_recorded"] = json!(missed);
+        }
         if self.json {
             print(&format!("{}\n", json!({ "ended": ended })))?;
         } else {
             let opened = Opened::by_id(&self.store, &begun.run)?;
-            eprint!("{}", result(&opened, &recorded, &[], self.style));
+            eprint!("{}", result(&opened, &recorded, &passed, self.style));
         }
         Ok(ended)
     }
 }
 
 impl Keeper for Shelf {
-    fn begin(&self, name: Option<&str>) -> Option<Begun> {
-        match self.try_begin(name) {
+    fn begin(&self, name: Option<&str>, place: Option<&Place>) -> Option<Begun> {
+        match self.try_begin(name, place) {
             Ok(begun) => {
                 if self.json {
                     // Nobody reads it any more.

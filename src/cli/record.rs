@@ -344,6 +344,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         upstreams: Vec::new(),
         parent: None,
         imported: false,
+        stale: Vec::new(),
         intercepted: None,
         shell: false,
         outcome: None,

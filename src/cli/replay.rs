@@ -58,6 +58,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
         yes: args.yes,
     };
     let rerun = Rerun::of(context, &config, &opened, redactor, &asked)?;
+    rerun.tell_misspelt();
     let mut options = rerun.options();
     options.timing = timing;
     options.policy = policy;
@@ -83,7 +84,9 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     let landed = session.run();
     let kept = match recorder {
         Some(recorder) => Some(recorder.finish(|m| {
-            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &player.tally()))
+            let tally = player.tally();
+            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &tally));
+            m.stale = tally.stale_at;
         })?),
         None => None,
     };
@@ -106,7 +109,7 @@ pub(super) fn played(context: &Context, args: ReplayArgs) -> Result<(i32, Value)
     }
     let ended = (landed.ended.exit_code, landed.ended.signal);
     let (done, code) = done(&rerun, &player, Some(ended), landed.took_us);
-    tell_miss(context, &tally);
+    tell_miss(context, &tally, &rerun.typed);
     eprint!("{}", results::replay(&done, context.err_style));
     if let Some(kept) = &kept {
         eprintln!("          kept as {kept}   next: retake diff {} {kept}", manifest.id);
@@ -135,7 +138,7 @@ pub(super) fn done(
     };
     let code = exit_code(&tally, &unasked, &outcome);
     let mut warnings = rerun.start.warnings.clone();
-    if tally.recorded + tally.edited + tally.refused == 0 {
+    if tally.recorded + tally.edited + tally.refused == 0 && tally.servers.is_empty() {
         let id = &manifest.id;
         warnings.push(format!(
             "the agent asked nothing; has it moved? retake replay {id} -- COMMAND runs it from here"
@@ -161,7 +164,7 @@ pub(super) fn done(
         stale: tally.stale(outline),
         matched: Matched::of(&tally),
         tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences).with_servers(tally.servers.clone()),
-        go_on: fences::go_on(&tally),
+        go_on: fences::go_on(rerun, &tally),
         unasked,
         backoff: (tally.back_offs, 0),
         secrets: (tally.revealed, tally.stand_ins),
@@ -297,10 +300,11 @@ fn exit_code(tally: &Tally, unasked: &[(u32, String)], outcome: &Compared) -> i3
     }
 }
 
-/// Explains the first miss, once.
-pub(super) fn tell_miss(context: &Context, tally: &Tally) {
-    if let Some(first) = tally.misses.first() {
+/// Explains the first miss, once. `typed`: the command that was given after `--`, which hints are to carry on.
+pub(super) fn tell_miss(context: &Context, tally: &Tally, typed: &str) {
+    if let Some(mut first) = tally.misses.first().cloned() {
+        first.hints.iter_mut().for_each(|hint| *hint = miss::with_command(hint, typed));
         let tell = if tally.not_allowed.is_some() { miss::not_allowed } else { miss::miss };
-        eprint!("{}", tell(first, context.err_style));
+        eprint!("{}", tell(&first, context.err_style));
     }
 }

@@ -5,7 +5,7 @@ use super::record::manifest_of;
 use super::session::Session;
 use super::start::Start;
 use super::view::Opened;
-use super::{Context, control, fences, surroundings};
+use super::{Context, control, fences, surroundings, warn};
 use crate::config::Config;
 use crate::holes::{Rules, Surroundings};
 use crate::redact::Redactor;
@@ -16,6 +16,7 @@ use crate::replay::policy::Policy;
 use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tools::Pinning;
+use crate::report::heading;
 use crate::run::{Manifest, Parent, RunId};
 use crate::store::{RunWriter, Store};
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 /// What a person said of it on the command line.
 pub(super) struct Asked<'a> {
     /// The verb, for hints.
-    pub verb: &'a str,
+    pub verb: &'static str,
     /// `--fence`
     pub fences: &'a [String],
     /// `--unfence`
@@ -42,6 +43,12 @@ pub(super) struct Asked<'a> {
 /// A recorded run and how it is to be run again.
 pub(super) struct Rerun<'a> {
     pub opened: &'a Opened,
+    /// The verb.
+    pub verb: &'static str,
+    /// What is wrong with names in `retake.toml`, a line each: to be said before the agent starts.
+    pub misspelt: Vec<String>,
+    /// The command that was given, as one types it; empty when it is the recorded one.
+    pub typed: String,
     pub start: Start,
     /// Where the agent runs.
     pub directory: PathBuf,
@@ -65,15 +72,19 @@ impl<'a> Rerun<'a> {
     ) -> Result<Rerun<'a>, CliError> {
         let manifest = opened.reader.manifest();
         let other = !asked.command.is_empty() && asked.command != manifest.command;
-        fences::check(opened, "--fence", asked.fences, asked.added, other)?;
-        fences::check(opened, "--unfence", asked.unfence, asked.added, other)?;
+        let may_differ = other && asked.verb == "fork";
+        fences::check(opened, "--fence", asked.fences, asked.added, may_differ)?;
+        fences::check(opened, "--unfence", asked.unfence, asked.added, may_differ)?;
         let fences = fences::of(config, asked.fences, asked.unfence, Some(opened))?;
         let unpin = control::unpin(opened, asked.unpin, other)?;
-        let mut start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
-        start.warnings.extend(fences::misspelt(config, opened, asked.added));
+        let start = Start::of(manifest, asked.command, asked.verb, asked.yes)?;
         let directory = start.directory.clone().unwrap_or(context.directory()?);
+        let typed = redactor.command(asked.command).0;
         Ok(Rerun {
             opened,
+            verb: asked.verb,
+            misspelt: fences::misspelt(config, opened, asked.added),
+            typed: if asked.command.is_empty() { String::new() } else { heading::command(&typed) },
             own_command: !other,
             fences,
             unpin,
@@ -83,6 +94,11 @@ impl<'a> Rerun<'a> {
             start,
             directory,
         })
+    }
+
+    /// Says what is wrong with `retake.toml`: nothing has run yet.
+    pub(super) fn tell_misspelt(&self) {
+        self.misspelt.iter().for_each(|line| warn(line));
     }
 
     /// As the matcher reads it.
@@ -105,6 +121,7 @@ impl<'a> Rerun<'a> {
             surroundings: Some(self.surroundings.clone()),
             redactor: self.redactor.clone(),
             pinning: Pinning { classes: self.fences.tools().clone(), ..Pinning::default() },
+            serve_commands: false,
             lenient: false,
         }
     }

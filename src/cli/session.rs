@@ -8,7 +8,9 @@ use crate::agent::stdin::StdinFrom;
 use crate::agent::trust::Trust;
 use crate::dialect;
 use crate::mcp::message::MARKERS;
-use crate::proxy::{Answerer, Authority, AwsKey, Hosts, Interception, Proxy, ProxyConfig, Tape, Unseen};
+use crate::proxy::{
+    Answerer, Authority, AwsKey, Hosts, Interception, Passed, Proxy, ProxyConfig, Tape, Unseen,
+};
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
 use crate::shell::Directory;
@@ -183,7 +185,11 @@ impl Session<'_> {
 
 pub(super) fn interception(hosts: Intercepted) -> Result<Interception, CliError> {
     let authority = Arc::new(Authority::new().map_err(CliError::broken)?);
-    Ok(Interception { authority, hosts: Hosts { only: hosts.only, except: hosts.except } })
+    Ok(Interception {
+        authority,
+        hosts: Hosts { only: hosts.only, except: hosts.except },
+        passed: Passed::default(),
+    })
 }
 
 async fn wait_or_stop(agent: &mut Agent, mut stop: watch::Receiver<Stop>) -> std::io::Result<Ended> {

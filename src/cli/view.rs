@@ -8,6 +8,7 @@ use crate::exchange::{ExchangeId, HeaderList, Source, encoding};
 use crate::replay::recalled::Recalled;
 use crate::replay::recording::{RecordedRun, read_answer};
 use crate::replay::servers::Servers;
+use crate::replay::shim::is_told;
 use crate::run::stop::held_back;
 use crate::run::{Ancestor, CallSite, Outline, RunId};
 use crate::store::{RunReader, Store};
@@ -126,8 +127,13 @@ impl Conversations for Opened {
 
     fn carried_out(&self, site: CallSite) -> Option<CarriedOut> {
         let spoken = self.tool_servers().carried_out(site)?;
-        let response = self.reader.response(spoken.id).ok().flatten();
-        Some(CarriedOut { server: spoken.server.clone(), took_us: response.map(|r| r.end_us) })
+        let (ended, took_ms) = self.tool_servers().ended(spoken).unzip();
+        let took_us = match is_told(&spoken.server) {
+            // The answer to the call says only that the work may begin.
+            true => took_ms.map(|ms: u64| ms.saturating_mul(1000)),
+            false => self.reader.response(spoken.id).ok().flatten().map(|r| r.end_us),
+        };
+        Some(CarriedOut { server: spoken.server.clone(), exchange: spoken.id, took_us, ended })
     }
 
     fn servers(&self) -> Vec<ServerTotals> {

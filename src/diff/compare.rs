@@ -194,6 +194,7 @@ impl Builder<'_, '_> {
             fields: Vec::new(),
             asked_differently: false,
             pinned: false,
+            stale: false,
             places,
             is_side: false,
         };
@@ -233,8 +234,10 @@ impl Builder<'_, '_> {
         let (left, right) = ((self.left, l), (self.right, r));
         if row.kind == PairKind::Tool {
             let (difference, before, after) = rows::compare_results(self.worlds, left, right);
+            row.stale =
+                [left, right].iter().any(|(run, place)| place.site().is_some_and(|at| run.is_stale(at)));
             row.pinned = difference.0 == Status::Same && rows::own_results_differ(self.worlds, left, right);
-            if difference.0 != Status::Same || row.pinned {
+            if difference.0 != Status::Same || row.pinned || row.stale {
                 (row.before, row.after) = (before, after);
             }
             difference

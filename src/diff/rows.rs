@@ -123,6 +123,9 @@ pub struct StepPair {
     /// recorded result was put in its place.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// True for two tool results of which one run has the recorded one, though a write before it was not as recorded.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stale: bool,
     #[serde(skip)]
     pub(super) places: (Option<Place>, Option<Place>),
     #[serde(skip)]

@@ -2,7 +2,7 @@
 
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, Source};
-use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StepKind, ToolCallRef, Turn};
+use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StaleAt, StepKind, ToolCallRef, Turn};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -57,8 +57,12 @@ pub trait Conversations {
 pub struct CarriedOut {
     /// Name of the server.
     pub server: String,
-    /// Its time, in microseconds; none when no answer came.
+    /// The exchange with it.
+    pub exchange: ExchangeId,
+    /// Its time, in microseconds; none when no answer came, or when that does not say when the work was done.
     pub took_us: Option<u64>,
+    /// Of a command of a shell: how it ended (`exit 1`), where that is known.
+    pub ended: Option<String>,
 }
 
 /// What a server was asked in a run.
@@ -120,6 +124,19 @@ impl<'a> RunView<'a> {
                 place.exchange, call.name
             )),
         }
+    }
+
+    /// True for a call whose recorded result was given although a write before it was not as recorded.
+    pub fn is_stale(&self, site: CallSite) -> bool {
+        let stale = &self.manifest.stale;
+        if stale.is_empty() {
+            return false;
+        }
+        let result = self.outline.call(site).and_then(|call| call.result.as_ref());
+        let place = result.map(|r| StaleAt { exchange: r.exchange, block: Some((r.message, r.block)) });
+        let by_server = self.source.carried_out(site);
+        let answer = by_server.map(|by| StaleAt { exchange: by.exchange, block: None });
+        place.into_iter().chain(answer).any(|at| stale.contains(&at))
     }
 
     /// What the model saw in place of the result that the agent sent; none when it saw that. An answer from the recording

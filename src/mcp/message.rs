@@ -120,7 +120,7 @@ fn is_nothing(value: &Value) -> bool {
 /// Every message of a body: a JSON text, an array of messages, or an event stream of them. What is none is left out.
 pub fn messages(body: &[u8], is_event_stream: bool) -> Vec<Message> {
     if is_event_stream {
-        return sse::events(body).iter().filter_map(|event| Message::read(event.data.as_bytes())).collect();
+        return sse::events(body).iter().flat_map(|event| messages(event.data.as_bytes(), false)).collect();
     }
     let Ok(root) = json::parse(body) else { return Vec::new() };
     match &root.kind {

@@ -13,7 +13,7 @@ use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
 use super::telemetry::{self, Export};
 use super::websocket::{self, Later};
 use super::wire::{Delivery, WireState};
-use super::{Answer, Answerer, Asked, Canned, CannedEnd, Gate, Seat, forward, head, route, signing};
+use super::{Answer, Answerer, Asked, Canned, CannedEnd, Feed, Gate, Seat, forward, head, route, signing};
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Version, request, response};
@@ -95,6 +95,7 @@ pub(super) async fn answer(
             }
         }
     };
+    let outside = outside.map(|host| Inside { run: run.clone(), ..host });
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
     if let Some(export) = Export::of(&shared.routes, outside.as_ref(), &request) {
         let tape = if hidden { None } else { shared.tape(run.as_deref()) };
@@ -194,12 +195,13 @@ async fn ask(
     match answerer.answer(asked).await {
         Answer::Serve(canned) => Ok(serve(shared, going, canned, Vec::new()).await),
         Answer::ServeGated(canned, gates) => Ok(serve(shared, going, canned, gates).await),
+        Answer::ServeFed(canned, feed) => Ok(serve_fed(shared, going, canned, Vec::new(), Some(feed)).await),
         Answer::Close(source, fault) => {
             going.ledger.answers_from(source);
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
             Err(BrokenOff("closed without an answer, as recorded".into()))
         }
-        Answer::Forward { body: other, target: to, upstream, hold } => {
+        Answer::Forward { body: other, target: to, upstream, fields, hold } => {
             going.hold = hold;
             going.ledger.forwards(other.clone(), to.clone(), upstream.clone());
             let moved = to.is_some();
@@ -207,7 +209,9 @@ async fn ask(
             let upstream = upstream.unwrap_or(asking.upstream);
             let body = SentBody::Whole((!body.is_empty()).then_some(body));
             let sending = Sending { upstream: &upstream, target: &target, body, other, moved };
-            send(shared, going, asking.parts, sending).await
+            let mut parts = asking.parts;
+            parts.headers = head::with(&parts.headers, &fields);
+            send(shared, going, parts, sending).await
         }
     }
 }
@@ -303,9 +307,19 @@ fn refusal_with(status: StatusCode, body: Bytes) -> Canned {
 /// Answers without an upstream.
 pub(super) async fn serve(
     shared: &Shared,
+    going: Going,
+    canned: Canned,
+    gates: Vec<Gate>,
+) -> Response<AnswerBody> {
+    serve_fed(shared, going, canned, gates, None).await
+}
+
+async fn serve_fed(
+    shared: &Shared,
     mut going: Going,
     mut canned: Canned,
     gates: Vec<Gate>,
+    feed: Option<Feed>,
 ) -> Response<AnswerBody> {
     let mut status =
         StatusCode::from_u16(canned.head.status).ok().filter(|status| !status.is_informational());
@@ -331,6 +345,7 @@ pub(super) async fn serve(
     }
     let setup = TeeSetup {
         scan: MarkerScan::of(&canned.head, &shared.markers),
+        lasts: going.method == Method::GET,
         head: Some(canned.head),
         head_us,
         length,
@@ -338,7 +353,7 @@ pub(super) async fn serve(
         delivery: going.delivery.take(),
         ledger: going.hand_over(),
     };
-    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end, gates)), setup);
+    let tee = Tee::new(Spring::Canned(CannedBody::new(canned.frames, canned.end, gates).then(feed)), setup);
     Response::from_parts(parts, AnswerBody::Tee(Box::new(tee)))
 }
 

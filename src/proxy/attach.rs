@@ -11,8 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, ORIGIN, PROXY_AUTHORIZATION};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Limited};
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Paths are no longer than this, three of them and what is around.
+const LONGEST_PLACE: usize = 16 * 1024;
 /// The header that names the run of a request.
 const RUN: &str = "x-retake-run";
 /// Headers that are for retake alone begin with this.
@@ -35,6 +39,27 @@ impl Seat {
     }
 }
 
+/// Where the agents of a run are, as `retake env` tells it of its own shell: directories that their requests speak of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The working directory.
+    pub directory: String,
+    /// The home directory.
+    pub home: String,
+    /// The directory for temporary files.
+    pub temp: String,
+}
+
+impl Place {
+    /// None for what names no directories.
+    fn read(body: &[u8]) -> Option<Place> {
+        let place: Place = serde_json::from_slice(body).ok()?;
+        let is_path = |text: &String| text.starts_with('/') && !text.contains(char::is_control);
+        let is_one = [&place.directory, &place.home, &place.temp].into_iter().all(is_path);
+        is_one.then_some(place)
+    }
+}
+
 /// The runs of a proxy that many agents share.
 pub trait Runs: Send + Sync + 'static {
     /// A place in the run of this name, which begins if there is none; without a name in the unnamed one.
@@ -46,6 +71,8 @@ pub trait Runs: Send + Sync + 'static {
     fn tape(&self, name: Option<&str>) -> Option<Arc<dyn Tape>>;
     /// Ends a run, once its exchanges under way have ended: what it amounts to, as JSON. None when no such run is open.
     fn end<'a>(&'a self, name: Option<&'a str>, exit_code: Option<i32>) -> BoxFuture<'a, Option<String>>;
+    /// Notes where the agents of the next run of this name are, and of those after it.
+    fn place(&self, name: Option<&str>, place: Place) -> Result<(), String>;
     /// What the proxy is doing, as JSON, for those who may know.
     fn state(&self) -> String;
 }
@@ -95,6 +122,14 @@ impl Attach {
             Some(_) => path == "/end",
             None => path == "/retake/end",
         };
+        let places = match front.run {
+            Some(_) => path == "/place",
+            None => path == "/retake/place",
+        };
+        if places {
+            let run = front.run.map(str::to_string);
+            return Entry::Answered(self.place(request, run.as_deref()).await);
+        }
         if ends {
             return Entry::Answered(self.end(&request, &front).await);
         }
@@ -103,6 +138,26 @@ impl Attach {
             *request.uri_mut() = uri;
         }
         Entry::Exchange(request, name)
+    }
+
+    async fn place(
+        &self,
+        request: Request<hyper::body::Incoming>,
+        run: Option<&str>,
+    ) -> Response<AnswerBody> {
+        if request.method() != Method::PUT || request.headers().contains_key(ORIGIN) {
+            let message = "`retake env` tells by PUT /r/NAME/place where agents are, a web page does not";
+            return refusal(StatusCode::METHOD_NOT_ALLOWED, "retake_bad_request", message);
+        }
+        let body = Limited::new(request.into_body(), LONGEST_PLACE).collect().await;
+        let Some(place) = body.ok().and_then(|body| Place::read(&body.to_bytes())) else {
+            let message = r#"a place is {"directory": "/…", "home": "/…", "temp": "/…"}"#;
+            return refusal(StatusCode::BAD_REQUEST, "retake_bad_request", message);
+        };
+        match self.runs.place(run, place) {
+            Ok(()) => json(StatusCode::OK, "{}".into()),
+            Err(why) => refusal(StatusCode::BAD_REQUEST, "retake_bad_run_name", &why),
+        }
     }
 
     async fn end(&self, request: &Request<hyper::body::Incoming>, front: &Front<'_>) -> Response<AnswerBody> {
@@ -227,6 +282,17 @@ mod tests {
             assert_eq!(named(&[("proxy-authorization", nobody)]), None, "{nobody}");
         }
         assert_eq!(named(&[("x-retake-run", "")]), None);
+    }
+
+    #[test]
+    fn a_place_names_three_directories() {
+        let body = br#"{"directory": "/w", "home": "/h", "temp": "/t", "more": 1}"#;
+        let place = Place { directory: "/w".into(), home: "/h".into(), temp: "/t".into() };
+        assert_eq!(Place::read(body), Some(place));
+        for bad in [r#"{"directory": "/w"}"#, r#"{"directory":"w","home":"/h","temp":"/t"}"#, "", "[]"] {
+            assert_eq!(Place::read(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(Place::read(br#"{"directory":"/w\n","home":"/h","temp":"/t"}"#), None);
     }
 
     #[test]

@@ -104,6 +104,7 @@ pub(super) async fn pass_on(
     }
     let setup = TeeSetup {
         scan: MarkerScan::of(&seen, &shared.markers),
+        lasts: going.method == http::Method::GET,
         head: Some(seen),
         head_us,
         length: body.size_hint().exact(),

@@ -93,6 +93,18 @@ pub(super) fn without(map: &HeaderMap, unwanted: &HeaderName) -> HeaderMap {
     kept
 }
 
+/// These fields, with others in the place of those of the same names, or in no place when they are empty.
+pub(super) fn with(map: &HeaderMap, others: &HeaderList) -> HeaderMap {
+    let mut kept = map.clone();
+    for (name, value) in &to_map(others) {
+        kept = without(&kept, name);
+        if !value.is_empty() {
+            kept.insert(name.clone(), value.clone());
+        }
+    }
+    kept
+}
+
 /// The content-length a head states, if it is one number.
 pub(super) fn content_length(map: &HeaderMap) -> Option<u64> {
     map.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()

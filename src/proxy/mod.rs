@@ -10,6 +10,7 @@ mod intercept;
 mod ledger;
 mod listen;
 mod marker;
+mod outbound;
 mod refuse;
 mod route;
 mod sent;
@@ -22,20 +23,21 @@ mod upstream;
 mod websocket;
 mod wire;
 
-pub use attach::{Attach, Runs, Seat};
-pub use intercept::{Authority, Hosts, Interception, Unseen};
+pub use attach::{Attach, Place, Runs, Seat};
+pub use intercept::{Authority, Hosts, Interception, Passed, Unseen};
 pub use listen::Proxy;
+pub use outbound::{Outbound, Reply};
 pub use route::MCP;
 pub use signing::AwsKey;
 pub use telemetry::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, OTLP};
 
-use crate::exchange::{BodyEnd, ExchangeId, Fault, RequestHead, ResponseHead, Source, Upstream};
+use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// A boxed future, for the traits that are used as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -120,7 +122,7 @@ pub enum CannedEnd {
     /// In order.
     Complete,
     /// With trailers.
-    Trailers(crate::exchange::HeaderList),
+    Trailers(HeaderList),
     /// The connection is broken off after the last byte.
     Broken,
 }
@@ -134,12 +136,17 @@ pub struct Gate {
     pub open: watch::Receiver<bool>,
 }
 
+/// Bytes that become known while an answer goes out, with the time to wait before each.
+pub type Feed = mpsc::UnboundedReceiver<(Duration, Bytes)>;
+
 /// What to do with a request.
 pub enum Answer {
     /// Answer without an upstream.
     Serve(Canned),
     /// The same, with frames that wait for what other requests bring. Gates are in the order of their frames.
     ServeGated(Canned, Vec<Gate>),
+    /// The same, and then what comes through the feed, until that is closed.
+    ServeFed(Canned, Feed),
     /// Close the connection without an answer: a recorded refusal or reset.
     Close(Source, Fault),
     /// Send it upstream; `body` when other bytes are to go than the agent sent.
@@ -150,6 +157,8 @@ pub enum Answer {
         target: Option<String>,
         /// Where it goes, when not where the agent's path says.
         upstream: Option<Upstream>,
+        /// Fields of the head that take the place of the agent's; one that is empty takes that away.
+        fields: HeaderList,
         /// True to read the whole answer and let [`Answerer::inspect`] see it before the agent has any of it.
         hold: bool,
     },

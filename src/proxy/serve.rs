@@ -1,7 +1,7 @@
 //! Canned answers: recorded bytes at their times.
 
 use super::tee::BrokenOff;
-use super::{BoxFuture, Canned, CannedEnd, Gate, head};
+use super::{BoxFuture, Canned, CannedEnd, Feed, Gate, head};
 use bytes::Bytes;
 use hyper::body::Frame;
 use std::collections::VecDeque;
@@ -20,6 +20,8 @@ pub(super) struct CannedBody {
     /// Index of the next frame.
     at: usize,
     waiting: Option<BoxFuture<'static, ()>>,
+    /// More frames, behind those that are known.
+    feed: Option<Feed>,
 }
 
 impl CannedBody {
@@ -31,7 +33,13 @@ impl CannedBody {
             gates: gates.into(),
             at: 0,
             waiting: None,
+            feed: None,
         }
+    }
+
+    /// Goes on with what comes through a feed.
+    pub(super) fn then(self, feed: Option<Feed>) -> CannedBody {
+        CannedBody { feed, ..self }
     }
 
     /// Waits for the gates in front of the next frame.
@@ -58,6 +66,11 @@ impl CannedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         ready!(self.poll_gates(cx));
+        if self.frames.is_empty()
+            && let Some(feed) = &mut self.feed
+        {
+            self.frames.extend(ready!(feed.poll_recv(cx)));
+        }
         let Some((delay, _)) = self.frames.front() else {
             return Poll::Ready(match self.end.take() {
                 Some(CannedEnd::Broken) => Some(Err(BrokenOff("as recorded".into()))),
@@ -124,6 +137,24 @@ mod tests {
             let last = std::future::poll_fn(|cx| body.poll_frame(cx)).await;
             assert_eq!(last.is_some_and(|frame| frame.is_err()), fails);
         }
+    }
+
+    #[tokio::test]
+    async fn a_fed_body_ends_when_its_feed_does() {
+        let (feeds, feed) = tokio::sync::mpsc::unbounded_channel();
+        let first = vec![(Duration::ZERO, Bytes::from_static(b"a"))];
+        let mut body = CannedBody::new(first, CannedEnd::Complete, Vec::new()).then(Some(feed));
+        let mut next = async || {
+            let frame = std::future::poll_fn(|cx| body.poll_frame(cx));
+            let frame = tokio::time::timeout(Duration::from_millis(20), frame).await.ok()?;
+            Some(frame.map(|frame| frame.unwrap().into_data().unwrap()))
+        };
+        assert_eq!(next().await, Some(Some(Bytes::from("a"))));
+        assert_eq!(next().await, None, "it waits");
+        feeds.send((Duration::from_millis(1), Bytes::from("b"))).unwrap();
+        assert_eq!(next().await, Some(Some(Bytes::from("b"))));
+        drop(feeds);
+        assert_eq!(next().await, Some(None));
     }
 
     #[tokio::test]

@@ -83,6 +83,8 @@ pub(super) struct TeeSetup {
     pub(super) ledger: Arc<Ledger>,
     pub(super) wire: WireState,
     pub(super) delivery: Option<Delivery>,
+    /// No event of it is the last one.
+    pub(super) lasts: bool,
     /// None once the last was told.
     pub(super) head: Option<ResponseHead>,
     pub(super) head_us: u64,
@@ -228,7 +230,8 @@ impl Body for Tee {
 impl Drop for Tee {
     fn drop(&mut self) {
         // hyper lets go of a body when the agent hangs up, and nobody else will tell.
-        if matches!(self.phase, Phase::Flowing) && !self.ended {
+        // A stream that was asked for by GET may have gone on for ever: who ended it counts.
+        if matches!(self.phase, Phase::Flowing) && (!self.ended || self.setup.lasts) {
             let end = self.setup.ledger.gone();
             self.tell(end, true);
         }

@@ -3,7 +3,7 @@
 
 use super::{Recorded, Recorder};
 use crate::exchange::ExchangeId;
-use crate::proxy::{Answerer, BoxFuture, Runs, Seat, SeenExport, SeenRequest, SeenResponse, Tape};
+use crate::proxy::{Answerer, BoxFuture, Place, Runs, Seat, SeenExport, SeenRequest, SeenResponse, Tape};
 use crate::run::{Outcome, RunId};
 use crate::store::StoreError;
 use std::collections::HashMap;
@@ -15,6 +15,9 @@ use tokio::task::spawn_blocking;
 
 /// More open runs than this: the one that has been quiet for longest ends early. Each takes a thread and some files.
 const MOST_OPEN: usize = 256;
+
+/// Names of runs whose places are kept at most.
+const MOST_PLACES: usize = 4096;
 
 /// After which silence a run ends.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +33,8 @@ pub struct Gaps {
 pub struct Begun {
     /// Its id.
     pub run: RunId,
+    /// What agents call it; none: nothing.
+    pub name: Option<String>,
     /// For the keeper's own books.
     pub number: u64,
     /// Who writes it; none: it is not recorded.
@@ -48,9 +53,9 @@ pub struct End {
 
 /// Who begins runs, and is told of their ends. Both are called where they may block.
 pub trait Keeper: Send + Sync + 'static {
-    /// Begins a run of this name, or an unnamed one; none when that cannot be done, which is for the keeper to tell: the
+    /// Begins a run of this name, or an unnamed one, whose agents are at this place, where that was told; none when that cannot be done, which is for the keeper to tell: the
     /// agent goes on without being recorded.
-    fn begin(&self, name: Option<&str>) -> Option<Begun>;
+    fn begin(&self, name: Option<&str>, place: Option<&Place>) -> Option<Begun>;
     /// A run has ended: what to tell whoever ended it, as JSON.
     fn ended(&self, begun: &Begun, end: End) -> serde_json::Value;
     /// What is to be known of the proxy beside its runs, as JSON members.
@@ -65,6 +70,7 @@ pub struct Attached {
     keeper: Arc<dyn Keeper>,
     gaps: Gaps,
     open: Mutex<HashMap<Option<String>, Arc<Open>>>,
+    places: Mutex<HashMap<Option<String>, Place>>,
     /// Runs that are being sealed.
     sealing: AtomicU32,
     /// Something happened that the one who waits for silence, or for the last seal, has to look at.
@@ -178,6 +184,7 @@ impl Attached {
             keeper,
             gaps,
             open: Mutex::default(),
+            places: Mutex::default(),
             sealing: AtomicU32::new(0),
             changed: Notify::new(),
         })
@@ -290,7 +297,8 @@ impl Runs for Attached {
             let presence = self.enter(myself, name);
             let begun = presence.open.begun.get_or_init(|| async {
                 let (keeper, name) = (self.keeper.clone(), name.map(str::to_string));
-                spawn_blocking(move || keeper.begin(name.as_deref())).await.ok().flatten()
+                let place = lock(&self.places).get(&name).cloned();
+                spawn_blocking(move || keeper.begin(name.as_deref(), place.as_ref())).await.ok().flatten()
             });
             let begun = begun.await.clone();
             let number = presence.open.numbered.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
@@ -326,6 +334,19 @@ impl Runs for Attached {
             let told = self.seal(open, exit_code).await.ok().flatten()?;
             Some(told.to_string())
         })
+    }
+
+    fn place(&self, name: Option<&str>, place: Place) -> Result<(), String> {
+        if let Some(why) = name.and_then(|name| self.keeper.objection(name)) {
+            return Err(why);
+        }
+        let mut places = lock(&self.places);
+        if places.len() >= MOST_PLACES {
+            // Nobody has so many names in use: what is forgotten is told again by the next `retake env`.
+            places.clear();
+        }
+        places.insert(name.map(str::to_string), place);
+        Ok(())
     }
 
     fn state(&self) -> String {

@@ -2,7 +2,8 @@
 
 use super::coding::{self, Coding};
 use super::needles::{Form, Sighting};
-use super::{Redactor, base64_run, leaves, roundtrip, rules};
+use super::roundtrip::Fields;
+use super::{Redactor, base64_run, leaves, rules};
 use crate::exchange::StandIn;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -96,9 +97,9 @@ impl<'r> Scan<'r> {
         let escaped: Vec<usize> =
             sightings.iter().filter(|s| s.form == Form::Escaped).map(|s| s.at).collect();
         let finds = self.finds(text, &sightings, &layer);
-        let mut changed = false;
+        let (mut changed, mut fields) = (false, Fields::default());
         for find in finds {
-            changed |= self.replace(text, &find, &layer);
+            changed |= self.replace(text, &find, &layer, &mut fields);
         }
         if layer.structured && !self.redactor.patterns.is_empty() {
             changed |= self.leaves(text, &layer);
@@ -194,8 +195,14 @@ impl<'r> Scan<'r> {
         kept.into_values().collect()
     }
 
-    fn replace(&mut self, text: &mut Cow<'_, [u8]>, find: &Find, layer: &Layer<'_>) -> bool {
-        if roundtrip::is_sealed(text, &find.range, find.rank == Rank::Shape) {
+    fn replace(
+        &mut self,
+        text: &mut Cow<'_, [u8]>,
+        find: &Find,
+        layer: &Layer<'_>,
+        fields: &mut Fields,
+    ) -> bool {
+        if fields.is_sealed(text, &find.range, find.rank == Rank::Shape) {
             self.sealed.push(find.label.clone());
             return false;
         }
@@ -251,9 +258,9 @@ impl<'r> Scan<'r> {
             let mut plain: Cow<'_, [u8]> = Cow::Owned(Coding::Escapes.decode(coded));
             let finds = self.disjoint(&plain, self.patterns(&plain, false));
             let below = layer.below(leaf.range.start);
-            let mut here = false;
+            let (mut here, mut fields) = (false, Fields::default());
             for find in finds {
-                here |= self.replace(&mut plain, &find, &below);
+                here |= self.replace(&mut plain, &find, &below, &mut fields);
             }
             if here {
                 rewrite(text, &leaf.range, |coded| {
@@ -267,15 +274,15 @@ impl<'r> Scan<'r> {
 
     /// The layers below: JSON escapes, percent-encoding, base64.
     fn below(&mut self, text: &mut Cow<'_, [u8]>, layer: &Layer<'_>, escaped: &[usize]) -> bool {
-        let mut changed = false;
+        let (mut changed, mut fields) = (false, Fields::default());
         for window in coding::escaped_windows(text, escaped) {
-            changed |= self.window(text, layer, window, Coding::Escapes);
+            changed |= self.window(text, layer, (window, Coding::Escapes), &mut fields);
         }
         for window in coding::percent_windows(text) {
-            changed |= self.window(text, layer, window, Coding::Percent);
+            changed |= self.window(text, layer, (window, Coding::Percent), &mut fields);
         }
         for run in base64_run::runs(text) {
-            changed |= self.run(text, layer, &run);
+            changed |= self.run(text, layer, &run, &mut fields);
         }
         changed
     }
@@ -284,8 +291,8 @@ impl<'r> Scan<'r> {
         &mut self,
         text: &mut Cow<'_, [u8]>,
         layer: &Layer<'_>,
-        window: Range<usize>,
-        by: Coding,
+        (window, by): (Range<usize>, Coding),
+        fields: &mut Fields,
     ) -> bool {
         if layer.skips(&window) {
             return false;
@@ -296,7 +303,8 @@ impl<'r> Scan<'r> {
         }
         let mut plain = Cow::Owned(plain);
         let found = self.found.len();
-        if !self.layer(&mut plain, layer.below(window.start)) || self.is_sealed(text, &window, found) {
+        if !self.layer(&mut plain, layer.below(window.start)) || self.is_sealed(text, &window, found, fields)
+        {
             return false;
         }
         rewrite(text, &window, |coded| {
@@ -305,7 +313,13 @@ impl<'r> Scan<'r> {
         true
     }
 
-    fn run(&mut self, text: &mut Cow<'_, [u8]>, layer: &Layer<'_>, run: &base64_run::Run) -> bool {
+    fn run(
+        &mut self,
+        text: &mut Cow<'_, [u8]>,
+        layer: &Layer<'_>,
+        run: &base64_run::Run,
+        fields: &mut Fields,
+    ) -> bool {
         let bounds = run.bounds();
         if layer.skips(&bounds) {
             return false;
@@ -314,7 +328,7 @@ impl<'r> Scan<'r> {
         let old = base64_run::decode(&characters);
         let mut new = Cow::Borrowed(old.as_slice());
         let found = self.found.len();
-        if !self.layer(&mut new, layer.below(bounds.start)) || self.is_sealed(text, &bounds, found) {
+        if !self.layer(&mut new, layer.below(bounds.start)) || self.is_sealed(text, &bounds, found, fields) {
             return false;
         }
         base64_run::rewrite(&mut characters, &old, &new);
@@ -323,8 +337,8 @@ impl<'r> Scan<'r> {
     }
 
     /// True when a place must round-trip; what was found in it since is then counted as not touched.
-    pub(super) fn is_sealed(&mut self, text: &[u8], place: &Range<usize>, found: usize) -> bool {
-        let sealed = roundtrip::is_sealed(text, place, true);
+    fn is_sealed(&mut self, text: &[u8], place: &Range<usize>, found: usize, fields: &mut Fields) -> bool {
+        let sealed = fields.is_sealed(text, place, true);
         if sealed {
             self.unfind(found);
         }

@@ -1,5 +1,8 @@
 //! Commands of shells, compared: some clients wrap each of them in names that they make up anew.
 
+pub mod asked;
+pub mod words;
+
 use regex::{Captures, Regex};
 use serde_json::Value;
 use std::sync::LazyLock;

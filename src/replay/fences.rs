@@ -31,6 +31,11 @@ impl Fences {
         Fences { named: named.iter().cloned().collect(), lifted: lifted.iter().cloned().collect(), tools }
     }
 
+    /// The fences by name.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.named.iter().map(String::as_str)
+    }
+
     /// True when no tool can be fenced.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty() && !self.tools.any(ToolClass::Irreversible)
@@ -56,6 +61,13 @@ impl Fences {
         }
     }
 
+    /// Which of the names of a command is fenced, and by whom. One that is let through lets the command through.
+    pub fn stops_command(&self, names: Vec<String>) -> Option<(String, FencedBy)> {
+        let lifted = names.iter().any(|name| self.lifted.contains(name));
+        let by = |name: String| Some((self.stops(&name)?, name)).map(|(by, name)| (name, by));
+        names.into_iter().filter_map(by).find(|(_, by)| *by == FencedBy::Flag || !lifted)
+    }
+
     /// What is said of the tools.
     pub fn tools(&self) -> &ToolClasses {
         &self.tools
@@ -69,6 +81,12 @@ impl Fences {
             && self.tools.class_of(tool) == ToolClass::Unclassified
             && !self.lifted.contains(tool)
     }
+}
+
+/// A name as it is to be typed in a shell: `$ git push` in quotes.
+pub fn as_typed(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/' | '*');
+    if name.chars().all(plain) { name.to_string() } else { format!("'{}'", name.replace('\'', "'\\''")) }
 }
 
 /// Words in a tool's name that say it changes the world. A guess, used for warnings only.
@@ -108,6 +126,13 @@ mod tests {
         let mut declared = ToolClasses::default();
         assert!(declared.declare("pay", ToolClass::Write));
         assert!(!Fences::new(&[], &[], declared).overlook("pay"), "somebody has thought of it");
+    }
+
+    #[test]
+    fn names_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(as_typed("issue_refund"), "issue_refund");
+        assert_eq!(as_typed("$ git push"), "'$ git push'");
+        assert_eq!(as_typed("$ echo 'a"), "'$ echo '\\''a'");
     }
 
     #[test]

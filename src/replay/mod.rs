@@ -2,7 +2,8 @@
 //!
 //! [`matcher`] decides, purely; [`plan`] works out what the edits of a fork touch; [`player`] answers the proxy.
 
-mod commands;
+pub mod channels;
+pub mod commands;
 mod dice;
 pub mod doctor;
 pub mod fences;

@@ -1,6 +1,7 @@
 //! Answers the proxy from a recording: matched, edited, or sent on.
 
 mod answers;
+mod commands;
 mod edited;
 mod lenient;
 mod live;
@@ -25,7 +26,7 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect, Endpoint};
 use crate::exchange::{ExchangeId, Fault, Source, SpanContext, StandIn, encoding};
 use crate::holes::{Rewrite, Rules, Surroundings};
-use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, SeenResponse};
+use crate::proxy::{Answer, Answerer, Asked, BoxFuture, Canned, Outbound, SeenResponse};
 use crate::redact::Redactor;
 use crate::run::StepKind;
 use crate::run::likeness;
@@ -34,7 +35,7 @@ use bytes::Bytes;
 use live::Live;
 use memory::Memory;
 use refusal::{fence_message, lost_decision, with_answer};
-use servers::Said;
+use servers::{Open, Said};
 use session::Session;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -72,6 +73,8 @@ pub struct PlayerOptions {
     pub redactor: Arc<Redactor>,
     /// When the recorded result of a tool stands for today's.
     pub pinning: Pinning,
+    /// In a fork: commands of shells are answered behind the checkpoint, too.
+    pub serve_commands: bool,
     /// Answer what does not fit as the nearest recorded turn, so that the next difference is seen too. Never a replay.
     pub lenient: bool,
 }
@@ -97,7 +100,11 @@ pub struct Player {
     name: String,
     options: PlayerOptions,
     state: Mutex<State>,
+    /// Streams of servers, on which posts are answered. Locked before the state.
+    channels: Mutex<Vec<Open>>,
     stop: watch::Sender<Stop>,
+    /// For what retake itself asks of servers in a fork.
+    outbound: Arc<Outbound>,
 }
 
 struct State {
@@ -167,7 +174,15 @@ impl Player {
             said: Said::default(),
             tally: Tally::default(),
         };
-        Ok(Player { run, name, options, state: Mutex::new(state), stop: watch::Sender::new(Stop::No) })
+        Ok(Player {
+            run,
+            name,
+            options,
+            state: Mutex::new(state),
+            outbound: Arc::default(),
+            channels: Mutex::default(),
+            stop: watch::Sender::new(Stop::No),
+        })
     }
 
     /// Tells when the agent is to be stopped, and why.
@@ -201,7 +216,7 @@ impl Player {
         if *self.stop.borrow() != Stop::No {
             return self.refuse_after_stop(&asked);
         }
-        if let Some(answer) = self.server_message(&asked) {
+        if let Some(answer) = self.server_message(&asked).await {
             return answer;
         }
         let Some((dialect, Endpoint::Model)) = dialect::recognise(&asked.head) else {
@@ -324,7 +339,13 @@ impl Player {
         let (lane, turn) = place;
         let step = || self.run.number_of(StepKind::Model { lane, turn });
         // The results were in this request, whether it is answered or stopped.
-        pins.iter().for_each(|pin| self.state().tally.pin(&outline, pin));
+        for pin in &pins {
+            let mut state = self.state();
+            state.tally.pin(&outline, pin);
+            if pin.stale.is_some() {
+                state.tally.note_stale(asked.id, Some((pin.message as u32, pin.block as u32)));
+            }
+        }
         if let Some(to) = self.options.to_step
             && step().is_some_and(|step| step > to)
         {

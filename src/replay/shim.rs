@@ -14,6 +14,11 @@ pub const SHIM: &str = "the tool shim";
 /// The same for commands of shells.
 pub const SHELL: &str = "the shell";
 
+/// True for the two, whose calls are told of in two messages: before and after the work.
+pub fn is_told(server: &str) -> bool {
+    matches!(server, SHIM | SHELL)
+}
+
 /// Under which of the two names a call is told of.
 pub fn teller(call: &Message) -> &'static str {
     if call.call().is_some_and(|(name, _)| name == COMMAND) { SHELL } else { SHIM }

@@ -189,7 +189,9 @@ impl Answerer for Shuffled {
             self.state().moved = Instant::now();
             let answer = self.player.answer(asked).await;
             let source = match &answer {
-                Answer::Serve(canned) | Answer::ServeGated(canned, _) => Some(&canned.source),
+                Answer::Serve(canned) | Answer::ServeGated(canned, _) | Answer::ServeFed(canned, _) => {
+                    Some(&canned.source)
+                }
                 Answer::Close(source, _) => Some(source),
                 Answer::Forward { .. } => None,
             };

@@ -10,7 +10,7 @@ use super::matcher::{Counters, MatchClass, Miss, Near, Pin, SentAsIs, Unpinned};
 use super::policy::CLASSES;
 use super::serve::Rewritten;
 use crate::dialect::conversation::Usage;
-use crate::run::{CallSite, Outline, StepKind};
+use crate::run::{CallSite, Outline, StaleAt, StepKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -45,6 +45,9 @@ pub struct Tally {
     pub refused: u32,
     /// Tool results that came out differently and were pinned.
     pub pins: Vec<PinReport>,
+    /// Where stale results stand in this run.
+    #[serde(skip)]
+    pub stale_at: Vec<StaleAt>,
     /// Tool results that differ from the recorded ones and went to the live model as they are.
     pub sent_as_is: Vec<SentResult>,
     /// What could not be matched; the first explains, the rest follow from it.
@@ -81,6 +84,8 @@ pub struct Tally {
 /// What the matcher had to do beside finding the place of each request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Matching {
+    /// Results of equal calls of one answer that stood in each other's place.
+    pub swapped: u32,
     /// Choices among lanes that nothing tells apart.
     pub symmetric: u32,
     /// Answers that were held until a twin of their lane had begun.
@@ -101,6 +106,7 @@ impl Matching {
     pub(super) fn of(counters: Counters, side_repeats: u32, side_unknown: u32) -> Matching {
         Matching {
             side_unknown,
+            swapped: counters.swapped,
             symmetric: counters.symmetric,
             gates: counters.gates,
             gate_timeouts: counters.gate_timeouts,
@@ -217,7 +223,7 @@ impl Tally {
     }
 
     pub(super) fn pin(&mut self, outline: &Outline, pin: &Pin) {
-        if self.pins.iter().any(|p| p.site == pin.site) {
+        if pin.swapped || self.pins.iter().any(|p| p.site == pin.site) {
             return;
         }
         self.pins.push(PinReport {

@@ -15,6 +15,9 @@ const ROWS: usize = 60;
 /// Fields of one row that are shown unless all are asked for.
 const FIELDS: usize = 6;
 
+/// What is wrong with a stale result.
+const STALE: &str = "stale: recorded behind another write";
+
 /// A comparison as text. `full` shows every row and cuts nothing.
 pub fn difference(c: &Comparison, full: bool, style: Style) -> String {
     let mut page = Page { c, full, style, out: String::new(), lanes: several_lanes(c), numbers: 0 };
@@ -136,6 +139,7 @@ impl Page<'_> {
         let (word, ink) = match row.status {
             _ if forks => ("FORKS AT", Ink::Bad),
             _ if row.edit.is_some() => ("edited", Ink::Note),
+            Status::Same | Status::Varies | Status::Changed if row.stale => ("stale", Ink::Bad),
             Status::Same if row.pinned => ("pinned", Ink::Note),
             Status::Same if row.asked_differently && row.after.is_none() => ("asked", Ink::Note),
             Status::Same => ("same", Ink::Dim),
@@ -157,7 +161,9 @@ impl Page<'_> {
         let indent = width(&lead);
         let room = if self.full { usize::MAX } else { self.style.columns().saturating_sub(indent).max(24) };
         let painted = lead.replacen(word, &self.style.paint(ink, word), 1);
-        for (n, text) in self.said(row, forks, room).into_iter().enumerate() {
+        let mut said = self.said(row, forks, room);
+        said.extend(row.stale.then(|| clip(STALE, room)));
+        for (n, text) in said.into_iter().enumerate() {
             let lead = if n == 0 { painted.clone() } else { " ".repeat(indent) };
             self.out.push_str(&format!("{}\n", format!("{lead}{text}").trim_end()));
         }
@@ -172,6 +178,7 @@ impl Page<'_> {
         };
         let one = |act: &Option<Act>| act.as_ref().map(|a| action::act(a, room)).unwrap_or_default();
         match (row.status, row.kind) {
+            (Status::Same, PairKind::Tool) if row.stale && !row.pinned => vec![clip(&tool, room)],
             (Status::Same, _) if row.pinned => {
                 vec![clip(&format!("{tool}: came out differently; the model got the recorded result"), room)]
             }

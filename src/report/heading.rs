@@ -109,9 +109,9 @@ fn services(run: &RunView) -> Vec<String> {
     lines
 }
 
-/// What is odd about the run as a whole.
-pub(super) fn footing(run: &RunView, style: Style) -> String {
-    let mut lines = Vec::new();
+/// What is odd about the run as a whole. `legend`: what is odd about its steps.
+pub(super) fn footing(run: &RunView, legend: Vec<String>, style: Style) -> String {
+    let mut lines = legend;
     let last = run.outline.steps.len();
     match run.state {
         RunState::Interrupted => lines.push(match last {

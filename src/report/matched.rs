@@ -36,9 +36,11 @@ pub(super) fn matched(lines: &mut Lines, matched: &Matched, waits: bool) {
     if CLASSES.iter().any(|(class, _)| *class != MatchClass::Exact && count(class) > 0) {
         lines.say(Ink::Dim, &format!("matched: {}", classes.join(", ")));
     }
-    let Matching { symmetric, gate_timeouts, side_repeats, side_unknown, retries, .. } = matched.matching;
+    let Matching { swapped, symmetric, gate_timeouts, side_repeats, side_unknown, retries, .. } =
+        matched.matching;
     let retries = if waits { 0 } else { retries };
     let odd: Vec<String> = [
+        (swapped, "result of equal calls in another order", "results of equal calls in another order"),
         (symmetric, "symmetric choice", "symmetric choices"),
         (gate_timeouts, "gate timeout", "gate timeouts"),
         (side_repeats, "side call repeated", "side calls repeated"),
@@ -51,6 +53,12 @@ pub(super) fn matched(lines: &mut Lines, matched: &Matched, waits: bool) {
     .collect();
     if !odd.is_empty() {
         lines.say(Ink::Dim, &format!("matching: {}", odd.join(", ")));
+    }
+    if swapped > 0 {
+        lines.say(
+            Ink::Dim,
+            "  equal calls: same tool and arguments, made at once; nothing tells which is which, and no edit is to blame",
+        );
     }
     if symmetric > 0 {
         lines.say(

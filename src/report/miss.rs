@@ -54,6 +54,18 @@ fn explained(title: &str, miss: &Miss, style: Style) -> String {
     out
 }
 
+/// A hint to fork or replay with the command that was given this time; `typed` is empty when it was the recorded one.
+pub fn with_command(hint: &str, typed: &str) -> String {
+    let at = ["`retake fork ", "`retake replay "].iter().find_map(|verb| hint.find(verb)).map(|at| at + 1);
+    let end = at.and_then(|at| Some(at + hint.get(at..)?.find('`')?));
+    match end.and_then(|end| hint.split_at_checked(end)) {
+        Some((before, after)) if !typed.is_empty() && !before.contains(" -- ") => {
+            format!("{before} -- {typed}{after}")
+        }
+        _ => hint.to_string(),
+    }
+}
+
 /// A side that has nothing is said to.
 fn some(text: &str) -> String {
     let text = text.trim_end();

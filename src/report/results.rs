@@ -14,6 +14,9 @@ use crate::replay::tally::Stale;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
+/// Tools that are named in one line.
+const TOOLS: usize = 8;
+
 /// What `retake run` did.
 pub struct Recording<'a> {
     /// The run.
@@ -113,6 +116,8 @@ pub struct ForkPlan {
     pub moved: Option<String>,
     /// Where live calls go, by provider.
     pub to: Vec<LiveCalls>,
+    /// Tools of servers and wrapped functions that no fence stops and that are not known only to read.
+    pub may_run: Vec<String>,
 }
 
 /// Where the live calls of a provider go.
@@ -361,6 +366,14 @@ pub fn fork_plan(plan: &ForkPlan, style: Style) -> String {
     // What it explains comes after it.
     plan.moved.iter().for_each(|moved| say(Ink::Note, &line(moved)));
     say(Ink::Dim, &parts.join(" · "));
+    if plan.live_calls.1 > 0 && !plan.may_run.is_empty() {
+        let names: Vec<String> = plan.may_run.iter().take(TOOLS).map(|tool| line(tool)).collect();
+        let more = plan.may_run.len() - names.len();
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let what =
+            format!("may run for real then: {}{more} (--fence TOOL stops before one)", names.join(", "));
+        say(Ink::Note, &what);
+    }
     for to in plan.to.iter().filter(|_| plan.live_calls.1 > 0) {
         let of = if plan.to.len() > 1 { format!(" of {}", line(&to.provider)) } else { String::new() };
         let recorded = to.recorded.as_ref().map(|r| format!("; recorded: {}", line(r))).unwrap_or_default();

@@ -16,6 +16,10 @@ const LINES: usize = 40;
 /// Columns of one line of a value that are shown unless all are asked for.
 const COLUMNS: usize = 400;
 
+/// What is wrong with a stale result.
+pub(super) const WHY_STALE: &str =
+    "stale: recorded behind another write than this one's; a real result may differ";
+
 /// A step in full. `full` shows long values whole.
 ///
 /// # Errors
@@ -307,7 +311,14 @@ fn tool(run: &RunView, step: u32, site: CallSite, full: bool, style: Style) -> R
         numbers.model(site.lane as usize, site.turn as usize).map(|n| format!("asked for by step {n}")),
     );
     let turn = run.outline.turn(site.lane, site.turn);
-    if let Some((result, turn)) = call.result.as_ref().zip(turn) {
+    let by_server = run.source.carried_out(site);
+    if let Some(by) = &by_server {
+        facts.push(format!("by {}", line(&by.server)));
+        facts.extend(by.ended.clone());
+    }
+    if let Some(took) = by_server.and_then(|by| by.took_us) {
+        facts.push(words::duration(took));
+    } else if let Some((result, turn)) = call.result.as_ref().zip(turn) {
         facts.push(format!("at most {}", words::duration(result.seen_us.saturating_sub(turn.ended_us))));
     }
     if run.outline.lanes.len() > 1 {
@@ -316,6 +327,9 @@ fn tool(run: &RunView, step: u32, site: CallSite, full: bool, style: Style) -> R
     out.push_str(&format!("   {}\n", facts.join("   ")));
     let args = run.full_args(site).unwrap_or_else(|| call.args.clone());
     value(&mut out, "arguments", &Tree::from(&args).to_string(), full, style);
+    if run.is_stale(site) {
+        out.push_str(&format!("{}\n", style.paint(Ink::Note, WHY_STALE)));
+    }
     let (changed, from) = changed_result(run, step, site);
     if let (Some(sent), Some(own)) = (&changed, &call.result) {
         let label = if from == From::Edited {

@@ -208,6 +208,8 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
     }
     let by_server = run.source.carried_out(site);
     notes.extend(by_server.iter().map(|by| format!("by {}", line(&by.server))));
+    notes.extend(run.is_stale(site).then(|| STALE.to_string()));
+    notes.extend(by_server.iter().filter_map(|by| by.ended.clone()));
     let took_us = by_server.and_then(|by| by.took_us);
     Some(StepRow {
         step,
@@ -250,8 +252,24 @@ pub fn show(run: &RunView, notes: &Notes, style: Style) -> String {
     } else {
         out.push_str(&steps_table(run, &rows, style));
     }
-    out.push_str(&footing(run, style));
+    out.push_str(&footing(run, legend(&rows), style));
     out
+}
+
+/// The remark at a result that is stale.
+const STALE: &str = "stale";
+
+/// What remarks at steps mean, one line each.
+fn legend(rows: &[StepRow]) -> Vec<String> {
+    let has = |is: &dyn Fn(&str) -> bool| rows.iter().any(|row| row.notes.iter().any(|note| is(note)));
+    let all = [
+        (
+            has(&|note| note.starts_with("by ")),
+            "by NAME: carried out there, and recorded; a replay runs nothing of it",
+        ),
+        (has(&|note| note == STALE), super::step::WHY_STALE),
+    ];
+    all.into_iter().filter(|(is, _)| *is).map(|(_, what)| format!("~ {what}")).collect()
 }
 
 fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {

@@ -3,7 +3,8 @@
 use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
-use crate::replay::fences::{FencedBy, Fences};
+use crate::mcp::message::is_name_of;
+use crate::replay::fences::{FencedBy, Fences, as_typed};
 use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
 use crate::replay::tools::ToolClass;
@@ -21,6 +22,10 @@ pub struct ToolsRun {
     pub risky: Vec<String>,
     /// What their servers were asked instead.
     pub servers: Servers,
+    /// Tools that `--fence` names and that the recording answered for.
+    pub answered_fences: Vec<String>,
+    #[serde(skip)]
+    named: Vec<String>,
 }
 
 impl ToolsRun {
@@ -29,12 +34,18 @@ impl ToolsRun {
         let class = |name: &String| (name.clone(), fences.tools().class_of(name));
         let ran_classes = ran.keys().map(class).collect();
         let risky = ran.keys().filter(|name| fences.overlook(name)).cloned().collect();
-        ToolsRun { ran, ran_classes, risky, servers: Servers::default() }
+        let named = fences.named().map(String::from).collect();
+        ToolsRun { ran, ran_classes, risky, named, ..ToolsRun::default() }
     }
 
     /// With what servers of tools were asked.
     pub fn with_servers(self, servers: Servers) -> ToolsRun {
-        ToolsRun { servers, ..self }
+        let has = |calls: &Calls, name: &str| {
+            calls.values().flat_map(|of| of.keys()).any(|tool| is_name_of(name, tool))
+        };
+        let idle = |name: &&String| has(&servers.answered, name) && !has(&servers.called, name);
+        let answered_fences = self.named.iter().filter(idle).cloned().collect();
+        ToolsRun { servers, answered_fences, ..self }
     }
 
     /// Name and count, of one class or of all.
@@ -50,7 +61,15 @@ impl ToolsRun {
 
 /// Says which tools ran: by class where any class is declared.
 pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
-    by_servers(lines, &tools.servers);
+    by_servers(lines, &tools.servers, &tools.ran);
+    for tool in &tools.answered_fences {
+        let tool = line(tool);
+        let what = format!(
+            "--fence{}{tool} had nothing to stop: {tool} is answered from the recording",
+            words::GLUE
+        );
+        lines.say(Ink::Dim, &what);
+    }
     if !tools.risky.is_empty() {
         let names: Vec<String> = tools.risky.iter().map(|t| line(t)).collect();
         let fences: Vec<String> = names.iter().map(|t| format!("--fence{}{t}", words::GLUE)).collect();
@@ -84,7 +103,7 @@ pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
 }
 
 /// Says what the recording answered for tools' servers, and what they carried out themselves.
-fn by_servers(lines: &mut Lines, servers: &Servers) {
+fn by_servers(lines: &mut Lines, servers: &Servers, ran: &BTreeMap<String, u32>) {
     let names = |calls: &BTreeMap<String, u32>| {
         let named =
             calls.iter().map(|(tool, n)| if *n > 1 { format!("{} x{n}", line(tool)) } else { line(tool) });
@@ -99,16 +118,18 @@ fn by_servers(lines: &mut Lines, servers: &Servers) {
     for (server, calls) in &others(&servers.called).collect::<Calls>() {
         let who = line(server);
         if server == SHIM {
-            let what = format!("ran for real, as the recording has no result of it: {}", names(calls));
-            lines.say(Ink::Note, &what);
+            // What ran in the agent's own process is told of below.
+            let calls: BTreeMap<String, u32> =
+                calls.clone().into_iter().filter(|(tool, _)| !ran.contains_key(tool)).collect();
+            if !calls.is_empty() {
+                let what = format!("ran for real, as the recording has no result of it: {}", names(&calls));
+                lines.say(Ink::Note, &what);
+            }
             continue;
         }
         lines.say(
             Ink::Note,
-            &format!(
-                "{who} ran for real: {}. It was started afresh: what it did when recorded is not done",
-                names(calls)
-            ),
+            &format!("{who} ran for real: {}. What it did when recorded it has not done again", names(calls)),
         );
     }
     for (server, changes) in &servers.changed {
@@ -139,24 +160,30 @@ fn by_shells(lines: &mut Lines, servers: &Servers) {
     if ran > 0 {
         let beside =
             if answered > 0 { "; what those that were not run did to files is not done" } else { "" };
-        lines.say(Ink::Note, &format!("{SHELL} ran for real, not recorded so: {}{beside}", commands(ran)));
+        let behind = match servers.behind {
+            0 => String::new(),
+            n if n == ran => " behind the checkpoint, as recorded (--serve-commands answers them)".into(),
+            n => format!(", {n} of them recorded so behind the checkpoint (--serve-commands answers those)"),
+        };
+        let (odd, ran) = (if servers.behind == 0 { ", not recorded so" } else { "" }, commands(ran));
+        lines.say(Ink::Note, &format!("{SHELL} ran for real{odd}: {ran}{behind}{beside}"));
     }
 }
 
-/// How to go on after a fence.
-pub fn go_on(tool: &str, by: FencedBy) -> String {
+/// How to go on after a fence. `again`: the whole command that lets the tool through, where it is known.
+pub fn go_on(tool: &str, by: FencedBy, again: Option<&str>) -> String {
     let tool = line(tool);
+    let typed = as_typed(&tool).replace(' ', &words::GLUE.to_string());
+    let flag = format!("--unfence{}{typed}", words::GLUE);
+    // Kept whole, so that it can be pasted.
+    let how = again.map_or(flag, |again| line(again).replace(' ', &words::GLUE.to_string()));
     match by {
-        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{tool}", words::GLUE),
-        FencedBy::Annotated => format!(
-            "{tool} is destructive, as its server says; to let it run for real: --unfence{}{tool}",
-            words::GLUE
-        ),
+        FencedBy::Flag => format!("to let it run for real: the same without --fence{}{typed}", words::GLUE),
+        FencedBy::Annotated => {
+            format!("{tool} is destructive, as its server says; to let it run for real: {how}")
+        }
         FencedBy::Irreversible => {
-            format!(
-                "{tool} is irreversible in retake.toml; to let it run for real: --unfence{}{tool}",
-                words::GLUE
-            )
+            format!("{tool} is irreversible in retake.toml; to let it run for real: {how}")
         }
     }
 }

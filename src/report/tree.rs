@@ -34,21 +34,17 @@ pub fn show(run: &RunView, tree: &Node, full: bool, style: Style) -> String {
         Column::left(""),
     ];
     out.push_str(&table(&columns, &rows, style));
-    let marks = marks(tree);
-    if !marks.is_empty() {
-        out.push_str(&format!("\n{}\n", style.paint(Ink::Dim, &marks)));
-    }
-    out.push_str(&footing(run, style));
+    out.push_str(&footing(run, marks(tree), style));
     out
 }
 
 /// What the signs mean, of those that are there.
-fn marks(tree: &Node) -> String {
-    let mut said = vec!["█ on the critical path   ░ beside it"];
-    if any(tree, &|node| node.span.is_some()) {
-        said.push("· derived: no span tells of it");
+fn marks(tree: &Node) -> Vec<String> {
+    if tree.children.is_empty() {
+        return Vec::new();
     }
-    if tree.children.is_empty() { String::new() } else { said.join("   ") }
+    let derived = any(tree, &|node| node.span.is_some()).then_some("   · derived: no span tells of it");
+    vec![format!("█ on the critical path   ░ beside it{}", derived.unwrap_or_default())]
 }
 
 fn any(node: &Node, is: &impl Fn(&Node) -> bool) -> bool {

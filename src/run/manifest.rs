@@ -1,7 +1,7 @@
 //! Who a run is: its id, command, surroundings, parent and outcome.
 
 use super::stop::Stopped;
-use crate::exchange::{StandIn, Upstream};
+use crate::exchange::{ExchangeId, StandIn, Upstream};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -205,6 +205,9 @@ pub struct Manifest {
     /// True when it was read from a file: it was recorded elsewhere, perhaps by somebody else. Never exported.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
+    /// Recorded results in a fork that a write before them, which was not as recorded, has made stale.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleAt>,
     /// How it ended; none while it is being recorded and after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
@@ -220,6 +223,16 @@ pub struct Manifest {
     /// The stand-ins in this manifest itself: command, environment, labels, note, edits. Those of an exchange are with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_stand_ins: Vec<StandIn>,
+}
+
+/// Where a stale result stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleAt {
+    /// The exchange that carried it: a model call, or the call of a tool's server or wrapped function.
+    pub exchange: ExchangeId,
+    /// Message and block of a model call; none for another exchange, whose answer it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<(u32, u32)>,
 }
 
 /// State of a git checkout.

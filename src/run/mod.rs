@@ -15,6 +15,6 @@ pub mod tree;
 
 pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;
-pub use manifest::{Intercepted, Manifest, Outcome, Parent, RunId, RunState};
+pub use manifest::{Intercepted, Manifest, Outcome, Parent, RunId, RunState, StaleAt};
 pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};
 pub use stop::Stopped;

@@ -79,12 +79,22 @@ impl Attached {
     }
 
     /// Asks the proxy itself for something.
-    fn post(&self, target: &str, fields: &str) -> (u16, Value) {
+    pub fn post(&self, target: &str, fields: &str) -> (u16, Value) {
+        self.say("POST", target, fields, "")
+    }
+
+    /// Tells it something.
+    pub fn put(&self, target: &str, fields: &str, body: &str) -> (u16, Value) {
+        self.say("PUT", target, fields, body)
+    }
+
+    fn say(&self, method: &str, target: &str, fields: &str, body: &str) -> (u16, Value) {
         let mut raw = Raw::connect(&self.here()).expect("it listens");
-        raw.send(
-            format!("POST {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: 0\r\n\r\n").as_bytes(),
-        )
-        .expect("sent");
+        let length = body.len();
+        let head = format!(
+            "{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {length}\r\n\r\n{body}"
+        );
+        raw.send(head.as_bytes()).expect("sent");
         answer(&mut raw)
     }
 

@@ -41,7 +41,7 @@ fn an_irreversible_tool_is_fenced_unless_it_is_let_through() {
     told.says(&["1 irreversible (issue_refund)"]);
     assert!(!told.err.contains("warning: issue_refund"), "it was let through by name: {}", told.err);
     assert!(refund.ran().contains("issue_refund"));
-    let wrong = refund.retake(&["replay", "refund.1", "--unfence", "issue_refnd"]).expect(3);
+    let wrong = refund.retake(&["replay", "refund.1", "--unfence", "issue_refnd"]).expect(64);
     wrong.says(&["did you mean --unfence issue_refund?"]);
     let both = ["replay", "refund.1", "--unfence", "issue_refund", "--fence", "issue_refund"];
     refund.retake(&both).expect(64).says(&["one or the other"]);
@@ -68,7 +68,7 @@ fn a_recording_can_be_verified_up_to_its_irreversible_tools() {
     let refused = refund.retake(&verify).expect(3);
     refused.says(&["nothing was run: this command called issue_refund in refund.1", "--fence issue_refund"]);
     let misspelt = [&verify[..2], &["--fence", "issue_refnd"], &verify[2..]].concat();
-    refund.retake(&misspelt).expect(3).says(&["did you mean --fence issue_refund?"]);
+    refund.retake(&misspelt).expect(64).says(&["did you mean --fence issue_refund?"]);
     refund.env.file("retake.toml", "[tols]\n");
     refund.retake(&verify).expect(3).says(&["did you mean tools?"]);
     assert_eq!((refund.ran(), refund.env.listed().len()), (ran, 1), "nothing ran");
@@ -163,6 +163,19 @@ fn a_fork_tells_of_results_that_a_write_has_made_stale() {
     let fork = ["fork", "refund.1", "--set", "10:answer=\"Done.\"", "--", "python3", "agent.py"];
     let told = refund.retake(&fork).expect(0);
     told.says(&["warning: 1 stale result: step 7 check_fraud after step 2 lookup_order"]);
+    let shown = refund.retake(&["show", "refund.2"]).expect(0).out;
+    let marked: Vec<&str> = shown.lines().filter(|line| line.contains("~ stale")).collect();
+    assert!(
+        marked.len() == 2 && marked[0].contains("check_fraud") && marked[1].contains("another write"),
+        "{shown}"
+    );
+    assert!(refund.retake(&["show", "refund.2", "7"]).expect(0).out.contains("stale: recorded behind"));
+    let diff = refund.retake(&["diff", "refund.1", "refund.2"]).expect(1).out;
+    assert!(
+        diff.lines().any(|line| line.starts_with("stale     7 ") && line.contains("check_fraud")),
+        "{diff}"
+    );
+    assert!(diff.contains("  stale: recorded behind another write"), "{diff}");
     refund.env.file("retake.toml", "[tools]\nread = [\"lookup_order\"]\n");
     let told = refund.retake(&fork).expect(0);
     assert!(!told.err.contains("stale"), "{}", told.err);

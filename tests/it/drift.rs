@@ -46,7 +46,8 @@ fn a_changed_prompt_is_explained_once() {
         assert!(missed.out.contains(word) && missed.err.contains(word), "{}", missed.all());
     }
     insta::with_settings!({filters => vec![(r"\d+(\.\d+)? ?(ms|s)\b", "[time]")]}, {
-        insta::assert_snapshot!("changed_prompt_stderr", missed.err);
+        let root = project().display().to_string();
+        insta::assert_snapshot!("changed_prompt_stderr", missed.err.replace(&root, "[project]"));
         insta::assert_snapshot!("changed_prompt_agent", missed.out);
     });
 }

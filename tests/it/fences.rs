@@ -8,7 +8,7 @@ fn a_fence_names_a_tool_that_there_is() {
     for verb in ["replay", "fork"] {
         let at: &[&str] = if verb == "fork" { &["--at", "8"] } else { &[] };
         let words = [&[verb, "refund.1", "--fence", "Issue_refund"], at].concat();
-        let refused = refund.retake(&words).expect(3);
+        let refused = refund.retake(&words).expect(64);
         let said = "no tool \"Issue_refund\" in refund.1; its tools: lookup_order, get_policy, get_customer, \
                     check_fraud, issue_refund, never_called. Nothing was run.";
         assert!(refused.err.contains(said), "{}", refused.err);
@@ -16,11 +16,20 @@ fn a_fence_names_a_tool_that_there_is() {
         assert_eq!(refund.ran(), "");
     }
     refund.retake(&["replay", "refund.1", "--fence", "never_called"]).expect(0);
+    // A recording has no answer that asks for a tool that it does not have, whoever plays it.
+    let agent = ["--", "python3", "other.py"];
+    for words in [
+        &["replay", "refund.1", "--fence", "nosuch", agent[0], agent[1], agent[2]][..],
+        &["proxy", "--replay", "refund.1", "--fence", "nosuch"],
+    ] {
+        let refused = refund.retake(words).expect(64);
+        assert!(refused.err.contains("no tool \"nosuch\" in refund.1"), "{}", refused.err);
+    }
     refund
         .retake(&["fork", "refund.1", "--at", "8", "--fence", "new", "--set", r#"9..:tools+={"name":"new"}"#])
         .expect(0);
     let verify = ["run", "--verify", "--yes", "--fence", "isue_refund", "--", "python3", "agent.py"];
-    let refused = refund.retake(&verify).expect(3);
+    let refused = refund.retake(&verify).expect(64);
     assert!(refused.err.contains("no tool \"isue_refund\" in agent.1"), "{}", refused.err);
 }
 

@@ -10,7 +10,7 @@ use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use retake::exchange::{BodyEnd, HeaderList, ResponseHead, Source};
 use retake::proxy::{
-    Answer, Answerer, Asked, Authority, BoxFuture, Canned, CannedEnd, Hosts, Interception, Proxy,
+    Answer, Answerer, Asked, Authority, BoxFuture, Canned, CannedEnd, Hosts, Interception, Passed, Proxy,
     ProxyConfig, Routes, SeenResponse, Tape,
 };
 use rustls::pki_types::pem::PemObject;
@@ -70,7 +70,11 @@ impl Desk {
         let certificate = CertificateDer::from_pem_slice(authority.certificate().as_bytes()).unwrap();
         let library = Arc::new(Library { delivered: watch::Sender::new(0) });
         let config = ProxyConfig {
-            interception: Some(Interception { authority, hosts: Hosts::default() }),
+            interception: Some(Interception {
+                authority,
+                hosts: Hosts::default(),
+                passed: Passed::default(),
+            }),
             routes: Routes(Vec::new()),
             tape: Some(tape.clone() as Arc<dyn Tape>),
             answerer: Some(library.clone()),

@@ -1,5 +1,6 @@
 //! Clients that know no base URL: through the forward proxy, with TLS ended in between.
 
+use crate::support::certificate::Certificate;
 use crate::support::env::{Ran, TestEnv, project};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -17,22 +18,15 @@ pub struct Shop {
 impl Shop {
     pub fn open() -> Shop {
         let mut env = TestEnv::new();
-        let authority = rcgen::KeyPair::generate().expect("key");
-        let mut own = rcgen::CertificateParams::new(Vec::new()).expect("authority");
-        own.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-        own.distinguished_name.push(rcgen::DnType::CommonName, "authority of the test");
-        let trusted = own.self_signed(&authority).expect("authority").pem();
-        let key = rcgen::KeyPair::generate().expect("key");
-        let mut leaf = rcgen::CertificateParams::new(vec!["localhost".to_string()]).expect("certificate");
-        leaf.distinguished_name.push(rcgen::DnType::CommonName, "localhost");
-        let leaf = leaf.signed_by(&key, &rcgen::Issuer::new(own, authority)).expect("certificate").pem();
+        let certificate = Certificate::of("localhost");
+        let (leaf, key) = certificate.pem();
         let file = |name: &str, text: String| {
             let path = env.home().join(name);
             std::fs::write(&path, text).expect("write");
             path.display().to_string()
         };
         let (trusted, leaf, key) =
-            (file("trusted.pem", trusted), file("leaf.pem", leaf), file("key.pem", key.serialize_pem()));
+            (file("trusted.pem", certificate.authority), file("leaf.pem", leaf), file("key.pem", key));
         let mut server = Command::new("python3")
             .arg(project().join("tests/it/agents/shop_server.py"))
             .args([leaf, key])

@@ -171,6 +171,10 @@ fn a_server_that_dies_does_so_again() {
     shop.env.set("DIES", "check_fraud");
     let ran = shop.run().expect(8);
     assert!(ran.err.contains("the server ended"), "{}", ran.err);
+    ran.says(&[
+        "retake mcp: the server shop ended by itself, exit status 9; its command: python3 mcp_tools.py",
+        "  shop: out of memory",
+    ]);
     shop.env.forget_ran();
     shop.model = None;
     let replayed = shop.env.retake(["replay", "shop.1"]).expect(0);
@@ -190,7 +194,7 @@ fn without_a_run_the_server_is_simply_started() {
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && said.contains("\"id\": 5"), "{said}");
     let missing = shop.env.retake(["mcp", "--", "no-such-server"]).expect(3);
-    missing.says(&["cannot start no-such-server"]);
+    missing.says(&["cannot start the server no-such-server (no-such-server): No such file"]);
     let mut gone = shop.env.command(["mcp", "--name", "shop", "--", "python3", "mcp_tools.py"]);
     let gone = gone.env("RETAKE_PROXY", "http://127.0.0.1:9").output().expect("it ends");
     let said = String::from_utf8_lossy(&gone.stderr);

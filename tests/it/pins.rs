@@ -191,7 +191,7 @@ fn unpin_makes_drift_of_it_and_sends_it_as_it_is() {
     // An id that is another today is bound, and needs no pin.
     clerk.retake(&["replay", "clerk.1", "--unpin", "make_id"], 0);
     clerk.retake(&["replay", "clerk.1", "--unpin", "quote"], 0);
-    clerk.retake(&["replay", "clerk.1", "--unpin", "make_ib"], 3).says(&["did you mean --unpin make_id?"]);
+    clerk.retake(&["replay", "clerk.1", "--unpin", "make_ib"], 64).says(&["did you mean --unpin make_id?"]);
     let fork = clerk.retake(&with(&FORK, &["--unpin", "lookup_load"]), 0);
     assert!(clerk.sent()[1] != recorded[1], "{}", fork.err);
     fork.says(&["not pinned, as asked (--unpin), sent as they are (2): 2 calls of lookup_load"]);

@@ -204,6 +204,7 @@ async fn a_forwarded_request_can_carry_another_body() {
         body: (asked.head.target == "/other").then(|| Bytes::from_static(b"{\"edited\":true}")),
         target: None,
         upstream: None,
+        fields: HeaderList::default(),
         hold: false,
     });
     let tape = MemoryTape::new();
@@ -241,6 +242,7 @@ async fn a_forwarded_request_can_go_elsewhere() {
         body: None,
         target: None,
         upstream: Some(elsewhere.clone()),
+        fields: HeaderList::default(),
         hold: false,
     });
     let tape = MemoryTape::new();
@@ -260,8 +262,13 @@ async fn an_answer_is_heard_of_once_and_before_the_agent_has_its_end() {
         Act::Raw(b"0\r\n\r\n".to_vec()),
     ];
     let upstream = FakeUpstream::always(Script::new(acts));
-    let answerer =
-        Scripted::new(|_| Answer::Forward { body: None, target: None, upstream: None, hold: false });
+    let answerer = Scripted::new(|_| Answer::Forward {
+        body: None,
+        target: None,
+        upstream: None,
+        fields: HeaderList::default(),
+        hold: false,
+    });
     // No tape: what is heard does not hang on it.
     let (_proxy, mut agent) = set_up(&answerer, &upstream.origin(), None, true).await;
     agent.get("/up/x").await;
@@ -276,8 +283,13 @@ async fn an_answer_is_heard_of_once_and_before_the_agent_has_its_end() {
 #[tokio::test]
 async fn what_may_not_be_sent_is_refused_and_counted() {
     let upstream = FakeUpstream::always(Script::json("{}"));
-    let answerer =
-        Scripted::new(|_| Answer::Forward { body: None, target: None, upstream: None, hold: false });
+    let answerer = Scripted::new(|_| Answer::Forward {
+        body: None,
+        target: None,
+        upstream: None,
+        fields: HeaderList::default(),
+        hold: false,
+    });
     let tape = MemoryTape::new();
     let (proxy, mut agent) = set_up(&answerer, &upstream.origin(), Some(tape.clone()), false).await;
     agent.post("/up/x", b"{}").await;
@@ -294,6 +306,7 @@ async fn an_agent_that_gives_up_is_delivered_once_and_taped() {
         body: None,
         target: None,
         upstream: None,
+        fields: HeaderList::default(),
         hold: false,
     });
     let tape = MemoryTape::new();
@@ -314,8 +327,13 @@ async fn an_agent_that_gives_up_is_delivered_once_and_taped() {
     let acts =
         vec![Script::stream_head(), Act::Chunk(b"data: 1\n\n".to_vec()), Act::HangUntilGone(gone.clone())];
     let upstream = FakeUpstream::always(Script::new(acts));
-    let answerer =
-        Scripted::new(|_| Answer::Forward { body: None, target: None, upstream: None, hold: false });
+    let answerer = Scripted::new(|_| Answer::Forward {
+        body: None,
+        target: None,
+        upstream: None,
+        fields: HeaderList::default(),
+        hold: false,
+    });
     let (_proxy, mut agent) = set_up(&answerer, &upstream.origin(), Some(MemoryTape::new()), true).await;
     agent.get("/up/x").await;
     agent.head().await.unwrap();
@@ -328,8 +346,13 @@ async fn an_agent_that_gives_up_is_delivered_once_and_taped() {
 
 #[tokio::test]
 async fn a_live_fault_is_heard_of() {
-    let answerer =
-        Scripted::new(|_| Answer::Forward { body: None, target: None, upstream: None, hold: false });
+    let answerer = Scripted::new(|_| Answer::Forward {
+        body: None,
+        target: None,
+        upstream: None,
+        fields: HeaderList::default(),
+        hold: false,
+    });
     let (_proxy, mut agent) = set_up(&answerer, &FakeUpstream::refusing(), None, true).await;
     agent.post("/up/x", b"{}").await;
     assert_eq!(soon("the connection to end", agent.rest()).await.0, b"");

@@ -2,6 +2,8 @@
 
 use crate::support::env::{Ran, TestEnv, project};
 use crate::support::refund_model::RefundModel;
+use crate::support::upstream::{FakeUpstream, Script};
+use serde_json::{Value, json};
 use std::process::Command;
 
 const ALL: [&str; 5] = ["lookup_order", "get_policy", "get_customer", "check_fraud", "issue_refund"];
@@ -47,7 +49,9 @@ fn wrapped_functions_do_not_run_again() {
     replayed.says(&["10/10 steps", "not run, the tool shim is answered from the recording", "same outcome"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
     // It does not run, so that no fence is in its way.
-    desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
+    let idle = desk.env.retake(["replay", "desk.1", "--fence", "issue_refund"]).expect(0);
+    idle.says(&["--fence issue_refund had nothing to stop: issue_refund is answered from the recording"]);
+    assert!(!replayed.err.contains("had nothing to stop"), "{}", replayed.err);
 }
 
 #[test]
@@ -87,7 +91,21 @@ fn a_fork_runs_only_what_was_not_recorded() {
     assert!(fork.out.contains("I refunded $49.99"), "{}", fork.all());
     assert_eq!(desk.env.ran(), ["issue_refund"]);
     fork.says(&["issue_refund ran for real in your process"]);
+    fork.says(&[
+        "may run for real then: lookup_order, get_policy, get_customer, check_fraud, issue_refund (--fence",
+    ]);
+    let known = "[tools]\nread = [\"lookup_*\", \"get_*\", \"check_*\"]\nirreversible = [\"issue_refund\"]\n";
+    desk.env.file("retake.toml", known);
     desk.env.forget_ran();
+    let agent = ["--", "python3", "agent.py"];
+    let stopped = desk.env.retake([&cents[..], &agent].concat()).expect(5);
+    assert!(!stopped.err.contains("may run for real"), "none is left: {}", stopped.err);
+    // The hint is the command of just now, with the tool let through.
+    let told = stopped.err.split_whitespace().collect::<Vec<_>>().join(" ");
+    let again = r#"retake fork desk.1 --set '1..:system+="Amounts are in cents."' --unfence issue_refund -- python3 agent.py"#;
+    assert!(told.contains(again), "{told}");
+    assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
+    std::fs::remove_file(desk.env.work().join("retake.toml")).expect("removed");
     let fenced = desk.env.retake([&cents[..], &["--fence", "issue_refund"]].concat()).expect(5);
     fenced.says(&["stopped at the fence before issue_refund"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
@@ -158,12 +176,177 @@ fn nested_functions_and_what_is_no_json() {
     }
 }
 
+/// Three equal calls at once, which come about in the order that ORDER says, and return what is theirs.
+const DICE: &str = r#"
+import json, os, threading, urllib.request
+from retake_tool import tool
+
+rolled = iter([2, 5, 3])
+
+@tool
+def roll(sides):
+    return {"value": next(rolled)}
+
+def ask(messages):
+    body = json.dumps({"model": "small", "messages": messages}).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer none"}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, headers)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)["choices"][0]["message"]
+
+messages = [{"role": "user", "content": "Roll three dice."}]
+called = ask(messages)
+results = {}
+made = [threading.Event() for _ in "012"]
+order = [int(at) for at in os.environ["ORDER"]]
+
+def carry_out(at):
+    before = order.index(at)
+    if before:
+        made[order[before - 1]].wait()
+    results[at] = roll(sides=6)
+    made[at].set()
+
+threads = [threading.Thread(target=carry_out, args=[at]) for at in order]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+messages.append(called)
+for at, call in enumerate(called["tool_calls"]):
+    messages.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(results[at])})
+print(ask(messages)["content"])
+"#;
+
+fn dice() -> FakeUpstream {
+    FakeUpstream::reading(|_, received| {
+        let body: Value = serde_json::from_slice(&received.body).expect("JSON");
+        let messages = body["messages"].as_array().expect("messages");
+        let results: Vec<&str> =
+            messages.iter().filter(|m| m["role"] == "tool").filter_map(|m| m["content"].as_str()).collect();
+        let roll = |at: u32| json!({"id": format!("call_{at}"), "type": "function", "function": {"name": "roll", "arguments": "{\"sides\": 6}"}});
+        let message = match results.is_empty() {
+            true => json!({"role": "assistant", "content": null, "tool_calls": [roll(0), roll(1), roll(2)]}),
+            false => json!({"role": "assistant", "content": results.join(" ")}),
+        };
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        Script::json(
+            &json!({"id": "c", "object": "chat.completion", "model": "small", "choices": [choice]})
+                .to_string(),
+        )
+    })
+}
+
+#[test]
+fn equal_calls_at_once_go_by_the_models_calls_and_no_edit_is_blamed_for_their_order() {
+    let model = dice();
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("PYTHONPATH", project().join("sdk/python").display().to_string());
+    env.file("agent.py", DICE);
+    let agent = ["--", "python3", "agent.py"];
+    env.set("ORDER", "201");
+    let ran = env.retake([&["run", "--name", "dice"], &agent[..]].concat()).expect(0);
+    assert_eq!(ran.out, "{\"value\": 5} {\"value\": 3} {\"value\": 2}\n");
+    // The order in which they came about when recorded is chance; that of the model's calls is not.
+    env.set("ORDER", "012");
+    let plain = env.retake([&["replay", "dice.1"], &agent[..]].concat()).expect(0);
+    assert_eq!(plain.out, ran.out);
+    assert!(!plain.all().contains("another order"), "{}", plain.all());
+    env.set("ORDER", "120");
+    let swapped = "matching: 3 results of equal calls in another order";
+    env.retake([&["replay", "dice.1"], &agent[..]].concat()).expect(0).says(&[swapped]);
+    let edit = ["fork", "dice.1", "--set", "*:temperature=0"];
+    let fork = env.retake([&edit, &agent[..]].concat()).expect(0);
+    fork.says(&[swapped, "nothing tells which is which"]);
+    assert!(!fork.all().contains("changed by the edit"), "{}", fork.all());
+    assert_eq!(fork.out, ran.out, "the model is shown them as they were recorded");
+}
+
+/// Puts something, then looks what is there.
+const SHELF: &str = r#"
+import json, os, urllib.request
+from retake_tool import tool
+
+shelf = []
+
+@tool
+def put(x):
+    shelf.append(x)
+
+@tool
+def look():
+    return shelf
+
+messages = [{"role": "user", "content": "Put it there."}]
+while True:
+    body = json.dumps({"model": "small", "messages": messages}).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer none"}
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body, headers)
+    with urllib.request.urlopen(request) as response:
+        said = json.load(response)["choices"][0]["message"]
+    messages.append(said)
+    if not said.get("tool_calls"):
+        break
+    for call in said["tool_calls"]:
+        result = {"put": put, "look": look}[call["function"]["name"]](**json.loads(call["function"]["arguments"]))
+        messages.append({"role": "tool", "tool_call_id": call["id"], "content": json.dumps(result)})
+"#;
+
+#[test]
+fn what_is_read_behind_another_write_is_marked_as_stale() {
+    let model = FakeUpstream::reading(|_, received| {
+        let body: Value = serde_json::from_slice(&received.body).expect("JSON");
+        let messages = body["messages"].as_array().expect("messages");
+        let call = |name: &str, arguments: &str| {
+            let function = json!({ "name": name, "arguments": arguments });
+            json!({"role": "assistant", "content": null, "tool_calls": [{"id": name, "type": "function", "function": function}]})
+        };
+        let message = match messages.iter().filter(|m| m["role"] == "tool").count() {
+            0 if messages[0]["content"] == "two" => call("put", "{\"x\": 2}"),
+            0 => call("put", "{\"x\": 1}"),
+            1 => call("look", "{}"),
+            _ => json!({"role": "assistant", "content": "It is there."}),
+        };
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        Script::json(
+            &json!({"id": "c", "object": "chat.completion", "model": "small", "choices": [choice]})
+                .to_string(),
+        )
+    });
+    let mut env = TestEnv::new();
+    env.upstream(&model.origin());
+    env.set("PYTHONPATH", project().join("sdk/python").display().to_string());
+    env.file("agent.py", SHELF);
+    env.retake(["run", "--name", "shelf", "--", "python3", "agent.py"]).expect(0);
+    let fork = env.retake(["fork", "shelf.1", "--set", "*:system=\"two\""]).expect(0);
+    fork.says(&[
+        "something: look",
+        "stale: the tool shim was answered from the recording behind a call that may",
+    ]);
+    let (shown, diff) =
+        (env.retake(["show", "shelf.2"]).expect(0), env.retake(["diff", "shelf.1", "shelf.2"]).expect(1));
+    let marked: Vec<&str> = shown.out.lines().filter(|line| line.contains("stale")).collect();
+    assert!(
+        marked.len() == 2 && marked[0].ends_with("~ stale") && marked[1].contains("another write"),
+        "{}",
+        shown.out
+    );
+    let told = diff.out.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("stale 4 4 tool look stale: recorded behind another write"), "{}", diff.out);
+    // What only reads changes nothing.
+    env.file("retake.toml", "[tools]\nread = [\"put\"]\n");
+    let fork = env.retake(["fork", "shelf.1", "--set", "*:system=\"two\""]).expect(0);
+    assert!(!fork.err.contains("stale"), "{}", fork.err);
+}
+
 #[test]
 fn other_arguments_are_refused() {
     let mut desk = Desk::recorded();
     desk.env.set("ARGUMENT", "4");
     let replayed = desk.env.retake(["replay", "desk.1"]).expect(4);
     replayed.says(&["lookup_order(order_id=\"A1234\")", "arguments.order_id", "refused: retake:"]);
+    replayed.says(&["to run the function itself from here on: `retake fork desk.1 --at 1`"]);
+    let other = desk.env.retake(["replay", "desk.1", "--", "python3", "-u", "agent.py"]).expect(4);
+    other.says(&["`retake fork desk.1 --at 1 -- python3 -u agent.py`"]);
     assert!(desk.env.ran().is_empty(), "{:?}", desk.env.ran());
 }
 

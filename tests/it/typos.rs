@@ -8,6 +8,7 @@ fn misspelt_edits_do_not_go_live() {
     let asked = refund.model.asked();
     for (edit, said) in [
         ("7:reslt=\"x\"", "no field \"reslt\" for a tool step; did you mean result?"),
+        ("7:reslt.risk=\"x\"", "only result takes a path, reslt does not; did you mean result?"),
         ("*:temprature=0", "is no known field; did you mean temperature? (raw:temprature=… sends it anyway)"),
         (
             "*:bogus=1",
@@ -41,6 +42,8 @@ fn misspelt_tools_in_the_file_are_told_of_once() {
             "did you mean lookup_order?",
         ] {
             assert_eq!(told.matches(said).count(), 1, "{told}");
+            let done = told.find("replayed ").or_else(|| told.find("forked ")).expect("a result");
+            assert!(told.find(said) < Some(done), "before anything runs: {told}");
         }
         assert!(!told.contains("of_another_agent"), "{told}");
     }

@@ -19,7 +19,8 @@ Examples:
 
 A request belongs to the run that its header x-retake-run names, else its path (/r/NAME/openai/v1/…), else to
 the unnamed run. A run ends after its silence, or by POST /r/NAME/end?exit=0 (POST /retake/end: the unnamed
-one), and is sealed at once. Ctrl-C and SIGTERM end all of them in order.";
+one), and is sealed at once. Ctrl-C and SIGTERM end all of them in order; a proxy that a script starts in the
+background (retake proxy &) gets no Ctrl-C: end it with kill PID (SIGTERM), never kill -9.";
 
 pub(super) const ENV_EXAMPLES: &str = "\
 Examples:

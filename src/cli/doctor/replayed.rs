@@ -31,6 +31,7 @@ pub(super) fn compared(
     let config = context.config()?;
     let redactor = knowing(redactor(store, &args.command)?, opened);
     let rerun = Rerun::of(context, &config, opened, redactor, &asked(args))?;
+    rerun.tell_misspelt();
     let lenient = PlayerOptions { lenient: true, ..rerun.options() };
     let player = Arc::new(Player::new(rerun.run(), lenient).map_err(CliError::broken)?);
     let writer = rerun.recording(store, NAME)?;
@@ -64,7 +65,7 @@ pub(super) fn compared(
         second: None,
         comparison,
         stopped,
-        go_on: fences::go_on(&tally),
+        go_on: fences::go_on(&rerun, &tally),
         risky: ToolsRun::new(tally.tools_run(&opened.outline), &rerun.fences).risky,
         discarded: true,
         warnings: rerun.start.warnings,

@@ -70,7 +70,7 @@ pub(super) fn shuffle(
             // How an agent takes being stopped is no outcome.
             how = format!("stopped {by}");
             stopped.get_or_insert(by);
-            go_on = go_on.or(fences::go_on(&tally));
+            go_on = go_on.or(fences::go_on(&rerun, &tally));
         } else if miss.is_some() {
             how.push_str(", after a request that nothing recorded is right for");
         } else if !unasked.is_empty() {

@@ -11,6 +11,7 @@ use super::super::view::Opened;
 use super::super::{print, warn};
 use super::state;
 use crate::agent::environment::{self, AgentEnvironment, Surroundings};
+use crate::proxy::Place;
 use crate::record::attached::{Begun, End, Keeper};
 use crate::replay::player::Player;
 use crate::report::results;
@@ -62,7 +63,10 @@ impl Replaying {
             trust: Mutex::default(),
             books: Mutex::default(),
         };
-        replaying.with(|rerun| Player::new(rerun.run(), rerun.options()).map_err(CliError::broken))?;
+        replaying.with(|rerun| {
+            rerun.tell_misspelt();
+            Player::new(rerun.run(), rerun.options()).map_err(CliError::broken)
+        })?;
         Ok(replaying)
     }
 
@@ -117,7 +121,7 @@ impl Replaying {
             if self.context.json {
                 print(&format!("{}\n", json!({ "ended": data })))?;
             } else {
-                tell_miss(&self.context, &tally);
+                tell_miss(&self.context, &tally, "");
                 eprint!("{}", results::replay(&done, self.context.err_style));
             }
             Ok(data)
@@ -126,8 +130,16 @@ impl Replaying {
 }
 
 impl Keeper for Replaying {
-    fn begin(&self, name: Option<&str>) -> Option<Begun> {
-        let made = self.with(|rerun| Player::new(rerun.run(), rerun.options()).map_err(CliError::broken));
+    fn begin(&self, name: Option<&str>, place: Option<&Place>) -> Option<Begun> {
+        let made = self.with(|rerun| {
+            let mut options = rerun.options();
+            if let (Some(place), Some(around)) = (place, &mut options.surroundings) {
+                around.live.directory.clone_from(&place.directory);
+                around.live.home.clone_from(&place.home);
+                around.live.temp.clone_from(&place.temp);
+            }
+            Player::new(rerun.run(), options).map_err(CliError::broken)
+        });
         let player = match made {
             Ok(player) => Arc::new(player),
             Err(error) => {
@@ -143,7 +155,13 @@ impl Keeper for Replaying {
         books.begun += 1;
         let number = books.begun;
         books.players.insert(number, (player.clone(), Instant::now()));
-        Some(Begun { run: self.run.clone(), number, recorder: None, answerer: Some(player) })
+        Some(Begun {
+            run: self.run.clone(),
+            name: name.map(str::to_string),
+            number,
+            recorder: None,
+            answerer: Some(player),
+        })
     }
 
     fn ended(&self, begun: &Begun, end: End) -> Value {

@@ -71,6 +71,7 @@ impl Fake {
                 upstreams: Vec::new(),
                 parent: None,
                 imported: false,
+                stale: Vec::new(),
                 intercepted: None,
                 shell: false,
                 outcome: None,

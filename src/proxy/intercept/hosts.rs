@@ -1,7 +1,7 @@
 //! Which hosts are looked into, and what could not be.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
@@ -54,24 +54,51 @@ struct Host {
     why: Option<Unseen>,
 }
 
-/// Hosts whose traffic was not recorded, with the reason.
+/// Hosts by name.
+type ByName = BTreeMap<String, Host>;
+
+/// Runs that are kept apart at most: clients name them.
+const MOST_RUNS: usize = 1024;
+/// Hosts of a run that are told of at most.
+const MOST_HOSTS: usize = 1024;
+
+/// Hosts whose traffic was not recorded, with the reason: of all clients together, and of those of each run. Clones are the
+/// same books.
+#[derive(Debug, Clone, Default)]
+pub struct Passed(Arc<Mutex<PassedBooks>>);
+
 #[derive(Debug, Default)]
-pub(super) struct Passed(Mutex<BTreeMap<String, Host>>);
+struct PassedBooks {
+    all: ByName,
+    runs: BTreeMap<Option<String>, ByName>,
+}
 
 impl Passed {
-    fn change(&self, host: &str, change: impl FnOnce(&mut Host)) {
-        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        change(hosts.entry(host.to_string()).or_default());
+    fn books(&self) -> MutexGuard<'_, PassedBooks> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, run: Option<&str>, host: &str, change: impl Fn(&mut Host)) {
+        let mut books = self.books();
+        change(books.all.entry(host.to_string()).or_default());
+        let run = run.map(str::to_string);
+        if books.runs.len() >= MOST_RUNS && !books.runs.contains_key(&run) {
+            return;
+        }
+        let hosts = books.runs.entry(run).or_default();
+        if hosts.len() < MOST_HOSTS || hosts.contains_key(host) {
+            change(hosts.entry(host.to_string()).or_default());
+        }
     }
 
     /// A host's traffic is passed on.
-    pub(super) fn note(&self, host: &str, why: Unseen) {
-        self.change(host, |known| known.why = known.why.or(Some(why)));
+    pub(super) fn note(&self, run: Option<&str>, host: &str, why: Unseen) {
+        self.change(run, host, |known| known.why = known.why.or(Some(why)));
     }
 
     /// A client is shown the certificate. Many that do not like it hang up without a word.
-    pub(super) fn shown(&self, host: &str) {
-        self.change(host, |known| {
+    pub(super) fn shown(&self, run: Option<&str>, host: &str) {
+        self.change(run, host, |known| {
             if !known.asked {
                 known.why = known.why.or(Some(Unseen::Dropped));
             }
@@ -79,8 +106,8 @@ impl Passed {
     }
 
     /// A client asks something behind the certificate.
-    pub(super) fn asked(&self, host: &str) {
-        self.change(host, |known| {
+    pub(super) fn asked(&self, run: Option<&str>, host: &str) {
+        self.change(run, host, |known| {
             known.asked = true;
             known.why = match known.why {
                 Some(Unseen::Pinned) => Some(Unseen::Refused),
@@ -91,23 +118,38 @@ impl Passed {
     }
 
     /// A client said why it does not go on.
-    pub(super) fn refuses(&self, host: &str, why: Unseen) {
-        self.change(host, |known| {
+    pub(super) fn refuses(&self, run: Option<&str>, host: &str, why: Unseen) {
+        self.change(run, host, |known| {
             known.why = Some(if known.asked && why == Unseen::Pinned { Unseen::Refused } else { why });
         });
     }
 
     /// Why a host cannot be looked into, when that was tried.
     pub(super) fn refused(&self, host: &str) -> Option<Unseen> {
-        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let why = hosts.get(host).and_then(|known| known.why);
+        let why = self.books().all.get(host).and_then(|known| known.why);
         why.filter(|why| matches!(why, Unseen::Pinned | Unseen::Foreign))
     }
 
     pub(super) fn list(&self) -> Vec<(String, Unseen)> {
-        let hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.iter().filter_map(|(host, known)| Some((host.clone(), known.why?))).collect()
+        told(&self.books().all)
     }
+
+    /// The hosts of a run that ends; without a name, of those that named none.
+    pub fn take(&self, run: Option<&str>) -> Vec<(String, Unseen)> {
+        let hosts = self.books().runs.remove(&run.map(str::to_string));
+        hosts.as_ref().map(told).unwrap_or_default()
+    }
+
+    /// Those that no run has been told of, each once.
+    pub fn rest(&self) -> Vec<(String, Unseen)> {
+        let runs = std::mem::take(&mut self.books().runs);
+        let hosts: BTreeMap<String, Unseen> = runs.values().flat_map(told).collect();
+        hosts.into_iter().collect()
+    }
+}
+
+fn told(hosts: &ByName) -> Vec<(String, Unseen)> {
+    hosts.iter().filter_map(|(host, known)| Some((host.clone(), known.why?))).collect()
 }
 
 /// Hosts whose clients are being tried for the first time. A client that is refused comes back at once: until it is known
@@ -160,23 +202,43 @@ mod tests {
         let passed = Passed::default();
         let told =
             |host: &str| passed.list().into_iter().find(|(known, _)| known == host).map(|(_, why)| why);
-        passed.shown("a");
+        passed.shown(None, "a");
         assert_eq!((told("a"), passed.refused("a")), (Some(Unseen::Dropped), None), "it is tried again");
-        passed.asked("a");
-        passed.shown("a");
+        passed.asked(None, "a");
+        passed.shown(None, "a");
         assert_eq!(told("a"), None);
-        passed.refuses("a", Unseen::Pinned);
+        passed.refuses(None, "a", Unseen::Pinned);
         assert_eq!(
             (told("a"), passed.refused("a")),
             (Some(Unseen::Refused), None),
             "the other is still seen"
         );
-        passed.shown("b");
-        passed.refuses("b", Unseen::Pinned);
-        passed.note("b", Unseen::Pinned);
+        passed.shown(None, "b");
+        passed.refuses(None, "b", Unseen::Pinned);
+        passed.note(None, "b", Unseen::Pinned);
         assert_eq!((told("b"), passed.refused("b")), (Some(Unseen::Pinned), Some(Unseen::Pinned)));
-        passed.asked("b");
+        passed.asked(None, "b");
         assert_eq!((told("b"), passed.refused("b")), (Some(Unseen::Refused), None));
+    }
+
+    #[test]
+    fn each_run_is_told_of_its_own_hosts_once() {
+        let passed = Passed::default();
+        passed.shown(Some("one"), "a");
+        passed.refuses(Some("one"), "a", Unseen::Pinned);
+        // Known to be refused, it is passed on for the other run, which is told so too.
+        assert_eq!(passed.refused("a"), Some(Unseen::Pinned));
+        passed.note(Some("two"), "a", Unseen::Pinned);
+        passed.shown(None, "b");
+        assert_eq!(passed.take(Some("one")), [("a".to_string(), Unseen::Pinned)]);
+        assert_eq!(passed.take(Some("one")), []);
+        let rest = [("a".to_string(), Unseen::Pinned), ("b".to_string(), Unseen::Dropped)];
+        assert_eq!(passed.rest(), rest);
+        assert_eq!((passed.rest().len(), passed.list().len()), (0, 2));
+        for run in 0..MOST_RUNS + 10 {
+            passed.note(Some(&run.to_string()), "c", Unseen::Left);
+        }
+        assert!(passed.0.lock().unwrap().runs.len() <= MOST_RUNS);
     }
 
     #[test]

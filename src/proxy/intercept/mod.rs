@@ -9,13 +9,13 @@ mod hosts;
 mod prefixed;
 
 pub use authority::Authority;
-pub use hosts::{Hosts, Unseen};
+pub use hosts::{Hosts, Passed, Unseen};
 
 use super::attach::user_of;
 use super::listen::{PREFACE, Shared, serve_http, serve_http2};
 use super::refuse::error_json;
 use bytes::{Bytes, BytesMut};
-use hosts::{Passed, Trials};
+use hosts::Trials;
 use http::Uri;
 use http::uri::Authority as Address;
 pub(super) use prefixed::Prefixed;
@@ -42,6 +42,8 @@ const TLS_HANDSHAKE: u8 = 0x16;
 pub struct Interception {
     pub authority: Arc<Authority>,
     pub hosts: Hosts,
+    /// Where it is noted what could not be seen.
+    pub passed: Passed,
 }
 
 /// Interception at work.
@@ -94,7 +96,7 @@ impl Intercepting {
         Intercepting {
             hosts: interception.hosts,
             authority: interception.authority,
-            passed: Passed::default(),
+            passed: interception.passed,
             trials: Trials::default(),
         }
     }
@@ -107,7 +109,7 @@ impl Intercepting {
     /// A client asks something behind the certificate of its host.
     pub(super) fn asked(&self, inside: &Inside) {
         if inside.scheme == "https" {
-            self.passed.asked(inside.host());
+            self.passed.asked(inside.run.as_deref(), inside.host());
         }
     }
 
@@ -116,7 +118,7 @@ impl Intercepting {
         let host = inside.host();
         let left = !self.hosts.include(host);
         if left {
-            self.passed.note(host, Unseen::Left);
+            self.passed.note(inside.run.as_deref(), host, Unseen::Left);
         }
         left
     }
@@ -227,7 +229,7 @@ async fn connect(
     let turn = if own { None } else { intercepting.trials.turn(host).await };
     if !own && let Some(why) = intercepting.leaves(host) {
         drop(turn);
-        return pass(stream, &address, why, intercepting, &shared, &stop).await;
+        return pass(stream, (&address, head.run.as_deref()), why, intercepting, &shared, &stop).await;
     }
     stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
     let Some(first) = patiently(&stop, stream.first()).await else { return Ok(()) };
@@ -261,7 +263,8 @@ async fn secured(
     let hello = hello?;
     let named = hello.client_hello().server_name().unwrap_or(host).to_string();
     let config = intercepting.authority.server(&named).map_err(io::Error::other)?;
-    intercepting.passed.shown(host);
+    let run = inside.run.clone();
+    intercepting.passed.shown(run.as_deref(), host);
     match patiently(&stop, hello.into_stream(config)).await {
         Some(Ok(stream)) => {
             if let Some(mut turn) = turn {
@@ -275,7 +278,7 @@ async fn secured(
         }
         Some(Err(error)) => {
             if let Some(why) = reason(&error) {
-                intercepting.passed.refuses(host, why);
+                intercepting.passed.refuses(run.as_deref(), host, why);
             }
         }
         None => {}
@@ -308,7 +311,7 @@ fn reason(error: &io::Error) -> Option<Unseen> {
 /// Passes a connection on as it is.
 async fn pass(
     mut stream: Prefixed<TcpStream>,
-    address: &Address,
+    (address, run): (&Address, Option<&str>),
     why: Unseen,
     intercepting: &Intercepting,
     shared: &Shared,
@@ -319,7 +322,7 @@ async fn pass(
         return refuse(stream, "502 Bad Gateway", &what).await;
     }
     let host = address.host().trim_matches(['[', ']']);
-    intercepting.passed.note(host, why);
+    intercepting.passed.note(run, host, why);
     match TcpStream::connect((host, address.port_u16().unwrap_or(443))).await {
         Ok(mut upstream) => {
             stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;

@@ -85,6 +85,7 @@ pub(super) async fn open(
         }
         Answer::Serve(canned) => Ok(serve(&start.shared, going, canned, Vec::new()).await),
         Answer::ServeGated(canned, gates) => Ok(serve(&start.shared, going, canned, gates).await),
+        Answer::ServeFed(canned, _) => Ok(serve(&start.shared, going, canned, Vec::new()).await),
         Answer::Close(source, fault) => {
             going.ledger.answers_from(source);
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;

@@ -47,11 +47,15 @@ pub(super) async fn run(opening: Opening, first: Turn, agent: OnUpgrade, upstrea
                 let both = async { tokio::join!(from_agent.drain(), from_upstream.drain()) };
                 // Whoever does not close is left.
                 let _ = timeout(CLOSING, both).await;
+            } else if let Came::TooLong(_) = came {
+                // To the upstream its client goes away.
+                let bye = to_upstream.close(Some(1001), "");
+                tokio::join!(bye, socket::refuse_length(from_agent, to_agent, CLOSING));
             }
         }
         End::Upstream(came) => {
             let what = match &came {
-                Came::Broke(what) => what.clone(),
+                Came::Broke(what) | Came::TooLong(what) => what.clone(),
                 _ => "the upstream closed the session".to_string(),
             };
             let told = came.closing(false).map(|c| lock(&turns).end(&c, BodyEnd::Error { what }));
@@ -61,6 +65,12 @@ pub(super) async fn run(opening: Opening, first: Turn, agent: OnUpgrade, upstrea
                 to_agent.close(code, &reason).await;
                 let both = async { tokio::join!(from_agent.drain(), from_upstream.drain()) };
                 let _ = timeout(CLOSING, both).await;
+            } else if let Came::TooLong(_) = came {
+                let to_both = (
+                    socket::refuse_length(from_agent, to_agent, CLOSING),
+                    socket::refuse_length(from_upstream, to_upstream, CLOSING),
+                );
+                tokio::join!(to_both.0, to_both.1);
             }
         }
     }

@@ -123,6 +123,9 @@ impl Served {
             last.said(&Message::Close(closing));
             last.tell(BodyEnd::Complete);
         }
+        if matches!(agent.ended, Some(Came::TooLong(_))) {
+            return socket::refuse_length(agent.from, to, CLOSING).await;
+        }
         if !matches!(after, After::Broken) {
             // One that does not close is left.
             let _ = timeout(CLOSING, agent.from.drain()).await;
@@ -138,7 +141,8 @@ impl Served {
             let message = match agent.next().await {
                 Came::Message(message) => message,
                 ended => {
-                    let over = if matches!(ended, Came::Broke(_)) { After::Broken } else { After::Closed };
+                    let broke = matches!(ended, Came::Broke(_) | Came::TooLong(_));
+                    let over = if broke { After::Broken } else { After::Closed };
                     agent.ended = Some(ended);
                     if let Some(mut begun) = turn {
                         begun.tell(BodyEnd::Cancelled);
@@ -173,7 +177,7 @@ impl Served {
             let after = match decided {
                 None => continue,
                 // No server of tools is asked over a WebSocket: nothing waits there.
-                Some(Answer::Serve(canned) | Answer::ServeGated(canned, _)) => {
+                Some(Answer::Serve(canned) | Answer::ServeGated(canned, _) | Answer::ServeFed(canned, _)) => {
                     current.answers_from(canned.source.clone());
                     current.ask();
                     self.play(current, canned, agent, to).await
@@ -184,7 +188,7 @@ impl Served {
                     current.fail(Outcome::fault(fault, BodyEnd::Complete)).await;
                     After::Broken
                 }
-                Some(Answer::Forward { body: other, target, upstream, hold }) => {
+                Some(Answer::Forward { body: other, target, upstream, hold, .. }) => {
                     let live = Live { body: other, target, upstream, hold };
                     self.ask_upstream(current, body, live, agent, to).await
                 }
@@ -392,7 +396,7 @@ impl Served {
         to: &mut Outgoing,
     ) -> After {
         let what = match &ended {
-            Came::Broke(what) => what.clone(),
+            Came::Broke(what) | Came::TooLong(what) => what.clone(),
             _ => "the upstream closed the session".to_string(),
         };
         let closing =

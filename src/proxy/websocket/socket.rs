@@ -6,6 +6,9 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use std::time::Duration;
+use tokio::io::AsyncReadExt;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -34,9 +37,16 @@ pub(super) enum Came {
     Message(Message),
     /// It was closed in order, with a code and a reason or without.
     Closed(Option<(u16, String)>),
+    /// A message came that is longer than can be held; why. What follows it cannot be read.
+    TooLong(String),
     /// It broke off.
     Broke(String),
 }
+
+/// The code with which a session is closed whose message is too long (RFC 6455, section 7.4.1).
+pub(super) const TOO_LONG: u16 = 1009;
+/// What is said with it.
+const TOO_LONG_REASON: &str = "retake: a message is longer than 64 MiB";
 
 impl Came {
     /// How it ended, as it is noted; none for a message.
@@ -46,7 +56,11 @@ impl Came {
             Came::Closed(Some((code, reason))) => {
                 Some(Closing { by_agent, code: Some(*code), reason: reason.clone() })
             }
-            Came::Closed(None) | Came::Broke(_) => {
+            // Whoever got it would have been closed with that code.
+            Came::TooLong(_) if !by_agent => {
+                Some(Closing { by_agent, code: Some(TOO_LONG), reason: TOO_LONG_REASON.into() })
+            }
+            Came::Closed(None) | Came::TooLong(_) | Came::Broke(_) => {
                 Some(Closing { by_agent, code: None, reason: String::new() })
             }
         }
@@ -77,6 +91,7 @@ impl Incoming {
                 }
                 Some(Ok(Framed::Ping(_) | Framed::Pong(_) | Framed::Frame(_))) => continue,
                 Some(Err(Error::ConnectionClosed | Error::AlreadyClosed)) | None => Came::Closed(None),
+                Some(Err(Error::Capacity(error))) => Came::TooLong(error.to_string()),
                 Some(Err(error)) => Came::Broke(error.to_string()),
             };
         }
@@ -108,6 +123,20 @@ impl Outgoing {
         let frame = code.map(|code| CloseFrame { code, reason: shortened(reason).into() });
         self.0.send(Framed::Close(frame)).await.is_ok()
     }
+}
+
+/// Tells a side that its message, or the other side's, is too long; then passes over what it still sends for a while: were
+/// the connection let go with bytes in it that nobody read, the reason would be lost.
+pub(super) async fn refuse_length(from: Incoming, mut to: Outgoing, patience: Duration) {
+    if !to.close(Some(TOO_LONG), TOO_LONG_REASON).await {
+        return;
+    }
+    let Ok(mut whole) = from.0.reunite(to.0) else { return };
+    let connection = whole.get_mut();
+    let mut unread = vec![0; READ];
+    let over = async { while matches!(connection.read(&mut unread).await, Ok(n) if n > 0) {} };
+    // One that goes on for ever is left.
+    let _ = timeout(patience, over).await;
 }
 
 /// A reason as far as it fits.

@@ -49,6 +49,8 @@ pub struct Pin {
     pub live: String,
     /// True when only names and quantities differ: they are bound or let pass, and nothing takes the result's place.
     pub renamed: bool,
+    /// True when equal calls of the same answer have changed places: their results are the recorded ones.
+    pub swapped: bool,
     /// The write before it that was not as recorded: the recorded result may describe a world that is no more.
     pub stale: Option<CallSite>,
 }
@@ -160,6 +162,8 @@ pub struct Counters {
     pub missed: u32,
     /// Tool results that came out differently.
     pub pins: u32,
+    /// Results of equal calls of one answer that stood in each other's place.
+    pub swapped: u32,
     /// Choices among lanes that nothing tells apart.
     pub symmetric: u32,
     /// Recorded attempts that were served after the first of their turn.

@@ -274,6 +274,7 @@ impl<R: Recording> Matcher<R> {
                 bound: unifier.bound,
                 pins: Vec::new(),
                 recorded: Transcript::new(keys),
+                swapped: 0,
                 class,
                 results: Vec::new(),
                 settings: None,

@@ -23,6 +23,8 @@ pub(super) struct Fit {
     pub bound: Bindings,
     pub pins: Vec<Carried>,
     pub recorded: Transcript,
+    /// How many results of equal calls stand in each other's place.
+    pub swapped: usize,
     /// How well; pins that were made before do not count.
     pub class: MatchClass,
     /// New results that came out as another text, by the index of their call.
@@ -41,6 +43,7 @@ impl Fit {
             bound,
             pins: Vec::new(),
             recorded,
+            swapped: 0,
             class: MatchClass::Exact,
             results: Vec::new(),
             settings: None,
@@ -261,6 +264,8 @@ impl<R: Recording> Matcher<R> {
             bound: unifier.bound,
             pins,
             recorded: Transcript::new(keys),
+            // Where texts may stand in any order, that is said of the whole.
+            swapped: if unifier.reordered { 0 } else { unifier.swapped },
             class,
             results: unifier.results,
             settings,
@@ -325,6 +330,7 @@ pub(super) fn pin_of(
         recorded: text(recorded),
         live: text(live),
         renamed: false,
+        swapped: false,
         stale: None,
     }
 }

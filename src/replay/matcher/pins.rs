@@ -163,11 +163,11 @@ impl<R: Recording> Matcher<R> {
         for Found { mut carried, there } in found {
             let pin = &mut carried.pin;
             let why = self.judge(pin.site, pin.site.turn.saturating_add(1), there, &pin.live);
-            pin.stale = self.stale_after(pin.site);
+            pin.stale = self.stale_after(pin.site).filter(|_| !pin.swapped);
             if self.is_changed_write(pin) {
                 self.changed_write(pin.site);
             }
-            match why {
+            match why.filter(|why| !pin.swapped || *why == Unpinned::Unwanted) {
                 None => {
                     self.bind_names(at, pin.site.lane, &carried.pin);
                     pins.push(carried);
@@ -225,6 +225,7 @@ impl<R: Recording> Matcher<R> {
             }
         }
         found.sort_by_key(|f| f.carried.pin.site);
+        mark_swapped(&mut found, &calls_then);
         Some(Differing { found, renamed, bound: unifier.bound })
     }
 
@@ -313,7 +314,8 @@ impl<R: Recording> Matcher<R> {
         let class = self.options.classes.class_of(&pin.tool);
         let known = || self.options.noise.as_ref().is_some_and(|calls| calls.contains(&pin.site));
         let suspect = self.options.live_on_drift && class.may_write();
-        (class.writes() || (suspect && !known()))
+        !pin.swapped
+            && (class.writes() || (suspect && !known()))
             && !field::texts(&pin.recorded, &pin.live).iter().all(|field| field.varies)
     }
 
@@ -346,6 +348,26 @@ impl Unpin {
             Unpin::Everything => true,
             Unpin::Tools(names) => names.contains(tool),
         }
+    }
+}
+
+/// Marks results that equal calls have in each other's place: calls that ran at once end in an order of chance.
+fn mark_swapped(found: &mut [Found], calls: &[Call<'_>]) {
+    let call = |found: &Found| calls.get(found.carried.pin.site.call as usize);
+    let swapped: Vec<bool> = found
+        .iter()
+        .map(|one| {
+            let equal = found.iter().filter(|other| call(other).is_some() && call(other) == call(one));
+            let (mut was, mut is) = (false, false);
+            equal.for_each(|other| {
+                was |= other.carried.pin.recorded == one.carried.pin.live;
+                is |= other.carried.pin.live == one.carried.pin.recorded;
+            });
+            was && is
+        })
+        .collect();
+    for (found, swapped) in found.iter_mut().zip(swapped) {
+        found.carried.pin.swapped = swapped;
     }
 }
 

@@ -82,7 +82,9 @@ impl<R: Recording> Matcher<R> {
         let lane = thread.lane;
         thread.turn = thread.turn.saturating_add(1);
         thread.hypotheses.retain(|h| h.lane == lane);
-        self.counters.pins += pins.len() as u32;
+        let swapped = pins.iter().filter(|carried| carried.pin.swapped).count();
+        self.counters.swapped += swapped as u32;
+        self.counters.pins += (pins.len() - swapped) as u32;
         thread.pins.extend(pins);
         // What the agent sends from here on is known by its echo alone.
         let first = thread.turn;
@@ -131,6 +133,7 @@ impl<R: Recording> Matcher<R> {
         }
         let mut pins_of: Vec<(u32, Vec<Carried>)> = Vec::new();
         let class_of: Vec<(u32, MatchClass)> = fits.iter().map(|f| (f.lane, f.class)).collect();
+        let swapped = fits.iter().map(|fit| fit.swapped as u32).min().unwrap_or_default();
         // Most are one, and there are as many of them as conversations.
         thread.hypotheses = Vec::with_capacity(fits.len());
         let mut results_of: Vec<(u32, Vec<Renamed>)> = Vec::new();
@@ -152,6 +155,7 @@ impl<R: Recording> Matcher<R> {
             out.push(Decision::Miss { id, miss: Box::new(miss) });
             return;
         }
+        self.counters.swapped += swapped;
         let (lane, turn) = (thread.lane, thread.turn);
         let answered_turn = thread.answered_turn;
         let results = results_of.into_iter().filter(|(l, _)| *l == lane).flat_map(|(_, r)| r);

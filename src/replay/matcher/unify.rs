@@ -79,6 +79,7 @@ impl Renamed {
             recorded: self.recorded,
             live: self.live,
             renamed: true,
+            swapped: false,
             stale: None,
         }
     }

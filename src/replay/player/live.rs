@@ -4,7 +4,7 @@ use super::Player;
 use super::refusal::lost_decision;
 use crate::dialect::Dialect;
 use crate::dialect::conversation::ModelRequest;
-use crate::exchange::Upstream;
+use crate::exchange::{HeaderList, Upstream};
 use crate::proxy::{Answer, Asked};
 use crate::replay::inherited::inherited;
 use crate::replay::matcher::Pin;
@@ -98,6 +98,7 @@ impl Player {
             body: changed,
             target: outgoing.target,
             upstream,
+            fields: HeaderList::default(),
             hold: !self.options.fences.is_empty(),
         }
     }

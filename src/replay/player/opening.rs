@@ -44,7 +44,13 @@ impl Player {
             return self.refuse_to_spend(None);
         }
         state.tally.live += 1;
-        Answer::Forward { body: None, target: None, upstream: None, hold: false }
+        Answer::Forward {
+            body: None,
+            target: None,
+            upstream: None,
+            fields: HeaderList::default(),
+            hold: false,
+        }
     }
 
     /// The answer to a request that only makes the model ready: a recorded one, or one without content. What can go on

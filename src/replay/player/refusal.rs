@@ -5,7 +5,7 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, Dialect};
 use crate::exchange::{ExchangeId, Source, SpanContext};
 use crate::proxy::{Answer, Asked, Canned};
-use crate::replay::fences::FencedBy;
+use crate::replay::fences::{FencedBy, as_typed};
 use crate::replay::matcher::{Ask, MatchClass, Miss};
 use crate::replay::policy;
 use crate::replay::tally::{Fenced, NotAllowed};
@@ -156,21 +156,22 @@ impl Player {
             Stop::LiveLimit => stop::after_limit(),
             Stop::Reached => "retake: the replay has reached its last step",
         };
+        self.refused_on_channel(asked, why);
         let dialect = dialect::recognise(&asked.head).map(|(d, _)| d);
         Answer::Serve(self.halt(dialect, Stop::Miss, why))
     }
 }
 
 pub(super) fn fence_message(tool: &str, by: FencedBy) -> String {
-    match by {
-        FencedBy::Flag => format!("retake: stopped before {tool} would run (--fence {tool})"),
-        FencedBy::Irreversible => format!(
-            "retake: stopped before {tool} would run (irreversible in retake.toml; --unfence {tool} lets it run)"
-        ),
-        FencedBy::Annotated => format!(
-            "retake: stopped before {tool} would run (its server says that it is destructive; --unfence {tool} lets it run)"
-        ),
-    }
+    let typed = as_typed(tool);
+    let why = match by {
+        FencedBy::Flag => format!("--fence {typed}"),
+        FencedBy::Irreversible => format!("irreversible in retake.toml; --unfence {typed} lets it run"),
+        FencedBy::Annotated => {
+            format!("its server says that it is destructive; --unfence {typed} lets it run")
+        }
+    };
+    format!("retake: stopped before {tool} would run ({why})")
 }
 
 /// Puts the answer that a fence holds back into the error that goes out in its place, so that it is recorded.

@@ -7,7 +7,7 @@
 use super::refusal::lost_decision;
 use super::{Player, serve};
 use crate::dialect::{self, Endpoint};
-use crate::exchange::{ExchangeId, Source, StandIn, multipart};
+use crate::exchange::{ExchangeId, HeaderList, Source, StandIn, multipart};
 use crate::holes::Rewrite;
 use crate::proxy::{Answer, Asked};
 use crate::replay::matcher::{Miss, Near};
@@ -57,7 +57,13 @@ impl Player {
                     return self.refuse_to_spend(None);
                 }
                 state.tally.live += 1;
-                return Answer::Forward { body: None, target: None, upstream: None, hold: false };
+                return Answer::Forward {
+                    body: None,
+                    target: None,
+                    upstream: None,
+                    fields: HeaderList::default(),
+                    hold: false,
+                };
             }
             if let Some((dialect, Endpoint::Side)) = dialect::recognise(&asked.head) {
                 state.tally.matching.side_unknown += 1;

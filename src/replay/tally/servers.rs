@@ -23,6 +23,8 @@ pub struct Servers {
     pub changed: BTreeMap<String, Vec<String>>,
     /// Recorded answers to calls behind one that a server carried out and that may have changed something.
     pub stale: Calls,
+    /// Commands of shells that are recorded and ran all the same: they stand behind the checkpoint of a fork.
+    pub behind: u32,
     /// Recorded calls that the recording answered: their tools did not run.
     #[serde(skip)]
     pub(in crate::replay) sites: BTreeSet<CallSite>,

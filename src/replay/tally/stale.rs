@@ -1,7 +1,8 @@
 //! Recorded results that no longer say how the world is: a write before them was not as recorded.
 
 use super::Tally;
-use crate::run::{CallSite, Outline, StepKind};
+use crate::exchange::ExchangeId;
+use crate::run::{CallSite, Outline, StaleAt, StepKind};
 use serde::Serialize;
 
 /// A recorded result that was shown to the model although a write before it was not as recorded.
@@ -18,6 +19,11 @@ pub struct Stale {
 }
 
 impl Tally {
+    /// Notes a recorded result that is given to the agent or the model, though it is stale.
+    pub(in crate::replay) fn note_stale(&mut self, exchange: ExchangeId, block: Option<(u32, u32)>) {
+        self.stale_at.push(StaleAt { exchange, block });
+    }
+
     /// The pins that are stale, as the matcher found them.
     pub fn stale(&self, outline: &Outline) -> Vec<Stale> {
         let numbers = outline.numbers();

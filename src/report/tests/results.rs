@@ -142,7 +142,7 @@ fn replays() {
     let mut fenced = replayed();
     fenced.replayed = 7;
     fenced.outcome = Compared::Stopped { by: "at the fence before issue_refund (step 9)".into() };
-    fenced.go_on = Some(go_on("issue_refund", FencedBy::Flag));
+    fenced.go_on = Some(go_on("issue_refund", FencedBy::Flag, None));
     let mut classed = replayed();
     let classes =
         declared(&[("get_*", ToolClass::Read), ("put", ToolClass::Write), ("pay", ToolClass::Irreversible)]);
@@ -170,6 +170,7 @@ fn forks() {
         tokens: 400,
         moved: None,
         to: vec![to(None)],
+        may_run: vec!["issue_refund".into(), "check_fraud".into()],
     };
     let moved = ForkPlan {
         shared: 0,
@@ -178,6 +179,7 @@ fn forks() {
         tokens: 12_400,
         moved: Some("step 4 ran beside step 5: forking after step 5, the next cut that can be sent".into()),
         to: vec![to(Some("http://gateway.example")), LiveCalls { provider: "anthropic".into(), ..to(None) }],
+        may_run: Vec::new(),
     };
     let done = Fork {
         run: "refund.2".into(),
@@ -209,7 +211,11 @@ fn forks() {
         repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
         warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
         tools: ran(&[("send_mail", 1), ("pay", 1)], &[], ToolClasses::default()),
-        go_on: Some(go_on("issue_refund", FencedBy::Irreversible)),
+        go_on: Some(go_on(
+            "issue_refund",
+            FencedBy::Irreversible,
+            Some("retake fork refund.1 --at 7 --unfence issue_refund -- python agent.py"),
+        )),
         matched: Matched {
             classes: [(MatchClass::Renamed, 1), (MatchClass::Drift, 1)].into(),
             matching: Matching { gate_timeouts: 1, side_repeats: 2, retries: 1, ..Matching::default() },

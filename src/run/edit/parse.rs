@@ -1,5 +1,6 @@
 //! From the text of an edit to its parts.
 
+use super::super::spelling::nearest;
 use super::{Change, Field, PathStep, Scope};
 use serde_json::Value;
 
@@ -63,7 +64,11 @@ pub(super) fn parse_field(text: &str) -> Result<Field, String> {
         other if is_name(other) => Field::Param(other.to_string()),
         other => return Err(format!("{other:?} is no field name")),
     };
-    if path.is_empty() { Ok(field) } else { Err(format!("only result takes a path, {name} does not")) }
+    if path.is_empty() {
+        return Ok(field);
+    }
+    let meant = nearest(name, ["result"]).map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+    Err(format!("only result takes a path, {name} does not{meant}"))
 }
 
 pub(super) fn parse_path(text: &str) -> Result<Vec<PathStep>, String> {

@@ -35,6 +35,7 @@ fn refuses_with_a_reason() {
         ("7:result", "no operator"),
         ("7:result.=1", "cannot read the path"),
         ("7:model.x=1", "only result takes a path"),
+        ("7:reslt.x=1", "reslt does not; did you mean result?"),
         ("7:fault=200", "a fault is"),
         ("7:tools=[]", "tools are taken away"),
         ("7:result~=/(/x/", "no regular expression"),

@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 
-kept = ("HOME", "PATH", "TMPDIR", "LC_ALL", "DIES", "STATELESS")
+kept = ("HOME", "PATH", "TMPDIR", "LC_ALL", "DIES", "STATELESS", "http_proxy", "HTTP_PROXY", "no_proxy", "NO_PROXY")
 environment = {name: os.environ[name] for name in kept if name in os.environ}
 server = subprocess.Popen(sys.argv[1:], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
 stateless = "STATELESS" in os.environ

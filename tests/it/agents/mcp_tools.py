@@ -34,6 +34,7 @@ def call(request):
     with open("ran.log", "a") as log:
         log.write(name + "\n")
     if os.environ.get("DIES") == name:
+        print("out of memory", file=sys.stderr)
         sys.exit(9)
     token = (request["params"].get("_meta") or {}).get("progressToken")
     if token is not None:

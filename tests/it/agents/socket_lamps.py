@@ -1,6 +1,6 @@
 """The lamp agent over a WebSocket, as Codex does it: warms up, then sends what is new and names the answer it goes on from.
 
-TASK; KILLS=1: kills its parent when it
+TASK; LAMPS: where to ask, whatever the SDK's variable says; KILLS=1: kills its parent when it
 has its answer; LEAVES=1: lets go of the connection without closing it; FALLS_BACK=1: asks by HTTP where it gets no WebSocket.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from sockets import Closed, Refused, Socket
 
-BASE = os.environ["OPENAI_BASE_URL"]
+BASE = os.environ.get("LAMPS") or os.environ["OPENAI_BASE_URL"]
 TASK = os.environ.get("TASK", "Look for: desk")
 TOOLS = [{"type": "function", "name": "look", "parameters": {"type": "object"}}]
 
@@ -50,7 +50,7 @@ def ask_http(body):
 def main():
     history = [{"type": "message", "role": "user", "content": TASK}]
     try:
-        socket = Socket(BASE.replace("http:", "ws:") + "/responses", {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', 'none')}"})
+        socket = Socket(BASE.replace("http", "ws", 1) + "/responses", {"Authorization": f"Bearer {os.environ.get('OPENAI_API_KEY', 'none')}"})
     except Refused as refused:
         if "FALLS_BACK" not in os.environ:
             raise

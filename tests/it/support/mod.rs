@@ -1,6 +1,7 @@
 //! What the tests stand on: a scripted upstream, a raw agent, a tape in memory.
 
 pub mod agent;
+pub mod certificate;
 pub mod tape;
 pub mod upstream;
 

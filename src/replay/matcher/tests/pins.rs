@@ -400,3 +400,26 @@ fn a_failed_live_attempt_says_nothing_of_calls() {
     let Decision::Live { pins, .. } = only(matcher.on_request(ask(3, today))) else { panic!("served") };
     assert_eq!(places(&pins), [(0, 0)]);
 }
+
+#[test]
+fn equal_calls_that_changed_places_are_no_effect() {
+    let recorded: Turns<'_> = &[
+        &[("roll", "6", "two"), ("roll", "6", "five"), ("roll", "8", "one"), ("roll", "6", "six")],
+        &[("quote", "", "recorded")],
+    ];
+    let tape = Tape::in_sequence(conversation(recorded, unique));
+    let today: Turns<'_> = &[
+        &[("roll", "6", "five"), ("roll", "6", "two"), ("roll", "8", "five"), ("roll", "6", "nine")],
+        &[("quote", "", "recorded")],
+    ];
+    let mut matcher = tape.matcher(fork(&[]));
+    let (pins, sent) = live(&mut matcher, today);
+    assert_eq!(places(&pins), [(0, 0), (0, 1)], "the recorded ones stand in their places");
+    assert!(pins.iter().all(|pin| pin.swapped && pin.stale.is_none()));
+    assert_eq!(matcher.counters().swapped, 2);
+    let effects = [(0, 2, Unpinned::Effect), (0, 3, Unpinned::Effect)];
+    assert_eq!(sent, effects, "another call, and a result that nothing else had");
+    let unpin = Options { unpin: Unpin::Everything, ..fork(&[]) };
+    let (pins, _) = live(&mut tape.matcher(unpin), today);
+    assert!(pins.is_empty(), "not those that are not to be pinned");
+}

@@ -5,6 +5,7 @@ use crate::dialect::summary::call_line;
 use crate::mcp::message::Message;
 use crate::replay::matcher::{Miss, Near};
 use crate::replay::servers::{Spoken, is_same};
+use crate::replay::shim::SHIM;
 use crate::run::{StepKind, spelling};
 use serde_json::Value;
 
@@ -45,7 +46,11 @@ impl Player {
                 "the recording has it with other arguments only".into()
             }
         };
-        hints.push("to let the server itself answer from here on: retake fork RUN --at STEP".into());
+        let itself = match server {
+            SHIM => "to run the function itself",
+            _ => "to let the server itself answer",
+        };
+        hints.push(format!("{itself} from here on: `retake fork RUN --at STEP`"));
         Miss { asked, reason, nearest, hints: self.named(hints, &same) }
     }
 

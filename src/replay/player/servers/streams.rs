@@ -92,7 +92,7 @@ impl Player {
     }
 
     /// True when the recorded agent answered this request of the server.
-    fn was_answered(&self, server: &str, id: &str) -> bool {
+    pub(super) fn was_answered(&self, server: &str, id: &str) -> bool {
         let mut spoken = self.run.servers().spoken().iter();
         spoken.any(|s| s.message.kind == Kind::Response && s.message.id == id && is_same(&s.server, server))
     }
@@ -187,7 +187,7 @@ impl Player {
 }
 
 /// The texts of a recorded answer that may speak of today.
-fn told_values(response: &RecordedResponse) -> Vec<Value> {
+pub(super) fn told_values(response: &RecordedResponse) -> Vec<Value> {
     let Some(head) = &response.head else { return Vec::new() };
     let Ok(body) = encoding::decode(head.headers.get("content-encoding"), &response.body) else {
         return Vec::new();
