@@ -6,6 +6,7 @@
 import argparse
 import json
 
+import tracing
 from client import anthropic_messages, openai_chat
 
 QUESTION = "Which of gadget and widget do we have fewer of, and what does it cost to order 5 more of it?"
@@ -39,40 +40,43 @@ TOOLS = [
 ]
 
 
-def run(name, arguments):
+def run(name, arguments, call_id):
     """A tool's result as JSON text. What goes wrong is told to the model: it may try another way."""
-    try:
-        return json.dumps({"get_stock": get_stock, "get_price": get_price, "order": order}[name](**arguments))
-    except (KeyError, TypeError) as error:
-        return json.dumps({"error": f"{type(error).__name__}: {error}"})
+    with tracing.tool(name, call_id):
+        try:
+            return json.dumps({"get_stock": get_stock, "get_price": get_price, "order": order}[name](**arguments))
+        except (KeyError, TypeError) as error:
+            return json.dumps({"error": f"{type(error).__name__}: {error}"})
 
 
 def with_openai(question, options):
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": question}]
-    for _ in range(MOST_TURNS):
-        message = openai_chat(messages, options.model, TOOLS, options.stream)
-        messages.append(message)
-        if not message.get("tool_calls"):
-            return message["content"]
-        for call in message["tool_calls"]:
-            result = run(call["function"]["name"], json.loads(call["function"]["arguments"]))
-            messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+    for turn in range(1, MOST_TURNS + 1):
+        with tracing.span(f"turn {turn}"):
+            message = openai_chat(messages, options.model, TOOLS, options.stream)
+            messages.append(message)
+            if not message.get("tool_calls"):
+                return message["content"]
+            for call in message["tool_calls"]:
+                result = run(call["function"]["name"], json.loads(call["function"]["arguments"]), call["id"])
+                messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
     raise SystemExit(f"no answer after {MOST_TURNS} turns")
 
 
 def with_anthropic(question, options):
     messages = [{"role": "user", "content": question}]
-    for _ in range(MOST_TURNS):
-        blocks = anthropic_messages(messages, options.model, SYSTEM, TOOLS, options.stream)
-        messages.append({"role": "assistant", "content": blocks})
-        calls = [block for block in blocks if block["type"] == "tool_use"]
-        if not calls:
-            return "".join(block.get("text", "") for block in blocks)
-        results = [
-            {"type": "tool_result", "tool_use_id": call["id"], "content": run(call["name"], call["input"])}
-            for call in calls
-        ]
-        messages.append({"role": "user", "content": results})
+    for turn in range(1, MOST_TURNS + 1):
+        with tracing.span(f"turn {turn}"):
+            blocks = anthropic_messages(messages, options.model, SYSTEM, TOOLS, options.stream)
+            messages.append({"role": "assistant", "content": blocks})
+            calls = [block for block in blocks if block["type"] == "tool_use"]
+            if not calls:
+                return "".join(block.get("text", "") for block in blocks)
+            results = [
+                {"type": "tool_result", "tool_use_id": call["id"], "content": run(call["name"], call["input"], call["id"])}
+                for call in calls
+            ]
+            messages.append({"role": "user", "content": results})
     raise SystemExit(f"no answer after {MOST_TURNS} turns")
 
 
@@ -83,7 +87,8 @@ def main():
     flags.add_argument("--stream", action="store_true")
     flags.add_argument("--model", default="small")
     options = flags.parse_args()
-    answer = (with_openai if options.api == "openai" else with_anthropic)(options.question, options)
+    with tracing.agent("clerk"):
+        answer = (with_openai if options.api == "openai" else with_anthropic)(options.question, options)
     print("ANSWER:", answer)
 
 

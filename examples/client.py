@@ -10,10 +10,12 @@ import sys
 import urllib.error
 import urllib.request
 
+import tracing
+
 
 def _post(url, headers, body):
     data = json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"content-type": "application/json", **headers})
+    request = urllib.request.Request(url, data, {"content-type": "application/json", **tracing.headers(), **headers})
     try:
         return urllib.request.urlopen(request, timeout=60)
     except urllib.error.HTTPError as error:
@@ -32,6 +34,7 @@ def _events(response):
             yield json.loads(text)
 
 
+@tracing.chat("openai")
 def openai_chat(messages, model="small", tools=None, stream=False, **parameters):
     """One chat completion; the assistant's message."""
     base = os.environ.get("OPENAI_BASE_URL", "https://api.openai.com/v1").rstrip("/")
@@ -62,6 +65,7 @@ def openai_chat(messages, model="small", tools=None, stream=False, **parameters)
     return message
 
 
+@tracing.chat("anthropic")
 def anthropic_messages(messages, model="small", system=None, tools=None, stream=False, **parameters):
     """One message; the assistant's content blocks."""
     base = os.environ.get("ANTHROPIC_BASE_URL", "https://api.anthropic.com").rstrip("/")

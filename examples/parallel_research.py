@@ -8,6 +8,7 @@ A topic may be given twice: two branches then ask the very same thing at the sam
 import argparse
 from concurrent.futures import ThreadPoolExecutor
 
+import tracing
 from client import anthropic_messages, ask, openai_chat
 
 TOPICS = ["tides", "moon", "tides", "harbours"]
@@ -29,9 +30,22 @@ def converse(messages, options):
 def research(topic, options):
     """One branch: an angle on the topic, then what there is to say about it."""
     messages = [{"role": "user", "content": f"Give one angle on the topic: {topic}"}]
-    angle = converse(messages, options)
-    messages.append({"role": "user", "content": f"Go deeper on: {angle}"})
-    return converse(messages, options)
+    with tracing.agent(f"researcher of {topic}"):
+        angle = converse(messages, options)
+        messages.append({"role": "user", "content": f"Go deeper on: {angle}"})
+        return converse(messages, options)
+
+
+def study(options):
+    branch = tracing.in_this_span(lambda topic: research(topic, options))
+    with ThreadPoolExecutor(max_workers=max(1, len(options.topics))) as pool:
+        findings = list(pool.map(branch, options.topics))
+    # Branches on one topic have no order of their own: sorted, the synthesis is the same whoever was first.
+    for finding in sorted(findings):
+        print("found:", finding)
+    lines = "\n".join(f"- {finding}" for finding in sorted(findings))
+    answer = ask(f"Write a synthesis of these findings:\n{lines}", options.model, SYSTEM, options.api, options.stream)
+    print("ANSWER:", answer)
 
 
 def main():
@@ -41,14 +55,8 @@ def main():
     flags.add_argument("--stream", action="store_true")
     flags.add_argument("--model", default="small")
     options = flags.parse_args()
-    with ThreadPoolExecutor(max_workers=max(1, len(options.topics))) as pool:
-        findings = list(pool.map(lambda topic: research(topic, options), options.topics))
-    # Branches on one topic have no order of their own: sorted, the synthesis is the same whoever was first.
-    for finding in sorted(findings):
-        print("found:", finding)
-    lines = "\n".join(f"- {finding}" for finding in sorted(findings))
-    answer = ask(f"Write a synthesis of these findings:\n{lines}", options.model, SYSTEM, options.api, options.stream)
-    print("ANSWER:", answer)
+    with tracing.workflow("research"):
+        study(options)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ the model puts the two answers together. Every thought is a conversation of its 
 
 import argparse
 
+import tracing
 from client import ask
 
 EXPRESSION = "((2 + 3) * (2 + 3)) - (4 * (9 - 7))"
@@ -28,8 +29,10 @@ def think(question, depth, options, indent=""):
         return answer
     left, operator, right = parts
     print(f"{indent}{question}: {left}, then {right}")
-    left = think(left, depth - 1, options, indent + "  ")
-    right = think(right, depth - 1, options, indent + "  ")
+    with tracing.span(f"think {left}"):
+        left = think(left, depth - 1, options, indent + "  ")
+    with tracing.span(f"think {right}"):
+        right = think(right, depth - 1, options, indent + "  ")
     answer = model(f"Combine: {left} {operator} {right}")
     print(f"{indent}{question} = {answer}")
     return answer
@@ -43,7 +46,9 @@ def main():
     flags.add_argument("--stream", action="store_true")
     flags.add_argument("--model", default="small")
     options = flags.parse_args()
-    print("ANSWER:", think(options.question, options.depth, options))
+    with tracing.agent("thinker"):
+        answer = think(options.question, options.depth, options)
+    print("ANSWER:", answer)
 
 
 if __name__ == "__main__":

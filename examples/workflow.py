@@ -7,6 +7,7 @@ With --mixed the second model is Anthropic's, the others OpenAI's.
 
 import argparse
 
+import tracing
 from client import ask
 
 QUESTION = "How long do I have to send back a laptop I bought last week?"
@@ -18,13 +19,8 @@ KINDS = {
 REFUSAL = "I cannot help with that, but a colleague can: please call the front desk."
 
 
-def main():
-    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    flags.add_argument("question", nargs="?", default=QUESTION)
-    flags.add_argument("--mixed", action="store_true", help="ask another provider for the answer")
-    flags.add_argument("--stream", action="store_true", help="stream the answer")
-    options = flags.parse_args()
-
+def answer(options):
+    """Classifies, answers, checks."""
     kind = ask(f"Classify as one of {', '.join(KINDS)}: {options.question}", "classifier").strip().lower()
     kind = kind if kind in KINDS else "other"
     print("kind:", kind)
@@ -36,6 +32,17 @@ def main():
     verdict = ask(f"Is this answer safe to send? Say SAFE or UNSAFE.\n\nQuestion: {options.question}\nAnswer: {answer}", "guard")
     print("verdict:", verdict)
     print("ANSWER:", answer if verdict.strip().upper() == "SAFE" else REFUSAL)
+
+
+def main():
+    flags = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    flags.add_argument("question", nargs="?", default=QUESTION)
+    flags.add_argument("--mixed", action="store_true", help="ask another provider for the answer")
+    flags.add_argument("--stream", action="store_true", help="stream the answer")
+    options = flags.parse_args()
+
+    with tracing.workflow("support"):
+        answer(options)
 
 
 if __name__ == "__main__":
