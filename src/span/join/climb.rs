@@ -1,0 +1,95 @@
+//! From the span that a request names up to the call that it is part of.
+
+use super::index::MOST_HOPS;
+use super::{Method, Part, Pass};
+use crate::span::asked::Kind;
+use crate::span::claims::Role;
+use std::collections::HashMap;
+
+/// More spans than this do not share an id by being about one exchange.
+const MOST_SHARING: usize = MOST_HOPS;
+
+impl Pass<'_> {
+    /// Every span that a request names, and the calls above it. A span that is not there (yet) says only in which trace
+    /// to look.
+    pub(super) fn by_traceparent(&mut self) {
+        for exchange in 0..self.asked.len() {
+            for parent in self.asked[exchange].parents.clone() {
+                if let Some(span) = self.index.get(parent) {
+                    self.link(exchange, span, Method::Traceparent, self.part(exchange, span));
+                    for above in self.calls_above(exchange, span) {
+                        self.link(exchange, above, Method::Traceparent, self.part(exchange, above));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The spans above one that are what the exchange is, up to the first agent, workflow, or call of another kind.
+    /// Behind the innermost only those count that say the same answer or none.
+    fn calls_above(&self, exchange: usize, span: usize) -> Vec<usize> {
+        let is_tool = self.asked[exchange].kind == Kind::Tool;
+        let is_call = |role: Role| match role {
+            Role::Model | Role::Embedding => !is_tool,
+            Role::Tool | Role::Mcp => is_tool,
+            _ => false,
+        };
+        let passes = |role: Role| is_call(role) || matches!(role, Role::Http | Role::Other);
+        if !passes(self.spans[span].role) {
+            return Vec::new();
+        }
+        let mut innermost = Some(span).filter(|&at| is_call(self.spans[at].role));
+        let mut found = Vec::new();
+        for at in self.index.ancestors(span).take_while(|&at| passes(self.spans[at].role)) {
+            if !is_call(self.spans[at].role) {
+                continue;
+            }
+            match innermost {
+                Some(_) if self.is_of_another(exchange, at) => break,
+                Some(_) => {}
+                None => innermost = Some(at),
+            }
+            found.push(at);
+        }
+        found
+    }
+
+    /// Spans with the id of the answer or of the request. An id that several calls have is none.
+    pub(super) fn by_id(&mut self, method: Method) {
+        let mut calls: HashMap<&str, Option<usize>> = HashMap::new();
+        for (at, asked) in self.asked.iter().enumerate() {
+            let call = self.call_of[at];
+            for id in asked.response_id.iter().chain(&asked.request_ids) {
+                let known = calls.entry(id).or_insert(Some(call));
+                *known = known.filter(|known| *known == call);
+            }
+        }
+        let mut spans: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, claims) in self.spans.iter().enumerate() {
+            for id in claims.response_id.iter().chain(&claims.request_id) {
+                spans.entry(id).or_default().push(at);
+            }
+        }
+        let mut found = Vec::new();
+        for (exchange, asked) in self.asked.iter().enumerate() {
+            let ids = match method {
+                Method::ResponseId => asked.response_id.as_slice(),
+                _ => asked.request_ids.as_slice(),
+            };
+            for id in ids.iter().filter(|id| matches!(calls.get(id.as_str()), Some(Some(_)))) {
+                let same = spans.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
+                if same.len() <= MOST_SHARING {
+                    found.extend(same.iter().map(|&span| (exchange, span)));
+                }
+            }
+        }
+        for (exchange, span) in found {
+            let part = match self.part(exchange, span) {
+                // It has the id of the call, so it is a record of it.
+                Part::Caller => Part::Http,
+                part => part,
+            };
+            self.link(exchange, span, method, part);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Joins: made-up cases, and what real instrumentations sent.
+
+mod captures;
