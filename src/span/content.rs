@@ -186,9 +186,9 @@ fn read_into(value: &Value, depth: usize, turns: &mut Vec<Turn>) {
     }
 }
 
+/// True for a message or a part of one; what has neither wraps messages.
 fn is_message(fields: &Map<String, Value>) -> bool {
-    fields.contains_key("role")
-        || matches!(text_of(fields, "type"), "message" | "function_call" | "function_call_output")
+    ["role", "type", "toolName"].iter().any(|key| fields.contains_key(*key))
 }
 
 fn text_of<'a>(fields: &'a Map<String, Value>, key: &str) -> &'a str {
@@ -325,6 +325,8 @@ mod tests {
                 {"type": "function_call", "call_id": "c1", "name": "w", "arguments": arguments}]}),
             json!({"role": "assistant", "content": [{"type": "text", "text": "Let me look."},
                 {"type": "tool-call", "toolCallId": "c1", "toolName": "w", "input": {"a": "x", "b": 1}}]}),
+            json!([{"role": "assistant", "content": "Let me look."},
+                {"toolCallId": "c1", "toolName": "w", "input": arguments}]),
             json!({"candidates": [{"content": {"role": "model", "parts": [{"text": "hm", "thought": true},
                 {"text": "Let me look."}, {"functionCall": {"name": "w", "args": {"a": "x", "b": 1}}}]}}]}),
         ] {

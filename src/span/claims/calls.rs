@@ -16,7 +16,8 @@ pub(super) fn read_mcp(span: &Span, claims: &mut Claims) {
 }
 
 pub(super) fn read_http(span: &Span, claims: &mut Claims) {
-    if span.attributes.first_text(&["http.request.method", "http.method"]).is_some() {
+    if !claims.is_answering() && span.attributes.first_text(&["http.request.method", "http.method"]).is_some()
+    {
         claims.role(Role::Http);
     }
     claims.fill(|c| &mut c.request_id, span, &["anthropic.request.id"]);

@@ -1,7 +1,9 @@
 //! LangSmith's spans; the conventions say the rest.
 
-use super::{Claims, Role};
+use super::{Claims, Role, tokens};
 use crate::span::Span;
+use crate::span::value::structured;
+use serde_json::Value;
 
 pub(super) fn read(span: &Span, claims: &mut Claims) {
     claims.role(match span.attributes.text("langsmith.span.kind") {
@@ -16,4 +18,17 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         claims.fill(|c| &mut c.tool, span, &["gen_ai.tool.name"]);
         claims.tool.get_or_insert_with(|| span.name.clone());
     }
+    let told =
+        span.attributes.get("langsmith.metadata.usage_metadata").and_then(structured).unwrap_or_default();
+    let number = |path: &str| path.split('/').try_fold(&told, |at, key| at.get(key)).and_then(Value::as_u64);
+    claims.usage = tokens(
+        &number,
+        [
+            &["input_tokens"],
+            &["output_tokens"],
+            &["input_token_details/cache_read"],
+            &["input_token_details/cache_creation"],
+            &["output_token_details/reasoning"],
+        ],
+    );
 }

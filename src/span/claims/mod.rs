@@ -9,12 +9,14 @@ mod genai;
 mod langfuse;
 mod langsmith;
 mod openinference;
+#[cfg(test)]
+mod tests;
 mod traceloop;
 mod vercel;
 
 use super::content::{self, Hash, Input, Turn};
 use super::value::structured;
-use super::{Origin, Span, SpanId, SpanKey, Status};
+use super::{Origin, Side, Span, SpanId, SpanKey, Status};
 use crate::dialect::conversation::Usage;
 use serde_json::Value;
 use std::sync::Arc;
@@ -32,7 +34,7 @@ pub enum Role {
     Agent,
     /// Steps one after another: a workflow, a chain.
     Workflow,
-    /// An HTTP request.
+    /// An HTTP request, at the side that makes it.
     Http,
     /// A message to a server of tools, by the Model Context Protocol.
     Mcp,
@@ -52,6 +54,8 @@ pub struct Claims {
     pub start_ns: u64,
     /// Nanoseconds since the Unix epoch.
     pub end_ns: u64,
+    /// Where it stands among caller and called.
+    pub side: Side,
     /// Who made it.
     pub origin: Arc<Origin>,
     /// True while it has only been announced (Logfire's pending spans): the real one takes its place.
@@ -185,6 +189,7 @@ impl Claims {
             parent: span.parent,
             start_ns: span.start_ns,
             end_ns: span.end_ns,
+            side: span.side,
             origin: span.origin.clone(),
             open: false,
             log: false,
@@ -224,6 +229,11 @@ impl Claims {
             Some("log") => self.log = true,
             _ => {}
         }
+    }
+
+    /// True at the side that answers: what is above it is in another program.
+    pub fn is_answering(&self) -> bool {
+        matches!(self.side, Side::Server | Side::Consumer)
     }
 
     /// Sets the role unless a family in its own words has.

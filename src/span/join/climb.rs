@@ -13,10 +13,16 @@ impl Pass<'_> {
     /// Every span that a request names, and the calls above it. A span that is not there (yet) says only in which trace
     /// to look.
     pub(super) fn by_traceparent(&mut self) {
+        let named_by = self.calls_by_parent();
         for exchange in 0..self.asked.len() {
             for parent in self.asked[exchange].parents.clone() {
                 if let Some(span) = self.index.get(parent) {
-                    self.link(exchange, span, Method::Traceparent, self.part(exchange, span));
+                    let part = match self.part(exchange, span) {
+                        // Whatever is around several calls is none of them.
+                        Part::Caller if named_by.get(&span) == Some(&None) => Part::Ancestor,
+                        part => part,
+                    };
+                    self.link(exchange, span, Method::Traceparent, part);
                     for above in self.calls_above(exchange, span) {
                         self.link(exchange, above, Method::Traceparent, self.part(exchange, above));
                     }
@@ -25,7 +31,19 @@ impl Pass<'_> {
         }
     }
 
-    /// The spans above one that are what the exchange is, up to the first agent, workflow, or call of another kind.
+    /// Of every span that is named as a parent: the one call that names it, none for several.
+    fn calls_by_parent(&self) -> HashMap<usize, Option<usize>> {
+        let mut calls = HashMap::new();
+        for (at, asked) in self.asked.iter().enumerate() {
+            for span in asked.parents.iter().filter_map(|parent| self.index.get(*parent)) {
+                let known = calls.entry(span).or_insert(Some(self.call_of[at]));
+                *known = known.filter(|known| *known == self.call_of[at]);
+            }
+        }
+        calls
+    }
+
+    /// The spans above one that are what the exchange is, up to the first agent, workflow, call of another kind, or border of a program.
     /// Behind the innermost only those count that say the same answer or none.
     fn calls_above(&self, exchange: usize, span: usize) -> Vec<usize> {
         let is_tool = self.asked[exchange].kind == Kind::Tool;
@@ -34,13 +52,16 @@ impl Pass<'_> {
             Role::Tool | Role::Mcp => is_tool,
             _ => false,
         };
-        let passes = |role: Role| is_call(role) || matches!(role, Role::Http | Role::Other);
-        if !passes(self.spans[span].role) {
+        let passes = |at: usize| {
+            let role = self.spans[at].role;
+            !self.spans[at].is_answering() && (is_call(role) || matches!(role, Role::Http | Role::Other))
+        };
+        if !passes(span) {
             return Vec::new();
         }
         let mut innermost = Some(span).filter(|&at| is_call(self.spans[at].role));
         let mut found = Vec::new();
-        for at in self.index.ancestors(span).take_while(|&at| passes(self.spans[at].role)) {
+        for at in self.index.ancestors(span).take_while(|&at| passes(at)) {
             if !is_call(self.spans[at].role) {
                 continue;
             }

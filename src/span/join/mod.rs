@@ -174,6 +174,9 @@ struct Pass<'a> {
     asked: Vec<&'a Asked>,
     spans: Vec<&'a Claims>,
     index: Index,
+    /// Models that each exchange, and each span, names.
+    models: Vec<Vec<String>>,
+    models_told: Vec<Vec<String>>,
     /// Of each exchange: the first attempt of its call.
     call_of: Vec<usize>,
     /// Of each first attempt: all attempts, itself included.
@@ -197,6 +200,8 @@ impl<'a> Pass<'a> {
         }
         Pass {
             index: Index::new(&spans),
+            models: asked.iter().map(|of| models([&of.request_model, &of.response_model])).collect(),
+            models_told: spans.iter().map(|of| models([&of.request_model, &of.response_model])).collect(),
             found: vec![BTreeMap::new(); asked.len()],
             taken: vec![None; spans.len()],
             asked,
@@ -252,7 +257,7 @@ impl<'a> Pass<'a> {
             Kind::Tool => matches!(claims.role, Role::Tool | Role::Mcp),
             Kind::Other => false,
         };
-        role && is_model(asked, claims)
+        role && is_model(&self.models[exchange], &self.models_told[span])
             && is_message(asked, claims)
             && !self.is_of_another(exchange, span)
             && self.is_in_trace(exchange, span)
@@ -284,15 +289,14 @@ fn window(span: &Claims) -> (u64, u64) {
     (span.start_ns / 1000, span.end_ns.max(span.start_ns).div_ceil(1000))
 }
 
+/// Names of models without the provider's before them, to be compared.
+fn models(of: [&Option<String>; 2]) -> Vec<String> {
+    let short = |name: &String| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    of.into_iter().flatten().map(short).collect()
+}
+
 /// True unless both sides say a model, and none is the other or its longer name.
-fn is_model(asked: &Asked, claims: &Claims) -> bool {
-    let short = |name: &'_ Option<String>| {
-        name.as_deref().map(|name| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase())
-    };
-    let ours: Vec<String> =
-        [&asked.request_model, &asked.response_model].into_iter().filter_map(short).collect();
-    let theirs: Vec<String> =
-        [&claims.request_model, &claims.response_model].into_iter().filter_map(short).collect();
+fn is_model(ours: &[String], theirs: &[String]) -> bool {
     ours.is_empty()
         || theirs.is_empty()
         || ours.iter().any(|a| theirs.iter().any(|b| a.starts_with(b.as_str()) || b.starts_with(a.as_str())))

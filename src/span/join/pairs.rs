@@ -100,9 +100,10 @@ impl Pass<'_> {
         by_scope.into_values().filter(|of| of.len() == 1).flatten().collect()
     }
 
-    /// Logs of an instrumentation stand beside its spans.
-    fn instrumentation(&self, span: usize) -> (&str, bool) {
-        (self.spans[span].origin.scope.as_str(), self.spans[span].log)
+    /// Logs of an instrumentation stand beside its spans, and the span of who answers beside that of who asks.
+    fn instrumentation(&self, span: usize) -> (&str, bool, bool) {
+        let claims = self.spans[span];
+        (claims.origin.scope.as_str(), claims.log, claims.is_answering())
     }
 
     fn are_one_chain(&self, spans: &[usize]) -> bool {
@@ -111,14 +112,14 @@ impl Pass<'_> {
         })
     }
 
-    /// True when some attempt of a call may be what a span is about, and the span is of no other call.
+    /// True when every attempt of a call may be what a span is about, and the span is of no other call.
     fn may_be_call(&self, call: usize, span: usize) -> bool {
         self.taken[span].is_none_or(|taken| taken == call)
-            && match self.attempts.get(&call) {
-                None => self.may_be(call, span),
-                Some(all) => {
-                    all.iter().all(|&at| self.asked[at].response_id.is_none() || self.may_be(at, span))
-                }
-            }
+            && self
+                .attempts
+                .get(&call)
+                .map_or(std::slice::from_ref(&call), Vec::as_slice)
+                .iter()
+                .all(|&at| self.may_be(at, span))
     }
 }

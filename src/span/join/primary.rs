@@ -50,6 +50,7 @@ impl Pass<'_> {
                 kind,
                 self.is_of_another(exchange, **span),
                 self.spans[**span].log,
+                self.spans[**span].is_answering(),
                 Reverse(above),
                 of.method,
                 Reverse(named),

@@ -1,3 +1,5 @@
-//! Joins: made-up cases, and what real instrumentations sent.
+//! Joins: made-up cases, a large run, and what real instrumentations sent.
 
 mod captures;
+mod cases;
+mod large;
