@@ -213,3 +213,132 @@ fn values(headers: &HeaderList, names: &[&str]) -> Vec<String> {
     found.dedup();
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::{
+        BodyEnd, RecordedRequest, RecordedResponse, RequestHead, ResponseHead, Source, Upstream,
+    };
+    use bytes::Bytes;
+    use std::io::Write;
+
+    fn list(pairs: &[(&str, &str)]) -> HeaderList {
+        HeaderList(pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect())
+    }
+
+    fn exchange(provider: &str, target: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Exchange {
+        let head = RequestHead { method: "POST".into(), target: target.into(), headers: list(headers) };
+        Exchange {
+            request: RecordedRequest {
+                id: ExchangeId(3),
+                started_us: 100,
+                upstream: Upstream { provider: provider.into(), origin: "http://x".into() },
+                head,
+                body: body.into(),
+                end: BodyEnd::Complete,
+                sent: None,
+                sent_target: None,
+                stand_ins: vec![],
+            },
+            response: None,
+        }
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    const CHAT: &str = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+
+    #[test]
+    fn a_call_of_a_model_is_read_through_its_encoding() {
+        let plain = Asked::of(&exchange("openai", "/v1/chat/completions", &[], CHAT));
+        assert_eq!((plain.kind, plain.failed, plain.ended_us), (Kind::Model, true, 100));
+        assert_eq!((plain.request_model.as_deref(), plain.input.map(|of| of.turns)), (Some("m"), Some(1)));
+        let head = [("content-encoding", "gzip")];
+        let mut zipped = exchange("openai", "/v1/chat/completions", &head, gzip(CHAT));
+        let answer = r#"{"id":"chatcmpl-1","model":"m-1","choices":[{"message":{"role":"assistant","content":"ho","tool_calls":[{"id":"c","type":"function","function":{"name":"t","arguments":"{}"}}]}}]}"#;
+        zipped.response = Some(RecordedResponse {
+            source: Source::Live,
+            head: Some(ResponseHead {
+                status: 200,
+                headers: list(&[
+                    ("content-type", "application/json"),
+                    ("Content-Encoding", "gzip"),
+                    ("X-Request-Id", "req_1"),
+                ]),
+            }),
+            fault: None,
+            head_us: 1,
+            body: gzip(answer).into(),
+            frames: vec![],
+            end: BodyEnd::Complete,
+            end_us: 50,
+            stand_ins: vec![],
+        });
+        let zipped = Asked::of(&zipped);
+        assert_eq!((zipped.input, zipped.body), (plain.input, plain.body));
+        assert_eq!((zipped.failed, zipped.ended_us), (false, 150));
+        assert_eq!(zipped.response_id.as_deref(), Some("chatcmpl-1"));
+        assert_eq!(
+            (zipped.request_ids, zipped.asked_ids),
+            (vec!["req_1".to_string()], vec!["c".to_string()])
+        );
+        assert!(zipped.output.is_some());
+    }
+
+    #[test]
+    fn who_asks_stands_in_headers_whether_the_trace_is_sampled_or_not() {
+        let headers = [
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-zzzzzzzzzzzzzzzz-01"),
+            ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"),
+            ("baggage", "gen_ai.agent.call.id=a%201,gen_ai.conversation.id=c,other=x"),
+            ("X-Claude-Code-Agent-Id", "b"),
+            ("x-stainless-retry-count", "2"),
+        ];
+        let asked = Asked::of(&exchange("openai", "/v1/chat/completions", &headers, CHAT));
+        let parents: Vec<String> = asked.parents.iter().map(|key| key.span.to_string()).collect();
+        assert_eq!(parents, ["b7ad6b7169203331", "00f067aa0ba902b7"]);
+        assert_eq!(
+            (asked.agent_ids, asked.sessions),
+            (vec!["b".into(), "a 1".into()], vec!["c".to_string()])
+        );
+        assert_eq!(asked.retries, 2);
+    }
+
+    #[test]
+    fn tools_vectors_and_nonsense() {
+        let wrapped = Asked::of(&exchange(
+            TOOL,
+            "/look",
+            &[],
+            r#"{"call":"1","tool_call_id":"call_7","arguments":{}}"#,
+        ));
+        assert_eq!((wrapped.kind, wrapped.call_ids.as_slice()), (Kind::Tool, &["call_7".to_string()][..]));
+        let message = r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"t","_meta":{
+            "traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","baggage":"session.id=s","callId":"call_8"}}}"#;
+        let message = Asked::of(&exchange("mcp", "/mcp", &[("mcp-session-id", "m")], message));
+        assert_eq!(
+            (message.kind, message.parents.len(), message.tool.as_deref()),
+            (Kind::Tool, 1, Some("t"))
+        );
+        assert_eq!(message.rpc, [("tools/call".to_string(), "a".to_string())]);
+        assert_eq!(
+            (message.call_ids, message.sessions, message.rpc_session),
+            (vec!["call_8".to_string()], vec!["s".to_string()], Some("m".into()))
+        );
+        let embeds = Asked::of(&exchange("openai", "/v1/embeddings", &[], r#"{"model":"e","input":"x"}"#));
+        assert_eq!((embeds.kind, embeds.request_model.as_deref()), (Kind::Embedding, Some("e")));
+        for (target, body) in [("/v1/chat/completions", "{"), ("/mcp", "[[["), ("/x", ""), ("", "\u{0}")] {
+            assert_eq!(
+                Asked::of(&exchange("openai", target, &[("baggage", "=,;=%")], body)).response_id,
+                None
+            );
+        }
+        assert_eq!(Asked::of(&exchange(TOOL, "/look", &[], "no JSON")).call_ids, Vec::<String>::new());
+    }
+}

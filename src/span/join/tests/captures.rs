@@ -130,14 +130,28 @@ impl Capture {
                 if target.contains("count_tokens") {
                     return all.contains("count_tokens");
                 }
+                if span.origin.scope.starts_with("codex") {
+                    // It tells nothing of the answer, and asks for one after the other.
+                    let within = span.start_ns..span.end_ns;
+                    return within.contains(&line["started_ns"].as_u64().unwrap());
+                }
                 (target.ends_with("/embeddings") && all.to_lowercase().contains("embedding"))
                     || (all.contains("fail-x") && body.contains("fail-x"))
                     || (!shown.is_empty() && numbers_in(&body) == shown)
             };
-            let found: BTreeSet<u32> = match below.is_empty() {
+            let mut found: BTreeSet<u32> = match below.is_empty() {
                 true => self.lines.iter().filter(of_line).map(number).collect(),
                 false => below,
             };
+            // Of a first message: the only one that goes to that model.
+            let model = text(span, "gen_ai.request.model");
+            let first = |line: &&Value| {
+                line["body"]["model"] == model && numbers_in(&line["body"].to_string()).is_empty()
+            };
+            let firsts: BTreeSet<u32> = self.lines.iter().filter(first).map(number).collect();
+            if found.is_empty() && shown.is_empty() && firsts.len() == 1 {
+                found = firsts;
+            }
             numbers.insert(span.key, found);
         }
         let mut truth: BTreeMap<u32, BTreeSet<SpanKey>> = BTreeMap::new();
@@ -188,6 +202,7 @@ fn is_call(span: &Span) -> bool {
         || text(span, "lmnr.span.type") == "LLM"
         || text(span, "span.type") == "llm_request"
         || ["doGenerate", "doStream"].iter().any(|end| text(span, "ai.operationId").ends_with(end))
+        || span.name == "model_client.stream_responses_api"
         || span.name.contains("count_tokens")
         || span.name.starts_with("Anthropic API call")
 }

@@ -79,7 +79,7 @@ fn of(links: &[Link], exchange: u32) -> Vec<&Link> {
     links.iter().filter(|link| link.exchange == ExchangeId(exchange)).collect()
 }
 
-fn named<'c>(capture: &'c Capture, key: SpanKey) -> &'c str {
+fn named(capture: &Capture, key: SpanKey) -> &str {
     &capture.spans.iter().find(|span| span.key == key).unwrap().name
 }
 
@@ -303,7 +303,9 @@ fn nothing_is_guessed_across_models_kinds_and_programs() {
         span(id, None, time, json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": model}))
     };
     let exchange = Asked { request_model: Some("gpt-5".into()), ..asked(1, (10, 20)) };
-    let joins = |spans: &[Span]| primary(&join(&[exchange.clone()], &claims(spans)), 1).map(|found| found.0);
+    let joins = |spans: &[Span]| {
+        primary(&join(std::slice::from_ref(&exchange), &claims(spans)), 1).map(|found| found.0)
+    };
     assert_eq!(joins(&[chat(1, "claude-5", (0, 30))]), None);
     assert_eq!(joins(&[chat(1, "openai/GPT-5-2026", (0, 30))]), Some(key(1, 1)));
     assert_eq!(joins(&[span(1, None, (0, 30), json!({"gen_ai.operation.name": "embeddings"}))]), None);
