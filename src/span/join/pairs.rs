@@ -78,16 +78,17 @@ impl Pass<'_> {
         for span in spans.iter().copied().filter(near) {
             by_scope.entry(self.instrumentation(span)).or_default().push(span);
         }
-        by_scope.into_values().filter_map(|of| self.one_around(time, of)).collect()
+        by_scope.into_values().flat_map(|of| self.chain_around(time, of)).collect()
     }
 
-    fn one_around(&self, time: (u64, u64), mut spans: Vec<usize>) -> Option<usize> {
+    /// Of one instrumentation: its only span, or those around the call if they are one above the other.
+    fn chain_around(&self, time: (u64, u64), mut spans: Vec<usize>) -> Vec<usize> {
         if spans.len() > 1 {
             spans.retain(|&span| holds(wider(window(self.spans[span]), SLACK_US), time));
         }
-        match spans.as_slice() {
-            [one] => Some(*one),
-            _ => None,
+        match spans.len() <= MOST_AROUND && self.are_one_chain(&spans) {
+            true => spans,
+            false => Vec::new(),
         }
     }
 

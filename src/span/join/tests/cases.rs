@@ -235,6 +235,25 @@ fn messages_to_servers_of_tools_are_joined_by_their_meta_or_their_id() {
 }
 
 #[test]
+fn a_wrapped_function_has_the_spans_with_its_call() {
+    let wrapped =
+        |id, call: &str| Asked { kind: Kind::Tool, call_ids: vec![call.into()], ..asked(id, (100, 200)) };
+    let tool = |id, parent, time, call: &str| {
+        span(id, parent, time, json!({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.call.id": call}))
+    };
+    let spans =
+        [tool(1, None, (80, 210), "a"), tool(2, Some(1), (90, 205), "a"), tool(3, None, (90, 205), "b")];
+    let links = join(&[wrapped(1, "a"), wrapped(2, "b"), wrapped(3, "c")], &claims(&spans));
+    let found: Vec<(u32, SpanKey, bool)> = links.iter().map(|l| (l.exchange.0, l.span, l.primary)).collect();
+    assert_eq!(found, [(1, key(1, 2), true), (1, key(1, 1), false), (2, key(1, 3), true)]);
+    assert!(links.iter().all(|link| (link.method, link.part) == (Method::CallId, Part::Tool)));
+    // The model's call that asked for it is another thing.
+    let model =
+        span(4, None, (90, 205), json!({"gen_ai.operation.name": "chat", "gen_ai.tool.call.id": "a"}));
+    assert_eq!(join(&[wrapped(1, "a")], &claims(&[model])), []);
+}
+
+#[test]
 fn a_span_that_was_announced_gives_way_to_the_real_one() {
     let capture = Capture::load("py-pydantic-ai-logfire");
     let claims = capture.claims();
