@@ -1,5 +1,9 @@
 //! Spans as instrumentations tell them, what they say of model and tool calls, and which exchanges they are about.
 
+pub mod asked;
+pub mod claims;
+pub mod content;
+pub mod join;
 pub mod value;
 
 use crate::otlp::json::hex_of;

@@ -1,0 +1,50 @@
+//! Coding agents with telemetry of their own: Claude Code, Codex.
+
+use super::{Claims, Role, plain, usage};
+use crate::span::Span;
+
+pub(super) fn read(span: &Span, claims: &mut Claims) {
+    if span.origin.scope.starts_with("com.anthropic.claude_code") {
+        claude_code(span, claims);
+    } else if span.origin.scope.starts_with("codex") && span.name == "model_client.stream_responses_api" {
+        claims.role(Role::Model);
+        claims.fill(|c| &mut c.request_model, span, &["model"]);
+    }
+}
+
+fn claude_code(span: &Span, claims: &mut Claims) {
+    claims.role(match span.attributes.text("span.type") {
+        Some("llm_request") => Role::Model,
+        Some("tool" | "tool.execution") => Role::Tool,
+        Some("interaction") => Role::Agent,
+        _ => return,
+    });
+    match claims.role {
+        Role::Model => {
+            // What stands as the id of the answer is the id of the request.
+            claims.fill(|c| &mut c.request_id, span, &["request_id"]);
+            claims.usage = usage(
+                span,
+                [
+                    &["input_tokens"],
+                    &["output_tokens"],
+                    &["cache_read_tokens"],
+                    &["cache_creation_tokens"],
+                    &[],
+                ],
+            )
+            .map(|mut usage| {
+                usage.input = usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write);
+                usage
+            });
+            claims.finish_reasons.extend(span.attributes.get("stop_reason").and_then(plain));
+        }
+        Role::Tool => {
+            claims.fill(|c| &mut c.tool, span, &["tool_name"]);
+            if span.attributes.text("gen_ai.tool.call.id").is_none() {
+                claims.call_ids.extend(span.attributes.text("tool_use_id").map(str::to_string));
+            }
+        }
+        _ => {}
+    }
+}
