@@ -21,6 +21,7 @@ mod rerun;
 mod runs;
 mod session;
 mod show;
+mod spans;
 mod start;
 mod surroundings;
 mod unseen;

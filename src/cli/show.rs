@@ -3,14 +3,13 @@
 use super::args::ShowArgs;
 use super::error::{CliError, exit};
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, print, spans, warn};
 use crate::diff::RunView;
 use crate::report::checkpoint::{CheckpointView, LaneHead};
 use crate::report::steps::Notes;
 use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
 use crate::run::checkpoint::{Checkpoint, checkpoint};
-use crate::run::tree;
 
 impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> CliError {
@@ -29,7 +28,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         warn(line);
     }
     if args.tree {
-        let tree = tree::derived(&opened.outline, &view.manifest.id.to_string());
+        let tree = spans::tree(&opened, args.full)?;
         match context.json {
             true => context.print_json(&tree)?,
             false => print(&report::tree::show(&view, &tree, args.full, context.style))?,

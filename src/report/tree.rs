@@ -43,7 +43,9 @@ fn marks(tree: &Node) -> Vec<String> {
     if tree.children.is_empty() {
         return Vec::new();
     }
-    let derived = any(tree, &|node| node.span.is_some()).then_some("   · derived: no span tells of it");
+    let lacks = |node: &Node| node.span.is_none() && !matches!(node.kind, NodeKind::Run | NodeKind::Turn);
+    let some = any(tree, &|node| node.span.is_some()) && any(tree, &lacks);
+    let derived = some.then_some("   · derived: no span tells of it");
     vec![format!("█ on the critical path   ░ beside it{}", derived.unwrap_or_default())]
 }
 
@@ -108,7 +110,8 @@ impl Drawing {
             NodeKind::Turn | NodeKind::Other => "",
         };
         // Where others have spans it is to be seen that this one has none.
-        let derived = if is_spanned && node.span.is_none() { "· " } else { "" };
+        let lacks = node.span.is_none() && node.kind != NodeKind::Turn;
+        let derived = if is_spanned && lacks { "· " } else { "" };
         let ink = match node.kind {
             _ if node.error.is_some() => Ink::Bad,
             NodeKind::Agent | NodeKind::Workflow => Ink::Strong,

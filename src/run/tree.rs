@@ -2,8 +2,11 @@
 
 mod critical;
 mod derived;
+mod spanned;
+mod turns;
 
 pub use derived::derived;
+pub use spanned::{Spans, spanned};
 
 use crate::dialect::conversation::Usage;
 use crate::span::SpanKey;

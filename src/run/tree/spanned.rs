@@ -1,0 +1,307 @@
+//! The tree where there is instrumentation: its spans as they are nested, with the steps put where they belong.
+
+use super::{Node, NodeKind, critical, turns};
+use crate::exchange::ExchangeId;
+use crate::run::{CallSite, Outline, StepKind};
+use crate::span::claims::{Claims, Role, settled};
+use crate::span::join::{Link, Part};
+use crate::span::{Span, SpanKey, Status};
+use std::collections::{BTreeMap, HashMap};
+
+/// A branch is no deeper than this: what stands below is put beside its ancestor there.
+const DEEPEST: usize = 200;
+
+/// Spans of a run, and what they are about.
+#[derive(Debug, Clone, Copy)]
+pub struct Spans<'a> {
+    /// As they came, some of them more than once.
+    pub spans: &'a [Span],
+    /// What each of them claims, in the same order.
+    pub claims: &'a [Claims],
+    /// What they are about.
+    pub links: &'a [Link],
+}
+
+/// The tree of a run called `name`. `whole`: with the spans that neither are a step nor lead to one.
+pub fn spanned(outline: &Outline, name: &str, of: Spans<'_>, whole: bool) -> Node {
+    let mut growth = Growth::of(&of);
+    growth.place_models(outline, of.links);
+    growth.place_tools(outline);
+    let mut children = growth.grow(whole);
+    for child in &mut children {
+        turns::group(child, outline);
+    }
+    let start = children.iter().map(|child| child.start_us).min().unwrap_or(0);
+    let mut run = Node { children, ..Node::new(NodeKind::Run, name, start, start) };
+    turns::group(&mut run, outline);
+    run.settle();
+    critical::mark(&mut run);
+    run
+}
+
+/// A node that has no children yet.
+struct Leaf {
+    node: Node,
+    role: Option<Role>,
+    /// Of a tool's span: ids of the calls that it carries out.
+    call_ids: Vec<String>,
+    parent: Option<usize>,
+}
+
+/// The tree while it is put together: nodes, and who is whose child.
+struct Growth {
+    leaves: Vec<Leaf>,
+    by_key: HashMap<SpanKey, usize>,
+    /// Where each model step stands.
+    models: HashMap<(u32, u32), usize>,
+}
+
+impl Growth {
+    fn of(of: &Spans<'_>) -> Growth {
+        let told: HashMap<SpanKey, &Span> = of.spans.iter().map(|span| (span.key, span)).collect();
+        let mut leaves = Vec::new();
+        let mut by_key = HashMap::new();
+        let mut parents = Vec::new();
+        for claims in settled(of.claims).into_iter().filter(|claims| !claims.log) {
+            let Some(span) = told.get(&claims.key) else { continue };
+            by_key.insert(claims.key, leaves.len());
+            parents.push(claims.parent.map(|parent| SpanKey { trace: claims.key.trace, span: parent }));
+            leaves.push(leaf(span, claims));
+        }
+        for (at, parent) in parents.into_iter().enumerate() {
+            let parent = parent.and_then(|key| by_key.get(&key)).copied().filter(|parent| *parent != at);
+            if let Some(leaf) = leaves.get_mut(at) {
+                leaf.parent = parent;
+            }
+        }
+        let mut growth = Growth { leaves, by_key, models: HashMap::new() };
+        growth.cut_circles();
+        growth
+    }
+
+    /// Makes a root of what is its own ancestor: ids are whatever an exporter says.
+    fn cut_circles(&mut self) {
+        // 0: not looked at, n: looked at from n, so that every node is gone over once.
+        let mut seen = vec![0; self.leaves.len()];
+        for from in 0..self.leaves.len() {
+            let mut at = Some(from);
+            let mut before = None;
+            while let Some(here) = at {
+                match seen.get(here) {
+                    Some(0) => {}
+                    Some(mark) if *mark == from + 1 => {
+                        if let Some(leaf) = before.and_then(|before: usize| self.leaves.get_mut(before)) {
+                            leaf.parent = None;
+                        }
+                        break;
+                    }
+                    _ => break,
+                }
+                if let Some(mark) = seen.get_mut(here) {
+                    *mark = from + 1;
+                }
+                before = Some(here);
+                at = self.leaves.get(here).and_then(|leaf| leaf.parent);
+            }
+        }
+    }
+
+    /// Puts each model step at its span, or below the span that it belongs to.
+    fn place_models(&mut self, outline: &Outline, links: &[Link]) {
+        let mut of: BTreeMap<ExchangeId, Vec<&Link>> = BTreeMap::new();
+        for link in links {
+            of.entry(link.exchange).or_default().push(link);
+        }
+        let numbers = outline.numbers();
+        for (lane, at_lane) in (0u32..).zip(&outline.lanes) {
+            let mut beside = None;
+            for (index, turn) in (0u32..).zip(&at_lane.turns) {
+                let mut links = turn.attempts.iter().rev().filter_map(|id| of.get(id)).flatten().copied();
+                let primary = links.clone().find(|link| link.primary && link.part != Part::Ancestor);
+                let span = primary.and_then(|link| self.by_key.get(&link.span)).copied();
+                let step = numbers.get(&StepKind::Model { lane, turn: index }).copied();
+                // A span that is a step already (a batch) is the parent of the next one.
+                let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.node.step.is_none()));
+                let at = match own {
+                    Some(at) => at,
+                    None => {
+                        let above =
+                            span.or_else(|| links.find_map(|link| self.by_key.get(&link.span)).copied());
+                        let parent =
+                            above.or_else(|| beside.and_then(|at: usize| self.leaves.get(at)?.parent));
+                        let node =
+                            Node::new(NodeKind::Model, turn.model.clone(), turn.started_us, turn.ended_us);
+                        self.add(node, parent)
+                    }
+                };
+                if let Some(leaf) = self.leaves.get_mut(at) {
+                    leaf.node.kind = NodeKind::Model;
+                    leaf.node.name = turn.model.clone();
+                    leaf.node.step = step;
+                    leaf.node.usage = turn.usage;
+                    leaf.node.error = turn.error.clone().or(leaf.node.error.take());
+                }
+                self.models.insert((lane, index), at);
+                beside = Some(at);
+            }
+        }
+    }
+
+    /// Puts each tool step at its span, or beside the call of the model that asked for it.
+    fn place_tools(&mut self, outline: &Outline) {
+        let mut by_id: HashMap<&str, usize> = HashMap::new();
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        let tools = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.role == Some(Role::Tool));
+        for (at, leaf) in tools {
+            by_name.entry(leaf.node.name.as_str()).or_default().push(at);
+            by_id.extend(leaf.call_ids.iter().map(|id| (id.as_str(), at)));
+        }
+        let numbers = outline.numbers();
+        let mut taken = vec![false; self.leaves.len()];
+        let mut places = Vec::new();
+        for step in &outline.steps {
+            let StepKind::Tool { site } = step.kind else { continue };
+            let (Some(call), Some(turn)) = (outline.call(site), outline.turn(site.lane, site.turn)) else {
+                continue;
+            };
+            let until = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
+            let is_free = |at: &usize| taken.get(*at) == Some(&false);
+            let named = by_id.get(call.id.as_str()).copied().filter(is_free);
+            // Without an id: the first of its name that began after the answer and ended before the result was told.
+            let timely = |at: &usize| {
+                self.leaves.get(*at).is_some_and(|leaf| {
+                    leaf.node.start_us + 1000 >= turn.ended_us
+                        && leaf.node.end_us <= until.saturating_add(1000)
+                })
+            };
+            let beside = || {
+                let all = by_name.get(call.name.as_str()).into_iter().flatten().copied();
+                all.filter(is_free)
+                    .filter(timely)
+                    .min_by_key(|at| self.leaves.get(*at).map(|leaf| leaf.node.start_us))
+            };
+            let found = named.or_else(beside);
+            if let Some(mark) = found.and_then(|at| taken.get_mut(at)) {
+                *mark = true;
+            }
+            places.push((site, numbers.get(&step.kind).copied(), found));
+        }
+        for (site, step, found) in places {
+            self.place_tool(outline, site, step, found);
+        }
+    }
+
+    fn place_tool(&mut self, outline: &Outline, site: CallSite, step: Option<u32>, found: Option<usize>) {
+        let (Some(call), Some(turn)) = (outline.call(site), outline.turn(site.lane, site.turn)) else {
+            return;
+        };
+        let at = found.unwrap_or_else(|| {
+            let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
+            let beside = self.models.get(&(site.lane, site.turn)).and_then(|at| self.leaves.get(*at)?.parent);
+            self.add(Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end), beside)
+        });
+        let failed = call.result.as_ref().filter(|result| result.is_error);
+        if let Some(leaf) = self.leaves.get_mut(at) {
+            leaf.node.step = step;
+            if let Some(failed) = failed {
+                leaf.node.error = Some(failed.text.clone());
+            }
+        }
+    }
+
+    fn add(&mut self, node: Node, parent: Option<usize>) -> usize {
+        self.leaves.push(Leaf { node, role: None, call_ids: Vec::new(), parent });
+        self.leaves.len() - 1
+    }
+
+    /// The roots, with everything below them.
+    fn grow(mut self, whole: bool) -> Vec<Node> {
+        let depths = self.depths();
+        let mut order: Vec<usize> = (0..self.leaves.len()).collect();
+        order.sort_by_key(|at| depths.get(*at).copied().unwrap_or(0));
+        let mut parents: Vec<Option<usize>> = self.leaves.iter().map(|leaf| leaf.parent).collect();
+        for &at in order.iter().filter(|at| depths.get(**at).is_some_and(|depth| *depth > DEEPEST)) {
+            let above =
+                parents.get(at).copied().flatten().and_then(|parent| parents.get(parent).copied().flatten());
+            if let Some(parent) = parents.get_mut(at) {
+                *parent = above;
+            }
+        }
+        order.reverse();
+        let mut below: HashMap<usize, Vec<Node>> = HashMap::new();
+        let mut roots = Vec::new();
+        // The deepest first, so that a node has all its children when it is put into its parent.
+        for at in order {
+            let parent = parents.get(at).copied().flatten();
+            let in_call = parent.and_then(|parent| self.leaves.get(parent)).is_some_and(|leaf| {
+                leaf.node.step.is_some() && matches!(leaf.node.kind, NodeKind::Model | NodeKind::Tool)
+            });
+            let Some(leaf) = self.leaves.get_mut(at) else { continue };
+            let mut node = std::mem::replace(&mut leaf.node, Node::new(NodeKind::Other, "", 0, 0));
+            node.children = below.remove(&at).unwrap_or_default();
+            node.settle();
+            let is_request = matches!(leaf.role, Some(Role::Http | Role::Mcp)) && in_call;
+            let leads_nowhere =
+                node.kind == NodeKind::Other && node.error.is_none() && node.children.is_empty();
+            if !whole
+                && node.step.is_none()
+                && leads_nowhere
+                && (is_request || leaf.role != Some(Role::Other) || in_call)
+            {
+                continue;
+            }
+            match parent {
+                Some(parent) => below.entry(parent).or_default().push(node),
+                None => roots.push(node),
+            }
+        }
+        roots.sort_by_key(|root| root.start_us);
+        roots
+    }
+
+    /// How many ancestors each node has.
+    fn depths(&self) -> Vec<usize> {
+        let mut depths: Vec<Option<usize>> = vec![None; self.leaves.len()];
+        for from in 0..self.leaves.len() {
+            let mut path = Vec::new();
+            let mut at = Some(from);
+            while let Some(here) = at.filter(|here| depths.get(*here) == Some(&None)) {
+                path.push(here);
+                at = self.leaves.get(here).and_then(|leaf| leaf.parent);
+            }
+            let mut depth = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
+            for here in path.into_iter().rev() {
+                if let Some(place) = depths.get_mut(here) {
+                    *place = Some(depth);
+                }
+                depth += 1;
+            }
+        }
+        depths.into_iter().map(Option::unwrap_or_default).collect()
+    }
+}
+
+fn leaf(span: &Span, claims: &Claims) -> Leaf {
+    let named = |name: &Option<String>| name.clone().unwrap_or_else(|| span.name.clone());
+    let (kind, name) = match claims.role {
+        Role::Model | Role::Embedding => (NodeKind::Model, named(&claims.request_model)),
+        Role::Tool => (NodeKind::Tool, named(&claims.tool)),
+        Role::Agent => (NodeKind::Agent, named(&claims.agent)),
+        Role::Workflow => (NodeKind::Workflow, bare(&span.name).to_string()),
+        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, span.name.clone()),
+    };
+    let mut node = Node::new(kind, name, span.start_ns / 1000, span.end_ns / 1000);
+    node.span = Some(span.key);
+    node.events = span.events.iter().map(|event| (event.time_ns / 1000, event.name.clone())).collect();
+    node.error = match &span.status {
+        Status::Error(message) => Some(message.clone()),
+        _ if claims.failed => Some(String::new()),
+        _ => None,
+    };
+    Leaf { node, role: Some(claims.role), call_ids: claims.call_ids.clone(), parent: None }
+}
+
+/// A span's name without the operation that the conventions put in front of it.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("invoke_workflow ").unwrap_or(name)
+}
