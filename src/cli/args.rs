@@ -380,7 +380,22 @@ pub struct ExportArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
     pub run: String,
     /// The file to write; - for standard output
-    pub file: PathBuf,
+    #[arg(required_unless_present = "otlp")]
+    pub file: Option<PathBuf>,
+    /// Spans instead, with OpenTelemetry's names for generative models: sent to this URL, or written to this file (JSON when it
+    /// ends in .json, else protobuf; - for JSON on standard output)
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["file", "allow_secrets"])]
+    pub otlp: Option<String>,
+    /// With --otlp: prompts, answers, arguments and results too
+    #[arg(long, requires = "otlp")]
+    pub content: bool,
+    /// With --otlp: OpenInference's names beside those of OpenTelemetry
+    #[arg(long, requires = "otlp")]
+    pub openinference: bool,
+    /// With --otlp URL: a field of the request, as Authorization: Bearer …; may be given several times [default: those of
+    /// OTEL_EXPORTER_OTLP_HEADERS]
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "otlp")]
+    pub headers: Vec<String>,
     /// Replace the file if it is there
     #[arg(long)]
     pub force: bool,

@@ -24,6 +24,7 @@ mod show;
 mod spans;
 mod start;
 mod surroundings;
+mod telling;
 mod unseen;
 mod view;
 

@@ -64,13 +64,12 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
 }
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
-    if !args.force && args.file.is_file() {
-        return Err(CliError::broken(format!(
-            "{} is there already: nothing was written",
-            args.file.display()
-        ))
-        .hint("--force replaces it"));
-    }
+    let file = match (&args.otlp, &args.file) {
+        (Some(to), _) => return super::telling::export(context, args, to),
+        (None, Some(file)) => file.as_path(),
+        (None, None) => return Err(CliError::usage("export wants a file to write, or --otlp URL")),
+    };
+    refuse_to_replace(file, args.force)?;
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     if let Some(why) = &opened.reader.manifest().incomplete {
@@ -101,20 +100,29 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
         }
         warn(&what);
     }
-    if args.file == Path::new("-") {
+    if file == Path::new("-") {
         print(&String::from_utf8_lossy(&text))?;
         return Ok(exit::OK);
     }
-    write_whole(&args.file, &text)?;
+    write_whole(file, &text)?;
     let size = super::runs::bytes(text.len() as u64);
     if context.json {
         let value =
-            serde_json::json!({ "run": opened.reader.manifest().id, "file": args.file, "bytes": text.len() });
+            serde_json::json!({ "run": opened.reader.manifest().id, "file": file, "bytes": text.len() });
         context.print_json(&value)?;
     } else {
-        print(&format!("exported  {}   {} ({size})\n", opened.reader.manifest().id, args.file.display()))?;
+        print(&format!("exported  {}   {} ({size})\n", opened.reader.manifest().id, file.display()))?;
     }
     Ok(exit::OK)
+}
+
+/// A file that is there stays there unless it is to be replaced.
+pub(super) fn refuse_to_replace(file: &Path, force: bool) -> Result<(), CliError> {
+    if force || !file.is_file() {
+        return Ok(());
+    }
+    let what = format!("{} is there already: nothing was written", file.display());
+    Err(CliError::broken(what).hint("--force replaces it"))
 }
 
 /// Labels of what still looks like a secret: in every line of the file as it stands, and in whole bodies, which are
@@ -137,7 +145,7 @@ fn secrets_left(redactor: &Redactor, opened: &Opened, file: &[u8]) -> Vec<String
 }
 
 /// Writes a file whole or not at all.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let failed = |e: std::io::Error| CliError::broken(format!("cannot write {}: {e}", path.display()));
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !directory.is_dir() {

@@ -9,6 +9,7 @@ pub mod context;
 pub mod control;
 pub mod difference;
 pub mod doctor;
+pub mod genai;
 pub mod heading;
 mod lines;
 pub mod matched;

@@ -3,10 +3,12 @@
 mod critical;
 mod derived;
 mod spanned;
+mod told;
 mod turns;
 
 pub use derived::derived;
 pub use spanned::{Spans, spanned};
+pub use told::{Convention, Telling, told};
 
 use crate::dialect::conversation::Usage;
 use crate::span::SpanKey;
