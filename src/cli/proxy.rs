@@ -14,7 +14,7 @@ use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::signals::Signals;
 use crate::agent::trust::Trust;
-use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig, Routes};
+use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig};
 use crate::record::Recorder;
 use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
 use crate::report::Style;
@@ -105,7 +105,7 @@ fn serve(
     let gaps = Gaps { unnamed: args.idle, named: args.idle_named };
     let attached = Attached::new(keeper, gaps);
     let config = ProxyConfig {
-        routes: Routes(told.upstreams),
+        routes: told.routes(),
         interception,
         tape: None,
         answerer: None,

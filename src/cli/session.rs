@@ -9,7 +9,7 @@ use crate::agent::trust::Trust;
 use crate::dialect;
 use crate::mcp::message::MARKERS;
 use crate::proxy::{
-    Answerer, Authority, AwsKey, Hosts, Interception, Passed, Proxy, ProxyConfig, Routes, Tape, Unseen,
+    Answerer, Authority, AwsKey, Hosts, Interception, Passed, Proxy, ProxyConfig, Tape, Unseen,
 };
 use crate::replay::player::Stop;
 use crate::run::Intercepted;
@@ -126,7 +126,7 @@ impl Session<'_> {
 
     async fn fly(self) -> Result<Landed, CliError> {
         let started = Instant::now();
-        let routes = Routes(self.plan("http://127.0.0.1:1", None).upstreams);
+        let routes = self.plan("http://127.0.0.1:1", None).routes();
         let interception = self.intercepted.clone().map(interception).transpose()?;
         let trust = interception.as_ref().map(|i| Trust::in_files(i.authority.certificate())).transpose()?;
         let config = ProxyConfig {
