@@ -11,7 +11,7 @@ use super::base_url::{BaseUrl, UpstreamOverride};
 use super::providers::{AMAZON, BEDROCK, BaseUrlVariable, PROVIDERS, Provider, is_base_url_variable};
 use super::trust::{self, TrustFiles};
 use crate::exchange::Upstream;
-use crate::proxy::Routes;
+use crate::proxy::{Moved, Routes};
 use std::collections::BTreeMap;
 
 /// The key that clients get on a replay when there is none: SDKs insist on one.
@@ -58,6 +58,8 @@ pub struct AgentEnvironment {
     pub upstreams: Vec<Upstream>,
     /// Those of what the agent's instrumentation exports; they are no part of a recording.
     pub exports: Vec<Upstream>,
+    /// Where today's paths begin in another way than those of the recording, which the agent is told.
+    pub moved: Vec<Moved>,
     /// Base URLs that differ from the providers' own, to be kept in the manifest beside [`kept()`]; without userinfo.
     pub base_urls: BTreeMap<String, String>,
     /// Where each of the upstreams comes from, in their order, for a fork to say so.
@@ -71,9 +73,10 @@ pub struct AgentEnvironment {
 pub struct Destination {
     /// Prefix on the proxy.
     pub provider: String,
-    /// Origin today; one that never resolves when nobody says where it is.
+    /// Origin today, with the base URL's path where that is another one than recorded; one that never resolves when nobody
+    /// says where it is.
     pub origin: String,
-    /// Origin in the recording, if there is one.
+    /// The same in the recording, if there is one.
     pub recorded: Option<String>,
     /// Who says so.
     pub said: Said,
@@ -97,7 +100,8 @@ pub enum Said {
 impl AgentEnvironment {
     /// Every route of the proxy.
     pub fn routes(&self) -> Routes {
-        Routes(self.upstreams.iter().chain(&self.exports).cloned().collect())
+        let upstreams = self.upstreams.iter().chain(&self.exports).cloned().collect();
+        Routes { upstreams, moved: self.moved.clone() }
     }
 
     /// Amazon's own address, when a base URL leads to it whose signed requests it would refuse: the clients sign them for
@@ -133,6 +137,9 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
     let mut told = AgentEnvironment::default();
     let mut caller: BTreeMap<&str, &str> =
         around.caller.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    if around.recorded.is_some() {
+        forget_proxy(&mut caller);
+    }
     if let Some(all) = caller.get(AMAZON.0).copied() {
         caller.entry(AMAZON.1).or_insert(all);
     }
@@ -161,6 +168,15 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
         None => told.unset.push("RETAKE_RUN".to_string()),
     }
     told
+}
+
+/// Forgets base URLs that lead to a proxy of retake's own, as `retake env` sets them: they say nothing of where the models
+/// are, and what was recorded through it does.
+fn forget_proxy(caller: &mut BTreeMap<&str, &str>) {
+    let Some(Ok(own)) = caller.get("RETAKE_PROXY").map(|url| BaseUrl::parse(url)) else { return };
+    caller.retain(|name, value| {
+        !is_base_url_variable(name) || !BaseUrl::parse(value).is_ok_and(|url| url.origin == own.origin)
+    });
 }
 
 /// Routes one provider: its variables lead to the proxy, one prefix for each address behind them.
@@ -206,14 +222,24 @@ fn route(
             };
             prefixes.push((&url.origin, name.clone()));
             told.upstreams.push(Upstream { provider: name.clone(), origin: origin.to_string() });
+            // Paths that have become others are part of where it is.
+            let moves = now.is_some_and(|now| now.path != url.path);
+            let place = |origin: &str, path: &str| format!("{origin}{}", if moves { path } else { "" });
             told.destinations.push(Destination {
                 provider: name.clone(),
-                origin: origin.to_string(),
-                recorded: around.recorded.map(|_| url.origin.clone()),
+                origin: place(origin, now.map_or("", |now| now.path.as_str())),
+                recorded: around.recorded.map(|_| place(&url.origin, &url.path)),
                 said,
             });
             name
         });
+        if let Some(now) = now.filter(|now| now.path != url.path) {
+            let whole = |path: &str| path.trim_end_matches('/').to_string();
+            let moved = Moved { provider: prefix.clone(), from: whole(&url.path), to: whole(&now.path) };
+            if !told.moved.contains(&moved) {
+                told.moved.push(moved);
+            }
+        }
         let led = BaseUrl { userinfo: now.and_then(|u| u.userinfo.clone()), ..url.clone() };
         told.set.insert(variable.name.to_string(), led.through(around.proxy, &prefix));
         if chosen {

@@ -203,6 +203,8 @@ async fn ask(
         }
         Answer::Forward { body: other, target: to, upstream, fields, hold } => {
             going.hold = hold;
+            let at = upstream.as_ref().unwrap_or(&asking.upstream);
+            let to = route::moved(&shared.routes, at, to.as_deref().unwrap_or(&target)).or(to);
             going.ledger.forwards(other.clone(), to.clone(), upstream.clone());
             let moved = to.is_some();
             let target = to.unwrap_or(target);

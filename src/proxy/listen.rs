@@ -108,7 +108,7 @@ impl Proxy {
     /// # Errors
     /// When the address is taken or not this machine's, or an upstream's origin is not an http or https URL.
     pub async fn listen(config: ProxyConfig, at: SocketAddr) -> io::Result<Proxy> {
-        for upstream in &config.routes.0 {
+        for upstream in &config.routes.upstreams {
             route::address(upstream, "/")
                 .map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
         }

@@ -183,7 +183,26 @@ pub trait Answerer: Send + Sync + 'static {
 
 /// Which upstream a path prefix stands for.
 #[derive(Debug, Clone, Default)]
-pub struct Routes(pub Vec<Upstream>);
+pub struct Routes {
+    pub upstreams: Vec<Upstream>,
+    /// Paths that begin in another way at the upstream than the agent's do.
+    pub moved: Vec<Moved>,
+}
+
+/// A beginning of paths, and what stands there instead at the upstream of a provider: `/v1` and `/team/v1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    pub provider: String,
+    pub from: String,
+    pub to: String,
+}
+
+impl Routes {
+    /// Routes to these, with paths as the agent has them.
+    pub fn to(upstreams: Vec<Upstream>) -> Routes {
+        Routes { upstreams, moved: Vec::new() }
+    }
+}
 
 /// How a proxy is set up.
 pub struct ProxyConfig {

@@ -23,7 +23,8 @@ pub(super) fn refusal(status: StatusCode, kind: &str, message: &str) -> Response
 
 /// No route has the name that the path starts with.
 pub(super) fn unknown_route(routes: &Routes, path: &str) -> Response<AnswerBody> {
-    let known: Vec<String> = routes.0.iter().map(|upstream| format!("/{}", upstream.provider)).collect();
+    let known: Vec<String> =
+        routes.upstreams.iter().map(|upstream| format!("/{}", upstream.provider)).collect();
     let known = if known.is_empty() { "none".to_string() } else { known.join(", ") };
     let message = format!(
         "retake has no upstream for the path {path}: it must start with one of {known}. \

@@ -35,7 +35,7 @@ fn by_prefix(routes: &Routes, whole: &str) -> Option<Way> {
     }
     let end = path.find(['/', '?']).unwrap_or(path.len());
     let (provider, rest) = path.split_at(end);
-    let upstream = routes.0.iter().find(|upstream| upstream.provider == provider)?;
+    let upstream = routes.upstreams.iter().find(|upstream| upstream.provider == provider)?;
     let target = if rest.starts_with('/') { rest.to_string() } else { format!("/{rest}") };
     Some(Way { upstream: upstream.clone(), target })
 }
@@ -51,12 +51,23 @@ fn bridged(server: &str) -> Option<Way> {
 
 /// The way of a request that names its own host. A host that is the upstream of a route goes by its name.
 pub(super) fn outside(routes: &Routes, origin: &str, uri: &Uri) -> Way {
-    let known = routes.0.iter().find(|upstream| upstream.origin.trim_end_matches('/') == origin);
+    let known = routes.upstreams.iter().find(|upstream| upstream.origin.trim_end_matches('/') == origin);
     let upstream = known.cloned().unwrap_or_else(|| Upstream {
         provider: origin.split_once("://").map_or(origin, |(_, host)| host).to_string(),
         origin: origin.to_string(),
     });
     Way { upstream, target: uri.path_and_query().map_or("/", |target| target.as_str()).to_string() }
+}
+
+/// What a target is at an upstream where paths begin in another way; none where it is the same.
+pub(super) fn moved(routes: &Routes, upstream: &Upstream, target: &str) -> Option<String> {
+    let own = routes.moved.iter().filter(|moved| moved.provider == upstream.provider);
+    let fits = own.filter_map(|moved| {
+        let rest = target.strip_prefix(moved.from.as_str())?;
+        (rest.is_empty() || rest.starts_with(['/', '?'])).then_some((moved, rest))
+    });
+    let (moved, rest) = fits.max_by_key(|(moved, _)| moved.from.len())?;
+    (moved.from != moved.to).then(|| format!("{}{rest}", moved.to))
 }
 
 /// The address of a target at an upstream.
@@ -80,13 +91,14 @@ pub(super) fn address(upstream: &Upstream, target: &str) -> Result<Uri, String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::Moved;
 
     fn routes() -> Routes {
         let to = |provider: &str| Upstream {
             provider: provider.into(),
             origin: format!("https://api.{provider}.test"),
         };
-        Routes(vec![to("openai"), to("anthropic")])
+        Routes::to(vec![to("openai"), to("anthropic")])
     }
 
     fn way(target: &str) -> Option<(String, String)> {
@@ -143,6 +155,34 @@ mod tests {
             (other.upstream.origin.as_str(), other.target.as_str()),
             ("http://127.0.0.1:4000", "/stock")
         );
+    }
+
+    #[test]
+    fn paths_begin_as_they_do_at_the_upstream_of_today() {
+        let moved = |provider: &str, from: &str, to: &str| Moved {
+            provider: provider.into(),
+            from: from.into(),
+            to: to.into(),
+        };
+        let all = vec![
+            moved("openai", "/v1", "/team/v1"),
+            moved("openai", "/v1/beta", "/beta"),
+            moved("anthropic", "", "/proxy"),
+            moved("same", "/v1", "/v1"),
+        ];
+        let routes = Routes { upstreams: Vec::new(), moved: all };
+        for (provider, target, wanted) in [
+            ("openai", "/v1/chat?x=1", Some("/team/v1/chat?x=1")),
+            ("openai", "/v1?x", Some("/team/v1?x")),
+            ("openai", "/v1/beta/chat", Some("/beta/chat")),
+            ("openai", "/v12/chat", None),
+            ("anthropic", "/v1/messages", Some("/proxy/v1/messages")),
+            ("gemini", "/v1/x", None),
+            ("same", "/v1/x", None),
+        ] {
+            let upstream = Upstream { provider: provider.into(), origin: "http://h".into() };
+            assert_eq!(super::moved(&routes, &upstream, target).as_deref(), wanted, "{provider} {target}");
+        }
     }
 
     #[test]

@@ -249,7 +249,7 @@ mod tests {
     fn export(path: &str, content_type: &str) -> Option<(Signal, Option<(String, String)>)> {
         let to =
             |provider: &str| Upstream { provider: provider.into(), origin: format!("http://{provider}") };
-        let routes = Routes(["otlp", "otlp-traces", "langfuse", "openai"].map(to).to_vec());
+        let routes = Routes::to(["otlp", "otlp-traces", "langfuse", "openai"].map(to).to_vec());
         let request = Request::post(path).header(CONTENT_TYPE, content_type).body(()).unwrap();
         let found = Export::of(&routes, None, &request)?;
         Some((found.signal, found.way.map(|way| (way.upstream.provider, way.target))))

@@ -35,6 +35,17 @@ fn a_variable_of_today_overrides_and_is_named_first() {
 }
 
 #[test]
+fn a_base_url_with_another_path_is_followed() {
+    let mut refund = Refund::recorded();
+    refund.env.set("OPENAI_BASE_URL", "");
+    let url = format!("{}/team/v1", refund.model.origin());
+    let fork = refund.retake(&[&FORK[..], &["--upstream", &url]].concat()).expect(0);
+    assert_eq!(refund.model.last_path(), "/team/v1/chat/completions");
+    assert!(fork.err.contains(&format!("live calls go to {url} (--upstream; recorded: ")), "{}", fork.err);
+    refund.retake(&["replay", "refund.2"]).expect(0);
+}
+
+#[test]
 fn an_imported_run_never_says_where_a_key_goes() {
     let refund = Refund::recorded();
     refund.retake(&["export", "refund.1", "refund.retake"]).expect(0);

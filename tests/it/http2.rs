@@ -75,7 +75,7 @@ impl Desk {
                 hosts: Hosts::default(),
                 passed: Passed::default(),
             }),
-            routes: Routes(Vec::new()),
+            routes: Routes::default(),
             tape: Some(tape.clone() as Arc<dyn Tape>),
             answerer: Some(library.clone()),
             attach: None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A proxy that records what goes to `origin` under `/up`.
 pub async fn recording(origin: &str, tape: &Arc<MemoryTape>) -> Proxy {
-    let routes = Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]);
+    let routes = Routes::to(vec![Upstream { provider: "up".into(), origin: origin.into() }]);
     let config = ProxyConfig {
         interception: None,
         routes,

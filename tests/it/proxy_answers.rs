@@ -89,7 +89,7 @@ async fn set_up(
 ) -> (Proxy, Agent) {
     let config = ProxyConfig {
         interception: None,
-        routes: Routes(vec![Upstream { provider: "up".into(), origin: origin.into() }]),
+        routes: Routes::to(vec![Upstream { provider: "up".into(), origin: origin.into() }]),
         tape: tape.map(|tape| tape as Arc<dyn Tape>),
         answerer: Some(answerer.clone()),
         attach: None,

@@ -228,7 +228,8 @@ fn a_recording_of_others_has_its_paths_and_never_its_address() {
     assert_eq!(origin(&told, "azure"), Some(NOWHERE));
     assert_eq!((told.set["AGENT_MODE"].as_str(), told.set["RETAKE_RUN"].as_str()), ("cautious", "refund.2"));
     let of = |provider: &str| told.destinations.iter().find(|d| d.provider == provider).unwrap();
-    assert_eq!(of("openai").recorded.as_deref(), Some("http://gateway.example"));
+    assert_eq!(of("openai").origin, "https://api.openai.com/v1", "where its paths go");
+    assert_eq!(of("openai").recorded.as_deref(), Some("http://gateway.example/custom/v1"));
     assert_eq!((of("openai").said, of("azure").said), (Said::Provider, Said::Nobody));
 }
 
@@ -285,4 +286,44 @@ fn clients_without_a_base_url_are_led_through_and_trust_the_run() {
 #[test]
 fn without_interception_java_is_told_nothing() {
     assert!(!told(&[("JAVA_TOOL_OPTIONS", "-Xmx2g")]).set.contains_key("JAVA_TOOL_OPTIONS"));
+}
+
+#[test]
+fn a_base_url_with_another_path_leads_there_from_the_recorded_one() {
+    let recorded = BTreeMap::from([("OPENAI_BASE_URL".to_string(), "http://then/foo/v1".to_string())]);
+    let caller = vars(&[("OPENAI_BASE_URL", "http://now/bar/v1"), ("ANTHROPIC_BASE_URL", "http://now/team")]);
+    let around =
+        Surroundings { caller: &caller, proxy: PROXY, recorded: Some(&recorded), ..Default::default() };
+    let told = plan(&around);
+    assert_eq!(told.set["OPENAI_BASE_URL"], "http://127.0.0.1:9/openai/foo/v1", "requests look as they did");
+    let moved = |provider: &str, from: &str, to: &str| Moved {
+        provider: provider.into(),
+        from: from.into(),
+        to: to.into(),
+    };
+    assert_eq!(told.moved, [moved("openai", "/foo/v1", "/bar/v1"), moved("anthropic", "", "/team")]);
+    let at = told.destinations.iter().find(|to| to.provider == "openai").unwrap();
+    assert_eq!(
+        (at.origin.as_str(), at.recorded.as_deref()),
+        ("http://now/bar/v1", Some("http://then/foo/v1"))
+    );
+}
+
+#[test]
+fn a_fork_does_not_go_to_the_proxy_that_recorded() {
+    let recorded = BTreeMap::from([("OPENAI_BASE_URL".to_string(), "http://then/v1".to_string())]);
+    let caller = vars(&[
+        ("RETAKE_PROXY", "http://127.0.0.1:7878/r/x"),
+        ("OPENAI_BASE_URL", "http://127.0.0.1:7878/r/x/openai/v1"),
+    ]);
+    let around = Surroundings {
+        caller: &caller,
+        proxy: PROXY,
+        recorded: Some(&recorded),
+        own_recording: true,
+        ..Default::default()
+    };
+    let told = plan(&around);
+    assert_eq!(origin(&told, "openai"), Some("http://then"));
+    assert_eq!(told.moved, []);
 }

@@ -14,6 +14,7 @@ use super::head;
 use super::ledger::Outcome;
 use super::listen::Shared;
 use super::refuse;
+use super::route;
 use super::tee::{AnswerBody, BrokenOff};
 use super::wire::Delivery;
 use super::{Answer, Answerer, Asked, BoxFuture, Canned, Tape, forward};
@@ -92,6 +93,9 @@ pub(super) async fn open(
             Err(BrokenOff("closed without an answer, as recorded".into()))
         }
         Answer::Forward { target, upstream, .. } => {
+            let at = upstream.as_ref().unwrap_or(&asking.upstream);
+            let own = target.as_deref().unwrap_or(&asking.head.target);
+            let target = route::moved(&start.shared.routes, at, own).or(target);
             going.ledger.forwards(None, target.clone(), upstream.clone());
             let target = target.unwrap_or_else(|| asking.head.target.clone());
             let upstream = upstream.unwrap_or_else(|| asking.upstream.clone());

@@ -2,6 +2,7 @@
 //! turn.
 
 use super::super::ledger::Outcome;
+use super::super::route;
 use super::super::wire::Delivery;
 use super::super::{Answer, Answerer, Asked, Canned, CannedEnd, SeenResponse};
 use super::dial::{self, Dialled};
@@ -295,10 +296,13 @@ impl Served {
         agent: &mut Listening,
         to: &mut Outgoing,
     ) -> After {
-        turn.forwards(live.body.clone(), live.target.clone(), live.upstream.clone());
+        let (own, at) = (&self.opening, live.upstream.as_ref().unwrap_or(&self.opening.upstream));
+        let target = live.target.as_deref().unwrap_or(&own.head.target);
+        let target = route::moved(&own.shared.routes, at, target).or(live.target);
+        turn.forwards(live.body.clone(), target.clone(), live.upstream.clone());
         turn.ask();
         let upstream = live.upstream.unwrap_or_else(|| self.opening.upstream.clone());
-        let target = live.target.unwrap_or_else(|| self.opening.head.target.clone());
+        let target = target.unwrap_or_else(|| self.opening.head.target.clone());
         let dialled = dial::dial(&self.opening.shared, self.parts.clone(), &upstream, &target);
         let Some(dialled) = agent.during(dialled).await else {
             turn.tell(BodyEnd::Cancelled);

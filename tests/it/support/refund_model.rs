@@ -21,6 +21,7 @@ pub struct RefundModel {
     port: u16,
     asked: Arc<AtomicU32>,
     connections: Arc<AtomicU32>,
+    last: Arc<Mutex<String>>,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -36,12 +37,15 @@ impl RefundModel {
         let (asked, connections) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicU32::new(0)));
         let (count, accepted) = (asked.clone(), connections.clone());
         let kept: Arc<Mutex<Histories>> = Arc::default();
+        let last: Arc<Mutex<String>> = Arc::default();
+        let told = last.clone();
         runtime.spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 accepted.fetch_add(1, Ordering::Relaxed);
-                let (count, kept) = (count.clone(), kept.clone());
+                let (count, kept, told) = (count.clone(), kept.clone(), told.clone());
                 tokio::spawn(async move {
                     let service = hyper::service::service_fn(move |request| {
+                        *told.lock().expect("told") = request.uri().path().to_string();
                         answer(request, count.clone(), kept.clone())
                     });
                     let _ = hyper::server::conn::http1::Builder::new()
@@ -50,7 +54,7 @@ impl RefundModel {
                 });
             }
         });
-        RefundModel { port, asked, connections, _runtime: runtime }
+        RefundModel { port, asked, connections, last, _runtime: runtime }
     }
 
     pub fn origin(&self) -> String {
@@ -60,6 +64,11 @@ impl RefundModel {
     /// Model calls so far.
     pub fn asked(&self) -> u32 {
         self.asked.load(Ordering::Relaxed)
+    }
+
+    /// The path that was asked last.
+    pub fn last_path(&self) -> String {
+        self.last.lock().expect("told").clone()
     }
 
     /// Connections so far.
