@@ -269,12 +269,11 @@ impl Growth {
                 path.push(here);
                 at = self.leaves.get(here).and_then(|leaf| leaf.parent);
             }
-            let mut depth = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
-            for here in path.into_iter().rev() {
+            let first = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
+            for (depth, here) in (first..).zip(path.into_iter().rev()) {
                 if let Some(place) = depths.get_mut(here) {
                     *place = Some(depth);
                 }
-                depth += 1;
             }
         }
         depths.into_iter().map(Option::unwrap_or_default).collect()
@@ -304,4 +303,73 @@ fn leaf(span: &Span, claims: &Claims) -> Leaf {
 /// A span's name without the operation that the conventions put in front of it.
 fn bare(name: &str) -> &str {
     name.strip_prefix("invoke_workflow ").unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::json::traces;
+    use crate::span::spans;
+    use serde_json::{Value, json};
+
+    /// `(id, parent, name, operation)`, one after the other in time.
+    fn tree_of(all: &[(u64, u64, &str, &str)], whole: bool) -> Node {
+        let span = |at: usize, (id, parent, name, operation): &(u64, u64, &str, &str)| {
+            let attributes: Vec<Value> = match *operation {
+                "" => Vec::new(),
+                _ => vec![json!({"key": "gen_ai.operation.name", "value": {"stringValue": operation}})],
+            };
+            json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": format!("{id:016x}"),
+                "parentSpanId": if *parent == 0 { String::new() } else { format!("{parent:016x}") }, "name": name,
+                "startTimeUnixNano": at * 1_000_000, "endTimeUnixNano": at * 1_000_000 + 500_000, "attributes": attributes})
+        };
+        let spans_of: Vec<Value> = all.iter().enumerate().map(|(at, one)| span(at, one)).collect();
+        let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans_of}]}]}).to_string();
+        let spans = spans(&traces(body.as_bytes()).unwrap());
+        let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
+        let of = Spans { spans: &spans, claims: &claims, links: &[] };
+        spanned(&Outline::default(), "x.1", of, whole)
+    }
+
+    fn drawn(node: &Node) -> String {
+        let below: Vec<String> = node.children.iter().map(drawn).collect();
+        let below = if below.is_empty() { String::new() } else { format!("({})", below.join(" ")) };
+        format!("{}{below}", node.name)
+    }
+
+    #[test]
+    fn spans_are_nested_and_parents_may_be_missing() {
+        let all = [
+            (2, 1, "chat m", "chat"),
+            (1, 0, "invoke_agent a", "invoke_agent"),
+            (3, 77, "execute_tool t", "execute_tool"),
+            (1, 0, "invoke_agent a", "invoke_agent"),
+        ];
+        assert_eq!(drawn(&tree_of(&all, false)), "x.1(invoke_agent a(chat m) execute_tool t)");
+    }
+
+    #[test]
+    fn circles_are_cut() {
+        let all = [(1, 2, "a", "chat"), (2, 3, "b", "chat"), (3, 1, "c", "chat"), (4, 4, "d", "chat")];
+        let tree = tree_of(&all, false);
+        assert_eq!(tree.size(), 5, "{}", drawn(&tree));
+    }
+
+    #[test]
+    fn a_tower_of_spans_is_cut_off() {
+        let all: Vec<(u64, u64, &str, &str)> = (1..50_000).map(|id| (id, id - 1, "deep", "chat")).collect();
+        let tree = tree_of(&all, true);
+        assert_eq!(tree.size(), all.len() + 1);
+        let (mut depth, mut at) = (0, &tree);
+        while let Some(first) = at.children.first() {
+            (depth, at) = (depth + 1, first);
+        }
+        assert!(depth <= DEEPEST + 2, "{depth}");
+    }
+
+    #[test]
+    fn requests_below_a_call_are_shown_with_the_whole_alone() {
+        let all = [(1, 0, "turn 1", ""), (2, 1, "chat m", "chat"), (3, 2, "inner", "")];
+        assert_eq!(drawn(&tree_of(&all, true)), "x.1(turn 1(chat m(inner)))");
+    }
 }
