@@ -1,6 +1,7 @@
 //! The OpenTelemetry protocol: what exporters send, in protobuf and in JSON, and what they are answered.
 
 pub mod json;
+pub mod openai_agents;
 pub mod proto;
 mod reply;
 
