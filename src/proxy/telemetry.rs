@@ -57,6 +57,9 @@ struct Read {
     digest: [u8; 32],
 }
 
+/// The code of gRPC by which an exporter tries again, as by a 503.
+const UNAVAILABLE: i32 = 14;
+
 /// Where the OpenAI Agents SDK exports to, at a host that it has no setting for.
 const INGEST: &str = "/v1/traces/ingest";
 
@@ -191,8 +194,13 @@ pub(super) async fn receive(
         let passed = answer::pass_unseen(shared, going(), parts, &way.upstream, &way.target, body).await;
         // Nobody listens where nobody said that somebody does.
         let implied = [DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR].contains(&way.upstream.origin.as_str());
-        if passed.is_ok() || !implied {
-            return passed;
+        match passed {
+            Ok(answer) => return Ok(answer),
+            Err(broken) if !implied => {
+                let why = format!("{} cannot be reached: {}", way.upstream.origin, broken.0);
+                return Ok(serve(shared, going(), export.refusal(503, UNAVAILABLE, &why), Vec::new()).await);
+            }
+            Err(_) => {}
         }
     }
     let canned = match read {

@@ -38,6 +38,7 @@ mod moving;
 mod no_room;
 mod offers;
 mod ollama;
+mod otlp;
 mod outcomes;
 mod pins;
 mod plans;
