@@ -126,6 +126,15 @@ impl Batch {
         dropped
     }
 
+    /// Writes it, in protobuf; metrics are not kept, and are nothing.
+    pub fn to_protobuf(&self) -> Vec<u8> {
+        match self {
+            Batch::Traces(traces) => traces.encode_to_vec(),
+            Batch::Logs(logs) => logs.encode_to_vec(),
+            Batch::Metrics => Vec::new(),
+        }
+    }
+
     /// How many spans or records it has.
     pub fn len(&self) -> usize {
         match self {
