@@ -137,7 +137,14 @@ def runs(retake):
             put("store", path.stem, b"".join(files))
 
 
+def otlp():
+    for path in sorted((ROOT / "fixtures/otlp").iterdir()):
+        if path.suffix != ".md" and path.stat().st_size < MOST:
+            put("otlp", path.name, path.read_bytes())
+
+
 wire()
+otlp()
 words()
 encodings()
 runs(os.path.abspath(sys.argv[1]))

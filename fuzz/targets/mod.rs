@@ -12,6 +12,7 @@ pub mod eventstream;
 pub mod holes;
 pub mod json;
 pub mod mcp;
+pub mod otlp;
 pub mod redact;
 pub mod services;
 pub mod sse;
@@ -32,6 +33,7 @@ pub const ALL: &[Target] = &[
     ("holes", holes::run),
     ("json", json::run),
     ("mcp", mcp::run),
+    ("otlp", otlp::run),
     ("redact", redact::run),
     ("services", services::run),
     ("sse", sse::run),

@@ -1,6 +1,7 @@
 //! The OpenTelemetry protocol: what exporters send, in protobuf and in JSON, and what they are answered.
 
 pub mod json;
+pub mod openai_agents;
 pub mod proto;
 mod reply;
 
@@ -123,6 +124,15 @@ impl Batch {
             dropped += before - scope.spans.len();
         }
         dropped
+    }
+
+    /// Writes it, in protobuf; metrics are not kept, and are nothing.
+    pub fn to_protobuf(&self) -> Vec<u8> {
+        match self {
+            Batch::Traces(traces) => traces.encode_to_vec(),
+            Batch::Logs(logs) => logs.encode_to_vec(),
+            Batch::Metrics => Vec::new(),
+        }
     }
 
     /// How many spans or records it has.

@@ -1,6 +1,7 @@
 //! One request: routed, then forwarded or answered.
 
 use super::attach::Entry;
+use super::beside::{self, Beside};
 use super::intercept::Inside;
 use super::ledger::{Abandonment, Ledger, Outcome};
 use super::listen::Shared;
@@ -102,6 +103,10 @@ pub(super) async fn answer(
         let method = request.method().clone();
         let going = || Going::unseen(&shared, &wire, &method);
         return telemetry::receive(&shared, tape, going, export, request).await;
+    }
+    if let Some(beside) = Beside::of(&shared.routes, outside.as_ref(), &request) {
+        let going = Going::unseen(&shared, &wire, request.method());
+        return beside::pass(&shared, going, beside, request).await;
     }
     let way = match &outside {
         Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),

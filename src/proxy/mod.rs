@@ -3,6 +3,7 @@
 
 mod answer;
 mod attach;
+mod beside;
 mod case;
 mod forward;
 mod head;
@@ -78,7 +79,7 @@ pub struct SeenResponse {
 pub struct SeenExport {
     /// Spans, or log records.
     pub batch: crate::otlp::Batch,
-    /// BLAKE3 of the request's body: an exporter that tries again sends the same.
+    /// BLAKE3 of the request's body, decoded: an exporter that tries again sends the same.
     pub digest: [u8; 32],
     /// Length of the body, decoded.
     pub bytes: usize,

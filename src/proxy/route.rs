@@ -9,7 +9,7 @@ use http::Uri;
 pub const MCP: &str = "mcp";
 
 /// A request's way: who gets it, and the path and query that go there.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) upstream: Upstream,
     pub(super) target: String,

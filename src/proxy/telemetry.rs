@@ -12,9 +12,9 @@ use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, chain};
 use super::{Canned, CannedEnd, Routes, SeenExport, Tape, answer};
 use crate::exchange::{HeaderList, ResponseHead, Source, encoding};
-use crate::otlp::{Batch, Encoding, Reply, Signal};
+use crate::otlp::{Batch, Encoding, Reply, Signal, openai_agents};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -44,7 +44,24 @@ pub(super) struct Export {
 enum Form {
     Http(Encoding),
     Grpc,
+    /// JSON of the OpenAI Agents SDK.
+    Agents,
 }
+
+/// An export, read.
+struct Read {
+    batches: Vec<Batch>,
+    /// Length, decoded.
+    bytes: usize,
+    /// Of the decoded body: what compresses it may put the time into it.
+    digest: [u8; 32],
+}
+
+/// The code of gRPC by which an exporter tries again, as by a 503.
+const UNAVAILABLE: i32 = 14;
+
+/// Where the OpenAI Agents SDK exports to, at a host that it has no setting for.
+const INGEST: &str = "/v1/traces/ingest";
 
 impl Export {
     /// Looks whether a request is an export. `outside`: the host that it is for, when that is not the proxy.
@@ -54,13 +71,18 @@ impl Export {
         }
         let form = form(request.headers())?;
         let signal = |path: &str| match form {
-            Form::Http(_) => Signal::of_path(path),
             Form::Grpc => Signal::of_method(path),
+            _ => Signal::of_path(path),
         };
         let path = request.uri().path();
         if let Some(host) = outside {
-            let way = Some(route::outside(routes, &host.origin(), request.uri()));
-            return Some(Export { signal: signal(path)?, form, way });
+            let way = route::outside(routes, &host.origin(), request.uri());
+            if let Some(export) = Export::of_agents(form, &way) {
+                return Some(export);
+            }
+            // Any service may have JSON at such a path.
+            let sure = form != Form::Http(Encoding::Json) || is_exporter(request.headers());
+            return Some(Export { signal: signal(path).filter(|_| sure)?, form, way: Some(way) });
         }
         let (first, rest) = first_segment(path);
         if let Some(signal) = first.strip_prefix(OTLP).and_then(signal_of_route) {
@@ -68,21 +90,51 @@ impl Export {
             return Some(Export { signal: signal.or_else(|| Signal::of_path(rest))?, form, way });
         }
         if let Some(way) = route::resolve(routes, request.uri()) {
+            if let Some(export) = Export::of_agents(form, &way) {
+                return Some(export);
+            }
             let path = way.target.split('?').next().unwrap_or_default();
             return Some(Export { signal: signal(path)?, form, way: Some(way) });
+        }
+        if form == Form::Http(Encoding::Json) && path_behind_run(path) == INGEST {
+            let way = format!("/openai{INGEST}").parse().ok().and_then(|to| route::resolve(routes, &to));
+            return Some(Export { signal: Signal::Traces, form: Form::Agents, way });
         }
         let signal = signal(path)?;
         let to = format!("/{OTLP}{}", if form == Form::Grpc { path } else { signal.path() });
         let way = to.parse().ok().and_then(|to| route::resolve(routes, &to));
         Some(Export { signal, form, way })
     }
+
+    /// That of the OpenAI Agents SDK, if it is one.
+    fn of_agents(form: Form, way: &Way) -> Option<Export> {
+        let to_openai = way.upstream.provider == "openai" || way.upstream.origin == "https://api.openai.com";
+        let ingests = way.target.split('?').next() == Some(INGEST);
+        (form == Form::Http(Encoding::Json) && to_openai && ingests).then(|| Export {
+            signal: Signal::Traces,
+            form: Form::Agents,
+            way: Some(way.clone()),
+        })
+    }
+}
+
+/// True for the exporters of OpenTelemetry, which say their name.
+fn is_exporter(headers: &HeaderMap) -> bool {
+    let name = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    name.starts_with("OTel-OTLP-Exporter") || name.starts_with("OTel OTLP Exporter")
 }
 
 /// The first segment of a path behind `/r/NAME`, and what follows it.
 fn first_segment(path: &str) -> (&str, &str) {
-    let named = path.strip_prefix("/r/").and_then(|rest| rest.split_once('/')).map(|(_, rest)| rest);
-    let rest = named.unwrap_or_else(|| path.strip_prefix('/').unwrap_or(path));
+    let rest = path_behind_run(path);
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
+}
+
+/// A path without `/r/NAME` before it.
+fn path_behind_run(path: &str) -> &str {
+    let behind = path.strip_prefix("/r/").and_then(|rest| rest.get(rest.find('/')?..));
+    behind.unwrap_or(path)
 }
 
 /// What a way for exporters is for, by what its name has behind `otlp`: one signal (`-traces`), or, inside, any.
@@ -121,37 +173,51 @@ pub(super) async fn receive(
         }
         Err(error) => return Err(BrokenOff(chain(error.as_ref()))),
     };
-    let read = export.read(&parts.headers, &raw);
-    let mut rejected = 0;
-    if let (Ok((batch, bytes)), Some(tape)) = (&read, tape) {
-        let mut batch = batch.clone();
-        rejected = batch.drop_nameless();
-        let digest = *blake3::hash(&raw).as_bytes();
-        tape.export(SeenExport { batch, digest, bytes: *bytes }).await;
-    }
+    let read = export.read(&parts.headers, &raw).map(|Read { batches, bytes, digest }| {
+        let clean = |mut batch: Batch| (batch.drop_nameless(), batch);
+        (batches.into_iter().map(clean).collect::<Vec<_>>(), bytes, digest)
+    });
+    let read = match (read, tape) {
+        (Err(refused), _) => Err(refused),
+        (Ok((batches, bytes, digest)), tape) => {
+            let rejected: usize = batches.iter().map(|(rejected, _)| rejected).sum();
+            if let Some(tape) = tape {
+                for (_, batch) in batches {
+                    tape.export(SeenExport { batch, digest, bytes }).await;
+                }
+            }
+            Ok(rejected)
+        }
+    };
     if let (Some(way), true) = (&export.way, shared.client.is_some()) {
         let body = SentBody::Whole((!raw.is_empty()).then_some(raw));
         let passed = answer::pass_unseen(shared, going(), parts, &way.upstream, &way.target, body).await;
         // Nobody listens where nobody said that somebody does.
         let implied = [DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR].contains(&way.upstream.origin.as_str());
-        if passed.is_ok() || !implied {
-            return passed;
+        match passed {
+            Ok(answer) => return Ok(answer),
+            Err(broken) if !implied => {
+                let why = format!("{} cannot be reached: {}", way.upstream.origin, broken.0);
+                return Ok(serve(shared, going(), export.refusal(503, UNAVAILABLE, &why), Vec::new()).await);
+            }
+            Err(_) => {}
         }
     }
     let canned = match read {
         Err((status, why)) => export.refusal(status, if status == 413 { 8 } else { 3 }, &why),
-        Ok(_) if rejected > 0 => export.partly(rejected),
-        Ok(_) => export.taken(),
+        Ok(0) => export.taken(),
+        Ok(rejected) => export.partly(rejected),
     };
     Ok(serve(shared, going(), canned, Vec::new()).await)
 }
 
 impl Export {
     /// What it says, and how many bytes that is; else the status and why not.
-    fn read(&self, headers: &HeaderMap, raw: &Bytes) -> Result<(Batch, usize), (u16, String)> {
+    fn read(&self, headers: &HeaderMap, raw: &Bytes) -> Result<Read, (u16, String)> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let (coding, body, encoding) = match self.form {
             Form::Http(encoding) => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), encoding),
+            Form::Agents => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), Encoding::Json),
             Form::Grpc => {
                 let (squeezed, message) = message_of(raw).map_err(|why| (400, why))?;
                 (text("grpc-encoding").filter(|_| squeezed), message, Encoding::Protobuf)
@@ -162,11 +228,20 @@ impl Export {
             let status = if decoded.bytes.len() >= MOST { 413 } else { 400 };
             return Err((status, why));
         }
-        let batch = Batch::read(self.signal, encoding, &decoded.bytes).map_err(|why| (400, why))?;
-        Ok((batch, decoded.bytes.len()))
+        let bytes = &decoded.bytes;
+        let batches = match self.form {
+            Form::Agents => openai_agents::read(bytes)
+                .map(|(traces, logs)| vec![Batch::Traces(traces), Batch::Logs(logs)]),
+            _ => Batch::read(self.signal, encoding, bytes).map(|batch| vec![batch]),
+        };
+        let batches = batches.map_err(|why| (400, why))?;
+        Ok(Read { batches, bytes: bytes.len(), digest: *blake3::hash(bytes).as_bytes() })
     }
 
     fn taken(&self) -> Canned {
+        if self.form == Form::Agents {
+            return answered(204, HeaderList::default(), Vec::new());
+        }
         self.canned(Reply::taken(self.encoding()))
     }
 
@@ -177,8 +252,8 @@ impl Export {
 
     fn refusal(&self, status: u16, code: i32, why: &str) -> Canned {
         match self.form {
-            Form::Http(encoding) => self.canned(Reply::refused(encoding, status, code, why)),
             Form::Grpc => grpc(code, why, None),
+            _ => self.canned(Reply::refused(self.encoding(), status, code, why)),
         }
     }
 
@@ -186,6 +261,7 @@ impl Export {
         match self.form {
             Form::Http(encoding) => encoding,
             Form::Grpc => Encoding::Protobuf,
+            Form::Agents => Encoding::Json,
         }
     }
 
@@ -197,12 +273,16 @@ impl Export {
             ("content-type".into(), reply.encoding.content_type().into()),
             ("content-length".into(), reply.body.len().to_string()),
         ]);
-        Canned {
-            source: Source::Live,
-            head: ResponseHead { status: reply.status, headers },
-            frames: vec![(Duration::ZERO, reply.body.into())],
-            end: CannedEnd::Complete,
-        }
+        answered(reply.status, headers, reply.body)
+    }
+}
+
+fn answered(status: u16, headers: HeaderList, body: Vec<u8>) -> Canned {
+    Canned {
+        source: Source::Live,
+        head: ResponseHead { status, headers },
+        frames: vec![(Duration::ZERO, body.into())],
+        end: CannedEnd::Complete,
     }
 }
 
@@ -274,7 +354,12 @@ mod tests {
         ] {
             assert_eq!(export(path, protobuf), Some((signal, way)), "{path}");
         }
+        for path in ["/openai/v1/traces/ingest", "/r/fix/v1/traces/ingest", "/v1/traces/ingest"] {
+            let way = to("openai", "/v1/traces/ingest");
+            assert_eq!(export(path, "application/json"), Some((Signal::Traces, way)), "{path}");
+        }
         for (path, kind) in [
+            ("/langfuse/v1/traces/ingest", "application/json"),
             ("/openai/v1/chat/completions", "application/json"),
             ("/otlp/v1/traces", "text/plain"),
             ("/otlp/v1/nothing", protobuf),

@@ -38,6 +38,8 @@ mod moving;
 mod no_room;
 mod offers;
 mod ollama;
+mod otlp;
+mod otlp_captures;
 mod outcomes;
 mod pins;
 mod plans;

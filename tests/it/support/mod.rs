@@ -18,6 +18,7 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 pub mod coder;
 pub mod coder_model;
 pub mod env;
+pub mod exporting;
 pub mod lamp_model;
 pub mod raw;
 pub mod refund;
