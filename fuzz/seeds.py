@@ -138,7 +138,7 @@ def runs(retake):
 
 
 def otlp():
-    for path in sorted((ROOT / "fixtures/otlp").iterdir()):
+    for path in sorted((ROOT / "fixtures/otlp/bodies").iterdir()):
         if path.suffix != ".md" and path.stat().st_size < MOST:
             put("otlp", path.name, path.read_bytes())
 

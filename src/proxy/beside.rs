@@ -95,7 +95,7 @@ mod tests {
     fn they_are_known_by_vendor_method_and_path() {
         let to =
             |provider: &str| Upstream { provider: provider.into(), origin: format!("http://{provider}") };
-        let routes = Routes(["otlp", "langsmith", "langfuse", "openai"].map(to).to_vec());
+        let routes = Routes::to(["otlp", "langsmith", "langfuse", "openai"].map(to).to_vec());
         let status = |method: Method, path: &str| {
             let request = Request::builder().method(method).uri(path).body(()).unwrap();
             Beside::of(&routes, None, &request).map(|beside| beside.else_status)

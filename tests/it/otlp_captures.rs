@@ -25,7 +25,7 @@ fn read(path: &Path, encoding: Encoding) -> Vec<Span> {
 #[test]
 fn protobuf_and_json_of_an_export_are_the_same_spans() {
     let mut all = Vec::new();
-    files(&project().join("fixtures/otlp"), &mut all);
+    files(&project().join("fixtures/otlp/bodies"), &mut all);
     if let Ok(more) = std::env::var("RETAKE_OTLP_CAPTURES") {
         files(Path::new(&more), &mut all);
     }
@@ -37,7 +37,7 @@ fn protobuf_and_json_of_an_export_are_the_same_spans() {
             assert!(!read.is_empty(), "{}", path.display());
             (raw, spans) = (raw + 1, spans + read.len());
         }
-        let of_spans = path.parent().is_some_and(|folder| folder.ends_with("fixtures/otlp"));
+        let of_spans = path.parent().is_some_and(|folder| folder.ends_with("fixtures/otlp/bodies"));
         if !name.ends_with(".pb") || !(of_spans || name.ends_with("traces.pb")) {
             continue;
         }
@@ -54,7 +54,7 @@ fn protobuf_and_json_of_an_export_are_the_same_spans() {
 fn an_export_of_the_agents_sdk_is_a_tree_of_spans() {
     let (mut spans, mut wanted) = (Vec::new(), 0);
     for name in ["agents-1.ingest.json", "agents-2.ingest.json"] {
-        let body = std::fs::read(project().join("fixtures/otlp").join(name)).expect("a capture");
+        let body = std::fs::read(project().join("fixtures/otlp/bodies").join(name)).expect("a capture");
         spans.extend(span::spans(&openai_agents::read(&body).expect("readable").0));
         let told: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
         let items = told["data"].as_array().expect("a list").iter();
