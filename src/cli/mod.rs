@@ -27,6 +27,7 @@ mod unseen;
 mod view;
 
 use crate::config::Config;
+use crate::prices::Prices;
 use crate::report::Style;
 use crate::store::Store;
 use args::{Cli, Command};
@@ -67,6 +68,14 @@ impl Context {
             None => Config::find(&self.directory()?, std::env::var_os("HOME").map(PathBuf::from).as_deref()),
         };
         Ok(config?)
+    }
+
+    /// A person's own prices. What is wrong with the file is said; nothing that prices are for fails by it.
+    fn prices(&self) -> Prices {
+        self.config().map(|config| config.prices).unwrap_or_else(|error| {
+            warn(&format!("{}: the prices in it are not used", error.message));
+            Prices::default()
+        })
     }
 
     /// Prints data, as JSON.

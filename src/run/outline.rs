@@ -169,6 +169,20 @@ pub struct Outline {
     pub stand_ins: Vec<StandIn>,
 }
 
+impl Turn {
+    /// True when the provider said by a status that it does not answer: that takes no tokens.
+    pub fn is_turned_away(&self) -> bool {
+        let is_status = |error: &str| {
+            let status = error.split(' ').next().unwrap_or_default();
+            status.len() == 3
+                && matches!(status.as_bytes(), [b'4' | b'5', ..])
+                && status.parse::<u16>().is_ok()
+        };
+        let nothing = self.usage.is_none() && self.text.is_empty() && self.calls.is_empty();
+        nothing && self.error.as_deref().is_some_and(is_status)
+    }
+}
+
 impl Outline {
     /// True for a lane that is a side call.
     pub fn is_side(&self, lane: u32) -> bool {
