@@ -22,6 +22,7 @@ mod runs;
 mod session;
 mod show;
 mod start;
+mod stats;
 mod surroundings;
 mod unseen;
 mod view;
@@ -173,6 +174,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Env(args) => env::env(context, &args),
         Command::Ls(args) => runs::ls(context, &args),
         Command::Show(args) => show::show(context, &args),
+        Command::Stats(args) => stats::stats(context, &args),
         Command::Replay(args) => replay::replay(context, args),
         Command::Fork(args) => fork::fork(context, args),
         Command::Diff(args) => diff::diff(context, &args),

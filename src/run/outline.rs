@@ -5,6 +5,7 @@
 use super::likeness::Key;
 use crate::dialect::conversation::Usage;
 use crate::exchange::{ExchangeId, StandIn};
+use crate::prices::{Cost, Prices};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -170,6 +171,14 @@ pub struct Outline {
 }
 
 impl Turn {
+    /// What it costs when the model is the one that the agent named; none when its tokens, or their price, are not known.
+    pub fn cost(&self, prices: &Prices) -> Option<Cost> {
+        match self.usage {
+            Some(usage) => prices.cost(&self.model, &usage),
+            None => self.is_turned_away().then_some(Cost(0)),
+        }
+    }
+
     /// True when the provider said by a status that it does not answer: that takes no tokens.
     pub fn is_turned_away(&self) -> bool {
         let is_status = |error: &str| {
