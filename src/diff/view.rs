@@ -223,7 +223,7 @@ impl<'a> RunView<'a> {
 
     /// What a model call costs by its tokens, whoever answered; none when they, or their price, are not known.
     pub fn cost_of(&self, turn: &Turn) -> Option<Cost> {
-        match turn.usage {
+        match turn.counted() {
             Some(usage) => {
                 let model = self.sent_model(turn);
                 self.source.price(model.as_deref().unwrap_or(&turn.model))?.cost(&usage)

@@ -171,9 +171,14 @@ pub struct Outline {
 }
 
 impl Turn {
+    /// Its tokens; none when the provider did not count them: no call takes none at all.
+    pub fn counted(&self) -> Option<Usage> {
+        self.usage.filter(|usage| usage.input > 0 || usage.output > 0)
+    }
+
     /// What it costs when the model is the one that the agent named; none when its tokens, or their price, are not known.
     pub fn cost(&self, prices: &Prices) -> Option<Cost> {
-        match self.usage {
+        match self.counted() {
             Some(usage) => prices.cost(&self.model, &usage),
             None => self.is_turned_away().then_some(Cost(0)),
         }
@@ -187,7 +192,7 @@ impl Turn {
                 && matches!(status.as_bytes(), [b'4' | b'5', ..])
                 && status.parse::<u16>().is_ok()
         };
-        let nothing = self.usage.is_none() && self.text.is_empty() && self.calls.is_empty();
+        let nothing = self.counted().is_none() && self.text.is_empty() && self.calls.is_empty();
         nothing && self.error.as_deref().is_some_and(is_status)
     }
 }

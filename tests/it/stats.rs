@@ -13,40 +13,16 @@ fn priced() -> Refund {
     refund
 }
 
-/// The cost that a run must have, from its tokens.
-fn expected(show: &serde_json::Value) -> f64 {
-    let steps = show["steps"].as_array().expect("steps");
-    let tokens = |member: &str| steps.iter().filter_map(|step| step[member].as_f64()).sum::<f64>();
-    (tokens("tokens_in") * 1000.0 + tokens("tokens_out") * 2000.0) / 1e6
-}
-
-fn close(a: &serde_json::Value, b: f64) {
-    let a = a.as_f64().expect("a cost");
-    assert!(b > 0.0 && (a - b).abs() < 1e-9, "{a} and {b}");
-}
-
 #[test]
-fn own_prices_are_in_every_verb() {
+fn a_price_without_tokens_is_no_cost() {
     let refund = priced();
+    // The model does not say how many tokens it took.
     let ran = refund.retake(&["run", "--name", "refund", "--", "python3", "agent.py"]).expect(0);
-    assert!(ran.err.contains("   cost $"), "{}", ran.err);
+    assert!(ran.err.contains("   cost n/a"), "{}", ran.err);
     let show = refund.retake(&["show", "refund.1", "--json"]).expect(0).json();
-    let cost = expected(&show);
-    close(&show["cost"], cost);
-    close(&refund.retake(&["ls", "--json"]).expect(0).json()[0]["cost"], cost);
-    close(&refund.retake(&["stats", "--json"]).expect(0).json()["total"]["cost"], cost);
-    close(
-        &refund.retake(&["diff", "refund.1", "refund.1", "--json"]).expect(0).json()["left_totals"]["cost"],
-        cost,
-    );
-    let tree = refund.retake(&["show", "refund.1", "--tree"]).expect(0);
-    assert!(tree.out.contains("cost") && tree.out.contains('$'), "{}", tree.out);
-    assert!(refund.retake(&["ls"]).expect(0).out.contains('$'));
-
-    // Without the file nobody knows.
-    refund.env.file("retake.toml", "");
-    let stats = refund.retake(&["stats", "refund.1", "--json"]).expect(0).json();
-    assert!(stats["total"]["cost"].is_null(), "{stats}");
+    assert!(show["cost"].is_null() && show.get("cost").is_some(), "{show}");
+    assert!(refund.retake(&["ls", "--json"]).expect(0).json()[0]["cost"].is_null());
+    assert!(refund.retake(&["stats", "--json"]).expect(0).json()["total"]["cost"].is_null());
     assert!(refund.retake(&["stats"]).expect(0).out.contains("cost n/a"));
     refund.env.file("retake.toml", "[prices.x]\ninput = -1\noutput = 1\n");
     let warned = refund.retake(&["stats"]).expect(0);
@@ -61,7 +37,7 @@ fn stats_fit_the_terminal() {
         let told = refund.retake(&["stats"]).expect(0).out;
         let widest = told.lines().map(|line| line.chars().count()).max().unwrap_or_default();
         assert!(widest <= width, "{told}");
-        for word in ["1 run", "issue_refund", "main", "p95", "context grew", "refund.1"] {
+        for word in ["1 run", "issue_refund", "main", "p95"] {
             assert!(told.contains(word), "{word}: {told}");
         }
         assert_eq!(told.contains("p99"), width == 120, "{told}");
@@ -79,7 +55,7 @@ fn steps_are_found() {
         .filter_map(|step| step["step"].as_u64())
         .collect();
     assert!(!expected.is_empty());
-    let asked = "tool=issue_refund status=ok agent=main tokens>0 name=refund exit=0";
+    let asked = "tool=issue_refund status=ok agent=main name=refund exit=0";
     let found = refund.retake(&["ls", "--json", "--where", asked]).expect(0).json();
     assert_eq!(found, serde_json::json!([{ "run": "refund.1", "steps": expected }]));
     let told = refund.retake(&["ls", "--where", asked]).expect(0).out;
