@@ -18,6 +18,19 @@ Examples:
 
 The agent's output and exit code pass through. What retake says goes to standard error.";
 
+const LS_EXAMPLES: &str = "\
+Examples:
+  retake ls          every run, the newest last
+  retake ls refund   refund.1, refund.2, …
+  retake ls --where 'tool=issue_refund status=error'
+  retake ls --where 'model~gpt tokens>10000 label:task=refund'
+
+A term is KEY OP VALUE, OP one of = != > < >= <= ~ (contains); a value with spaces stands in double
+quotes. All terms must hold, those about steps in the same step.
+Of steps:  tool, model, agent (its lane), status (ok, error), text (of an answer or result), tokens,
+           input, output, cost (US dollars), time (seconds)
+Of runs:   name, exit, steps, label:KEY";
+
 const SHOW_EXAMPLES: &str = "\
 Examples:
   retake show refund.1                      every step
@@ -130,12 +143,17 @@ pub enum Command {
     Env(EnvArgs),
     /// List the recorded runs
     #[command(
-        after_help = "Examples:\n  retake ls          every run, the newest last\n  retake ls refund   refund.1, refund.2, …"
+        after_help = LS_EXAMPLES
     )]
     Ls(LsArgs),
     /// Show a run, a step, its context or its checkpoint
     #[command(after_help = SHOW_EXAMPLES)]
     Show(ShowArgs),
+    /// Tokens, cost and time by model, tool and agent, and what is done over and over
+    #[command(
+        after_help = "Examples:\n  retake stats            of all runs of the store together\n  retake stats refund.1   of one, with its loops and what breaks the prompt cache\n\nPrices: retake's own list, and [prices.\"MODEL\"] in retake.toml before it."
+    )]
+    Stats(StatsArgs),
     /// Run the agent again with every answer from the recording; never goes live
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
@@ -196,6 +214,16 @@ pub enum Command {
 pub struct LsArgs {
     /// Only runs of this name: refund, or one: refund.1
     pub name: Option<String>,
+    /// Only runs in which all of these hold, and the steps in which they do
+    #[arg(long = "where", value_name = "TERMS")]
+    pub terms: Option<String>,
+}
+
+/// `retake stats`
+#[derive(Debug, Args)]
+pub struct StatsArgs {
+    /// Which runs: refund.1, refund (the newest of that name), last (the newest of all) [default: all]
+    pub runs: Vec<String>,
 }
 
 /// `retake show`

@@ -13,6 +13,7 @@ use super::{Context, control, fences, warn};
 use crate::dialect::conversation::Usage;
 use crate::diff::{Conversations, Totals};
 use crate::exchange::Source;
+use crate::prices::Spent;
 use crate::record::Recorder;
 use crate::replay::matcher::Near;
 use crate::replay::plan::Plan;
@@ -158,7 +159,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         store.remove_run(&id)?;
         return Err(CliError::broken("the agent made no request through retake: there is no fork"));
     }
-    let new = Opened::by_id(&store, &id)?;
+    let new = Opened::by_id(&store, &id)?.priced(context.prices());
     warnings.extend(live_troubles(&tally));
     // A fork that was stopped did not get that far.
     let missed: Vec<u32> = match stopped_by(&tally) {
@@ -170,10 +171,11 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
     }));
     let totals = Totals::of(&new.view());
     let mut answers = Answers { refused: tally.refused, ..answered(&new) };
-    let mut tokens = live_tokens(&new);
+    let (mut tokens, mut cost) = live_tokens(&new);
     if let Some(usage) = tally.fenced.as_ref().and_then(|fenced| fenced.asked_live) {
         // The answer was paid for, though the agent never got it.
         answers.live += 1;
+        cost.add("the answer that was held back", None);
         tokens = (tokens.0 + usage.input, tokens.1 + usage.output);
     }
     let code = if tally.fenced.is_some() {
@@ -203,6 +205,7 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         answers,
         edited_steps,
         tokens,
+        cost,
         took_us: landed.took_us,
         answer: last_answer(&new.outline),
         unrecorded: tally.unrecorded.len() as u32,
@@ -350,15 +353,20 @@ fn answered(new: &Opened) -> Answers {
     answers
 }
 
-fn live_tokens(new: &Opened) -> (u64, u64) {
+/// Tokens in and out of what was asked live, and what it costs.
+fn live_tokens(new: &Opened) -> ((u64, u64), Spent) {
+    let view = new.view();
+    let mut spent = Spent::default();
     let mut usage = Usage::default();
     for turn in new.outline.lanes.iter().flat_map(|l| &l.turns) {
         let live = turn.attempts.last().is_some_and(|id| new.source(*id) == Source::Live);
         if live {
             usage += turn.usage.unwrap_or_default();
+            let model = view.sent_model(turn);
+            spent.add(model.as_deref().unwrap_or(&turn.model), view.cost_of(turn));
         }
     }
-    (usage.input, usage.output)
+    ((usage.input, usage.output), spent)
 }
 
 /// The last answer of a run, with its step.

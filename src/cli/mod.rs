@@ -23,12 +23,14 @@ mod session;
 mod show;
 mod spans;
 mod start;
+mod stats;
 mod surroundings;
 mod telling;
 mod unseen;
 mod view;
 
 use crate::config::Config;
+use crate::prices::Prices;
 use crate::report::Style;
 use crate::store::Store;
 use args::{Cli, Command};
@@ -69,6 +71,14 @@ impl Context {
             None => Config::find(&self.directory()?, std::env::var_os("HOME").map(PathBuf::from).as_deref()),
         };
         Ok(config?)
+    }
+
+    /// A person's own prices. What is wrong with the file is said; nothing that prices are for fails by it.
+    fn prices(&self) -> Prices {
+        self.config().map(|config| config.prices).unwrap_or_else(|error| {
+            warn(&format!("{}: the prices in it are not used", error.message));
+            Prices::default()
+        })
     }
 
     /// Prints data, as JSON.
@@ -166,6 +176,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Env(args) => env::env(context, &args),
         Command::Ls(args) => runs::ls(context, &args),
         Command::Show(args) => show::show(context, &args),
+        Command::Stats(args) => stats::stats(context, &args),
         Command::Replay(args) => replay::replay(context, args),
         Command::Fork(args) => fork::fork(context, args),
         Command::Diff(args) => diff::diff(context, &args),

@@ -14,6 +14,7 @@ use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::signals::Signals;
 use crate::agent::trust::Trust;
+use crate::prices::Prices;
 use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig};
 use crate::record::Recorder;
 use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
@@ -75,6 +76,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
                 passed: passed.clone(),
                 json: context.json,
                 style: context.err_style,
+                prices: context.prices(),
                 complained: Mutex::new(None),
             });
             // A store that cannot be written is better known now than in an hour.
@@ -259,6 +261,7 @@ struct Shelf {
     passed: Option<Passed>,
     json: bool,
     style: Style,
+    prices: Prices,
     complained: Mutex<Option<Instant>>,
 }
 
@@ -310,7 +313,7 @@ impl Shelf {
         if self.json {
             print(&format!("{}\n", json!({ "ended": ended })))?;
         } else {
-            let opened = Opened::by_id(&self.store, &begun.run)?;
+            let opened = Opened::by_id(&self.store, &begun.run)?.priced(self.prices.clone());
             eprint!("{}", result(&opened, &recorded, &passed, self.style));
         }
         Ok(ended)

@@ -127,7 +127,7 @@ pub(super) fn recorded(
         store.remove_run(&id)?;
         return Err(own_failure(nothing_seen(&args.command, &landed.unseen, args.intercepted().is_some())));
     }
-    let opened = Opened::by_id(&store, &id).map_err(own_failure)?;
+    let opened = Opened::by_id(&store, &id).map_err(own_failure)?.priced(context.prices());
     eprint!("{}", result(&opened, &recorded, &landed.unseen, context.err_style));
     // A signal that ends only the agent at a terminal reaches retake too.
     let stopped = landed.ended.told_to_end || landed.ended.signal.is_some();

@@ -3,10 +3,13 @@
 use super::args::{GcArgs, LsArgs, RmArgs};
 use super::error::{CliError, exit};
 use super::session::now_us;
+use super::view::Opened;
 use super::{Context, print, warn};
+use crate::prices::{Prices, Spent};
 use crate::report::{runs, words};
-use crate::run::RunId;
-use crate::store::{GcPolicy, Store};
+use crate::run::wanted::Wanted;
+use crate::run::{RunId, Turn};
+use crate::store::{GcPolicy, RunSummary, Store};
 use std::collections::BTreeMap;
 
 pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
@@ -21,10 +24,86 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
             return Err(store.no_run(name).into());
         }
     }
+    let prices = context.prices();
+    if let Some(terms) = &args.terms {
+        let wanted = Wanted::parse(terms).map_err(|unclear| {
+            let error = CliError::usage(format!("--where: {}", unclear.what));
+            if unclear.hint.is_empty() { error } else { error.hint(unclear.hint) }
+        })?;
+        let looked_at = found.len();
+        found.retain(|run| wanted.fits(&run.manifest, run.steps));
+        if wanted.is_about_steps() {
+            return steps_where(context, &store, &found, looked_at, (&wanted, &prices));
+        }
+        if found.is_empty() && !context.json {
+            print(&runs::none_found(looked_at))?;
+            return Ok(exit::OK);
+        }
+    }
+    let spent: Vec<Option<Spent>> = found.iter().map(|run| spent(&store, run, &prices)).collect();
     if context.json {
-        context.print_json(&found)?;
+        let mut told = serde_json::to_value(&found).map_err(|e| CliError::broken(e.to_string()))?;
+        for (run, spent) in told.as_array_mut().into_iter().flatten().zip(&spent) {
+            run["cost"] = serde_json::json!(spent);
+        }
+        context.print_json(&told)?;
     } else {
-        print(&runs::list(&found, &names, now_us(), context.style))?;
+        print(&runs::list(&found, &spent, &names, now_us(), context.style))?;
+    }
+    Ok(exit::OK)
+}
+
+/// What a run costs; none when it is not sealed, or its outline cannot be read.
+fn spent(store: &Store, run: &RunSummary, prices: &Prices) -> Option<Spent> {
+    run.steps?;
+    if run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty()) {
+        // An edit may have asked another model than the agent named.
+        return Some(Opened::by_id(store, &run.manifest.id).ok()?.priced(prices.clone()).view().spent());
+    }
+    let outline = store.outline_of(&run.manifest.id).ok()?;
+    let mut spent = Spent::default();
+    for turn in outline.lanes.iter().flat_map(|lane| &lane.turns) {
+        spent.add(&turn.model, turn.cost(prices));
+    }
+    Some(spent)
+}
+
+/// The steps in which all terms hold, one line each.
+fn steps_where(
+    context: &Context,
+    store: &Store,
+    found: &[RunSummary],
+    looked_at: usize,
+    (wanted, prices): (&Wanted, &Prices),
+) -> Result<i32, CliError> {
+    let mut all = Vec::new();
+    let mut told = Vec::new();
+    for run in found {
+        let id = &run.manifest.id;
+        let outline = match store.outline_of(id) {
+            Ok(outline) => outline,
+            Err(error) => {
+                warn(&format!("{id} is left out: {error}"));
+                continue;
+            }
+        };
+        let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
+        let opened = if is_edited { Opened::by_id(store, id).ok() } else { None };
+        let opened = opened.map(|opened| opened.priced(prices.clone()));
+        let cost = |turn: &Turn| match &opened {
+            Some(opened) => opened.view().cost_of(turn),
+            None => turn.cost(prices),
+        };
+        let steps = wanted.steps(&outline, &cost);
+        told.extend((!steps.is_empty()).then(|| serde_json::json!({ "run": id, "steps": steps })));
+        all.extend(steps.into_iter().filter_map(|step| runs::found_step(id, &outline, step)));
+    }
+    if context.json {
+        context.print_json(&told)?;
+    } else if all.is_empty() {
+        print(&runs::none_found(looked_at))?;
+    } else {
+        print(&runs::steps(&all, context.style))?;
     }
     Ok(exit::OK)
 }

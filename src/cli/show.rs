@@ -22,13 +22,17 @@ impl From<Trouble> for CliError {
 
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> {
     let store = context.store()?;
-    let opened = Opened::open(&store, &args.run)?;
+    let opened = Opened::open(&store, &args.run)?.priced(context.prices());
     let view = opened.view();
     for line in opened.reader.damage() {
         warn(line);
     }
     if args.tree {
-        let tree = spans::tree(&opened, args.full)?;
+        let mut tree = spans::tree(&opened, args.full)?;
+        tree.price(&|step| match opened.outline.step(step)? {
+            StepKind::Model { lane, turn } => view.cost_of(opened.outline.turn(lane, turn)?),
+            StepKind::Tool { .. } => None,
+        });
         match context.json {
             true => context.print_json(&tree)?,
             false => print(&report::tree::show(&view, &tree, args.full, context.style))?,
@@ -42,7 +46,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         if context.json {
             let mut told = serde_json::json!({
                 "manifest": view.manifest, "state": view.state,
-                "steps": steps::rows(&view, &Notes::new()), "outline": view.outline,
+                "steps": steps::rows(&view, &Notes::new()), "outline": view.outline, "cost": view.spent(),
             });
             if !sessions.is_empty() {
                 told["sessions"] = serde_json::json!(sessions);
@@ -96,7 +100,7 @@ fn detail(view: &RunView, number: u32) -> serde_json::Value {
                 "messages": request.as_ref().map(|r| &r.messages),
                 "system": request.as_ref().map(|r| &r.system),
                 "params": request.as_ref().map(|r| &r.params),
-                "answer": answer.as_ref().map(|a| &a.blocks), "usage": turn.usage, "error": turn.error,
+                "answer": answer.as_ref().map(|a| &a.blocks), "usage": turn.usage, "cost": view.cost_of(turn), "error": turn.error,
             })
         }
         Some(StepKind::Tool { site }) => {

@@ -5,6 +5,7 @@ use crate::dialect::conversation::{ModelAnswer, ModelRequest};
 use crate::dialect::{self, services};
 use crate::diff::{CarriedOut, Conversations, RunView, ServerTotals};
 use crate::exchange::{ExchangeId, HeaderList, Source, encoding};
+use crate::prices::{Price, Prices};
 use crate::replay::recalled::Recalled;
 use crate::replay::recording::{RecordedRun, read_answer};
 use crate::replay::servers::Servers;
@@ -24,6 +25,7 @@ pub struct Opened {
     requests: RefCell<HashMap<ExchangeId, Arc<ModelRequest>>>,
     recalled: OnceCell<Recalled>,
     recorded: RecordedRun,
+    prices: Prices,
 }
 
 /// Characters of a line about a call that is no model call.
@@ -61,7 +63,13 @@ impl Opened {
             requests: RefCell::default(),
             recalled: OnceCell::new(),
             recorded,
+            prices: Prices::default(),
         })
+    }
+
+    /// The same, with a person's own prices.
+    pub fn priced(self, prices: Prices) -> Opened {
+        Opened { prices, ..self }
     }
 
     /// As the matcher and the plan read it.
@@ -156,6 +164,10 @@ impl Conversations for Opened {
         });
         let answer = answer.as_ref().map(|(head, body)| (*head, &**body));
         services::line(&services::Call { head, body: &body, answer }, SERVICE_WIDTH)
+    }
+
+    fn price(&self, model: &str) -> Option<Price> {
+        self.prices.of(model)
     }
 
     fn rewritten(&self, id: ExchangeId) -> bool {

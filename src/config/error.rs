@@ -63,9 +63,16 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     if message.starts_with("unknown") {
         let meant = named.next().and_then(|unknown| nearest(unknown, named));
         hint = meant.map_or_else(
-            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]".into(),
+            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [prices.\"MODEL\"]".into(),
             |name| format!("did you mean {name}?"),
         );
+    } else if message.starts_with("missing field") || message.contains("struct Price") {
+        // Nothing else in the file has parts that it must have.
+        what = what.replace("expected struct Price", "expected a table");
+        hint = "a price has input and output, in US dollars for a million tokens: [prices.\"MODEL\"]".into();
+    } else if message.contains("expected f64") {
+        what = "a number is expected here".into();
+        hint = "prices are US dollars for a million tokens: input = 2.5".into();
     } else if message.contains("escape") {
         hint = "write patterns in single quotes, where \\ is a \\: pattern = '\\d+'".into();
     } else if message.contains("expected a sequence") {

@@ -3,10 +3,12 @@
 use super::error::{Wrong, of_toml};
 use crate::dialect;
 use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules, Within};
+use crate::prices::{Price, Prices, is_price};
 use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::spelling::nearest;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use toml::Spanned;
 
@@ -17,6 +19,7 @@ struct File {
     hole: Vec<Spanned<HoleRule>>,
     tools: ToolLists,
     replay: Replay,
+    prices: BTreeMap<String, Spanned<Price>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -52,14 +55,34 @@ struct Replay {
     allow: Option<Vec<Spanned<String>>>,
 }
 
+/// What a file declares.
+pub(super) struct Declared {
+    pub rules: Rules,
+    pub tools: ToolClasses,
+    pub allow: Option<Policy>,
+    pub prices: Prices,
+}
+
 /// Reads a file's text.
-pub(super) fn read(text: &str) -> Result<(Rules, ToolClasses, Option<Policy>), Wrong> {
+pub(super) fn read(text: &str) -> Result<Declared, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| of_toml(&error))?;
     let ignores = file.ignore.iter().map(ignore).collect::<Result<_, _>>()?;
     let holes = file.hole.iter().map(hole).collect::<Result<_, _>>()?;
     let tools = tools(&file.tools)?;
     let allow = file.replay.allow.as_deref().map(policy).transpose()?;
-    Ok((Rules::new(ignores, holes), tools, allow))
+    let prices = file.prices.into_iter().map(price).collect::<Result<_, _>>()?;
+    Ok(Declared { rules: Rules::new(ignores, holes), tools, allow, prices: Prices(prices) })
+}
+
+fn price((model, written): (String, Spanned<Price>)) -> Result<(String, Price), Wrong> {
+    let price = written.get_ref();
+    let above = price.above.iter().flat_map(|a| [Some(a.input), Some(a.output), a.cache_read, a.cache_write]);
+    let own = [Some(price.input), Some(price.output), price.cache_read, price.cache_write];
+    if let Some(odd) = own.into_iter().chain(above).flatten().find(|dollars| !is_price(*dollars)) {
+        let what = format!("{odd} is no price of {model}: US dollars for a million tokens, 0 or more");
+        return Err(wrong(written.span(), what, "for instance: input = 2.5, output = 10"));
+    }
+    Ok((model, *price))
 }
 
 fn wrong(at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) -> Wrong {

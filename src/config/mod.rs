@@ -14,6 +14,10 @@
 //!
 //! [replay]
 //! allow = ["renamed", "pinned"]
+//!
+//! [prices."my-model"]                         # US dollars for a million tokens
+//! input = 0.5
+//! output = 2
 //! ```
 
 mod error;
@@ -24,6 +28,7 @@ mod tests;
 pub use error::ConfigError;
 
 use crate::holes::Rules;
+use crate::prices::Prices;
 use crate::replay::policy::Policy;
 use crate::replay::tools::ToolClasses;
 use std::io::ErrorKind;
@@ -43,6 +48,8 @@ pub struct Config {
     pub tools: ToolClasses,
     /// Which matches pass in a replay; none where nothing is said.
     pub allow: Option<Policy>,
+    /// What models cost, before retake's own list.
+    pub prices: Prices,
 }
 
 impl Config {
@@ -81,9 +88,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Wrong`]: the line, what is wrong, and what to do.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let (rules, tools, allow) =
+        let file::Declared { rules, tools, allow, prices } =
             file::read(text).map_err(|wrong| ConfigError::wrong(path, text, wrong))?;
-        Ok(Config { path: Some(path.to_path_buf()), rules, tools, allow })
+        Ok(Config { path: Some(path.to_path_buf()), rules, tools, allow, prices })
     }
 }
 

@@ -63,6 +63,14 @@ fn everything_is_read() {
 }
 
 #[test]
+fn prices_are_read() {
+    let text = "[prices.\"a/b\"]\ninput = 1\noutput = 2.5\nabove = {tokens = 9, input = 2, output = 5}\n";
+    let price = parse(text).unwrap().prices.of("a/b").unwrap();
+    assert_eq!((price.input, price.output, price.cache_read), (1.0, 2.5, None));
+    assert_eq!(price.above.unwrap().tokens, 9);
+}
+
+#[test]
 fn nothing_said_is_nothing_declared() {
     for text in ["", "# nothing\n", "[tools]\n[replay]\n"] {
         let config = parse(text).unwrap();
@@ -92,6 +100,12 @@ fn what_is_wrong_is_said_with_its_line() {
         "[replay]\nallow = [\"pinned\", \"drift\"]\n",
         "[replay]\nallow = [\n  \"pinned\",\n  \"mask\",\n]\n",
         "[[ignore]\n",
+        "[prices.\"my-model\"]\ninput = 1\n",
+        "\n[prices.m]\ninput = 1\noutput = -2\n",
+        "[prices]\nm = {input = 1, output = 2, above = {tokens = 10, input = nan, output = 1}}\n",
+        "[prices.m]\ninput = 1\noutput = 2\ncache_reed = 1\n",
+        "[prices.m]\ninput = \"1\"\noutput = 2\n",
+        "[prices]\nm = 2\n",
     ];
     let all: Vec<String> = wrong.iter().map(|text| told(text)).collect();
     insta::assert_snapshot!(all.join("\n"));

@@ -3,6 +3,7 @@
 use super::stop::Stop;
 use super::view::RunView;
 use super::worlds::{Verdict, Worlds};
+use crate::prices::Spent;
 use crate::run::{RunState, StepKind};
 use serde::Serialize;
 
@@ -130,8 +131,8 @@ pub struct Totals {
     pub tokens_out: u64,
     /// From start to end in microseconds; none when nobody saw it.
     pub duration_us: Option<u64>,
-    /// Cost in micro-dollars; none for a model without a price, never a guess.
-    pub cost_microusd: Option<u64>,
+    /// What its model calls cost, in US dollars; `null` when one of them has no price.
+    pub cost: Spent,
 }
 
 impl Totals {
@@ -148,7 +149,7 @@ impl Totals {
             tokens_in: usage.input,
             tokens_out: usage.output,
             duration_us: run.duration_us(),
-            cost_microusd: None,
+            cost: run.spent(),
         }
     }
 }

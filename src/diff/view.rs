@@ -2,6 +2,7 @@
 
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, Source};
+use crate::prices::{Cost, Price, Prices, Spent};
 use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StaleAt, StepKind, ToolCallRef, Turn};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +44,11 @@ pub trait Conversations {
     /// known what it is for.
     fn service(&self, _id: ExchangeId) -> Option<String> {
         None
+    }
+
+    /// What a model's tokens cost; none when nobody knows.
+    fn price(&self, model: &str) -> Option<Price> {
+        Prices::default().of(model)
     }
 
     /// A hash of the exchange's bodies as they went over the wire; none when it is not known. Only the earliest
@@ -205,6 +211,35 @@ impl<'a> RunView<'a> {
             return turn.text.clone();
         }
         self.answer_of(turn).map_or_else(|_| turn.text.clone(), |a| a.text())
+    }
+
+    /// Name of the model that was asked, where an edit made it another than the agent named.
+    pub fn sent_model(&self, turn: &Turn) -> Option<String> {
+        self.manifest.parent.as_ref()?;
+        let id = turn.attempts.last().filter(|id| self.source.rewritten(**id))?;
+        let sent = self.source.request(*id).ok()?;
+        (sent.model != turn.model).then(|| sent.model.clone())
+    }
+
+    /// What a model call costs by its tokens, whoever answered; none when they, or their price, are not known.
+    pub fn cost_of(&self, turn: &Turn) -> Option<Cost> {
+        match turn.counted() {
+            Some(usage) => {
+                let model = self.sent_model(turn);
+                self.source.price(model.as_deref().unwrap_or(&turn.model))?.cost(&usage)
+            }
+            None => turn.is_turned_away().then_some(Cost(0)),
+        }
+    }
+
+    /// What all model calls of the run cost.
+    pub fn spent(&self) -> Spent {
+        let mut spent = Spent::default();
+        for turn in self.outline.lanes.iter().flat_map(|lane| &lane.turns) {
+            let model = self.sent_model(turn);
+            spent.add(model.as_deref().unwrap_or(&turn.model), self.cost_of(turn));
+        }
+        spent
     }
 
     /// The model call that ends the run; of several that end it together, the one that began last.

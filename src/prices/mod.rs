@@ -1,5 +1,9 @@
 //! What model calls cost: a table of list prices, a person's own before it, and nothing where neither knows the model.
 
+mod spent;
+
+pub use spent::Spent;
+
 use crate::dialect::conversation::Usage;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -95,6 +99,11 @@ impl Price {
         ];
         parts.into_iter().try_fold(0u64, |sum, part| sum.checked_add(part?)).map(Cost)
     }
+}
+
+/// True for a price that counts: no negative one, and none that no tokens ever had.
+pub fn is_price(dollars: f64) -> bool {
+    per_token(dollars).is_some()
 }
 
 /// Dollars per million tokens as a [`Cost`] per token; none for what is no price.

@@ -455,7 +455,7 @@ fn totals(left: &Totals, right: &Totals) -> String {
         both("steps", left.steps.to_string(), right.steps.to_string()),
         both("tokens", tokens(left), tokens(right)),
         both("time", time(left), time(right)),
-        "cost n/a".to_string(),
+        both("cost", left.cost.to_string(), right.cost.to_string()),
     ]
     .join("   ")
 }

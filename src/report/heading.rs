@@ -22,6 +22,9 @@ pub(super) fn heading(run: &RunView, style: Style) -> String {
         totals.tool_steps
     )];
     facts.push(words::spent(totals.tokens_in, totals.tokens_out, totals.model_steps));
+    if totals.model_steps > 0 && !totals.cost.is_unknown() {
+        facts.push(format!("cost {}", line(&totals.cost.to_string())));
+    }
     facts.extend(totals.duration_us.map(words::seconds));
     facts.push(ended(manifest, run.state));
     let mut out = style.paint(Ink::Strong, &name);

@@ -10,6 +10,7 @@ use super::tools_run::{ToolsRun, ran};
 use super::warnings::{self, pinned, sent_as_is, unasked, unasked_numbers};
 use super::words::{self, line, many};
 use crate::diff::{RunView, Totals};
+use crate::prices::Spent;
 use crate::replay::tally::Stale;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -169,6 +170,8 @@ pub struct Fork {
     pub edited_steps: u32,
     /// Tokens of the live calls: in and out.
     pub tokens: (u64, u64),
+    /// What these cost, in US dollars; `null` when one of them has no price.
+    pub cost: Spent,
     /// How long it took, in microseconds.
     pub took_us: u64,
     /// The last answer and its step.
@@ -217,7 +220,7 @@ pub fn recording(done: &Recording, style: Style) -> String {
             others
         }),
         plain(totals.duration_us.map(words::seconds).unwrap_or_default()),
-        plain(if asked { "cost n/a".into() } else { String::new() }),
+        plain(if asked { format!("cost {}", words::line(&totals.cost.to_string())) } else { String::new() }),
     ];
     let mut lines = Lines::new(style, "recorded", if asked { Ink::Good } else { Ink::Bad }, &facts);
     if let Some(why) = &run.manifest.incomplete {
@@ -408,6 +411,14 @@ pub fn fork(done: &Fork, style: Style) -> String {
             if refused == 0 { String::new() } else { format!("{} refused", many(refused.into(), "request")) },
         ),
         (Ink::Plain, spent),
+        (
+            Ink::Plain,
+            if done.answers.live > 0 && !done.cost.is_unknown() {
+                format!("cost {}", line(&done.cost.to_string()))
+            } else {
+                String::new()
+            },
+        ),
         (Ink::Plain, words::seconds(done.took_us)),
         (Ink::Bad, done.agent.as_ref().map(|end| format!("agent {end}")).unwrap_or_default()),
     ];

@@ -4,13 +4,20 @@ use super::outcome::ended;
 use super::style::{Ink, Style};
 use super::table::{Cell, Column, table};
 use super::words::{self, clip, line};
-use crate::run::{RunId, RunState};
+use crate::prices::Spent;
+use crate::run::{Outline, RunId, RunState, StepKind};
 use crate::store::RunSummary;
 use std::collections::BTreeMap;
 
-/// Runs as a table, in the order given. `names`: the name of every run of the store by its uuid. `now_us`: microseconds
+/// Runs as a table, in the order given. `spent`: what each costs, where that can be told. `names`: the name of every run of the store by its uuid. `now_us`: microseconds
 /// since the Unix epoch.
-pub fn list(runs: &[RunSummary], names: &BTreeMap<String, RunId>, now_us: u64, style: Style) -> String {
+pub fn list(
+    runs: &[RunSummary],
+    spent: &[Option<Spent>],
+    names: &BTreeMap<String, RunId>,
+    now_us: u64,
+    style: Style,
+) -> String {
     if runs.is_empty() {
         return "no runs yet: `retake run -- COMMAND` records one, `retake demo` shows how it goes\n".into();
     }
@@ -20,13 +27,15 @@ pub fn list(runs: &[RunSummary], names: &BTreeMap<String, RunId>, now_us: u64, s
         Column::left("outcome"),
         Column::right("steps"),
         Column::right("tokens"),
+        Column::right("cost"),
         Column::flexible("what"),
     ];
-    let rows: Vec<Vec<Cell>> = runs.iter().map(|run| row(run, names, now_us)).collect();
+    let rows: Vec<Vec<Cell>> =
+        runs.iter().zip(spent).map(|(run, spent)| row(run, spent.as_ref(), names, now_us)).collect();
     table(&columns, &rows, style)
 }
 
-fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Cell> {
+fn row(run: &RunSummary, spent: Option<&Spent>, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Cell> {
     let manifest = &run.manifest;
     let good = manifest.outcome.as_ref().is_some_and(|o| o.exit_code == Some(0) || !o.is_told());
     let ink = match run.state {
@@ -75,6 +84,67 @@ fn row(run: &RunSummary, names: &BTreeMap<String, RunId>, now_us: u64) -> Vec<Ce
                 (i, o) => words::tokens(i, o),
             },
         ),
+        Cell::new(Ink::Dim, spent.filter(|spent| spent.priced > 0).map(Spent::narrow).unwrap_or_default()),
         Cell::new(if run.problem.is_some() { Ink::Bad } else { Ink::Plain }, what.join("   ")),
     ]
+}
+
+/// A step that was looked for.
+pub struct FoundStep {
+    place: String,
+    who: String,
+    said: String,
+    failed: bool,
+    tokens: String,
+}
+
+/// A step, as it is told when it was looked for; none when there is no such step.
+pub fn found_step(run: &RunId, outline: &Outline, step: u32) -> Option<FoundStep> {
+    let place = format!("{run}@{step}");
+    Some(match outline.step(step)? {
+        StepKind::Model { lane, turn } => {
+            let turn = outline.turn(lane, turn)?;
+            let tools: Vec<&str> = turn.calls.iter().map(|call| call.name.as_str()).collect();
+            let said = match (&turn.error, tools.is_empty()) {
+                (Some(error), _) => error.clone(),
+                (None, false) => format!("calls {}", tools.join(" + ")),
+                (None, true) => turn.text.clone(),
+            };
+            let tokens = turn.usage.map(|usage| words::tokens(usage.input, usage.output));
+            let (failed, tokens) = (turn.error.is_some(), tokens.unwrap_or_default());
+            FoundStep { place, who: line(&turn.model), said: line(&said), failed, tokens }
+        }
+        StepKind::Tool { site } => {
+            let call = outline.call(site)?;
+            let result = call.result.as_ref();
+            FoundStep {
+                place,
+                who: line(&call.name),
+                said: result.map_or_else(|| "no result".into(), |result| line(&result.text)),
+                failed: result.is_some_and(|result| result.is_error),
+                tokens: String::new(),
+            }
+        }
+    })
+}
+
+/// Steps that were looked for, one line each.
+pub fn steps(found: &[FoundStep], style: Style) -> String {
+    let columns =
+        [Column::left("step"), Column::left("who"), Column::flexible("what"), Column::right("tokens")];
+    let rows = found.iter().map(|step| {
+        vec![
+            Cell::new(Ink::Strong, step.place.clone()),
+            Cell::plain(clip(&step.who, 32)),
+            Cell::new(if step.failed { Ink::Bad } else { Ink::Plain }, clip(&step.said, 400))
+                .with_remark(if step.failed { "failed" } else { "" }),
+            Cell::new(Ink::Dim, step.tokens.clone()),
+        ]
+    });
+    table(&columns, &rows.collect::<Vec<_>>(), style)
+}
+
+/// What is said when no run or step is as asked.
+pub fn none_found(runs: usize) -> String {
+    format!("nothing found in {}\n", words::many(runs as u64, "run"))
 }

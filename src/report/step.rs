@@ -1,6 +1,6 @@
 //! One step in full: what `retake show RUN STEP` prints.
 
-use super::steps::{self, From, changed_result, lane_name, sent_model, tries};
+use super::steps::{self, From, changed_result, lane_name, tries};
 use super::style::{Ink, Style};
 use super::words::{self, block, clip, line};
 use super::{Trouble, action};
@@ -159,7 +159,7 @@ fn model(run: &RunView, step: u32, lane: u32, at: u32, full: bool, style: Style)
         });
     };
     let mut out = head(run, step, "model call", style);
-    let mut facts = vec![match sent_model(run, turn) {
+    let mut facts = vec![match run.sent_model(turn) {
         Some(sent) => format!("{} (edited; the agent named {})", line(&sent), line(&turn.model)),
         None => line(&turn.model),
     }];

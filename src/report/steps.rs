@@ -8,6 +8,7 @@ use super::words::{self, clip, line, width};
 use crate::diff::view::FullResult;
 use crate::diff::{Act, RunView};
 use crate::exchange::{ExchangeId, Source};
+use crate::prices::Cost;
 use crate::run::edit::{Edit, FaultKind, Field};
 use crate::run::{CallSite, RunState, StepKind, Turn};
 use serde::Serialize;
@@ -64,6 +65,8 @@ pub struct StepRow {
     /// Tokens written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tokens_out: Option<u64>,
+    /// What a model call costs, in US dollars; none for a tool, and where it is not known.
+    pub cost: Option<Cost>,
     /// Where the answer or result came from.
     pub from: From,
     /// What else is to be known, in words.
@@ -130,7 +133,7 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
         _ => Act::Says { text: at.text.clone() },
     };
     let mut notes = Vec::new();
-    let sent = sent_model(run, at);
+    let sent = run.sent_model(at);
     let fault = injected(run, at, step);
     notes.extend(sent.is_some().then(|| "model edited".to_string()));
     let act = match (act, &fault) {
@@ -154,6 +157,7 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
         time_us: at.ended_us.checked_sub(at.started_us).filter(|_| at.ended_us > 0),
         tokens_in: at.usage.map(|u| u.input),
         tokens_out: at.usage.map(|u| u.output),
+        cost: run.cost_of(at),
         from,
         notes,
         beside: (0, 1),
@@ -174,13 +178,6 @@ pub(super) fn injected(run: &RunView, turn: &Turn, step: u32) -> Option<String> 
         FaultKind::Timeout => "timeout".into(),
         FaultKind::Cut(events) => format!("cut after {}", words::many(events.into(), "event")),
     })
-}
-
-/// Name of the model that was asked, where an edit made it another than the agent named.
-pub(super) fn sent_model(run: &RunView, turn: &Turn) -> Option<String> {
-    let id = turn.attempts.last().filter(|id| run.source.rewritten(**id))?;
-    let sent = run.source.request(*id).ok()?;
-    (sent.model != turn.model).then(|| sent.model.clone())
 }
 
 /// `2 tries: 429 rate limited first`.
@@ -224,6 +221,7 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
         time_us: took_us.or(seen.map(|r| r.seen_us.saturating_sub(turn.ended_us))),
         tokens_in: None,
         tokens_out: None,
+        cost: None,
         from,
         notes,
         beside: (site.call, turn.calls.len() as u32),
@@ -287,6 +285,7 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
         Column::left("from"),
         Column::right("time"),
         Column::right("tokens"),
+        Column::right("cost"),
     ];
     let names = names_beside(rows);
     let cells: Vec<Vec<Cell>> = rows
@@ -340,6 +339,7 @@ fn steps_table(run: &RunView, rows: &[StepRow], style: Style) -> String {
                 Cell::new(if row.from == From::Live { Ink::Plain } else { Ink::Note }, from),
                 Cell::new(Ink::Dim, row.time_us.map(words::duration).unwrap_or_else(|| "-".into())),
                 Cell::new(Ink::Dim, tokens.unwrap_or_default()),
+                Cell::new(Ink::Dim, row.cost.map(|cost| cost.to_string()).unwrap_or_default()),
             ];
             std::iter::once(cells).chain(below)
         })

@@ -31,6 +31,7 @@ pub fn show(run: &RunView, tree: &Node, full: bool, style: Style) -> String {
         Column::flexible("what"),
         Column::right("time"),
         Column::right("tokens"),
+        Column::right("cost"),
         Column::left(""),
     ];
     out.push_str(&table(&columns, &rows, style));
@@ -126,6 +127,7 @@ impl Drawing {
             let others = words::many(held.others.into(), "other");
             remarks.push(format!("held {others} up by {}", words::duration(held.by_us)));
         }
+        let spent = node.spent();
         let total = node.total();
         let tokens = match (total.input, total.output) {
             (0, 0) => String::new(),
@@ -137,6 +139,7 @@ impl Drawing {
             if remarks.is_empty() { what } else { what.with_remark(remarks.join(", ")) },
             Cell::plain(words::duration(node.took_us())),
             Cell::plain(tokens),
+            Cell::plain(if spent.priced > 0 { spent.narrow() } else { String::new() }),
             Cell::new(Ink::Dim, if self.bars { self.bar(node) } else { String::new() }),
         ]
     }

@@ -12,6 +12,7 @@ pub mod reading;
 pub mod spelling;
 pub mod stop;
 pub mod tree;
+pub mod wanted;
 
 pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;

@@ -5,6 +5,7 @@
 use super::likeness::Key;
 use crate::dialect::conversation::Usage;
 use crate::exchange::{ExchangeId, StandIn};
+use crate::prices::{Cost, Prices};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -167,6 +168,33 @@ pub struct Outline {
     /// What redaction put in the place of secrets, each once, in order.
     #[serde(skip)]
     pub stand_ins: Vec<StandIn>,
+}
+
+impl Turn {
+    /// Its tokens; none when the provider did not count them: no call takes none at all.
+    pub fn counted(&self) -> Option<Usage> {
+        self.usage.filter(|usage| usage.input > 0 || usage.output > 0)
+    }
+
+    /// What it costs when the model is the one that the agent named; none when its tokens, or their price, are not known.
+    pub fn cost(&self, prices: &Prices) -> Option<Cost> {
+        match self.counted() {
+            Some(usage) => prices.cost(&self.model, &usage),
+            None => self.is_turned_away().then_some(Cost(0)),
+        }
+    }
+
+    /// True when the provider said by a status that it does not answer: that takes no tokens.
+    pub fn is_turned_away(&self) -> bool {
+        let is_status = |error: &str| {
+            let status = error.split(' ').next().unwrap_or_default();
+            status.len() == 3
+                && matches!(status.as_bytes(), [b'4' | b'5', ..])
+                && status.parse::<u16>().is_ok()
+        };
+        let nothing = self.counted().is_none() && self.text.is_empty() && self.calls.is_empty();
+        nothing && self.error.as_deref().is_some_and(is_status)
+    }
 }
 
 impl Outline {

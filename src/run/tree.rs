@@ -11,6 +11,7 @@ pub use spanned::{Spans, spanned};
 pub use told::{Convention, Telling, told};
 
 use crate::dialect::conversation::Usage;
+use crate::prices::{Cost, Spent};
 use crate::span::SpanKey;
 use serde::Serialize;
 
@@ -51,6 +52,9 @@ pub struct Node {
     /// Tokens of this model call alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What this model call alone costs, in US dollars; none for all else, and where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// What went wrong; empty when nobody said what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -90,6 +94,7 @@ impl Node {
             end_us: end_us.max(start_us),
             step: None,
             usage: None,
+            cost: None,
             error: None,
             span: None,
             events: Vec::new(),
@@ -110,6 +115,24 @@ impl Node {
             total += child.total();
             total
         })
+    }
+
+    /// Notes what each model call costs; `of` tells by the step's number.
+    pub fn price(&mut self, of: &impl Fn(u32) -> Option<Cost>) {
+        if self.kind == NodeKind::Model {
+            self.cost = self.step.and_then(of);
+        }
+        self.children.iter_mut().for_each(|child| child.price(of));
+    }
+
+    /// What it and everything below costs.
+    pub fn spent(&self) -> Spent {
+        let mut spent = Spent::default();
+        if self.kind == NodeKind::Model {
+            spent.add(&self.name, self.cost);
+        }
+        self.children.iter().for_each(|child| spent.merge(&child.spent()));
+        spent
     }
 
     /// How many nodes it is, itself included.

@@ -7,14 +7,26 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp", "otlp"],
     &["run", "span", "prices", "redact", "holes", "proxy"],
-    &["store", "diff"],
+    &["store", "diff", "stats"],
     &["record", "replay", "config", "agent", "bridge", "shell", "report"],
     &["cli", "demo"],
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 10] =
-    ["exchange", "dialect", "mcp", "otlp", "span", "run", "redact", "holes", "diff", "replay/matcher"];
+const PURE: [&str; 12] = [
+    "exchange",
+    "dialect",
+    "mcp",
+    "otlp",
+    "span",
+    "run",
+    "redact",
+    "holes",
+    "diff",
+    "stats",
+    "prices",
+    "replay/matcher",
+];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();

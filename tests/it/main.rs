@@ -57,6 +57,7 @@ mod signals;
 mod signed_forks;
 mod slow;
 mod socket_lengths;
+mod stats;
 mod twins;
 mod typos;
 mod verbs;

@@ -1,6 +1,7 @@
 //! The result lines of `run`, `replay` and `fork`, and a miss.
 
 use crate::diff::tests::fake::{Fake, refund};
+use crate::prices::{Cost, Spent};
 use crate::replay::fences::{FencedBy, Fences};
 use crate::replay::matcher::{MatchClass, Miss, Near};
 use crate::replay::tally::{Matching, Stale};
@@ -188,6 +189,7 @@ fn forks() {
         answers: Answers { recorded: 3, live: 1, ..Answers::default() },
         edited_steps: 1,
         tokens: (220, 10),
+        cost: Spent { known: Cost(12_300_000_000), priced: 1, unpriced: ["m".into()].into() },
         took_us: 110_000,
         answer: Some((8, "I cannot refund order A123 automatically; it has been escalated to a human reviewer, who will look at it.".into())),
         unrecorded: 0,
@@ -207,6 +209,7 @@ fn forks() {
         answer: None,
         stopped: Some("at the fence before issue_refund (step 9)".into()),
         tokens: (0, 0),
+        cost: Spent { known: Cost(0), priced: 0, unpriced: ["m".into()].into() },
         drifted: vec!["step 3 no longer matches the recording (messages[0].text); asked live".into()],
         repaired: vec!["signed reasoning of step 6 dropped from the edited history".into()],
         warnings: vec!["the agent's own memory still holds risk \"low\"; only the model saw the edit".into()],
@@ -306,6 +309,7 @@ fn controls_and_results_sent_as_they_are() {
         answers: Answers { recorded: 3, live: 1, ..Answers::default() },
         edited_steps: 1,
         tokens: (220, 10),
+        cost: Spent { known: Cost(400_000_000_000), priced: 1, unpriced: Default::default() },
         took_us: 110_000,
         answer: None,
         unrecorded: 0,

@@ -2,6 +2,7 @@
 
 use crate::diff::RunView;
 use crate::diff::tests::fake::{Fake, SECOND, START, refund, refused};
+use crate::prices::{Cost, Spent};
 use crate::report::checkpoint::{CheckpointView, LaneHead, checkpoint};
 use crate::report::runs::list;
 use crate::report::step::{show_context, show_step};
@@ -214,10 +215,12 @@ fn runs() {
     damaged.steps = None;
     damaged.problem = Some("segment-000001: the header is not one of retake's".into());
     let all = [summary(&refund("refund.1"), 90_000), summary(&fork, 400), summary(&killed, 20), damaged];
+    let spent =
+        [None, Some(Spent { known: Cost(12_300_000_000), priced: 3, ..Spent::default() }), None, None];
     let names = all.iter().map(|run| (run.manifest.uuid.clone(), run.manifest.id.clone())).collect();
     assert_snapshot!(format!(
         "{}\n{}",
-        list(&all, &names, START, Style::default()),
-        list(&[], &names, START, Style::default())
+        list(&all, &spent, &names, START, Style::default()),
+        list(&[], &[], &names, START, Style::default())
     ));
 }

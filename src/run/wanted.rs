@@ -1,0 +1,317 @@
+//! Which steps a person looks for: `tool=issue_refund status=error tokens>10000`. A pure parser, and its answer for a run.
+
+use super::outline::{CallSite, Lane, Outline, StepKind, Turn};
+use super::spelling::nearest;
+use super::{Manifest, ToolCallRef};
+use crate::prices::Cost;
+
+/// Terms that must all hold: those about steps in one and the same step.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wanted {
+    terms: Vec<Term>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Term {
+    key: Key,
+    op: Op,
+    value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Value {
+    Text(String),
+    Number(f64),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Key {
+    Tool,
+    Model,
+    Agent,
+    Status,
+    Text,
+    Tokens,
+    Input,
+    Output,
+    Cost,
+    Time,
+    Name,
+    Exit,
+    Steps,
+    Label(String),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Op {
+    Is,
+    IsNot,
+    More,
+    Less,
+    AtLeast,
+    AtMost,
+    Has,
+}
+
+/// Longer ones first.
+const OPS: [(&str, Op); 7] = [
+    ("!=", Op::IsNot),
+    (">=", Op::AtLeast),
+    ("<=", Op::AtMost),
+    ("=", Op::Is),
+    (">", Op::More),
+    ("<", Op::Less),
+    ("~", Op::Has),
+];
+
+const KEYS: [(&str, Key); 14] = [
+    ("tool", Key::Tool),
+    ("model", Key::Model),
+    ("agent", Key::Agent),
+    ("lane", Key::Agent),
+    ("status", Key::Status),
+    ("text", Key::Text),
+    ("tokens", Key::Tokens),
+    ("input", Key::Input),
+    ("output", Key::Output),
+    ("cost", Key::Cost),
+    ("time", Key::Time),
+    ("name", Key::Name),
+    ("exit", Key::Exit),
+    ("steps", Key::Steps),
+];
+
+/// What is wrong with a term: what, and what to do (empty when that is said).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unclear {
+    /// In a sentence.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Key {
+    fn is_number(&self) -> bool {
+        use Key::*;
+        matches!(self, Tokens | Input | Output | Cost | Time | Exit | Steps)
+    }
+
+    fn is_of_run(&self) -> bool {
+        matches!(self, Key::Name | Key::Exit | Key::Steps | Key::Label(_))
+    }
+}
+
+/// A step, as far as terms go.
+struct Facts<'a> {
+    lane: &'a Lane,
+    turn: &'a Turn,
+    call: Option<&'a ToolCallRef>,
+    cost: Option<Cost>,
+}
+
+impl Wanted {
+    /// Reads terms, with spaces between them; a value with spaces stands in double quotes.
+    ///
+    /// # Errors
+    /// The term that makes no sense, and why.
+    pub fn parse(text: &str) -> Result<Wanted, Unclear> {
+        let terms = words(text)?.iter().map(|word| term(word)).collect::<Result<_, _>>()?;
+        Ok(Wanted { terms })
+    }
+
+    /// True when a term is about steps.
+    pub fn is_about_steps(&self) -> bool {
+        self.terms.iter().any(|term| !term.key.is_of_run())
+    }
+
+    /// True when what is said of the run itself holds. `steps`: how many it has.
+    pub fn fits(&self, manifest: &Manifest, steps: Option<u32>) -> bool {
+        self.terms.iter().filter(|term| term.key.is_of_run()).all(|term| match &term.key {
+            Key::Name => {
+                let (id, name) = (manifest.id.as_str(), manifest.id.name());
+                // With `!=` it must be neither.
+                let either = |op: Op| term.text_with(op, id) || term.text_with(op, name);
+                if term.op == Op::IsNot { !either(Op::Is) } else { either(term.op) }
+            }
+            Key::Exit => {
+                term.number(manifest.outcome.as_ref().and_then(|outcome| outcome.exit_code).map(f64::from))
+            }
+            Key::Steps => term.number(steps.map(f64::from)),
+            Key::Label(name) => match manifest.labels.get(name) {
+                Some(value) => term.text(value),
+                None => term.op == Op::IsNot,
+            },
+            _ => true,
+        })
+    }
+
+    /// The numbers of the steps in which all terms about steps hold. `cost`: of a model call. Beside a term about a tool,
+    /// those about models, tokens and cost are about the model call that asked for it.
+    pub fn steps(&self, outline: &Outline, cost: &dyn Fn(&Turn) -> Option<Cost>) -> Vec<u32> {
+        let wants_tools = self.terms.iter().any(|term| term.key == Key::Tool);
+        let wants_cost = self.terms.iter().any(|term| term.key == Key::Cost);
+        let holds = |kind: StepKind| -> Option<bool> {
+            let (lane, turn, call) = match kind {
+                StepKind::Model { .. } if wants_tools => return None,
+                StepKind::Model { lane, turn } => (lane, turn, None),
+                StepKind::Tool { site } => (site.lane, site.turn, Some(site)),
+            };
+            let turn = outline.turn(lane, turn)?;
+            let facts = Facts {
+                lane: outline.lanes.get(lane as usize)?,
+                turn,
+                call: call.and_then(|site: CallSite| outline.call(site)),
+                cost: if wants_cost { cost(turn) } else { None },
+            };
+            let mut terms = self.terms.iter().filter(|term| !term.key.is_of_run());
+            Some(terms.all(|term| term.holds(&facts, wants_tools)))
+        };
+        let numbered = (1u32..).zip(&outline.steps);
+        numbered.filter(|(_, step)| holds(step.kind) == Some(true)).map(|(number, _)| number).collect()
+    }
+}
+
+impl Term {
+    fn holds(&self, facts: &Facts, wants_tools: bool) -> bool {
+        let turn = facts.turn;
+        let usage = turn.usage.filter(|_| facts.call.is_none() || wants_tools);
+        match self.key {
+            Key::Tool => facts.call.is_some_and(|call| self.text(&call.name)),
+            Key::Model => (facts.call.is_none() || wants_tools) && self.text(&turn.model),
+            Key::Agent => {
+                let named = facts.lane.named.as_deref();
+                match self.op {
+                    Op::IsNot => self.text(&facts.lane.key) && named.is_none_or(|named| self.text(named)),
+                    _ => self.text(&facts.lane.key) || named.is_some_and(|named| self.text(named)),
+                }
+            }
+            Key::Status => {
+                let failed = match facts.call {
+                    Some(call) => call.result.as_ref().is_some_and(|result| result.is_error),
+                    None => turn.error.is_some(),
+                };
+                self.text(if failed { "error" } else { "ok" })
+            }
+            Key::Text => match facts.call {
+                Some(call) => call.result.as_ref().is_some_and(|result| self.text(&result.text)),
+                None => self.text(&turn.text) || turn.error.as_ref().is_some_and(|error| self.text(error)),
+            },
+            Key::Tokens => self.number(usage.map(|usage| usage.input.saturating_add(usage.output) as f64)),
+            Key::Input => self.number(usage.map(|usage| usage.input as f64)),
+            Key::Output => self.number(usage.map(|usage| usage.output as f64)),
+            Key::Cost => {
+                let cost = facts.cost.filter(|_| facts.call.is_none() || wants_tools);
+                self.number(cost.map(Cost::dollars))
+            }
+            Key::Time => {
+                let (from, to) = match facts.call {
+                    Some(call) => (turn.ended_us, call.result.as_ref().map(|result| result.seen_us)),
+                    None => (turn.started_us, (turn.ended_us > 0).then_some(turn.ended_us)),
+                };
+                self.number(to.map(|to| to.saturating_sub(from) as f64 / 1e6))
+            }
+            Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
+        }
+    }
+
+    fn text(&self, is: &str) -> bool {
+        self.text_with(self.op, is)
+    }
+
+    fn text_with(&self, op: Op, is: &str) -> bool {
+        let Value::Text(asked) = &self.value else { return false };
+        match op {
+            Op::Is => is == asked,
+            Op::IsNot => is != asked,
+            Op::Has => is.to_lowercase().contains(&asked.to_lowercase()),
+            _ => false,
+        }
+    }
+
+    /// What is not known is no number: nothing holds of it.
+    fn number(&self, is: Option<f64>) -> bool {
+        let (Some(is), Value::Number(asked)) = (is, &self.value) else { return false };
+        match self.op {
+            Op::Is => is == *asked,
+            Op::IsNot => is != *asked,
+            Op::More => is > *asked,
+            Op::Less => is < *asked,
+            Op::AtLeast => is >= *asked,
+            Op::AtMost => is <= *asked,
+            Op::Has => false,
+        }
+    }
+}
+
+/// Splits at spaces outside of double quotes, and takes these away.
+fn words(text: &str) -> Result<Vec<String>, Unclear> {
+    let mut words = vec![String::new()];
+    let mut quoted = false;
+    for c in text.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            c if c.is_whitespace() && !quoted => words.push(String::new()),
+            c => words.last_mut().into_iter().for_each(|word| word.push(c)),
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    match (quoted, words.is_empty()) {
+        (true, _) => Err(unclear("a double quote is never closed".into(), "")),
+        (_, true) => Err(unclear("there is no term".into(), EXAMPLE)),
+        _ => Ok(words),
+    }
+}
+
+const EXAMPLE: &str = "for instance: --where 'tool=issue_refund status=error'";
+
+fn unclear(what: String, hint: impl Into<String>) -> Unclear {
+    Unclear { what, hint: hint.into() }
+}
+
+fn term(word: &str) -> Result<Term, Unclear> {
+    let at = word.find(['!', '=', '>', '<', '~']).unwrap_or(word.len());
+    let (name, rest) = word.split_at_checked(at).unwrap_or((word, ""));
+    let found = OPS.iter().find_map(|(sign, op)| Some((*sign, *op, rest.strip_prefix(sign)?)));
+    let Some((sign, op, value)) = found else {
+        let what = format!("{word:?} is no term: KEY OP VALUE, OP one of = != > < >= <= ~");
+        return Err(unclear(what, EXAMPLE));
+    };
+    let key = key(name)?;
+    let no_fit = |what: &str| unclear(format!("{word:?}: {name} is {what}"), "");
+    let value = if key.is_number() {
+        if op == Op::Has {
+            return Err(no_fit("a number, and ~ is for texts"));
+        }
+        let plain = value.replace(['_', ','], "");
+        let plain = plain.trim_start_matches('$').trim_end_matches('s');
+        let number = plain.parse::<f64>().ok().filter(|number| number.is_finite());
+        Value::Number(number.ok_or_else(|| no_fit("a number"))?)
+    } else {
+        if !matches!(op, Op::Is | Op::IsNot | Op::Has) {
+            return Err(no_fit(&format!("a text, and {sign} is for numbers")));
+        }
+        if key == Key::Status && !matches!(value, "ok" | "error") {
+            return Err(no_fit("ok or error"));
+        }
+        Value::Text(value.to_string())
+    };
+    Ok(Term { key, op, value })
+}
+
+fn key(name: &str) -> Result<Key, Unclear> {
+    if let Some(label) = name.strip_prefix("label:").filter(|label| !label.is_empty()) {
+        return Ok(Key::Label(label.to_string()));
+    }
+    if let Some((_, key)) = KEYS.iter().find(|(known, _)| *known == name) {
+        return Ok(key.clone());
+    }
+    let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean {meant}?"),
+        None => format!("keys: {}, label:KEY", known.join(", ")),
+    };
+    Err(unclear(format!("there is no key {name:?}"), hint))
+}
+
+#[cfg(test)]
+mod tests;
