@@ -88,6 +88,20 @@ fn a_recorded_command_is_that_of_the_call_which_asked_for_it() {
 }
 
 #[test]
+fn a_command_among_some_of_the_agents_own_is_that_of_its_call() {
+    let terminal =
+        Terminal::recorded(&[("FIRST", "set -e; cd \"$PWD\" && "), ("MORE", "; pwd -P > /tmp/own-cwd")]);
+    let replayed = terminal.retake(&["replay", "term.1"]).expect(0);
+    replayed.says(&["not run, the shell is answered from the recording: 3 commands"]);
+    assert!(!replayed.err.contains("ran for real"), "{}", replayed.err);
+    let step = terminal.retake(&["show", "term.1", "4"]).expect(0).out;
+    assert!(step.contains("by the shell   exit 0"), "{step}");
+    let fork = ["fork", "term.1", "--at", "4", "--fence", "Bash"];
+    terminal.retake(&fork).expect(5).says(&["stopped at the fence before Bash"]);
+    assert!(terminal.env.ran().is_empty(), "{:?}", terminal.env.ran());
+}
+
+#[test]
 fn a_fork_runs_what_stands_behind_the_checkpoint() {
     let terminal = Terminal::recorded(&[]);
     let fork = terminal.retake(&["fork", "term.1", "--at", "4"]).expect(0);
