@@ -317,6 +317,11 @@ impl Servers {
         &self.spoken
     }
 
+    /// The commands of shells, in order of arrival.
+    pub fn commands(&self) -> impl Iterator<Item = &str> {
+        self.spoken.iter().filter(|s| s.server == SHELL).map(|s| command_of(&s.message))
+    }
+
     /// The tools that were called or offered, by their servers' own names; commands of shells are none.
     pub fn callable(&self) -> impl Iterator<Item = &str> {
         let called =
