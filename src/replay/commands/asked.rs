@@ -144,6 +144,7 @@ mod tests {
         assert!(asked("ls", "cd /a && ls"), "a command is one, however short");
         assert!(!stands_in(&json!({"mode": "ls"}), &said("cd /a && ls")));
         assert!(!asked("", "cd /a && ls"));
+        assert!(!asked("1 1", &"1 ".repeat(400_000)), "it is looked at once");
     }
 
     #[test]

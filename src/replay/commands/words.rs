@@ -8,6 +8,9 @@ use std::str::Chars;
 /// How deep commands in commands are read (`sh -c "sh -c …"`).
 const DEEP: usize = 4;
 
+/// How far a command may stand from where the one that it is a part of begins and ends, in bytes.
+const NEAR: usize = 400;
+
 /// Words of a command that a name of it has at most.
 const LONG: usize = 8;
 
@@ -139,10 +142,10 @@ impl Bounds {
         };
         let end = self.ends.partition_point(|end| *end < to);
         let behind = self.ends.get(end).and_then(|end| text.get(to..*end));
-        before.is_some_and(|before| {
+        before.filter(|before| before.len() <= NEAR).is_some_and(|before| {
             before.is_empty()
                 || before.ends_with(char::is_whitespace) && before.split_whitespace().all(runs_it)
-        }) && behind.is_some_and(|behind| behind.trim().is_empty())
+        }) && behind.is_some_and(|behind| behind.len() <= NEAR && behind.trim().is_empty())
     }
 }
 
