@@ -10,9 +10,10 @@ use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::trust::TrustFiles;
 use crate::proxy::Place;
+use clap::ValueEnum;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
@@ -34,6 +35,36 @@ struct State {
 }
 
 pub(super) fn env(context: &Context, args: &EnvArgs) -> Result<i32, CliError> {
+    let told = asked(context, args);
+    if told.is_err() && !context.json && !args.check {
+        fail(args.shell)?;
+    }
+    told
+}
+
+/// Makes what a shell evaluates fail: it knows nothing of the exit code of a command whose output it evaluates.
+pub(super) fn fail(shell: Shell) -> Result<(), CliError> {
+    let text = match shell {
+        _ if io::stdout().is_terminal() => return Ok(()),
+        Shell::Bash | Shell::Fish => "false\n",
+        Shell::Powershell => "throw 'retake env failed'\n",
+        Shell::Dotenv | Shell::Json => return Ok(()),
+    };
+    print(text)
+}
+
+/// The same for a command line that cannot be read.
+pub(super) fn fail_unread() {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    if words.get(1).is_none_or(|verb| verb != "env") || words.iter().any(|word| word == "--json") {
+        return;
+    }
+    let named = |word: &String| Shell::from_str(word.trim_start_matches("--shell="), true).ok();
+    // Its reader sees the error whether this can be written or not.
+    let _ = fail(words.iter().find_map(named).unwrap_or(Shell::Bash));
+}
+
+fn asked(context: &Context, args: &EnvArgs) -> Result<i32, CliError> {
     if let Some(name) = &args.name {
         run_name(Some(name), &[])?;
     }

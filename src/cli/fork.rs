@@ -215,7 +215,8 @@ pub(super) fn fork(context: &Context, args: ForkArgs) -> Result<i32, CliError> {
         stale: tally.stale(&outline),
         sent_as_is: known.explain(&tally, &redactor),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(ran(&new), &rerun.fences).with_servers(tally.servers.clone()),
+        tools: ToolsRun::new(ran(&new), &rerun.fences)
+            .with_servers(tally.servers.clone(), tally.fenced.as_ref().map(|fenced| fenced.tool.as_str())),
         go_on: fences::go_on(&rerun, &tally),
         repaired: tally.dropped.clone(),
         drifted: tally.drifts.iter().map(drifted).collect(),

@@ -147,6 +147,9 @@ pub fn main() -> i32 {
             {
                 let _ = writeln!(std::io::stderr().lock(), "\n  tip: retake run -- COMMAND records");
             }
+            if error.use_stderr() {
+                env::fail_unread();
+            }
             return if error.use_stderr() { exit::USAGE } else { exit::OK };
         }
     };

@@ -17,8 +17,10 @@ use crate::exchange::{Fault, StandIn};
 use crate::proxy::Unseen;
 use crate::record::{Recorded, Recorder};
 use crate::redact::Redactor;
-use crate::replay::fences::sounds_irreversible;
+use crate::replay::commands::words::MARK;
+use crate::replay::fences::{as_typed, sounds_irreversible};
 use crate::report::{Style, results};
+use crate::run::spelling::nearest;
 use crate::run::{Manifest, Outcome, RunId};
 use crate::store::Store;
 use serde_json::Value;
@@ -190,6 +192,9 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
         )
         .hint("see that the model can be reached and takes the key, and record again"));
     }
+    // A fence that is not one of its tools was told of before, if that could be known.
+    super::fences::checked(opened, "--fence", &args.fences, &[], false)
+        .map_err(|error| CliError { message: format!("not verified: {}", error.message), ..error })?;
     if let (Some(tool), false) = (overlooked(context, opened, args)?, args.yes) {
         return Err(CliError::broken(format!("not verified: a replay would run {tool} again, for real"))
             .hint(format!("--fence {tool} stops before it; --yes runs it")));
@@ -224,6 +229,12 @@ fn verify(context: &Context, opened: &Opened, args: &RunArgs) -> Result<(i32, Va
 /// is misspelt.
 fn verifiable(context: &Context, store: &Store, name: &str, args: &RunArgs) -> Result<(), CliError> {
     context.config()?;
+    if let Some(fence) = args.fences.iter().find(|fence| fence.starts_with(MARK) && !args.shell) {
+        let fence = as_typed(fence);
+        return Err(CliError::usage(format!(
+            "--fence {fence} is for commands of a shell, which are not recorded without --shell. Nothing was run."
+        )));
+    }
     let Some(earlier) = precedent(context, store, &[name.to_string()], &args.command)? else { return Ok(()) };
     super::fences::check(&earlier, "--fence", &args.fences, &[], true)?;
     match overlooked(context, &earlier, args)? {
@@ -428,7 +439,9 @@ pub(super) fn parse_upstreams(texts: &[String]) -> Result<Vec<UpstreamOverride>,
         match &one.provider {
             Some(name) if !PROVIDERS.iter().any(|known| known.name == name) => {
                 let known: Vec<&str> = PROVIDERS.iter().map(|known| known.name).collect();
-                Err(CliError::usage(format!("--upstream: there is no provider {name:?}"))
+                let meant = nearest(name, known.iter().copied());
+                let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+                Err(CliError::usage(format!("--upstream: there is no provider {name:?}{meant}"))
                     .hint(format!("providers: {}; or --upstream URL for all of them", known.join(", "))))
             }
             _ => Ok(one),

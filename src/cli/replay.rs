@@ -163,7 +163,8 @@ pub(super) fn done(
         pinned: control::pinned(&tally, &rerun.redactor, &Default::default()),
         stale: tally.stale(outline),
         matched: Matched::of(&tally),
-        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences).with_servers(tally.servers.clone()),
+        tools: ToolsRun::new(tally.tools_run(outline), &rerun.fences)
+            .with_servers(tally.servers.clone(), tally.fenced.as_ref().map(|fenced| fenced.tool.as_str())),
         go_on: fences::go_on(rerun, &tally),
         unasked,
         backoff: (tally.back_offs, 0),

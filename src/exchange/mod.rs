@@ -167,6 +167,17 @@ pub enum Fault {
     Interrupted,
 }
 
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Fault::Connect { what } => write!(f, "no connection: {what}"),
+            Fault::Reset { what } => write!(f, "the connection was closed before an answer: {what}"),
+            Fault::Abandoned => f.write_str("the agent gave up before an answer came"),
+            Fault::Interrupted => f.write_str("the recorder ended before an answer came"),
+        }
+    }
+}
+
 /// Where an answer came from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]

@@ -187,6 +187,13 @@ impl Rules {
         self.0.ignores.is_empty() && self.0.holes.is_empty()
     }
 
+    /// The tools that rules are for, with the kind of the rule as it is written.
+    pub fn tools(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let ignores = self.0.ignores.iter().map(|rule| ("an [[ignore]]", &rule.scope));
+        let holes = self.0.holes.iter().map(|rule| ("a [[hole]]", &rule.scope));
+        ignores.chain(holes).filter_map(|(kind, scope)| Some((kind, scope.tool.as_deref()?)))
+    }
+
     /// True when a whole field does not count.
     pub fn ignores(&self, at: &Place<'_>) -> bool {
         self.0.ignores.iter().any(|rule| rule.pattern.is_none() && rule.scope.covers(at))

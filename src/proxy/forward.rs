@@ -60,7 +60,7 @@ pub(super) async fn forward(
         Err(error) => {
             going.ledger.read_unsent().await;
             let fault = fault_of(&going, &error);
-            let what = format!("{fault:?}");
+            let what = fault.to_string();
             going.close(Outcome::fault(fault, BodyEnd::Complete)).await;
             Err(BrokenOff(what))
         }

@@ -59,7 +59,7 @@ impl Outbound {
         *request.headers_mut() = headers;
         *request.uri_mut() = to;
         let answered = self.0.plain().request(request).await;
-        let (parts, body) = answered.map_err(|error| format!("{:?}", forward::fault(&error)))?.into_parts();
+        let (parts, body) = answered.map_err(|error| forward::fault(&error).to_string())?.into_parts();
         let head = ResponseHead { status: parts.status.as_u16(), headers: head::from_map(&parts.headers) };
         Ok(Reply { head, body })
     }
@@ -77,5 +77,20 @@ impl Reply {
             }
         }
         Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_went_wrong_is_said_in_words() {
+        // The port of a listener that is gone again.
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let upstream = Upstream { provider: "mcp".into(), origin: format!("http://{gone}") };
+        let sent = Outbound::default().send(&upstream, "/mcp", &HeaderList::default(), None).await;
+        let why = sent.err().unwrap();
+        assert!(why.starts_with("no connection: ") && !why.contains(['{', '"']), "{why}");
     }
 }

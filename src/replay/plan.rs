@@ -10,6 +10,7 @@ use crate::replay::matcher::{Pin, Recording};
 use crate::replay::recording::RecordedRun;
 use crate::run::edit::{Change, Edit, EditProblem, FaultKind, Field, Scope, result_sites};
 use crate::run::reading::readings;
+use crate::run::spelling::nearest;
 use crate::run::{CallSite, Outline, StepKind};
 use answer::edited_answer;
 use bytes::Bytes;
@@ -151,12 +152,15 @@ impl Plan {
             Field::System | Field::ToolClasses | Field::Param(_) => {
                 if let (Field::ToolClasses, Change::Remove(Value::String(name))) = (&edit.field, &edit.change)
                 {
-                    let mut offered = self
+                    let offered: Vec<String> = self
                         .covered(edit.scope)
                         .filter_map(|(lane, turn)| recording.request(lane, turn).ok())
-                        .flat_map(|r| r.tools.iter().map(tool_name).collect::<Vec<_>>());
-                    if !offered.any(|tool| tool == *name) {
-                        return Err(problem(format!("no model step in scope offers a tool {name:?}")));
+                        .flat_map(|r| r.tools.iter().map(tool_name).collect::<Vec<_>>())
+                        .collect();
+                    if !offered.iter().any(|tool| tool == name) {
+                        let meant = nearest(name, offered.iter().map(String::as_str));
+                        let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+                        return Err(problem(format!("no model step in scope offers a tool {name:?}{meant}")));
                     }
                 }
                 let places: Vec<(u32, u32)> = self.covered(edit.scope).collect();

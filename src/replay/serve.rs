@@ -10,6 +10,7 @@ use crate::holes::Rewrite;
 use crate::proxy::{Answer, Canned, CannedEnd};
 use crate::redact;
 use crate::run::edit::FaultKind;
+use crate::run::spelling::nearest;
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -39,7 +40,13 @@ impl Timing {
             "recorded" => Ok(Timing::Recorded),
             _ => match text.strip_prefix('x').map(str::parse::<f64>) {
                 Some(Ok(n)) if n > 0.0 && n.is_finite() => Ok(Timing::Times(n)),
-                _ => Err("timing is recorded, fast, or xN (x10: ten times faster)".into()),
+                _ => {
+                    let meant = nearest(text, ["recorded", "fast"]);
+                    let meant = meant.map(|meant| format!("; did you mean {meant}?")).unwrap_or_default();
+                    Err(format!(
+                        "--timing {text}: it is recorded, fast, or xN (x10: ten times faster){meant}"
+                    ))
+                }
             },
         }
     }

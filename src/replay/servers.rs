@@ -1,7 +1,7 @@
 //! What servers of the Model Context Protocol were asked in a recording, and for which of the model's calls.
 
 use super::channels::Channel;
-use super::commands::asked::{asks_for, said};
+use super::commands::asked::{asks_for, said, stands_in};
 use super::shim::{self, Outcomes, Report, SHELL, SHIM, is_shim, is_told, teller};
 use crate::diff::ServerTotals;
 use crate::exchange::canon::canonical_value;
@@ -190,20 +190,27 @@ impl Servers {
         for by in [By::Outcome, By::Arguments, By::Name] {
             self.pair(outline, &sites, by);
         }
-        self.pair_commands(outline, &sites);
+        for whole in [true, false] {
+            self.pair_commands(outline, &sites, whole);
+        }
     }
 
     /// Pairs commands of shells with the model's calls that hold their texts, in order, and inside the time that the model
-    /// waited for the result.
-    fn pair_commands(&mut self, outline: &Outline, sites: &[(CallSite, u64)]) {
+    /// waited for the result. `whole`: those that are such a text; else what has others of the client's own about it.
+    fn pair_commands(&mut self, outline: &Outline, sites: &[(CallSite, u64)], whole: bool) {
         for at in 0..self.spoken.len() {
-            let Some(spoken) = self.spoken.get(at).filter(|spoken| spoken.server == SHELL) else { continue };
+            let free = |spoken: &&Spoken| spoken.server == SHELL && spoken.site.is_none();
+            let Some(spoken) = self.spoken.get(at).filter(free) else { continue };
             let said = said(command_of(&spoken.message));
             let fits = |site: &CallSite| {
                 let call = outline.call(*site)?;
                 let seen = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
                 let same = |asked: &str, said: &str| asked == said;
-                (spoken.started_us <= seen && asks_for(&call.args, &said, &same)).then_some(*site)
+                let asks = || match whole {
+                    true => asks_for(&call.args, &said, &same),
+                    false => stands_in(&call.args, &said),
+                };
+                (spoken.started_us <= seen && asks()).then_some(*site)
             };
             let since = sites.partition_point(|(_, since)| *since <= spoken.started_us);
             let before = sites.iter().take(since).map(|(site, _)| site);
@@ -308,6 +315,11 @@ impl Servers {
     /// Everything that agents said, in order of arrival.
     pub fn spoken(&self) -> &[Spoken] {
         &self.spoken
+    }
+
+    /// The commands of shells, in order of arrival.
+    pub fn commands(&self) -> impl Iterator<Item = &str> {
+        self.spoken.iter().filter(|s| s.server == SHELL).map(|s| command_of(&s.message))
     }
 
     /// The tools that were called or offered, by their servers' own names; commands of shells are none.

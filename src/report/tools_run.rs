@@ -4,6 +4,7 @@ use super::lines::Lines;
 use super::style::Ink;
 use super::words::{self, line};
 use crate::mcp::message::is_name_of;
+use crate::replay::commands::words::MARK;
 use crate::replay::fences::{FencedBy, Fences, as_typed};
 use crate::replay::shim::{SHELL, SHIM};
 use crate::replay::tally::servers::{Calls, Servers};
@@ -38,12 +39,20 @@ impl ToolsRun {
         ToolsRun { ran, ran_classes, risky, named, ..ToolsRun::default() }
     }
 
-    /// With what servers of tools were asked.
-    pub fn with_servers(self, servers: Servers) -> ToolsRun {
+    /// With what servers of tools were asked. `held`: the fence that stopped the agent.
+    pub fn with_servers(self, servers: Servers, held: Option<&str>) -> ToolsRun {
         let has = |calls: &Calls, name: &str| {
             calls.values().flat_map(|of| of.keys()).any(|tool| is_name_of(name, tool))
         };
-        let idle = |name: &&String| has(&servers.answered, name) && !has(&servers.called, name);
+        let shell_idle = servers.answered.contains_key(SHELL) && !servers.called.contains_key(SHELL);
+        let is_shells = |name: &String| {
+            name.starts_with(MARK) || servers.askers.contains(name) && !self.ran.contains_key(name)
+        };
+        let idle = |name: &&String| {
+            held != Some(name.as_str())
+                && (has(&servers.answered, name) && !has(&servers.called, name)
+                    || shell_idle && is_shells(name))
+        };
         let answered_fences = self.named.iter().filter(idle).cloned().collect();
         ToolsRun { servers, answered_fences, ..self }
     }
@@ -63,9 +72,10 @@ impl ToolsRun {
 pub(super) fn ran(lines: &mut Lines, tools: &ToolsRun) {
     by_servers(lines, &tools.servers, &tools.ran);
     for tool in &tools.answered_fences {
-        let tool = line(tool);
+        let (tool, typed) = (line(tool), glued(&line(tool)));
+        let who = if tool.starts_with(MARK) { SHELL } else { &tool };
         let what = format!(
-            "--fence{}{tool} had nothing to stop: {tool} is answered from the recording",
+            "--fence{}{typed} had nothing to stop: {who} is answered from the recording",
             words::GLUE
         );
         lines.say(Ink::Dim, &what);
@@ -170,10 +180,15 @@ fn by_shells(lines: &mut Lines, servers: &Servers) {
     }
 }
 
+/// A name as it is typed, in one piece.
+fn glued(tool: &str) -> String {
+    as_typed(tool).replace(' ', &words::GLUE.to_string())
+}
+
 /// How to go on after a fence. `again`: the whole command that lets the tool through, where it is known.
 pub fn go_on(tool: &str, by: FencedBy, again: Option<&str>) -> String {
     let tool = line(tool);
-    let typed = as_typed(&tool).replace(' ', &words::GLUE.to_string());
+    let typed = glued(&tool);
     let flag = format!("--unfence{}{typed}", words::GLUE);
     // Kept whole, so that it can be pasted.
     let how = again.map_or(flag, |again| line(again).replace(' ', &words::GLUE.to_string()));

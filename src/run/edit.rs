@@ -228,7 +228,10 @@ impl Edit {
         }
         match word.parse() {
             Ok(status @ 400..=599) => Ok(FaultKind::Status(status)),
-            _ => Err(wanted()),
+            _ => Err(match nearest(&word, ["timeout"]) {
+                Some(meant) => format!("{}; did you mean {meant}?", wanted()),
+                None => wanted(),
+            }),
         }
     }
 

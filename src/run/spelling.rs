@@ -9,7 +9,18 @@ pub fn nearest<'a>(asked: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
         _ => 2,
     };
     let apart = known.into_iter().map(|name| (distance(&asked, &name.to_lowercase()), name));
-    apart.filter(|(apart, _)| *apart <= allowed).min_by_key(|(apart, _)| *apart).map(|(_, name)| name)
+    // `rslt`: letters were left out, and none is wrong.
+    let shortened = |name: &str| asked.chars().count() >= 3 && is_shortened(&asked, &name.to_lowercase());
+    apart
+        .filter(|(apart, name)| *apart <= allowed || *apart == 2 && shortened(name))
+        .min_by_key(|(apart, _)| *apart)
+        .map(|(_, name)| name)
+}
+
+/// True when a word is another one with letters left out behind the first.
+fn is_shortened(short: &str, long: &str) -> bool {
+    let mut letters = long.chars();
+    short.chars().next() == long.chars().next() && short.chars().all(|c| letters.any(|letter| letter == c))
 }
 
 /// How many letters must be put in, left out, replaced or swapped with their neighbour.
@@ -51,6 +62,8 @@ mod tests {
         assert_eq!(meant("obok"), Some("book"));
         assert_eq!(meant("bogus"), None);
         assert_eq!(meant("x"), None);
+        assert_eq!(nearest("rslt", ["result"]), Some("result"));
+        assert_eq!((nearest("slt", ["result"]), nearest("rst", ["rested"])), (None, None));
     }
 
     proptest! {

@@ -34,6 +34,22 @@ fn a_fence_names_a_tool_that_there_is() {
 }
 
 #[test]
+fn a_verification_says_of_its_fences_what_can_be_said_before() {
+    let refund = Refund::recorded();
+    let verify = |fence| {
+        let words =
+            ["run", "--name", "new", "--verify", "--yes", "--fence", fence, "--", "python3", "agent.py"];
+        refund.retake(&words).expect(64)
+    };
+    verify("$ rm").says(&["are not recorded without --shell. Nothing was run."]);
+    assert_eq!(refund.ran(), "");
+    let ran = verify("nosuch");
+    ran.says(&["recorded", "not verified: no tool \"nosuch\" in new.1; its tools: lookup_order"]);
+    assert!(!ran.err.contains("Nothing was run"), "it was: {}", ran.err);
+    assert!(refund.ran().contains("issue_refund"));
+}
+
+#[test]
 fn what_the_model_wanted_is_seen_behind_a_fence() {
     let refund = Refund::recorded();
     let words = ["fork", "refund.1", "--set", "6..:system+=\"Be brief.\"", "--fence", "issue_refund"];

@@ -88,6 +88,20 @@ fn a_recorded_command_is_that_of_the_call_which_asked_for_it() {
 }
 
 #[test]
+fn a_command_among_some_of_the_agents_own_is_that_of_its_call() {
+    let terminal =
+        Terminal::recorded(&[("FIRST", "set -e; cd \"$PWD\" && "), ("MORE", "; pwd -P > /tmp/own-cwd")]);
+    let replayed = terminal.retake(&["replay", "term.1"]).expect(0);
+    replayed.says(&["not run, the shell is answered from the recording: 3 commands"]);
+    assert!(!replayed.err.contains("ran for real"), "{}", replayed.err);
+    let step = terminal.retake(&["show", "term.1", "4"]).expect(0).out;
+    assert!(step.contains("by the shell   exit 0"), "{step}");
+    let fork = ["fork", "term.1", "--at", "4", "--fence", "Bash"];
+    terminal.retake(&fork).expect(5).says(&["stopped at the fence before Bash"]);
+    assert!(terminal.env.ran().is_empty(), "{:?}", terminal.env.ran());
+}
+
+#[test]
 fn a_fork_runs_what_stands_behind_the_checkpoint() {
     let terminal = Terminal::recorded(&[]);
     let fork = terminal.retake(&["fork", "term.1", "--at", "4"]).expect(0);
@@ -133,19 +147,47 @@ fn a_fence_stops_before_a_command() {
         ("$ date", "before $ date"),
         ("Bash", "before Bash"),
     ] {
-        at(&["--fence", fence]).expect(5).says(&[said]);
+        let stopped = at(&["--fence", fence]).expect(5);
+        stopped.says(&[said]);
+        assert!(!stopped.err.contains("had nothing to stop"), "{}", stopped.err);
         assert!(terminal.env.ran().is_empty(), "{fence}: {:?}", terminal.env.ran());
         // What is served does not run: no fence is in its way.
-        terminal.retake(&["replay", "term.1", "--fence", fence]).expect(0);
+        let served = terminal.retake(&["replay", "term.1", "--fence", fence]).expect(0);
+        served.says(&["had nothing to stop: ", " is answered from the recording"]);
     }
     at(&["--fence", "$ echo two", "--fence", "$ rm"]).expect(0);
     assert_eq!(terminal.env.ran(), ["three"]);
     terminal.env.forget_ran();
     terminal.env.file("retake.toml", "[tools]\nirreversible = [\"$ echo*\"]\n");
     at(&[]).expect(5).says(&["before $ echo", "--unfence '$ echo'"]);
+    let stopped = at(&["--unfence", "$ ecoh", "--unfence=$ ehco"]).expect(5);
+    stopped.says(&["--unfence '$ ecoh': term.1 has no such command; did you mean --unfence '$ echo'?"]);
+    let how = stopped.err.split("to let it run").nth(1).expect("a hint");
+    assert!(!how.contains("ecoh") && !how.contains("ehco"), "what is misspelt is not repeated: {how}");
     assert!(terminal.env.ran().is_empty());
     at(&["--unfence", "$ echo"]).expect(0);
     assert_eq!(terminal.env.ran(), ["three"]);
+}
+
+#[test]
+fn names_of_commands_are_compared_with_those_that_are_recorded() {
+    let terminal = Terminal::recorded(&[]);
+    let meant = "did you mean --fence '$ echo'?";
+    for (flag, name, code, said) in [
+        ("--fence", "$ nosuch", 0, "term.1 has no such command; it counts if the agent gives one to a shell"),
+        ("--fence", "$ ecoh", 0, meant),
+        ("--fence", "echo", 64, meant),
+        ("--fence", "$echo", 64, meant),
+        ("--unfence", "echo", 64, "did you mean --unfence '$ echo'?"),
+        ("--fence", "mkdir", 64, "for a command: --fence '$ mkdir'"),
+    ] {
+        terminal.retake(&["replay", "term.1", flag, name]).expect(code).says(&[said]);
+    }
+    terminal.env.file("retake.toml", "[tools]\nirreversible = [\"$ ecoh\", \"$ git\"]\n");
+    let replayed = terminal.retake(&["replay", "term.1"]).expect(0);
+    replayed.says(&["that $ ecoh is irreversible, and term.1 has no such command; did you mean $ echo?"]);
+    assert!(!replayed.err.contains("git"), "the file may be for other agents, too: {}", replayed.err);
+    assert!(terminal.env.ran().is_empty(), "{:?}", terminal.env.ran());
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! What is misspelt is refused before anything runs, with what was meant.
 
+use crate::support::env::TestEnv;
 use crate::support::refund::Refund;
+use std::process::Command;
 
 #[test]
 fn misspelt_edits_do_not_go_live() {
@@ -18,6 +20,9 @@ fn misspelt_edits_do_not_go_live() {
         ("7:result.risk==", "= sets a value"),
         ("2:result.amuont=70", "did you mean amount? (raw:result.amuont=… adds it)"),
         ("2:result.colour=70", "its fields: "),
+        ("2:rslt=2", "no field \"rslt\" for a tool step; did you mean result?"),
+        ("*:tools-=get_polcy", "offers a tool \"get_polcy\"; did you mean get_policy?"),
+        ("3:fault=timout", "timeout, or cut:N; did you mean timeout?"),
     ] {
         let refused = refund.retake(&["fork", "refund.1", "--set", edit]).expect(64);
         let told = refused.err.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -59,5 +64,50 @@ fn an_edit_before_the_checkpoint_says_what_to_do() {
     let told = told.err.split_whitespace().collect::<Vec<_>>().join(" ");
     for said in ["step 2 comes before the checkpoint at step 5", "Leave --at out", "(--at 3 moved to 5: "] {
         assert!(told.contains(said), "{told}");
+    }
+}
+
+#[test]
+fn a_rule_for_a_misspelt_tool_is_told_of() {
+    let refund = Refund::recorded();
+    let rules = "[[ignore]]\ntool = \"lookup_ordr\"\npattern = \"x[0-9]+\"\n\n[[hole]]\ntool = \"get_polcy\"\npattern = \"x([0-9]+)\"\n\n\
+                 [[hole]]\ntool = \"of_another_agent\"\npattern = \"x([0-9]+)\"\n\n[[hole]]\ntool = \"get_policy\"\npattern = \"x([0-9]+)\"\n";
+    refund.env.file("retake.toml", rules);
+    for words in [
+        &["replay", "refund.1"][..],
+        &["fork", "refund.1", "--at", "8"],
+        &["doctor", "refund.1", "--yes"],
+        &["doctor", "refund.1", "--yes", "--shuffle", "1"],
+    ] {
+        let ran = refund.retake(words).expect(0);
+        ran.says(&[
+            "retake.toml has an [[ignore]] for lookup_ordr, and refund.1 has no such tool; did you mean lookup_order?",
+            "retake.toml has a [[hole]] for get_polcy, and refund.1 has no such tool; did you mean get_policy?",
+        ]);
+        assert_eq!(ran.err.matches("retake.toml has").count(), 2, "{}", ran.err);
+    }
+}
+
+#[test]
+fn misspelt_values_of_flags() {
+    let refund = Refund::recorded();
+    refund.retake(&["replay", "refund.1", "--timing", "fsat"]).expect(64).says(&["did you mean fast?"]);
+    let words = ["run", "--upstream", "opnai=http://127.0.0.1:1/v1", "--", "true"];
+    refund.retake(&words).expect(64).says(&["did you mean openai?"]);
+}
+
+#[test]
+fn what_a_shell_evaluates_fails_when_there_are_no_variables() {
+    let env = TestEnv::new();
+    for words in [&["env", "--name", "a b"][..], &["env", "--nmae", "a"]] {
+        let told = env.retake(words).expect(64).out;
+        let evaluated =
+            Command::new("sh").args(["-c", "eval \"$1\"", "sh", &told]).status().expect("a shell");
+        assert_eq!(evaluated.code(), Some(1), "{words:?}: {told}");
+    }
+    let told = env.retake(["env", "--name", "a b", "--shell", "powershell"]).expect(64).out;
+    assert!(told.starts_with("throw "), "{told}");
+    for shell in ["dotenv", "json"] {
+        assert_eq!(env.retake(["env", "--name", "a b", "--shell", shell]).expect(64).out, "", "{shell}");
     }
 }

@@ -31,6 +31,7 @@ pub(super) fn shuffle(
     let config = context.config()?;
     let redactor = knowing(redactor(store, &args.command)?, opened);
     let rerun = Rerun::of(context, &config, opened, redactor, &asked(args))?;
+    rerun.tell_misspelt();
     let orders = Arc::new(Mutex::new(Orders::new(args.seed)));
     let mut played: Vec<Played> = Vec::new();
     let (mut stopped, mut go_on) = (None, None);

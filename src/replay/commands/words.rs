@@ -8,6 +8,9 @@ use std::str::Chars;
 /// How deep commands in commands are read (`sh -c "sh -c …"`).
 const DEEP: usize = 4;
 
+/// How far a command may stand from where the one that it is a part of begins and ends, in bytes.
+const NEAR: usize = 400;
+
 /// Words of a command that a name of it has at most.
 const LONG: usize = 8;
 
@@ -52,10 +55,8 @@ fn nested(text: &str, deep: usize, found: &mut Vec<Vec<String>>) {
                 break;
             }
             deeper -= 1;
-            let is_own = |word: &&String| {
-                word.starts_with('-') || word.starts_with(|c: char| c.is_ascii_digit()) || is_assignment(word)
-            };
-            rest = behind.get(behind.iter().take_while(is_own).count()..).unwrap_or_default();
+            let own = behind.iter().take_while(|word| is_own(word)).count();
+            rest = behind.get(own..).unwrap_or_default();
         }
     }
 }
@@ -107,9 +108,86 @@ pub fn names(text: &str) -> Vec<String> {
     names
 }
 
+/// Where commands of a text begin and end, lists of them too, in bytes and in order. What stands in quotes is one word.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    begins: Vec<usize>,
+    ends: Vec<usize>,
+}
+
+impl Bounds {
+    pub(super) fn of(text: &str) -> Bounds {
+        let mut lexer = Lexer::new(text);
+        lexer.read_all();
+        let mut bounds = lexer.bounds;
+        bounds.begins.insert(0, 0);
+        bounds.begins.sort_unstable();
+        bounds.ends.push(text.len());
+        bounds.ends.sort_unstable();
+        bounds
+    }
+
+    /// Where commands begin.
+    pub(super) fn begins(&self) -> &[usize] {
+        &self.begins
+    }
+
+    /// True when a part of the text is whole commands: before it stands at most what runs it (`timeout 5`, `A=1`), behind it
+    /// at most where its output goes.
+    pub(super) fn hold(&self, text: &str, from: usize, to: usize) -> bool {
+        let before = self.begins.partition_point(|begin| *begin <= from).checked_sub(1);
+        let before = before.and_then(|at| text.get(*self.begins.get(at)?..from));
+        let runs_it = |word: &str| {
+            KEYWORDS.contains(&word) || WRAPPERS.contains(&base(word)) || is_assignment(word) || is_own(word)
+        };
+        let end = self.ends.partition_point(|end| *end < to);
+        let behind = self.ends.get(end).and_then(|end| text.get(to..*end));
+        before.filter(|before| before.len() <= NEAR).is_some_and(|before| {
+            before.is_empty()
+                || before.ends_with(char::is_whitespace) && before.split_whitespace().all(runs_it)
+        }) && behind.is_some_and(|behind| behind.len() <= NEAR && behind.trim().is_empty())
+    }
+}
+
+/// True for an option or a number behind the name of a program that runs what comes behind them.
+fn is_own(word: &str) -> bool {
+    word.starts_with('-') || word.starts_with(|c: char| c.is_ascii_digit()) || is_assignment(word)
+}
+
+/// The characters of a text, and how many bytes of it have been read.
+struct Reader<'t> {
+    chars: Peekable<Chars<'t>>,
+    at: usize,
+}
+
+impl Iterator for Reader<'_> {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        self.next_if(|_| true)
+    }
+}
+
+impl Reader<'_> {
+    fn peek(&mut self) -> Option<&char> {
+        self.chars.peek()
+    }
+
+    fn next_if(&mut self, wanted: impl FnOnce(&char) -> bool) -> Option<char> {
+        let c = self.chars.next_if(wanted)?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn next_if_eq(&mut self, wanted: &char) -> Option<char> {
+        self.next_if(|c| c == wanted)
+    }
+}
+
 /// Reads a text once, from its beginning to its end.
 struct Lexer<'t> {
-    rest: Peekable<Chars<'t>>,
+    rest: Reader<'t>,
+    bounds: Bounds,
     commands: Vec<Vec<String>>,
     command: Vec<String>,
     /// The word that is being read.
@@ -127,7 +205,8 @@ struct Lexer<'t> {
 impl<'t> Lexer<'t> {
     fn new(text: &'t str) -> Lexer<'t> {
         Lexer {
-            rest: text.chars().peekable(),
+            rest: Reader { chars: text.chars().peekable(), at: 0 },
+            bounds: Bounds::default(),
             commands: Vec::new(),
             command: Vec::new(),
             word: None,
@@ -139,6 +218,11 @@ impl<'t> Lexer<'t> {
     }
 
     fn read(mut self) -> Vec<Vec<String>> {
+        self.read_all();
+        self.commands
+    }
+
+    fn read_all(&mut self) {
         while let Some(c) = self.rest.next() {
             match c {
                 ' ' | '\t' | '\r' => self.end_word(),
@@ -147,7 +231,7 @@ impl<'t> Lexer<'t> {
                     self.skip_here();
                 }
                 ';' | '|' | '`' => self.end_command(),
-                '&' if self.rest.peek() == Some(&'>') => {}
+                '&' if self.rest.peek() == Some(&'>') => self.bounds.ends.push(self.rest.at - 1),
                 '&' => self.end_command(),
                 '(' => {
                     self.open.push(false);
@@ -174,8 +258,7 @@ impl<'t> Lexer<'t> {
                 c => self.word.get_or_insert_default().push(c),
             }
         }
-        self.end_command();
-        self.commands
+        self.end_last();
     }
 
     /// Inside double quotes, until they end or a command begins in them.
@@ -208,9 +291,8 @@ impl<'t> Lexer<'t> {
     }
 
     fn redirect(&mut self, c: char) {
-        if self.word.as_ref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
-            self.word = None;
-        }
+        let digits = self.word.take_if(|word| word.chars().all(|c| c.is_ascii_digit()));
+        self.bounds.ends.push(self.rest.at.saturating_sub(1 + digits.map_or(0, |digits| digits.len())));
         self.end_word();
         if self.rest.next_if_eq(&'(').is_some() {
             self.open.push(false);
@@ -238,7 +320,14 @@ impl<'t> Lexer<'t> {
         }
     }
 
+    /// Ends a command at what has just been read.
     fn end_command(&mut self) {
+        self.bounds.ends.push(self.rest.at.saturating_sub(1));
+        self.bounds.begins.push(self.rest.at);
+        self.end_last();
+    }
+
+    fn end_last(&mut self) {
         self.end_word();
         (self.redirected, self.names_here) = (false, None);
         if !self.command.is_empty() {
@@ -264,6 +353,8 @@ impl<'t> Lexer<'t> {
                     break;
                 }
             }
+            self.bounds.ends.push(self.rest.at.saturating_sub(1));
+            self.bounds.begins.push(self.rest.at);
         }
     }
 }

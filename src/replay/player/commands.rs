@@ -7,7 +7,7 @@ use crate::exchange::{ExchangeId, Source};
 use crate::mcp::message::Message;
 use crate::proxy::Answer;
 use crate::proxy::shim::{COMMAND, run_it};
-use crate::replay::commands::asked::{asks_for, said};
+use crate::replay::commands::asked::{asks_for, said, stands_in};
 use crate::replay::commands::words::names;
 use crate::replay::servers::{Spoken, command_of};
 use crate::replay::shim::SHELL;
@@ -92,7 +92,7 @@ impl Player {
             let same = |asked: &str, said: &str| {
                 asked == said || state.matcher.same_value(Some(site.lane), &asked.into(), &said.into())
             };
-            asks_for(&call.args, &said, &same)
+            asks_for(&call.args, &said, &same) || stands_in(&call.args, &said)
         };
         let mut names: Vec<String> = given().filter(holds).map(|(_, call)| call.name.clone()).collect();
         if names.is_empty() {

@@ -274,12 +274,15 @@ impl Player {
 
     /// Notes that a message (`id`: today's exchange) gets the answer of a recorded one.
     pub(super) fn note_answered(&self, id: ExchangeId, server: &str, spoken: &Spoken) {
+        let outline = self.run.shared_outline();
         let mut state = self.state();
         state.said.used.insert(spoken.key());
         let written = state.said.written.contains(server);
         let tally = &mut state.tally.servers;
         tally.messages += 1;
         tally.sites.extend(spoken.site);
+        let asker = spoken.site.filter(|_| server == SHELL).and_then(|site| outline.call(site));
+        tally.askers.extend(asker.map(|call| call.name.clone()));
         if let Some((tool, _)) = spoken.message.call() {
             Servers::note(&mut tally.answered, server, tool);
             if written {

@@ -25,6 +25,9 @@ pub struct Servers {
     pub stale: Calls,
     /// Commands of shells that are recorded and ran all the same: they stand behind the checkpoint of a fork.
     pub behind: u32,
+    /// Tools by which the model asked for commands that the recording answered.
+    #[serde(skip)]
+    pub askers: BTreeSet<String>,
     /// Recorded calls that the recording answered: their tools did not run.
     #[serde(skip)]
     pub(in crate::replay) sites: BTreeSet<CallSite>,

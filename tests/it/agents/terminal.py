@@ -1,5 +1,5 @@
-"""Has one tool, Bash, that gives its command to a shell. WRAP=1: as Claude Code does, in an eval. BESIDE: a command of its
-own before every answer."""
+"""Has one tool, Bash, that gives its command to a shell. WRAP=1: as Claude Code does, in an eval. FIRST and MORE: what it
+puts before and behind it. BESIDE: a command of its own before every answer."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def bash(command):
     if os.environ.get("WRAP"):
         quoted = command.replace("'", "'\\''")
         command = "true && eval '%s' \\< /dev/null && pwd -P >| /tmp/wrap-%s-cwd" % (quoted, os.urandom(2).hex())
-    ran = subprocess.run(["bash", "-c", command + os.environ.get("MORE", "")], capture_output=True, text=True)
+    ran = subprocess.run(["bash", "-c", os.environ.get("FIRST", "") + command + os.environ.get("MORE", "")], capture_output=True, text=True)
     return "%d %s%s" % (ran.returncode, ran.stdout, ran.stderr)
 
 
