@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 
 /// The scripted model as a child on a free port. It ends when it is dropped.
-struct Model {
+pub struct Model {
     child: Child,
     port: u16,
 }
 
 impl Model {
-    fn start(flags: &[&str]) -> Model {
+    pub fn start(flags: &[&str]) -> Model {
         let mut child = Command::new("python3")
             .arg(project().join("examples/scripted_model.py"))
             .args(["--delay-jitter", "0.03"])
@@ -25,7 +25,7 @@ impl Model {
         Model { port: line.trim().parse().expect("a port"), child }
     }
 
-    fn origin(&self) -> String {
+    pub fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 }
@@ -37,7 +37,7 @@ impl Drop for Model {
     }
 }
 
-fn command(verb: &[&str], script: &str, flags: &[&str]) -> Vec<String> {
+pub fn command(verb: &[&str], script: &str, flags: &[&str]) -> Vec<String> {
     let script = project().join("examples").join(script).display().to_string();
     let words = verb.iter().copied().chain(["--", "python3", &script]).chain(flags.iter().copied());
     words.map(str::to_string).collect()
