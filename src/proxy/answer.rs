@@ -98,23 +98,21 @@ pub(super) async fn answer(
     };
     let outside = outside.map(|host| Inside { run: run.clone(), ..host });
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
-    if let Some(export) = Export::of(&shared.routes, outside.as_ref(), &request) {
+    let way = match &outside {
+        Some(host) => Some(route::outside(&shared.routes, &host.origin(), request.uri())),
+        None => route::resolve(&shared.routes, request.uri()),
+    };
+    if let Some(export) = Export::of(&shared.routes, way.as_ref(), outside.is_some(), &request) {
         let tape = if hidden { None } else { shared.tape(run.as_deref()) };
         let method = request.method().clone();
         let going = || Going::unseen(&shared, &wire, &method);
         return telemetry::receive(&shared, tape, going, export, request).await;
     }
-    if let Some(beside) = Beside::of(&shared.routes, outside.as_ref(), &request) {
+    let Some(way) = way else { return Ok(refuse::unknown_route(&shared.routes, request.uri().path())) };
+    if let Some(beside) = Beside::of(&way, &request) {
         let going = Going::unseen(&shared, &wire, request.method());
         return beside::pass(&shared, going, beside, request).await;
     }
-    let way = match &outside {
-        Some(host) => route::outside(&shared.routes, &host.origin(), request.uri()),
-        None => match route::resolve(&shared.routes, request.uri()) {
-            Some(way) => way,
-            None => return Ok(refuse::unknown_route(&shared.routes, request.uri().path())),
-        },
-    };
     let upgrades = refuse::wants_websocket(request.headers());
     if upgrades && !websocket::can_open(&request) {
         return Ok(refuse::no_websocket());

@@ -2,12 +2,11 @@
 //! probes of what a server can do. They pass through, and are no part of the run: nothing follows from their answers.
 
 use super::answer::{self, Going, serve};
-use super::intercept::Inside;
 use super::listen::Shared;
-use super::route::{self, Way};
+use super::route::Way;
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff};
-use super::{Canned, CannedEnd, Routes};
+use super::{Canned, CannedEnd};
 use crate::exchange::{HeaderList, ResponseHead, Source};
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
@@ -22,12 +21,8 @@ pub(super) struct Beside {
 
 impl Beside {
     /// Looks whether a request is one.
-    pub(super) fn of<B>(routes: &Routes, outside: Option<&Inside>, request: &Request<B>) -> Option<Beside> {
-        let way = match outside {
-            Some(host) => route::outside(routes, &host.origin(), request.uri()),
-            None => route::resolve(routes, request.uri())?,
-        };
-        let vendor = vendor(&way)?;
+    pub(super) fn of<B>(way: &Way, request: &Request<B>) -> Option<Beside> {
+        let vendor = vendor(way)?;
         let path = way.target.split('?').next().unwrap_or_default().trim_end_matches('/');
         let path = path.strip_prefix("/api/v1").filter(|_| vendor == "langsmith").unwrap_or(path);
         let else_status = match (request.method(), vendor, path) {
@@ -39,7 +34,7 @@ impl Beside {
             (_, "exporter", _) | (&Method::GET, _, "/info" | "/v1/info") => 404,
             _ => return None,
         };
-        Some(Beside { way, else_status })
+        Some(Beside { way: way.clone(), else_status })
     }
 }
 
@@ -90,6 +85,7 @@ pub(super) async fn pass(
 mod tests {
     use super::*;
     use crate::exchange::Upstream;
+    use crate::proxy::{Routes, route};
 
     #[test]
     fn they_are_known_by_vendor_method_and_path() {
@@ -98,7 +94,8 @@ mod tests {
         let routes = Routes::to(["otlp", "langsmith", "langfuse", "openai"].map(to).to_vec());
         let status = |method: Method, path: &str| {
             let request = Request::builder().method(method).uri(path).body(()).unwrap();
-            Beside::of(&routes, None, &request).map(|beside| beside.else_status)
+            let way = route::resolve(&routes, request.uri())?;
+            Beside::of(&way, &request).map(|beside| beside.else_status)
         };
         let (get, post) = (Method::GET, Method::POST);
         for (method, path, wanted) in [

@@ -5,7 +5,6 @@
 //! the bare `/v1/traces` of an exporter that was only told host and port, by gRPC, or inside an intercepted connection.
 
 use super::answer::{Going, serve};
-use super::intercept::Inside;
 use super::listen::Shared;
 use super::route::{self, Way};
 use super::sent::SentBody;
@@ -64,8 +63,13 @@ const UNAVAILABLE: i32 = 14;
 const INGEST: &str = "/v1/traces/ingest";
 
 impl Export {
-    /// Looks whether a request is an export. `outside`: the host that it is for, when that is not the proxy.
-    pub(super) fn of<B>(routes: &Routes, outside: Option<&Inside>, request: &Request<B>) -> Option<Export> {
+    /// Looks whether a request is an export. `way`: where it goes; `outside`: to a host that is not the proxy.
+    pub(super) fn of<B>(
+        routes: &Routes,
+        way: Option<&Way>,
+        outside: bool,
+        request: &Request<B>,
+    ) -> Option<Export> {
         if request.method() != Method::POST {
             return None;
         }
@@ -75,26 +79,22 @@ impl Export {
             _ => Signal::of_path(path),
         };
         let path = request.uri().path();
-        if let Some(host) = outside {
-            let way = route::outside(routes, &host.origin(), request.uri());
-            if let Some(export) = Export::of_agents(form, &way) {
-                return Some(export);
-            }
+        if let Some(export) = way.and_then(|way| Export::of_agents(form, way)) {
+            return Some(export);
+        }
+        if let (true, Some(way)) = (outside, way) {
             // Any service may have JSON at such a path.
             let sure = form != Form::Http(Encoding::Json) || is_exporter(request.headers());
-            return Some(Export { signal: signal(path).filter(|_| sure)?, form, way: Some(way) });
+            return Some(Export { signal: signal(path).filter(|_| sure)?, form, way: Some(way.clone()) });
         }
         let (first, rest) = first_segment(path);
         if let Some(signal) = first.strip_prefix(OTLP).and_then(signal_of_route) {
-            let way = route::resolve(routes, request.uri());
-            return Some(Export { signal: signal.or_else(|| Signal::of_path(rest))?, form, way });
+            let signal = signal.or_else(|| Signal::of_path(rest))?;
+            return Some(Export { signal, form, way: way.cloned() });
         }
-        if let Some(way) = route::resolve(routes, request.uri()) {
-            if let Some(export) = Export::of_agents(form, &way) {
-                return Some(export);
-            }
+        if let Some(way) = way {
             let path = way.target.split('?').next().unwrap_or_default();
-            return Some(Export { signal: signal(path)?, form, way: Some(way) });
+            return Some(Export { signal: signal(path)?, form, way: Some(way.clone()) });
         }
         if form == Form::Http(Encoding::Json) && path_behind_run(path) == INGEST {
             let way = format!("/openai{INGEST}").parse().ok().and_then(|to| route::resolve(routes, &to));
@@ -331,7 +331,8 @@ mod tests {
             |provider: &str| Upstream { provider: provider.into(), origin: format!("http://{provider}") };
         let routes = Routes::to(["otlp", "otlp-traces", "langfuse", "openai"].map(to).to_vec());
         let request = Request::post(path).header(CONTENT_TYPE, content_type).body(()).unwrap();
-        let found = Export::of(&routes, None, &request)?;
+        let way = route::resolve(&routes, request.uri());
+        let found = Export::of(&routes, way.as_ref(), false, &request)?;
         Some((found.signal, found.way.map(|way| (way.upstream.provider, way.target))))
     }
 
