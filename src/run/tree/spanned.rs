@@ -3,9 +3,9 @@
 use super::{Node, NodeKind, critical, turns};
 use crate::exchange::ExchangeId;
 use crate::run::{CallSite, Outline, StepKind};
+use crate::span::SpanKey;
 use crate::span::claims::{Claims, Role, settled};
 use crate::span::join::{Link, Part};
-use crate::span::{Span, SpanKey, Status};
 use std::collections::{BTreeMap, HashMap};
 
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
@@ -14,9 +14,7 @@ const DEEPEST: usize = 200;
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans<'a> {
-    /// As they came, some of them more than once.
-    pub spans: &'a [Span],
-    /// What each of them claims, in the same order.
+    /// What each of them claims; some may have come more than once.
     pub claims: &'a [Claims],
     /// What they are about.
     pub links: &'a [Link],
@@ -58,15 +56,13 @@ struct Growth {
 
 impl Growth {
     fn of(of: &Spans<'_>) -> Growth {
-        let told: HashMap<SpanKey, &Span> = of.spans.iter().map(|span| (span.key, span)).collect();
         let mut leaves = Vec::new();
         let mut by_key = HashMap::new();
         let mut parents = Vec::new();
         for claims in settled(of.claims).into_iter().filter(|claims| !claims.log) {
-            let Some(span) = told.get(&claims.key) else { continue };
             by_key.insert(claims.key, leaves.len());
             parents.push(claims.parent.map(|parent| SpanKey { trace: claims.key.trace, span: parent }));
-            leaves.push(leaf(span, claims));
+            leaves.push(leaf(claims));
         }
         for (at, parent) in parents.into_iter().enumerate() {
             let parent = parent.and_then(|key| by_key.get(&key)).copied().filter(|parent| *parent != at);
@@ -280,23 +276,19 @@ impl Growth {
     }
 }
 
-fn leaf(span: &Span, claims: &Claims) -> Leaf {
-    let named = |name: &Option<String>| name.clone().unwrap_or_else(|| span.name.clone());
+fn leaf(claims: &Claims) -> Leaf {
+    let named = |name: &Option<String>| name.as_ref().unwrap_or(&claims.name).clone();
     let (kind, name) = match claims.role {
         Role::Model | Role::Embedding => (NodeKind::Model, named(&claims.request_model)),
         Role::Tool => (NodeKind::Tool, named(&claims.tool)),
         Role::Agent => (NodeKind::Agent, named(&claims.agent)),
-        Role::Workflow => (NodeKind::Workflow, bare(&span.name).to_string()),
-        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, span.name.clone()),
+        Role::Workflow => (NodeKind::Workflow, bare(&claims.name).to_string()),
+        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, claims.name.clone()),
     };
-    let mut node = Node::new(kind, name, span.start_ns / 1000, span.end_ns / 1000);
-    node.span = Some(span.key);
-    node.events = span.events.iter().map(|event| (event.time_ns / 1000, event.name.clone())).collect();
-    node.error = match &span.status {
-        Status::Error(message) => Some(message.clone()),
-        _ if claims.failed => Some(String::new()),
-        _ => None,
-    };
+    let mut node = Node::new(kind, name, claims.start_ns / 1000, claims.end_ns / 1000);
+    node.span = Some(claims.key);
+    node.events.clone_from(&claims.events);
+    node.error.clone_from(&claims.error);
     Leaf { node, role: Some(claims.role), call_ids: claims.call_ids.clone(), parent: None }
 }
 
@@ -327,7 +319,7 @@ mod tests {
         let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans_of}]}]}).to_string();
         let spans = spans(&traces(body.as_bytes()).unwrap());
         let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-        let of = Spans { spans: &spans, claims: &claims, links: &[] };
+        let of = Spans { claims: &claims, links: &[] };
         spanned(&Outline::default(), "x.1", of, whole)
     }
 

@@ -104,7 +104,7 @@ impl Pass<'_> {
     /// Logs of an instrumentation stand beside its spans, and the span of who answers beside that of who asks.
     fn instrumentation(&self, span: usize) -> (&str, bool, bool) {
         let claims = self.spans[span];
-        (claims.origin.scope.as_str(), claims.log, claims.is_answering())
+        (&*claims.scope, claims.log, claims.is_answering())
     }
 
     fn are_one_chain(&self, spans: &[usize]) -> bool {
