@@ -11,6 +11,7 @@ use retake::otlp::{Batch, Encoding, Signal};
 use retake::redact::Redactor;
 use retake::run::tree::{Spans, spanned};
 use retake::span::asked::Asked;
+use retake::span::claims::settled;
 use retake::span::join::join;
 use retake::store::{RunReader, SpanReader, SpanWriter};
 use std::process::Command;
@@ -74,7 +75,8 @@ fn round(made: &Made) -> Vec<Duration> {
     let exchanges = run.ids().into_iter().filter_map(|id| run.exchange(id).ok());
     let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
     lap(&mut times);
-    let links = join(&asked, &claims);
+    let claims = settled(&claims);
+    let links = join(&asked, claims.iter().copied());
     assert_eq!(links.iter().filter(|link| link.primary).count(), made.calls, "every call has a span");
     lap(&mut times);
     let outline = run.outline().expect("an outline");

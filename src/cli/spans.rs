@@ -4,6 +4,7 @@ use super::error::CliError;
 use super::view::Opened;
 use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
+use crate::span::claims::{Claims, settled};
 use crate::span::join::join;
 use crate::store::SpanReader;
 
@@ -17,6 +18,7 @@ pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
     let ids = opened.reader.ids().into_iter();
     let asked: Vec<Asked> =
         ids.filter_map(|id| opened.reader.exchange(id).ok()).map(|exchange| Asked::of(&exchange)).collect();
-    let links = join(&asked, &claims);
+    let claims: Vec<&Claims> = settled(&claims);
+    let links = join(&asked, claims.iter().copied());
     Ok(tree::spanned(&opened.outline, &name, Spans { claims: &claims, links: &links }, whole))
 }

@@ -297,7 +297,13 @@ impl Claims {
 /// One telling of every span, in order of key: spans come several times, and announced before they are real.
 pub fn settled<'a>(all: impl IntoIterator<Item = &'a Claims>) -> Vec<&'a Claims> {
     let mut all: Vec<&Claims> = all.into_iter().collect();
-    all.sort_by_key(|claims| claims.key);
+    if all.is_sorted_by(|one, next| one.key < next.key) {
+        return all;
+    }
+    // Keys side by side: claims lie wide apart.
+    let mut order: Vec<(SpanKey, usize)> = (0..).zip(&all).map(|(at, claims)| (claims.key, at)).collect();
+    order.sort_unstable();
+    all = order.into_iter().map(|(_, at)| all[at]).collect();
     all.dedup_by(|later, kept| {
         let same = later.key == kept.key;
         if same && later.weight() > kept.weight() {
