@@ -75,8 +75,8 @@ fn round(made: &Made) -> Vec<Duration> {
     let exchanges = run.ids().into_iter().filter_map(|id| run.exchange(id).ok());
     let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
     lap(&mut times);
-    let claims = settled(&claims);
-    let links = join(&asked, claims.iter().copied());
+    let claims = settled(claims.iter().flatten());
+    let links = join(&asked, &claims);
     assert_eq!(links.iter().filter(|link| link.primary).count(), made.calls, "every call has a span");
     lap(&mut times);
     let outline = run.outline().expect("an outline");

@@ -18,7 +18,7 @@ pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
     let ids = opened.reader.ids().into_iter();
     let asked: Vec<Asked> =
         ids.filter_map(|id| opened.reader.exchange(id).ok()).map(|exchange| Asked::of(&exchange)).collect();
-    let claims: Vec<&Claims> = settled(&claims);
-    let links = join(&asked, claims.iter().copied());
+    let claims: Vec<&Claims> = settled(claims.iter().flatten());
+    let links = join(&asked, &claims);
     Ok(tree::spanned(&opened.outline, &name, Spans { claims: &claims, links: &links }, whole))
 }

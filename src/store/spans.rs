@@ -117,19 +117,19 @@ impl SpanReader {
         Ok(damaged)
     }
 
-    /// What all spans claim, in the order in which they came; what is damaged is left out.
+    /// What all spans claim, export by export in the order in which they came; what is damaged is left out.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn claims(&self) -> Result<Vec<Claims>, StoreError> {
+    pub fn claims(&self) -> Result<Vec<Vec<Claims>>, StoreError> {
         let expander = coding::Expander::default();
         let mut all = Vec::new();
         // An export whose claims have not been met yet.
         let mut open: Option<Frame> = None;
-        let read_spans = |file: &File, frame: Frame, all: &mut Vec<Claims>| {
+        let read_spans = |file: &File, frame: Frame, all: &mut Vec<Vec<Claims>>| {
             let bytes = self.bytes(file, &frame, &expander)?;
             if let Some(Batch::Traces(traces)) = bytes.and_then(|bytes| batch(Signal::Traces, &bytes)) {
-                all.append(&mut claims_of(&traces));
+                all.push(claims_of(&traces));
             }
             Ok(())
         };
@@ -138,9 +138,9 @@ impl SpanReader {
             match frame.kind {
                 kind::CLAIMS => {
                     let bytes = self.bytes(file, &frame, &expander)?;
-                    if let Some(mut claims) = bytes.and_then(|bytes| row::read(&bytes)) {
+                    if let Some(claims) = bytes.and_then(|bytes| row::read(&bytes)) {
                         open = None;
-                        all.append(&mut claims);
+                        all.push(claims);
                     }
                 }
                 kind::TRACES => {
@@ -293,7 +293,7 @@ mod tests {
             wanted.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
             ["a", "a", "b", "b", "c", "c"]
         );
-        let claims = || SpanReader::open(directory.path()).unwrap().claims().unwrap();
+        let claims = || SpanReader::open(directory.path()).unwrap().claims().unwrap().concat();
         assert_eq!(claims(), wanted);
         let all = frames(directory.path());
         assert_eq!(all.len(), 6);

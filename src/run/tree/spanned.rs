@@ -6,6 +6,7 @@ use crate::run::{CallSite, Outline, StepKind};
 use crate::span::SpanKey;
 use crate::span::claims::{Claims, Role};
 use crate::span::join::{Link, Part};
+use crate::span::places::Places;
 use std::collections::{BTreeMap, HashMap};
 
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
@@ -14,7 +15,7 @@ const DEEPEST: usize = 200;
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans<'a> {
-    /// What they claim, each once and in order of their keys (see [`crate::span::claims::settled`]).
+    /// What they claim, each once (see [`crate::span::claims::settled`]).
     pub claims: &'a [&'a Claims],
     /// What they are about.
     pub links: &'a [Link],
@@ -49,8 +50,8 @@ struct Leaf {
 /// The tree while it is put together: nodes, and who is whose child.
 struct Growth {
     leaves: Vec<Leaf>,
-    /// Of the spans among the leaves, which are the first of them: in order.
-    keys: Vec<SpanKey>,
+    /// Of the spans, which are the first of the leaves.
+    places: Places,
     /// Where each model step stands.
     models: HashMap<(u32, u32), usize>,
 }
@@ -58,19 +59,15 @@ struct Growth {
 impl Growth {
     fn of(of: &Spans<'_>) -> Growth {
         let shown: Vec<&Claims> = of.claims.iter().copied().filter(|claims| !claims.log).collect();
-        let keys: Vec<SpanKey> = shown.iter().map(|claims| claims.key).collect();
+        let places = Places::new(shown.iter().map(|claims| claims.key).collect());
         let place = |at: usize, claims: &Claims| {
             let key = SpanKey { trace: claims.key.trace, span: claims.parent? };
-            keys.binary_search(&key).ok().filter(|parent| *parent != at)
+            places.get(key).filter(|parent| *parent != at)
         };
         let leaves = shown.iter().enumerate().map(|(at, claims)| leaf(claims, place(at, claims))).collect();
-        let mut growth = Growth { leaves, keys, models: HashMap::new() };
+        let mut growth = Growth { leaves, places, models: HashMap::new() };
         growth.cut_circles();
         growth
-    }
-
-    fn at(&self, key: SpanKey) -> Option<usize> {
-        self.keys.binary_search(&key).ok()
     }
 
     /// Makes a root of what is its own ancestor: ids are whatever an exporter says.
@@ -112,14 +109,14 @@ impl Growth {
             for (index, turn) in (0u32..).zip(&at_lane.turns) {
                 let mut links = turn.attempts.iter().rev().filter_map(|id| of.get(id)).flatten().copied();
                 let primary = links.clone().find(|link| link.primary && link.part != Part::Ancestor);
-                let span = primary.and_then(|link| self.at(link.span));
+                let span = primary.and_then(|link| self.places.get(link.span));
                 let step = numbers.get(&StepKind::Model { lane, turn: index }).copied();
                 // A span that is a step already (a batch) is the parent of the next one.
                 let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.node.step.is_none()));
                 let at = match own {
                     Some(at) => at,
                     None => {
-                        let above = span.or_else(|| links.find_map(|link| self.at(link.span)));
+                        let above = span.or_else(|| links.find_map(|link| self.places.get(link.span)));
                         let parent =
                             above.or_else(|| beside.and_then(|at: usize| self.leaves.get(at)?.parent));
                         let node =

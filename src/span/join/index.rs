@@ -1,6 +1,7 @@
 //! Spans by their ids.
 
 use crate::span::claims::Claims;
+use crate::span::places::Places;
 use crate::span::{SpanKey, TraceId};
 
 /// How far up ancestors are looked for.
@@ -8,16 +9,14 @@ pub(super) const MOST_HOPS: usize = 16;
 
 /// Spans by key.
 pub(super) struct Index<'a> {
-    /// In order, each once.
     spans: Vec<&'a Claims>,
-    /// Theirs, side by side: what is searched is small.
-    keys: Vec<SpanKey>,
+    places: Places,
 }
 
 impl<'a> Index<'a> {
-    /// Of spans in order of their keys.
+    /// Of spans that are all different.
     pub(super) fn new(spans: Vec<&'a Claims>) -> Index<'a> {
-        Index { keys: spans.iter().map(|span| span.key).collect(), spans }
+        Index { places: Places::new(spans.iter().map(|span| span.key).collect()), spans }
     }
 
     pub(super) fn spans(&self) -> &[&'a Claims] {
@@ -25,12 +24,11 @@ impl<'a> Index<'a> {
     }
 
     pub(super) fn get(&self, key: SpanKey) -> Option<usize> {
-        self.keys.binary_search(&key).ok()
+        self.places.get(key)
     }
 
     pub(super) fn has_trace(&self, trace: TraceId) -> bool {
-        let first = self.keys.partition_point(|key| key.trace < trace);
-        self.keys.get(first).is_some_and(|key| key.trace == trace)
+        self.places.has_trace(trace)
     }
 
     fn parent(&self, span: usize) -> Option<usize> {

@@ -16,7 +16,7 @@ mod windows;
 
 use super::SpanKey;
 use super::asked::{Asked, Kind};
-use super::claims::{Claims, Role, settled};
+use super::claims::{Claims, Role};
 use crate::exchange::ExchangeId;
 use index::Index;
 use std::collections::BTreeMap;
@@ -128,17 +128,14 @@ impl Method {
     }
 }
 
-/// Joins exchanges and spans; spans may come several times. Links are in order of exchange, the primary one first.
-pub fn join<'a>(asked: &'a [Asked], spans: impl IntoIterator<Item = &'a Claims>) -> Vec<Link> {
+/// Joins exchanges and spans, each of them once (see [`settled`](super::claims::settled)). Links are in order of exchange,
+/// the primary one first.
+pub fn join(asked: &[Asked], spans: &[&Claims]) -> Vec<Link> {
     join_by(asked, spans, &Method::ALL)
 }
 
 /// Like [`join`], by some of the methods only.
-pub fn join_by<'a>(
-    asked: &'a [Asked],
-    spans: impl IntoIterator<Item = &'a Claims>,
-    methods: &[Method],
-) -> Vec<Link> {
+pub fn join_by(asked: &[Asked], spans: &[&Claims], methods: &[Method]) -> Vec<Link> {
     let mut pass = Pass::new(asked, spans);
     let by = |method| methods.contains(&method);
     if by(Method::Traceparent) {
@@ -188,11 +185,10 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(asked: &'a [Asked], spans: impl IntoIterator<Item = &'a Claims>) -> Pass<'a> {
+    fn new(asked: &'a [Asked], spans: &[&'a Claims]) -> Pass<'a> {
         let mut asked: Vec<&Asked> = asked.iter().collect();
         asked.sort_by_key(|of| of.id);
         asked.dedup_by_key(|of| of.id);
-        let spans = settled(spans);
         let attempts = attempts::attempts(&asked);
         let mut call_of: Vec<usize> = (0..asked.len()).collect();
         for (first, all) in &attempts {
@@ -201,7 +197,7 @@ impl<'a> Pass<'a> {
         Pass {
             found: vec![BTreeMap::new(); asked.len()],
             taken: vec![None; spans.len()],
-            index: Index::new(spans),
+            index: Index::new(spans.to_vec()),
             asked,
             call_of,
             attempts,

@@ -5,7 +5,8 @@
 //!
 //! Captures in the same form in another folder can be named in `RETAKE_OTLP`; none of those may be joined wrong either.
 
-use super::super::{Method, Part, join_by};
+use super::super::{Method, Part};
+use super::join_by;
 use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, HeaderList, RecordedRequest, RecordedResponse, RequestHead, ResponseHead,
     Source, Upstream,

@@ -1,7 +1,8 @@
 //! One rule at a time, on captures and on what is made up for it.
 
-use super::super::{Link, Method, Part, join, join_by};
+use super::super::{Link, Method, Part};
 use super::captures::Capture;
+use super::{join, join_by};
 use crate::exchange::ExchangeId;
 use crate::span::asked::{Asked, Kind};
 use crate::span::claims::Claims;

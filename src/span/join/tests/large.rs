@@ -1,7 +1,8 @@
 //! A run of many spans: all that can be known is found, nothing else.
 
-use super::super::{Method, join};
+use super::super::Method;
 use super::cases::{asked, key, span};
+use super::join;
 use crate::exchange::ExchangeId;
 use crate::span::asked::Asked;
 use crate::span::claims::Claims;

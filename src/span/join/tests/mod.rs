@@ -3,3 +3,16 @@
 mod captures;
 mod cases;
 mod large;
+
+use super::{Link, Method};
+use crate::span::asked::Asked;
+use crate::span::claims::{Claims, settled};
+
+/// Joins spans as they came.
+fn join(asked: &[Asked], spans: &[Claims]) -> Vec<Link> {
+    super::join(asked, &settled(spans))
+}
+
+fn join_by(asked: &[Asked], spans: &[Claims], methods: &[Method]) -> Vec<Link> {
+    super::join_by(asked, &settled(spans), methods)
+}
