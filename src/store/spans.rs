@@ -22,6 +22,17 @@ use std::path::{Path, PathBuf};
 
 /// Name of the file.
 pub const SPANS: &str = "spans.seg";
+/// Of so many exports the claims are read by several threads.
+const MANY: usize = 32;
+const MOST_THREADS: usize = 4;
+
+/// Where the claims of one export are found: they, else the spans that make them.
+#[derive(Clone, Copy)]
+enum Export {
+    Spans(Frame),
+    Claims(Frame),
+    Both { spans: Frame, claims: Frame },
+}
 
 /// Adds exports to a run.
 pub struct SpanWriter {
@@ -122,40 +133,62 @@ impl SpanReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn claims(&self) -> Result<Vec<Vec<Claims>>, StoreError> {
-        let expander = coding::Expander::default();
-        let mut all = Vec::new();
-        // An export whose claims have not been met yet.
-        let mut open: Option<Frame> = None;
-        let read_spans = |file: &File, frame: Frame, all: &mut Vec<Vec<Claims>>| {
-            let bytes = self.bytes(file, &frame, &expander)?;
-            if let Some(Batch::Traces(traces)) = bytes.and_then(|bytes| batch(Signal::Traces, &bytes)) {
-                all.push(claims_of(&traces));
-            }
-            Ok(())
-        };
-        self.frames(|file, frame| {
-            let Some(frame) = frame else { return Ok(()) };
-            match frame.kind {
-                kind::CLAIMS => {
-                    let bytes = self.bytes(file, &frame, &expander)?;
-                    if let Some(claims) = bytes.and_then(|bytes| row::read(&bytes)) {
-                        open = None;
-                        all.push(claims);
-                    }
+        let mut exports: Vec<Export> = Vec::new();
+        self.frames(|_, frame| {
+            let before = exports.last().copied();
+            match (frame, before) {
+                (Some(spans), _) if spans.kind == kind::TRACES => exports.push(Export::Spans(spans)),
+                (Some(claims), Some(Export::Spans(spans))) if claims.kind == kind::CLAIMS => {
+                    exports.pop();
+                    exports.push(Export::Both { spans, claims });
                 }
-                kind::TRACES => {
-                    if let Some(before) = open.replace(frame) {
-                        read_spans(file, before, &mut all)?;
-                    }
-                }
+                (Some(claims), _) if claims.kind == kind::CLAIMS => exports.push(Export::Claims(claims)),
                 _ => {}
             }
             Ok(())
         })?;
-        if let (Some(file), Some(last)) = (&self.file, open) {
-            read_spans(file, last, &mut all)?;
+        let Some(file) = &self.file else { return Ok(Vec::new()) };
+        let read = |exports: &[Export]| -> Result<Vec<Vec<Claims>>, StoreError> {
+            let expander = coding::Expander::default();
+            exports.iter().map(|export| self.claims_in(file, export, &expander)).collect()
+        };
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        if exports.len() < MANY || threads == 1 {
+            return read(&exports);
         }
-        Ok(all)
+        std::thread::scope(|scope| {
+            let parts = exports.chunks(exports.len().div_ceil(threads.min(MOST_THREADS)));
+            let parts: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let mut all = Vec::with_capacity(exports.len());
+            for part in parts {
+                all.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
+            }
+            Ok(all)
+        })
+    }
+
+    fn claims_in(
+        &self,
+        file: &File,
+        export: &Export,
+        expander: &coding::Expander,
+    ) -> Result<Vec<Claims>, StoreError> {
+        let (spans, claims) = match export {
+            Export::Spans(spans) => (Some(spans), None),
+            Export::Claims(claims) => (None, Some(claims)),
+            Export::Both { spans, claims } => (Some(spans), Some(claims)),
+        };
+        if let Some(frame) = claims
+            && let Some(claims) = self.bytes(file, frame, expander)?.and_then(|bytes| row::read(&bytes))
+        {
+            return Ok(claims);
+        }
+        let Some(frame) = spans else { return Ok(Vec::new()) };
+        let bytes = self.bytes(file, frame, expander)?;
+        Ok(match bytes.and_then(|bytes| batch(Signal::Traces, &bytes)) {
+            Some(Batch::Traces(traces)) => claims_of(&traces),
+            _ => Vec::new(),
+        })
     }
 
     /// Hands every frame to `take`; none for a gap between them.
