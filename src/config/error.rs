@@ -63,7 +63,7 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     if message.starts_with("unknown") {
         let meant = named.next().and_then(|unknown| nearest(unknown, named));
         hint = meant.map_or_else(
-            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [prices.\"MODEL\"]".into(),
+            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [sampling]; [prices.\"MODEL\"]".into(),
             |name| format!("did you mean {name}?"),
         );
     } else if message.starts_with("missing field") || message.contains("struct Price") {

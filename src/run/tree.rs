@@ -8,7 +8,7 @@ mod turns;
 
 pub use derived::derived;
 pub use spanned::{Spans, spanned};
-pub use told::{Convention, Telling, told};
+pub use told::{Convention, Telling, place_of_step, told};
 
 use crate::dialect::conversation::Usage;
 use crate::prices::{Cost, Spent};
