@@ -46,6 +46,7 @@ mod plans;
 mod proxy_answers;
 mod proxy_faults;
 mod readme;
+mod sampling;
 mod sdk;
 mod secrets;
 mod services;
