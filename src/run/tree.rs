@@ -53,7 +53,6 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// What this model call alone costs, in US dollars; none for all else, and where it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// What went wrong; empty when nobody said what.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,7 @@ use serde_json::json;
 
 fn run(number: u32) -> Manifest {
     serde_json::from_value(json!({
-        "id": format!("x.{number}"), "uuid": uuid::Uuid::from_u128(u128::from(number)).to_string(), "recorder": "0",
+        "id": format!("x.{}", number + 1), "uuid": uuid::Uuid::from_u128(u128::from(number)).to_string(), "recorder": "0",
         "started_us": 1_000, "outcome": { "exit_code": 0, "ended_us": 1_000 + u64::from(number) * 1_000_000 },
     }))
     .unwrap()
