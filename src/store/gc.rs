@@ -40,6 +40,15 @@ pub struct GcReport {
     pub bytes: u64,
 }
 
+/// What the rules come to.
+#[derive(Default)]
+struct GivenUp {
+    /// Runs that go, and their bytes.
+    runs: Vec<(RunId, u64)>,
+    /// See [`GcReport::spared`].
+    spared: Vec<(RunId, Why)>,
+}
+
 impl Store {
     /// Removes the runs that the policy gives up, and what crashes left behind. With neither rule set no run is
     /// removed; with both, those to which both apply.
@@ -48,9 +57,9 @@ impl Store {
     /// When the store cannot be read. A run that cannot be removed is kept and named.
     pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
-        let (given_up, spared) = self.given_up(policy)?;
-        report.spared = spared;
-        for (id, bytes) in given_up {
+        let given_up = self.given_up(policy)?;
+        report.spared = given_up.spared;
+        for (id, bytes) in given_up.runs {
             if policy.dry_run {
                 report.removed.push(id);
                 report.bytes += bytes;
@@ -78,11 +87,10 @@ impl Store {
     }
 
     /// Runs to which the policy's rules apply, newest first: a fork goes before what it was forked from, and then
-    /// nothing needs to be moved into it. What stays, and why: what sampling picks, and what a run that stays was
-    /// forked from.
-    fn given_up(&self, policy: &GcPolicy) -> Result<(Vec<(RunId, u64)>, Vec<(RunId, Why)>), StoreError> {
+    /// nothing needs to be moved into it. Of them stays what sampling picks, and what a run that stays was forked from.
+    fn given_up(&self, policy: &GcPolicy) -> Result<GivenUp, StoreError> {
         if policy.keep_last.is_none() && policy.older_than_us.is_none() {
-            return Ok(Default::default());
+            return Ok(GivenUp::default());
         }
         let mut runs = self.runs()?;
         runs.reverse();
@@ -110,8 +118,10 @@ impl Store {
         }
         spared.sort_by_key(|(at, _)| *at);
         let leaves = runs.iter().zip(&stays).filter(|(_, stays)| !**stays);
-        let leaves = leaves.map(|(run, _)| (run.manifest.id.clone(), run.bytes)).collect();
-        Ok((leaves, spared.into_iter().filter_map(|(at, why)| Some((id(at)?, why))).collect()))
+        Ok(GivenUp {
+            runs: leaves.map(|(run, _)| (run.manifest.id.clone(), run.bytes)).collect(),
+            spared: spared.into_iter().filter_map(|(at, why)| Some((id(at)?, why))).collect(),
+        })
     }
 
     fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {

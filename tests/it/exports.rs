@@ -191,7 +191,7 @@ fn a_fork_points_to_its_parent_and_a_failure_says_what_kind() {
         })
         .into();
     assert!(roots[0].1.links.is_empty());
-    for (fork, parent, at, kind) in [(1, 0, 3, "fork"), (2, 1, 4, "fork"), (3, 0, 0, "replay")] {
+    for (fork, parent, at, kind) in [(1, 0, 3, "fork"), (2, 1, 4, "fork"), (3, 0, 8, "replay")] {
         let [link] = roots[fork].1.links.as_slice() else { panic!("one link: {:?}", roots[fork].1) };
         assert_eq!(text(&link.attributes, "retake.link"), kind);
         let target = spans(&roots[parent].0).into_iter().find(|span| span.span_id == link.span_id);

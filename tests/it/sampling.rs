@@ -1,8 +1,10 @@
 //! Tail sampling: which runs `gc` keeps and `export --otlp` tells of, and that these are whole.
 
+use crate::attach::{Attached, echo, place};
 use crate::support::env::TestEnv;
 use crate::support::exporting::SAID;
 use crate::support::upstream::{FakeUpstream, Script};
+use nix::sys::signal::Signal;
 use prost::Message;
 use retake::otlp::proto::{Span, Traces};
 use serde_json::{Value, json};
@@ -185,4 +187,39 @@ fn a_collector_that_refuses_is_told_of() {
     });
     let ran = env.retake(["export", "--otlp", &collector.origin(), "--all"]).expect(3);
     ran.says(&["did not take 7 spans: no", "x.2", "400 not today", "1 run sent before"]);
+}
+
+/// A run goes as soon as it has ended, unless something is special about it.
+#[test]
+fn a_proxy_keeps_what_is_special() {
+    let upstream = echo();
+    let env = place(&upstream);
+    let attached = Attached::start(&env, &["--sample", "0%"]);
+    let ask = |name: &str| assert_eq!(attached.ask(&format!("/r/{name}"), "", "hi"), 200);
+    let end = |name: &str, code: u32| attached.post(&format!("/r/{name}/end?exit={code}"), "").1;
+    ask("fine");
+    let told = end("fine", 0);
+    assert_eq!((&told["run"], &told["dropped"]), (&json!("fine.1"), &json!(true)), "{told}");
+    assert!(env.listed().is_empty(), "{:?}", env.listed());
+    ask("bad");
+    let told = end("bad", 3);
+    assert_eq!((&told["run"], told.get("dropped")), (&json!("bad.1"), None), "{told}");
+    assert_eq!(env.listed(), ["bad.1"]);
+    ask("late");
+    let ran = attached.end(Signal::SIGTERM);
+    assert!(ran.err.contains("dropped    fine.1   nothing special, and not in the 0%"), "{}", ran.err);
+    assert!(ran.err.contains("recorded  bad.1") && ran.err.contains("dropped    late.1"), "{}", ran.err);
+    assert_eq!(env.listed(), ["bad.1"]);
+    let slow = Attached::start(&env, &["--sample", "0%", "--slow", "1us"]);
+    assert_eq!(slow.ask("/r/slow", "", "hi"), 200);
+    assert_eq!(slow.ask("/r/slow", "", "hi again"), 200);
+    assert_eq!(slow.post("/r/slow/end?exit=0", "").1.get("dropped"), None);
+    slow.end(Signal::SIGTERM);
+    let all = Attached::start(&env, &["--sample", "100%"]);
+    assert_eq!(all.ask("/r/any", "", "hi"), 200);
+    assert_eq!(all.post("/r/any/end?exit=0", "").1.get("dropped"), None);
+    all.end(Signal::SIGTERM);
+    assert_eq!(env.listed(), ["bad.1", "slow.1", "any.1"]);
+    env.retake(["proxy", "--sample", "5%", "--slow", "p95"]).expect(64);
+    env.retake(["proxy", "--slow", "5s"]).expect(64);
 }
