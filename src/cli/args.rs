@@ -175,7 +175,7 @@ pub enum Command {
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
     /// Write a run to one readable file, for another machine; or runs as spans, for what shows traces
-    #[command(after_help = carry::EXPORT_EXAMPLES)]
+    #[command(override_usage = carry::EXPORT_USAGE, after_help = carry::EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Read a run from a file that `export` wrote
     #[command(

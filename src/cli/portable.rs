@@ -67,6 +67,9 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     if let Some(to) = &args.otlp {
         return super::telling::export(context, args, to);
     }
+    if args.sampling.sample.is_some() || args.sampling.slow.is_some() || args.sampling.no_sample {
+        return Err(CliError::usage("--sample is for many runs, which --otlp takes"));
+    }
     let (asked, file) = match args.words.as_slice() {
         [run, file] => (run.to_string_lossy(), Path::new(file)),
         [_] => return Err(CliError::usage("export wants a file to write, or --otlp URL")),

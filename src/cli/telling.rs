@@ -7,7 +7,7 @@ use super::error::{CliError, exit};
 use super::portable::{refuse_to_replace, write_whole};
 use super::sampled::{Chosen, chosen};
 use super::view::Opened;
-use super::{Context, print, spans};
+use super::{Context, print, spans, warn};
 use crate::exchange::ExchangeId;
 use crate::exchange::canon::hash128;
 use crate::otlp::json;
@@ -29,7 +29,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
         refuse_to_replace(file, args.force)?;
     }
     let store = context.store()?;
-    let chosen = chosen(context, &store, args)?;
+    let mut chosen = chosen(context, &store, args)?;
     if args.dry_run {
         report(context, args, &chosen, &[])?;
         return Ok(exit::OK);
@@ -38,23 +38,29 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
     let mut collector = if is_url { Some(Collector::at(to, &args.headers)?) } else { None };
     let mut whole = Traces::default();
     let mut counts = Vec::new();
-    for (run, _) in &chosen.runs {
-        let traces = teller.traces(&Opened::by_id(&store, run)?)?;
+    let asked = std::mem::take(&mut chosen.runs);
+    let is_alone = asked.len() == 1;
+    for (run, why) in asked {
+        let traces = match Opened::by_id(&store, &run).and_then(|opened| teller.traces(&opened)) {
+            Ok(traces) => traces,
+            // Of many runs one that cannot be read does not hide the others.
+            Err(error) if args.words.is_empty() => {
+                warn(&format!("{run} is left out: {}", error.message));
+                chosen.left_out.push(run);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         counts.push(count(&traces));
         match &mut collector {
-            Some(collector) => collector.send(&traces).map_err(|error| CliError {
-                message: match counts.len() {
-                    _ if chosen.runs.len() == 1 => error.message,
-                    sent => format!(
-                        "{run}: {}; {} sent before it",
-                        error.message,
-                        words::many(sent as u64 - 1, "run")
-                    ),
-                },
-                ..error
+            Some(collector) => collector.send(&traces).map_err(|error| {
+                let sent = words::many(chosen.runs.len() as u64, "run");
+                let message = format!("{run}: {}; {sent} sent before it", error.message);
+                if is_alone { error } else { CliError { message, ..error } }
             })?,
             None => whole.resource_spans.extend(traces.resource_spans),
         }
+        chosen.runs.push((run, why));
     }
     if to == "-" {
         print(&format!("{}\n", json::of_traces(&whole)))?;
@@ -72,7 +78,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
 /// Tells which runs were exported, with how many spans each, and why; with no counts, which would be.
 fn report(context: &Context, args: &ExportArgs, chosen: &Chosen, counts: &[usize]) -> Result<(), CliError> {
     let to = args.otlp.as_deref().unwrap_or_default();
-    let is_one = chosen.runs.len() == 1 && chosen.left_out.is_empty() && chosen.sampling.is_none();
+    let is_one = args.words.len() == 1 && chosen.sampling.is_none();
     let rows = || chosen.runs.iter().enumerate().map(|(at, (run, why))| (run, why, counts.get(at)));
     if context.json {
         let told = |(run, why, spans): (&RunId, &Option<_>, Option<&usize>)| {

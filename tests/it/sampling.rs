@@ -170,6 +170,15 @@ fn many_runs_are_exported_by_the_same_rules() {
     );
     env.retake(["export", "x.1", "x.4", "one.retake"]).expect(64).says(&["one run"]);
     env.retake(["export", "--all", "one.retake"]).expect(64);
+    env.retake(["export", "x.1", "one.retake", "--sample", "1%"]).expect(64).says(&["--otlp"]);
+
+    // A run that cannot be read hides no other, unless it is named.
+    std::fs::remove_file(env.store().join("runs/x.3/exchanges.seg")).expect("a file");
+    std::fs::remove_file(env.store().join("runs/x.3/outline")).expect("a file");
+    let rest = env.retake(["export", "--otlp", &url, "--all", "--no-sample", "--json"]).expect(0);
+    rest.says(&["x.3 is left out"]);
+    assert_eq!(names(&rest.json()["left_out"]), set(&["x.3"]));
+    env.retake(["export", "x.3", "--otlp", &url]).expect(3);
 
     env.file("retake.toml", "[sampling]\nshare = \"10\"\n");
     env.retake(["export", "--otlp", &url, "--all"]).expect(3).says(&["retake.toml line 2", "10%"]);

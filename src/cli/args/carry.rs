@@ -5,18 +5,21 @@ use clap::Args;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+pub(super) const EXPORT_USAGE: &str = "retake export [OPTIONS] RUN FILE
+       retake export [OPTIONS] --otlp <URL|FILE> [RUN]...";
+
 pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
   retake export refund.1 refund.retake
   retake export refund.1 - | less
-  retake export refund.1 refund.2 --otlp http://localhost:6006      to Phoenix, Jaeger, Langfuse, …
-  retake export --otlp URL --all --sample 10% --slow p95            of many runs those that tell something
+  retake export refund.1 refund.2 --otlp http://localhost:6006   to Phoenix, Jaeger, Langfuse, …
+  retake export --otlp URL --all --sample 10% --slow p95         those that tell something
   retake export --otlp URL --where 'tool=issue_refund' --dry-run
 
-With --sample every run that failed (exit code, a step, a span), was forked, replayed or cut off, or is slow
-is told of, with what it was forked from; of all others this share. Which ones goes by the run's id: the same
-run is always in, and in every larger share. Runs that are named are all told of, unless --sample is given.
-retake.toml may say it once: [sampling] share = \"10%\", slow = \"30s\".";
+With --sample: every run that failed (by its exit code, a step, a span), was cut off, forked or
+replayed, or is slow, with what it was forked from; and this share of all others. Which ones goes by
+the run's id: the same run is always in, and in every larger share. Runs that are named are told of
+without it. retake.toml may say it once: [sampling] share = \"10%\", slow = \"30s\".";
 
 /// `retake export`
 #[derive(Debug, Args)]

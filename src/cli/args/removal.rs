@@ -5,14 +5,15 @@ use clap::Args;
 
 pub(super) const GC_EXAMPLES: &str = "\
 Examples:
-  retake gc --keep 20 --dry-run             what would go
-  retake gc --older-than 30                 runs of more than 30 days ago
-  retake gc --older-than 7 --sample 10%     of these, what failed, was forked or is slow stays, and 10% of the rest
-  retake gc                                 leftovers alone: no run is removed
+  retake gc --keep 20 --dry-run           what would go
+  retake gc --older-than 30               runs of more than 30 days ago
+  retake gc --older-than 7 --sample 10%   of these stays what failed, was forked or is slow, and 10%
+  retake gc                               leftovers alone: no run is removed
 
-Whole runs stay or go, and what a run that stays was forked from stays. Which runs are in the share goes by
-their ids: the next time it is the same ones. retake.toml may say it once: [sampling] share = \"10%\",
-slow = \"30s\". A percentile (--slow p95) is one of the runs that are there now: a time holds when others are gone.";
+Whole runs stay or go, and what a run that stays was forked from stays. Which runs are in the share
+goes by their ids: next time it is the same ones. retake.toml may say it once: [sampling]
+share = \"10%\", slow = \"30s\". A percentile (--slow p95) is one of the runs that are there now; a
+time says the same when others are gone.";
 
 /// `retake rm`
 #[derive(Debug, Args)]
