@@ -150,6 +150,9 @@ impl Writer<'_> {
             span.span_id = self.id_of(path, b"again");
         }
         self.taken.insert(span.span_id.clone());
+        if span.name.is_empty() {
+            span.name = if node.name.is_empty() { "unnamed".into() } else { node.name.clone() };
+        }
         if span.start_time_unix_nano == 0 {
             span.start_time_unix_nano = node.start_us.saturating_mul(1000);
         }

@@ -77,3 +77,46 @@ fn nothing_that_was_said_leaves_unasked() {
 fn the_same_run_gives_the_same_ids() {
     assert_eq!(exported(false, false).0, exported(false, false).0);
 }
+
+proptest::proptest! {
+    /// Whatever exporters send (ids that come twice, circles, ends before beginnings): one trace, one root, every
+    /// parent there, every id once.
+    #[test]
+    fn any_spans_become_one_sound_trace(odd in proptest::collection::vec((1u8..4, 0u8..7, 0u8..7, 0u64..9, 0u64..9), 0..24)) {
+        let span = |(trace, id, parent, start, end): &(u8, u8, u8, u64, u64)| Span {
+            trace_id: vec![*trace; 16],
+            span_id: vec![*id; 8],
+            parent_span_id: if *parent == 0 { Vec::new() } else { vec![*parent; 8] },
+            start_time_unix_nano: start * 1_000_000,
+            end_time_unix_nano: end * 1_000_000,
+            ..Span::default()
+        };
+        let scope_spans = vec![ScopeSpans { spans: odd.iter().map(span).collect(), ..ScopeSpans::default() }];
+        let came = Traces { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
+        let spans = crate::span::spans(&came);
+        let claims: Vec<_> = spans.iter().map(crate::span::claims::Claims::of).collect();
+        let of = crate::run::tree::Spans { spans: &spans, claims: &claims, links: &[] };
+        let tree = crate::run::tree::spanned(&crate::run::Outline::default(), "x.1", of, true);
+        let of = Telling {
+            uuid: [7; 16],
+            run: "x.1",
+            convention: Convention::GenAi,
+            content: false,
+            known: &|_| Vec::new(),
+            said: &|_| Vec::new(),
+            parent: None,
+            forked_at: None,
+        };
+        let told = told(&tree, &came, &of);
+        let told = all(&told);
+        let ids: BTreeSet<&[u8]> = told.iter().map(|span| span.span_id.as_slice()).collect();
+        proptest::prop_assert_eq!(ids.len(), told.len());
+        let roots = told.iter().filter(|span| span.parent_span_id.is_empty()).count();
+        proptest::prop_assert_eq!(roots, 1);
+        for span in &told {
+            proptest::prop_assert!(span.parent_span_id.is_empty() || ids.contains(span.parent_span_id.as_slice()));
+            proptest::prop_assert!(is_id(&span.span_id, 8) && span.trace_id == told[0].trace_id);
+            proptest::prop_assert!(span.start_time_unix_nano <= span.end_time_unix_nano && !span.name.is_empty());
+        }
+    }
+}
