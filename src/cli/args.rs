@@ -1,10 +1,16 @@
 //! The command line as it is typed.
 
 mod attach;
+mod carry;
+mod removal;
 mod run;
+mod sampling;
 
 pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
+pub use carry::{ExportArgs, ImportArgs};
+pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
+pub use sampling::SamplingArgs;
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -168,10 +174,8 @@ pub enum Command {
     /// Find what keeps an agent from being replayed, and the rule to paste for it
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArgs),
-    /// Write a run to one readable file, for another machine
-    #[command(
-        after_help = "Examples:\n  retake export refund.1 refund.retake\n  retake export refund.1 - | less"
-    )]
+    /// Write a run to one readable file, for another machine; or runs as spans, for what shows traces
+    #[command(override_usage = carry::EXPORT_USAGE, after_help = carry::EXPORT_EXAMPLES)]
     Export(ExportArgs),
     /// Read a run from a file that `export` wrote
     #[command(
@@ -182,9 +186,7 @@ pub enum Command {
     #[command(after_help = "Example:\n  retake rm refund.1 refund.2")]
     Rm(RmArgs),
     /// Remove old runs, and what crashes left behind
-    #[command(
-        after_help = "Examples:\n  retake gc --keep 20 --dry-run   what would go\n  retake gc --older-than 30       runs of more than 30 days ago\n  retake gc                       leftovers alone: no run is removed"
-    )]
+    #[command(after_help = removal::GC_EXAMPLES)]
     Gc(GcArgs),
     /// Repair the catalogue that makes `ls` quick
     #[command(subcommand)]
@@ -400,77 +402,6 @@ pub struct DoctorArgs {
     /// The agent's command; with RUN another one than the recorded, run here with today's environment
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
-}
-
-/// `retake export`
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
-    pub run: String,
-    /// The file to write; - for standard output
-    #[arg(required_unless_present = "otlp")]
-    pub file: Option<PathBuf>,
-    /// Spans instead, with OpenTelemetry's names for generative models: sent to this URL, or written to this file (JSON when it
-    /// ends in .json, else protobuf; - for JSON on standard output)
-    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["file", "allow_secrets"])]
-    pub otlp: Option<String>,
-    /// With --otlp: prompts, answers, arguments and results too
-    #[arg(long, requires = "otlp")]
-    pub content: bool,
-    /// With --otlp: OpenInference's names beside those of OpenTelemetry
-    #[arg(long, requires = "otlp")]
-    pub openinference: bool,
-    /// With --otlp URL: a field of the request, as Authorization: Bearer …; may be given several times [default: those of
-    /// OTEL_EXPORTER_OTLP_HEADERS]
-    #[arg(long = "header", value_name = "NAME: VALUE", requires = "otlp")]
-    pub headers: Vec<String>,
-    /// Replace the file if it is there
-    #[arg(long)]
-    pub force: bool,
-    /// Write although something in it still looks like a secret
-    #[arg(long)]
-    pub allow_secrets: bool,
-}
-
-/// `retake import`
-#[derive(Debug, Args)]
-pub struct ImportArgs {
-    /// The file to read
-    pub file: PathBuf,
-    /// Name of the new run [default: as in the file]
-    #[arg(long)]
-    pub name: Option<String>,
-    /// Accept a file that was edited by hand: checksums that no longer fit are made anew
-    #[arg(long)]
-    pub allow_edited: bool,
-    /// Import a run that is here already once more (--name does too)
-    #[arg(long)]
-    pub again: bool,
-}
-
-/// `retake rm`
-#[derive(Debug, Args)]
-pub struct RmArgs {
-    /// Which runs: refund.1, refund (the newest of that name), last (the newest of all)
-    #[arg(required = true)]
-    pub runs: Vec<String>,
-}
-
-/// `retake gc`
-#[derive(Debug, Args)]
-pub struct GcArgs {
-    /// Remove all but the newest N runs, and what these were forked from
-    #[arg(long, value_name = "N")]
-    pub keep: Option<u32>,
-    /// Remove runs that are older than this
-    #[arg(long, value_name = "DAYS")]
-    pub older_than: Option<u32>,
-    /// Only say what would be removed
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Remove every run there is, as --keep 0 asks
-    #[arg(long)]
-    pub yes: bool,
 }
 
 /// `retake index`

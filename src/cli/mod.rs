@@ -11,6 +11,7 @@ mod env;
 mod error;
 mod fences;
 mod fork;
+mod gc;
 mod mcp;
 mod portable;
 mod precedent;
@@ -19,6 +20,7 @@ mod record;
 mod replay;
 mod rerun;
 mod runs;
+mod sampled;
 mod session;
 mod show;
 mod spans;
@@ -187,7 +189,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Export(args) => portable::export(context, &args),
         Command::Import(args) => portable::import(context, &args),
         Command::Rm(args) => runs::rm(context, &args),
-        Command::Gc(args) => runs::gc(context, &args),
+        Command::Gc(args) => gc::gc(context, &args),
         Command::Index(args::IndexCommand::Rebuild) => runs::rebuild(context),
         Command::Mcp(args) => mcp::mcp(args),
         Command::Demo(args) => demo::demo(context, &args),

@@ -64,14 +64,23 @@ fn leaving(manifest: &Manifest, machine: &Machine) -> Manifest {
 }
 
 pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliError> {
-    let file = match (&args.otlp, &args.file) {
-        (Some(to), _) => return super::telling::export(context, args, to),
-        (None, Some(file)) => file.as_path(),
-        (None, None) => return Err(CliError::usage("export wants a file to write, or --otlp URL")),
+    if let Some(to) = &args.otlp {
+        return super::telling::export(context, args, to);
+    }
+    if args.sampling.sample.is_some() || args.sampling.slow.is_some() || args.sampling.no_sample {
+        return Err(CliError::usage("--sample is for many runs, which --otlp takes"));
+    }
+    let (asked, file) = match args.words.as_slice() {
+        [run, file] => (run.to_string_lossy(), Path::new(file)),
+        [_] => return Err(CliError::usage("export wants a file to write, or --otlp URL")),
+        _ => {
+            return Err(CliError::usage("a file holds one run")
+                .hint("retake export RUN FILE, for each of them; --otlp takes many"));
+        }
     };
     refuse_to_replace(file, args.force)?;
     let store = context.store()?;
-    let opened = Opened::open(&store, &args.run)?;
+    let opened = Opened::open(&store, &asked)?;
     if let Some(why) = &opened.reader.manifest().incomplete {
         warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
     }
@@ -93,7 +102,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     }
     let found = secrets_left(&redactor, &opened, &text);
     if !found.is_empty() {
-        let what = format!("{} still holds what looks like a secret: {}", args.run, found.join(", "));
+        let what = format!("{asked} still holds what looks like a secret: {}", found.join(", "));
         if !args.allow_secrets {
             return Err(CliError::broken(format!("nothing was written: {what}"))
                 .hint("--allow-secrets writes it all the same"));

@@ -19,7 +19,8 @@ use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConf
 use crate::record::Recorder;
 use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
 use crate::report::Style;
-use crate::run::Intercepted;
+use crate::run::sampling::Sampling;
+use crate::run::{Intercepted, Manifest, RunState};
 use crate::store::Store;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
@@ -77,6 +78,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
                 json: context.json,
                 style: context.err_style,
                 prices: context.prices(),
+                sampling: args.sampling(),
                 complained: Mutex::new(None),
             });
             // A store that cannot be written is better known now than in an hour.
@@ -262,6 +264,7 @@ struct Shelf {
     json: bool,
     style: Style,
     prices: Prices,
+    sampling: Option<Sampling>,
     complained: Mutex<Option<Instant>>,
 }
 
@@ -297,6 +300,15 @@ impl Shelf {
         Ok(Begun { run, name: name.map(str::to_string), number: 0, recorder: Some(recorder), answerer: None })
     }
 
+    /// True for a run that sampling gives up, now that it has ended.
+    fn goes(&self, run: &Manifest) -> Result<bool, CliError> {
+        let Some(sampling) = self.sampling else { return Ok(false) };
+        let state = if run.incomplete.is_some() { RunState::Incomplete } else { RunState::Complete };
+        let failed = self.store.failure_in(run, state);
+        let stays = sampling.why(run, failed, sampling.slow_from(std::iter::empty())).is_some();
+        Ok(!stays && self.store.fork_of(&run.uuid)?.is_none())
+    }
+
     fn try_tell(&self, begun: &Begun, end: End) -> Result<Value, CliError> {
         let passed =
             self.passed.as_ref().map(|passed| passed.take(begun.name.as_deref())).unwrap_or_default();
@@ -310,8 +322,15 @@ impl Shelf {
         if !missed.is_empty() {
             ended["not_recorded"] = json!(missed);
         }
+        let goes = self.goes(&recorded.manifest)?;
+        if goes {
+            self.store.remove_run(&begun.run)?;
+            ended["dropped"] = json!(true);
+        }
         if self.json {
             print(&format!("{}\n", json!({ "ended": ended })))?;
+        } else if let Some(sampling) = self.sampling.filter(|_| goes) {
+            eprintln!("dropped    {}   nothing special, and not in the {}", begun.run, sampling.share);
         } else {
             let opened = Opened::by_id(&self.store, &begun.run)?.priced(self.prices.clone());
             eprint!("{}", result(&opened, &recorded, &passed, self.style));

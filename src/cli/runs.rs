@@ -1,6 +1,6 @@
-//! `retake ls`, `rm`, `gc` and `index rebuild`
+//! `retake ls`, `rm` and `index rebuild`
 
-use super::args::{GcArgs, LsArgs, RmArgs};
+use super::args::{LsArgs, RmArgs};
 use super::error::{CliError, exit};
 use super::session::now_us;
 use super::view::Opened;
@@ -8,9 +8,10 @@ use super::{Context, print, warn};
 use crate::prices::{Prices, Spent};
 use crate::report::{runs, words};
 use crate::run::wanted::Wanted;
-use crate::run::{RunId, Turn};
-use crate::store::{GcPolicy, RunSummary, Store};
+use crate::run::{Outline, RunId, Turn};
+use crate::store::{RunSummary, Store, StoreError};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
     let store = context.store()?;
@@ -26,10 +27,7 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
     }
     let prices = context.prices();
     if let Some(terms) = &args.terms {
-        let wanted = Wanted::parse(terms).map_err(|unclear| {
-            let error = CliError::usage(format!("--where: {}", unclear.what));
-            if unclear.hint.is_empty() { error } else { error.hint(unclear.hint) }
-        })?;
+        let wanted = wanted(terms)?;
         let looked_at = found.len();
         found.retain(|run| wanted.fits(&run.manifest, run.steps));
         if wanted.is_about_steps() {
@@ -51,6 +49,14 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
         print(&runs::list(&found, &spent, &names, now_us(), context.style))?;
     }
     Ok(exit::OK)
+}
+
+/// The terms of `--where`.
+pub(super) fn wanted(terms: &str) -> Result<Wanted, CliError> {
+    Wanted::parse(terms).map_err(|unclear| {
+        let error = CliError::usage(format!("--where: {}", unclear.what));
+        if unclear.hint.is_empty() { error } else { error.hint(unclear.hint) }
+    })
 }
 
 /// What a run costs; none when it is not sealed, or its outline cannot be read.
@@ -80,21 +86,13 @@ fn steps_where(
     let mut told = Vec::new();
     for run in found {
         let id = &run.manifest.id;
-        let outline = match store.outline_of(id) {
-            Ok(outline) => outline,
+        let (outline, steps) = match steps_in(store, run, wanted, prices) {
+            Ok(found) => found,
             Err(error) => {
                 warn(&format!("{id} is left out: {error}"));
                 continue;
             }
         };
-        let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
-        let opened = if is_edited { Opened::by_id(store, id).ok() } else { None };
-        let opened = opened.map(|opened| opened.priced(prices.clone()));
-        let cost = |turn: &Turn| match &opened {
-            Some(opened) => opened.view().cost_of(turn),
-            None => turn.cost(prices),
-        };
-        let steps = wanted.steps(&outline, &cost);
         told.extend((!steps.is_empty()).then(|| serde_json::json!({ "run": id, "steps": steps })));
         all.extend(steps.into_iter().filter_map(|step| runs::found_step(id, &outline, step)));
     }
@@ -106,6 +104,26 @@ fn steps_where(
         print(&runs::steps(&all, context.style))?;
     }
     Ok(exit::OK)
+}
+
+/// The steps of a run in which all terms hold, and its outline.
+pub(super) fn steps_in(
+    store: &Store,
+    run: &RunSummary,
+    wanted: &Wanted,
+    prices: &Prices,
+) -> Result<(Arc<Outline>, Vec<u32>), StoreError> {
+    let id = &run.manifest.id;
+    let outline = store.outline_of(id)?;
+    let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
+    let opened = if is_edited { Opened::by_id(store, id).ok() } else { None };
+    let opened = opened.map(|opened| opened.priced(prices.clone()));
+    let cost = |turn: &Turn| match &opened {
+        Some(opened) => opened.view().cost_of(turn),
+        None => turn.cost(prices),
+    };
+    let steps = wanted.steps(&outline, &cost);
+    Ok((outline, steps))
 }
 
 pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
@@ -141,45 +159,6 @@ pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {
     Ok(exit::OK)
 }
 
-pub(super) fn gc(context: &Context, args: &GcArgs) -> Result<i32, CliError> {
-    let store = context.store()?;
-    let older_than_us =
-        args.older_than.map(|days| now_us().saturating_sub(u64::from(days) * 86_400 * 1_000_000));
-    if args.keep == Some(0) && older_than_us.is_none() && !args.dry_run && !args.yes {
-        return Err(CliError::usage("--keep 0 removes every run there is: nothing was removed")
-            .hint("--yes removes them; --dry-run shows them"));
-    }
-    let policy = GcPolicy { keep_last: args.keep.map(|n| n as usize), older_than_us, dry_run: args.dry_run };
-    if !context.json && !args.dry_run {
-        for id in &store.gc(&GcPolicy { dry_run: true, ..policy.clone() })?.removed {
-            print(&format!("removing  {id}\n"))?;
-        }
-    }
-    let report = store.gc(&policy)?;
-    pass_on_notes(&store);
-    for (id, why) in &report.kept {
-        warn(&format!("{id} stays: {why}"));
-    }
-    if context.json {
-        let kept = report.kept.iter().map(|(id, why)| serde_json::json!({ "run": id, "why": why }));
-        context.print_json(&serde_json::json!({
-            "removed": report.removed, "kept": kept.collect::<Vec<_>>(), "bytes": report.bytes,
-            "dry_run": args.dry_run,
-        }))?;
-        return Ok(exit::OK);
-    }
-    let would = if args.dry_run { "would remove" } else { "removed" };
-    for id in report.removed.iter().filter(|_| args.dry_run) {
-        print(&format!("{would}   {id}\n"))?;
-    }
-    print(&format!(
-        "{would} {}, {}\n",
-        words::many(report.removed.len() as u64, "run"),
-        bytes(report.bytes)
-    ))?;
-    Ok(exit::OK)
-}
-
 pub(super) fn rebuild(context: &Context) -> Result<i32, CliError> {
     let store = context.store()?;
     let rebuilt = store.rebuild_index()?;
@@ -192,7 +171,8 @@ pub(super) fn rebuild(context: &Context) -> Result<i32, CliError> {
     Ok(exit::OK)
 }
 
-fn pass_on_notes(store: &Store) {
+/// Passes on what reading the store has to tell.
+pub(super) fn pass_on_notes(store: &Store) {
     for note in store.take_notes() {
         warn(&note);
     }

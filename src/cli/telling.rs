@@ -1,187 +1,191 @@
-//! `retake export --otlp`: a run as spans, for whatever shows traces.
+//! `retake export --otlp`: runs as spans, for whatever shows traces.
+
+mod sending;
 
 use super::args::ExportArgs;
 use super::error::{CliError, exit};
 use super::portable::{refuse_to_replace, write_whole};
+use super::sampled::{Chosen, chosen};
 use super::view::Opened;
-use super::{Context, print, spans};
-use crate::agent::base_url::BaseUrl;
-use crate::exchange::{HeaderList, Upstream};
+use super::{Context, print, spans, warn};
+use crate::exchange::ExchangeId;
+use crate::exchange::canon::hash128;
 use crate::otlp::json;
-use crate::otlp::proto::Traces;
-use crate::proxy::Outbound;
-use crate::report::{genai, words};
-use crate::run::StepKind;
-use crate::run::tree::{Convention, Telling, told};
-use crate::store::SpanReader;
-use bytes::Bytes;
+use crate::otlp::proto::{Link, Traces};
+use crate::report::{genai, openinference, sampling, words};
+use crate::run::RunId;
+use crate::run::tree::{self, Convention, Telling, told};
+use crate::store::{SpanReader, Store};
 use prost::Message;
+use sending::Collector;
+use serde_json::json;
+use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
-
-/// So many spans go in one request; receivers take a few megabytes at once.
-const BATCH: usize = 512;
-/// How long a receiver may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a batch is sent, when the receiver says that it may try again.
-const TRIES: u32 = 4;
 
 pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i32, CliError> {
     let is_url = to.starts_with("http://") || to.starts_with("https://");
     let file = Path::new(to);
-    if !is_url {
+    if !is_url && !args.dry_run {
         refuse_to_replace(file, args.force)?;
     }
     let store = context.store()?;
-    let opened = Opened::open(&store, &args.run)?;
-    let traces = traces(&opened, args)?;
-    let count = count(&traces);
-    let name = &opened.reader.manifest().id;
-    if is_url {
-        send(to, &headers(args)?, &traces)?;
-    } else if to == "-" {
-        print(&format!("{}\n", json::of_traces(&traces)))?;
+    let mut chosen = chosen(context, &store, args)?;
+    if args.dry_run {
+        report(context, args, &chosen, &[])?;
         return Ok(exit::OK);
-    } else if file.extension().is_some_and(|kind| kind == "json") {
-        write_whole(file, format!("{}\n", json::of_traces(&traces)).as_bytes())?;
-    } else {
-        write_whole(file, &traces.encode_to_vec())?;
     }
-    if context.json {
-        context.print_json(&serde_json::json!({ "run": name, "to": to, "spans": count }))?;
-    } else {
-        let without = if args.content { "" } else { ", without what was said (--content tells it)" };
-        print(&format!("exported  {name}   {} to {to}{without}\n", words::many(count as u64, "span")))?;
+    let mut teller = Teller { store: &store, args, places: HashMap::new() };
+    let mut collector = if is_url { Some(Collector::at(to, &args.headers)?) } else { None };
+    let mut whole = Traces::default();
+    let mut counts = Vec::new();
+    let asked = std::mem::take(&mut chosen.runs);
+    let is_alone = asked.len() == 1;
+    for (run, why) in asked {
+        let traces = match Opened::by_id(&store, &run).and_then(|opened| teller.traces(&opened)) {
+            Ok(traces) => traces,
+            // Of many runs one that cannot be read does not hide the others.
+            Err(error) if args.words.is_empty() => {
+                warn(&format!("{run} is left out: {}", error.message));
+                chosen.left_out.push(run);
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        counts.push(count(&traces));
+        match &mut collector {
+            Some(collector) => collector.send(&traces).map_err(|error| {
+                let sent = words::many(chosen.runs.len() as u64, "run");
+                let message = format!("{run}: {}; {sent} sent before it", error.message);
+                if is_alone { error } else { CliError { message, ..error } }
+            })?,
+            None => whole.resource_spans.extend(traces.resource_spans),
+        }
+        chosen.runs.push((run, why));
     }
+    if to == "-" {
+        print(&format!("{}\n", json::of_traces(&whole)))?;
+        return Ok(exit::OK);
+    }
+    if !is_url && file.extension().is_some_and(|kind| kind == "json") {
+        write_whole(file, format!("{}\n", json::of_traces(&whole)).as_bytes())?;
+    } else if !is_url {
+        write_whole(file, &whole.encode_to_vec())?;
+    }
+    report(context, args, &chosen, &counts)?;
     Ok(exit::OK)
 }
 
-fn traces(opened: &Opened, args: &ExportArgs) -> Result<Traces, CliError> {
-    let (came, _) = SpanReader::open(opened.reader.directory())?.all()?;
-    let tree = spans::tree(opened, true)?;
-    let view = opened.view();
-    let manifest = opened.reader.manifest();
-    let server = |step: u32| {
-        let StepKind::Model { lane, turn } = opened.outline.step(step)? else { return None };
-        let id = opened.outline.turn(lane, turn)?.attempts.last()?;
-        let upstream = opened.reader.request(*id).ok()?.upstream;
-        let host = upstream.origin.split_once("://").map_or(upstream.origin.as_str(), |(_, host)| host);
-        Some((upstream.provider.clone(), host.split(['/', ':']).next().unwrap_or(host).to_string()))
-    };
-    let said = |step: u32| genai::said(&view, step);
-    let convention = if args.openinference { Convention::OpenInference } else { Convention::GenAi };
-    let uuid = uuid::Uuid::parse_str(&manifest.uuid).unwrap_or_default().into_bytes();
-    let run = manifest.id.to_string();
-    let of = Telling { uuid, run: &run, convention, content: args.content, server: &server, said: &said };
-    Ok(told(&tree, &came, &of))
+/// Tells which runs were exported, with how many spans each, and why; with no counts, which would be.
+fn report(context: &Context, args: &ExportArgs, chosen: &Chosen, counts: &[usize]) -> Result<(), CliError> {
+    let to = args.otlp.as_deref().unwrap_or_default();
+    let is_one = args.words.len() == 1 && chosen.sampling.is_none();
+    let rows = || chosen.runs.iter().enumerate().map(|(at, (run, why))| (run, why, counts.get(at)));
+    if context.json {
+        let told = |(run, why, spans): (&RunId, &Option<_>, Option<&usize>)| {
+            let mut told = json!({ "run": run });
+            if let Some(spans) = spans {
+                told["spans"] = json!(spans);
+            }
+            if let Some(why) = why {
+                told["why"] = json!(sampling::why(why));
+                told["rule"] = json!(why.rule());
+            }
+            told
+        };
+        if is_one && !args.dry_run {
+            let mut told = rows().map(told).next().unwrap_or_default();
+            told["to"] = json!(to);
+            return context.print_json(&told);
+        }
+        return context.print_json(&json!({
+            "to": to, "exported": rows().map(told).collect::<Vec<_>>(), "left_out": chosen.left_out,
+            "dry_run": args.dry_run,
+        }));
+    }
+    let without = if args.content { "" } else { ", without what was said (--content tells it)" };
+    let did = if args.dry_run { "would export" } else { "exported" };
+    let total: usize = counts.iter().sum();
+    let spans = |count: usize| words::many(count as u64, "span");
+    let mut text = String::new();
+    for (run, why, count) in rows() {
+        let why = why.as_ref().map(|why| format!("   {}", sampling::why(why))).unwrap_or_default();
+        match count {
+            Some(count) if is_one => {
+                text.push_str(&format!("exported  {run}   {} to {to}{without}\n", spans(*count)));
+            }
+            Some(count) => text.push_str(&format!("exported  {run}   {}{why}\n", spans(*count))),
+            None => text.push_str(&format!("{did}   {run}{why}\n")),
+        }
+    }
+    if !is_one {
+        let (runs, others) = (chosen.runs.len(), chosen.left_out.len());
+        let of = if others > 0 { format!("{} of ", words::count(runs as u64)) } else { String::new() };
+        let runs = words::many((runs + others) as u64, "run");
+        let spans = if args.dry_run { String::new() } else { format!(", {}{without}", spans(total)) };
+        text.push_str(&format!("{did} {of}{runs} to {to}{spans}\n"));
+    }
+    print(&text)
+}
+
+/// Makes spans of runs.
+struct Teller<'a> {
+    store: &'a Store,
+    args: &'a ExportArgs,
+    /// Where forks went off, by the uuid of the run and the step.
+    places: HashMap<(String, u32), Option<Link>>,
+}
+
+impl Teller<'_> {
+    /// The spans of a run, as it is asked for.
+    fn traces(&mut self, opened: &Opened) -> Result<Traces, CliError> {
+        let parent = self.place_of_fork(opened);
+        self.told(opened, parent)
+    }
+
+    fn told(&self, opened: &Opened, parent: Option<Link>) -> Result<Traces, CliError> {
+        let (came, _) = SpanReader::open(opened.reader.directory())?.all()?;
+        let tree = spans::tree(opened, true)?;
+        let view = opened.view();
+        let manifest = opened.reader.manifest();
+        let server = |id: ExchangeId| opened.reader.request(id).ok().map(|request| request.upstream);
+        let is_openinference = self.args.openinference;
+        let said = |step: u32| {
+            let mut said = genai::said(&view, step);
+            said.extend(is_openinference.then(|| openinference::said(&view, step)).into_iter().flatten());
+            said
+        };
+        let of = Telling {
+            uuid: uuid::Uuid::parse_str(&manifest.uuid)
+                .map_or_else(|_| hash128(manifest.uuid.as_bytes()), uuid::Uuid::into_bytes),
+            run: manifest.id.as_str(),
+            convention: if is_openinference { Convention::OpenInference } else { Convention::GenAi },
+            content: self.args.content,
+            known: &|step| genai::known(&view, step, &server),
+            said: &said,
+            parent: manifest.parent.as_ref(),
+            forked_at: parent,
+        };
+        Ok(told(&tree, &came, &of))
+    }
+
+    /// The span of the run that a fork was forked from, at the step up to which they are one; none where that run is
+    /// not here.
+    fn place_of_fork(&mut self, opened: &Opened) -> Option<Link> {
+        let parent = opened.reader.manifest().parent.as_ref()?;
+        let place = (parent.uuid.clone(), parent.at_step);
+        if let Some(known) = self.places.get(&place) {
+            return known.clone();
+        }
+        let here = self.store.run_of_uuid(&parent.uuid, Some(&parent.run));
+        let found = here.and_then(|run| {
+            let traces = self.told(&Opened::by_id(self.store, &run.id).ok()?, None).ok()?;
+            tree::place_of_step(&traces, parent.at_step)
+        });
+        self.places.insert(place, found.clone());
+        found
+    }
 }
 
 fn count(traces: &Traces) -> usize {
     traces.resource_spans.iter().flat_map(|of| &of.scope_spans).map(|of| of.spans.len()).sum()
-}
-
-/// The fields of the request: the flags', else those of the environment.
-fn headers(args: &ExportArgs) -> Result<HeaderList, CliError> {
-    let mut headers = HeaderList(vec![("content-type".into(), "application/x-protobuf".into())]);
-    let said = std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default();
-    let pairs: Vec<(String, String)> = match args.headers.as_slice() {
-        [] => {
-            let pairs = said.split(',').filter_map(|pair| pair.split_once('='));
-            let decoded = |text: &str| {
-                percent_encoding::percent_decode_str(text.trim()).decode_utf8_lossy().into_owned()
-            };
-            pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
-        }
-        flags => {
-            let wrong = |flag: &str| {
-                CliError::usage(format!("--header {flag:?} is no field of a request"))
-                    .hint("--header 'Authorization: Bearer …'")
-            };
-            let pair = |flag: &String| {
-                let (name, value) = flag.split_once(':').ok_or_else(|| wrong(flag))?;
-                Ok((name.trim().to_string(), value.trim().to_string()))
-            };
-            flags.iter().map(pair).collect::<Result<_, CliError>>()?
-        }
-    };
-    pairs.into_iter().for_each(|(name, value)| headers.push(name, value));
-    Ok(headers)
-}
-
-/// Sends all spans, in batches.
-fn send(to: &str, headers: &HeaderList, traces: &Traces) -> Result<(), CliError> {
-    let url = BaseUrl::parse(to).map_err(|error| CliError::usage(format!("--otlp: {error}")))?;
-    let path = url.path.trim_end_matches('/');
-    let target = if path.ends_with("/traces") { path.to_string() } else { format!("{path}/v1/traces") };
-    let upstream = Upstream { provider: "otlp".into(), origin: url.origin };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let outbound = Outbound::default();
-    for batch in batches(traces) {
-        let body = Bytes::from(batch.encode_to_vec());
-        let sent = async {
-            tokio::time::timeout(PATIENCE, put(&outbound, &upstream, &target, headers, body))
-                .await
-                .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
-        };
-        runtime.block_on(sent).map_err(|why| {
-            CliError::broken(format!("{}{target} did not take the spans: {why}", upstream.origin))
-                .hint("is it an endpoint of OTLP over HTTP with protobuf? --otlp FILE writes them instead")
-        })?;
-    }
-    Ok(())
-}
-
-/// Sends one batch, again where the receiver says so.
-async fn put(
-    outbound: &Outbound,
-    to: &Upstream,
-    target: &str,
-    headers: &HeaderList,
-    body: Bytes,
-) -> Result<(), String> {
-    let mut wait = Duration::from_millis(500);
-    for tried in 1.. {
-        let mut reply = outbound.send(to, target, headers, Some(body.clone())).await?;
-        let status = reply.head.status;
-        if (200..300).contains(&status) {
-            return Ok(());
-        }
-        if ![429, 502, 503, 504].contains(&status) || tried == TRIES {
-            let said = reply.next().await.ok().flatten().unwrap_or_default();
-            let said = words::clip(&words::line(&String::from_utf8_lossy(&said)), 200);
-            return Err(format!("it answered {status} {said}"));
-        }
-        let asked = reply.head.headers.get("retry-after").and_then(|after| after.trim().parse().ok());
-        tokio::time::sleep(asked.map_or(wait, Duration::from_secs).min(PATIENCE / 4)).await;
-        wait *= 2;
-    }
-    Ok(())
-}
-
-/// The same spans in parts of a size that every receiver takes.
-fn batches(traces: &Traces) -> Vec<Traces> {
-    let mut batches = Vec::new();
-    for of_resource in &traces.resource_spans {
-        for of_scope in &of_resource.scope_spans {
-            for spans in of_scope.spans.chunks(BATCH) {
-                let scope = crate::otlp::proto::ScopeSpans { spans: spans.to_vec(), ..scope_of(of_scope) };
-                let resource = crate::otlp::proto::ResourceSpans {
-                    scope_spans: vec![scope],
-                    resource: of_resource.resource.clone(),
-                    schema_url: of_resource.schema_url.clone(),
-                };
-                batches.push(Traces { resource_spans: vec![resource] });
-            }
-        }
-    }
-    batches
-}
-
-/// A scope without its spans.
-fn scope_of(of: &crate::otlp::proto::ScopeSpans) -> crate::otlp::proto::ScopeSpans {
-    crate::otlp::proto::ScopeSpans {
-        scope: of.scope.clone(),
-        schema_url: of.schema_url.clone(),
-        spans: Vec::new(),
-    }
 }

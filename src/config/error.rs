@@ -63,7 +63,7 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     if message.starts_with("unknown") {
         let meant = named.next().and_then(|unknown| nearest(unknown, named));
         hint = meant.map_or_else(
-            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [prices.\"MODEL\"]".into(),
+            || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [sampling]; [prices.\"MODEL\"]".into(),
             |name| format!("did you mean {name}?"),
         );
     } else if message.starts_with("missing field") || message.contains("struct Price") {
@@ -73,6 +73,9 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
     } else if message.contains("expected f64") {
         what = "a number is expected here".into();
         hint = "prices are US dollars for a million tokens: input = 2.5".into();
+    } else if message.contains("expected a string") {
+        what = "a text is expected here".into();
+        hint = "texts stand in quotes: share = \"10%\"".into();
     } else if message.contains("escape") {
         hint = "write patterns in single quotes, where \\ is a \\: pattern = '\\d+'".into();
     } else if message.contains("expected a sequence") {

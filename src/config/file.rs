@@ -6,10 +6,12 @@ use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules, Within};
 use crate::prices::{Price, Prices, is_price};
 use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
+use crate::run::sampling::Sampling;
 use crate::run::spelling::nearest;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::str::FromStr;
 use toml::Spanned;
 
 #[derive(Debug, Default, Deserialize)]
@@ -20,6 +22,7 @@ struct File {
     tools: ToolLists,
     replay: Replay,
     prices: BTreeMap<String, Spanned<Price>>,
+    sampling: Option<Spanned<SamplingRule>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,12 +58,20 @@ struct Replay {
     allow: Option<Vec<Spanned<String>>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SamplingRule {
+    share: Option<Spanned<String>>,
+    slow: Option<Spanned<String>>,
+}
+
 /// What a file declares.
 pub(super) struct Declared {
     pub rules: Rules,
     pub tools: ToolClasses,
     pub allow: Option<Policy>,
     pub prices: Prices,
+    pub sampling: Option<Sampling>,
 }
 
 /// Reads a file's text.
@@ -71,7 +82,21 @@ pub(super) fn read(text: &str) -> Result<Declared, Wrong> {
     let tools = tools(&file.tools)?;
     let allow = file.replay.allow.as_deref().map(policy).transpose()?;
     let prices = file.prices.into_iter().map(price).collect::<Result<_, _>>()?;
-    Ok(Declared { rules: Rules::new(ignores, holes), tools, allow, prices: Prices(prices) })
+    let sampling = file.sampling.as_ref().map(sampling).transpose()?;
+    Ok(Declared { rules: Rules::new(ignores, holes), tools, allow, prices: Prices(prices), sampling })
+}
+
+fn sampling(rule: &Spanned<SamplingRule>) -> Result<Sampling, Wrong> {
+    let Some(share) = &rule.get_ref().share else {
+        let what = "[sampling] needs a share: so many of the runs about which nothing is special";
+        return Err(wrong(rule.span(), what, "for instance: share = \"10%\""));
+    };
+    let slow = rule.get_ref().slow.as_ref().map(read_text).transpose()?;
+    Ok(Sampling { share: read_text(share)?, slow })
+}
+
+fn read_text<T: FromStr<Err = String>>(text: &Spanned<String>) -> Result<T, Wrong> {
+    text.get_ref().parse().map_err(|why: String| wrong(text.span(), why, ""))
 }
 
 fn price((model, written): (String, Spanned<Price>)) -> Result<(String, Price), Wrong> {

@@ -15,6 +15,10 @@
 //! [replay]
 //! allow = ["renamed", "pinned"]
 //!
+//! [sampling]                                   # what `gc` keeps and `export --all` tells of
+//! share = "10%"
+//! slow = "30s"
+//!
 //! [prices."my-model"]                         # US dollars for a million tokens
 //! input = 0.5
 //! output = 2
@@ -31,6 +35,7 @@ use crate::holes::Rules;
 use crate::prices::Prices;
 use crate::replay::policy::Policy;
 use crate::replay::tools::ToolClasses;
+use crate::run::sampling::Sampling;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +55,8 @@ pub struct Config {
     pub allow: Option<Policy>,
     /// What models cost, before retake's own list.
     pub prices: Prices,
+    /// Of many runs, which are worth their place; none where nothing is said.
+    pub sampling: Option<Sampling>,
 }
 
 impl Config {
@@ -88,9 +95,9 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Wrong`]: the line, what is wrong, and what to do.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let file::Declared { rules, tools, allow, prices } =
+        let file::Declared { rules, tools, allow, prices, sampling } =
             file::read(text).map_err(|wrong| ConfigError::wrong(path, text, wrong))?;
-        Ok(Config { path: Some(path.to_path_buf()), rules, tools, allow, prices })
+        Ok(Config { path: Some(path.to_path_buf()), rules, tools, allow, prices, sampling })
     }
 }
 

@@ -71,6 +71,13 @@ fn prices_are_read() {
 }
 
 #[test]
+fn sampling_is_read() {
+    let sampling = parse("[sampling]\nshare = \"10%\"\nslow = \"p95\"\n").unwrap().sampling.unwrap();
+    assert_eq!((sampling.share.to_string(), sampling.slow.is_some()), ("10%".to_string(), true));
+    assert!(parse("").unwrap().sampling.is_none());
+}
+
+#[test]
 fn nothing_said_is_nothing_declared() {
     for text in ["", "# nothing\n", "[tools]\n[replay]\n"] {
         let config = parse(text).unwrap();
@@ -106,6 +113,11 @@ fn what_is_wrong_is_said_with_its_line() {
         "[prices.m]\ninput = 1\noutput = 2\ncache_reed = 1\n",
         "[prices.m]\ninput = \"1\"\noutput = 2\n",
         "[prices]\nm = 2\n",
+        "[sampling]\nslow = \"p95\"\n",
+        "[sampling]\nshare = \"110%\"\n",
+        "[sampling]\nshare = \"1%\"\nslow = \"soon\"\n",
+        "[sampling]\nshare = 0.1\n",
+        "[sampling]\nshar = \"1%\"\n",
     ];
     let all: Vec<String> = wrong.iter().map(|text| told(text)).collect();
     insta::assert_snapshot!(all.join("\n"));

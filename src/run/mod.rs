@@ -9,6 +9,7 @@ pub mod likeness;
 pub mod manifest;
 pub mod outline;
 pub mod reading;
+pub mod sampling;
 pub mod spelling;
 pub mod stop;
 pub mod tree;

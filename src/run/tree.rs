@@ -8,7 +8,7 @@ mod turns;
 
 pub use derived::derived;
 pub use spanned::{Spans, spanned};
-pub use told::{Convention, Telling, told};
+pub use told::{Convention, Telling, place_of_step, told};
 
 use crate::dialect::conversation::Usage;
 use crate::prices::{Cost, Spent};
@@ -53,7 +53,6 @@ pub struct Node {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
     /// What this model call alone costs, in US dollars; none for all else, and where it is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub cost: Option<Cost>,
     /// What went wrong; empty when nobody said what.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,8 +3,8 @@
 use super::removal::REMOVED;
 use super::run_dir::{RESERVE, size};
 use super::{Store, StoreError, atomic, index, lock};
-use crate::run::{RunId, RunState};
-use std::collections::HashSet;
+use crate::run::sampling::{Sampling, Why, needed};
+use crate::run::{Manifest, RunId, RunState};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,6 +19,8 @@ pub struct GcPolicy {
     pub keep_last: Option<usize>,
     /// Runs that began before go (microseconds since the Unix epoch); none: it does not matter when.
     pub older_than_us: Option<u64>,
+    /// Of the runs that would go these stay; none: none of them.
+    pub sampling: Option<Sampling>,
     /// Only say what would be done.
     pub dry_run: bool,
 }
@@ -30,10 +32,21 @@ pub struct GcReport {
     pub removed: Vec<RunId>,
     /// Runs that should have been removed, and why they were not.
     pub kept: Vec<(RunId, String)>,
+    /// Runs that the policy's other rules give up, and that sampling lets stay, newest first.
+    pub spared: Vec<(RunId, Why)>,
     /// Other files and directories that were removed: damaged indexes, unfinished files.
     pub leftovers: Vec<PathBuf>,
     /// Bytes that the store is smaller by.
     pub bytes: u64,
+}
+
+/// What the rules come to.
+#[derive(Default)]
+struct GivenUp {
+    /// Runs that go, and their bytes.
+    runs: Vec<(RunId, u64)>,
+    /// See [`GcReport::spared`].
+    spared: Vec<(RunId, Why)>,
 }
 
 impl Store {
@@ -44,7 +57,9 @@ impl Store {
     /// When the store cannot be read. A run that cannot be removed is kept and named.
     pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
         let mut report = GcReport::default();
-        for (id, bytes) in self.given_up(policy)? {
+        let given_up = self.given_up(policy)?;
+        report.spared = given_up.spared;
+        for (id, bytes) in given_up.runs {
             if policy.dry_run {
                 report.removed.push(id);
                 report.bytes += bytes;
@@ -71,43 +86,42 @@ impl Store {
         Ok(report)
     }
 
-    /// Runs to which the policy's rules apply and that nothing that stays was forked from, newest first: a fork goes before what it was forked from, and then
-    /// nothing needs to be moved into it.
-    fn given_up(&self, policy: &GcPolicy) -> Result<Vec<(RunId, u64)>, StoreError> {
+    /// Runs to which the policy's rules apply, newest first: a fork goes before what it was forked from, and then
+    /// nothing needs to be moved into it. Of them stays what sampling picks, and what a run that stays was forked from.
+    fn given_up(&self, policy: &GcPolicy) -> Result<GivenUp, StoreError> {
         if policy.keep_last.is_none() && policy.older_than_us.is_none() {
-            return Ok(Vec::new());
+            return Ok(GivenUp::default());
         }
         let mut runs = self.runs()?;
-        // A run whose manifest cannot be read has no age: it is a person's to remove.
-        runs.retain(|run| run.state != RunState::Recording && !run.manifest.uuid.is_empty());
         runs.reverse();
-        let old = |run: &super::RunSummary| {
-            policy.older_than_us.is_none_or(|limit| run.manifest.started_us < limit)
-        };
+        let manifests: Vec<&Manifest> = runs.iter().map(|run| &run.manifest).collect();
+        let slow_from = policy.sampling.and_then(|sampling| sampling.slow_from(manifests.iter().copied()));
         let first = policy.keep_last.unwrap_or_default();
-        let goes: Vec<bool> = runs.iter().enumerate().map(|(at, run)| at >= first && old(run)).collect();
-        let all = self.runs()?;
-        let mut stays: HashSet<&RunId> = all.iter().map(|run| &run.manifest.id).collect();
-        for (run, _) in runs.iter().zip(&goes).filter(|(_, goes)| **goes) {
-            stays.remove(&run.manifest.id);
+        let (mut place, mut stays, mut spared) = (0, Vec::new(), Vec::new());
+        for (at, run) in runs.iter().enumerate() {
+            // A run whose manifest cannot be read has no age: it is a person's to remove.
+            let counts = run.state != RunState::Recording && !run.manifest.uuid.is_empty();
+            let is_old = policy.older_than_us.is_none_or(|limit| run.manifest.started_us < limit);
+            let goes = counts && place >= first && is_old;
+            place += usize::from(counts);
+            let why = policy
+                .sampling
+                .filter(|_| goes)
+                .and_then(|sampling| sampling.why(&run.manifest, self.failure_of(run), slow_from));
+            stays.push(!goes || why.is_some());
+            spared.extend(why.map(|why| (at, why)));
         }
-        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too. Of several
-        // copies of an ancestor one is enough.
-        let mut left: Vec<&RunId> = stays.iter().copied().collect();
-        while let Some(id) = left.pop() {
-            let run = all.iter().find(|run| run.manifest.id == *id);
-            let Some(parent) = run.and_then(|run| run.manifest.parent.as_ref()) else { continue };
-            let copies = || all.iter().map(|r| &r.manifest).filter(|m| m.uuid == parent.uuid).map(|m| &m.id);
-            if copies().any(|copy| stays.contains(copy)) {
-                continue;
-            }
-            if let Some(kept) = copies().find(|copy| **copy == parent.run).or_else(|| copies().next()) {
-                stays.insert(kept);
-                left.push(kept);
-            }
+        // A fork is read and compared by what it was forked from: the ancestors of what stays stay too.
+        let id = |at: usize| manifests.get(at).map(|run| run.id.clone());
+        for (copy, by) in needed(&manifests, &mut stays) {
+            spared.extend(id(by).map(|by| (copy, Why::Needed(by))));
         }
-        let leaves = runs.iter().filter(|run| !stays.contains(&run.manifest.id));
-        Ok(leaves.map(|run| (run.manifest.id.clone(), run.bytes)).collect())
+        spared.sort_by_key(|(at, _)| *at);
+        let leaves = runs.iter().zip(&stays).filter(|(_, stays)| !**stays);
+        Ok(GivenUp {
+            runs: leaves.map(|(run, _)| (run.manifest.id.clone(), run.bytes)).collect(),
+            spared: spared.into_iter().filter_map(|(at, why)| Some((id(at)?, why))).collect(),
+        })
     }
 
     fn leftovers(&self) -> Result<Vec<PathBuf>, StoreError> {

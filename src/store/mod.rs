@@ -12,7 +12,7 @@
 //! | `outline_file` | the outline of a sealed run |
 //! | `spans` | spans and log records that the agent's instrumentation exported |
 //! | `noise_file` | which tool results vary by themselves, as a replay has shown |
-//! | `runs`, `removal`, `adopt`, `gc` | finding runs and removing them |
+//! | `runs`, `ended`, `removal`, `adopt`, `gc` | finding runs, how they ended, and removing them |
 //! | `catalogue`, `index` | what can be derived, and sled, which keeps it |
 //!
 //! An exchange is *recorded* when [`RunWriter::commit`] has returned: a kill of this process loses nothing of it. It
@@ -27,6 +27,7 @@ mod block;
 mod catalogue;
 mod coding;
 mod derive;
+mod ended;
 mod frame;
 mod gc;
 mod index;

@@ -2,6 +2,7 @@
 
 use super::port;
 use crate::run::Intercepted;
+use crate::run::sampling::{Sampling, Share, Slow};
 use clap::{Args, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -15,6 +16,7 @@ Examples:
   retake proxy --idle 2m --name shop            unnamed runs are shop.1, shop.2, …; 2 minutes of silence end one
   retake proxy --upstream http://localhost:8000/v1
   retake proxy --replay shop.1                  answers from a recording; result lines as of retake replay
+  retake proxy --sample 5% --slow 1m            for days: what failed or took long, and 5% of the rest
   RETAKE_TOKEN=… retake proxy --listen 0.0.0.0  for containers; base URLs begin with /t/TOKEN
 
 A request belongs to the run that its header x-retake-run names, else its path (/r/NAME/openai/v1/…), else to
@@ -54,6 +56,13 @@ pub struct ProxyArgs {
     /// Where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
     #[arg(long = "upstream", value_name = "URL")]
     pub upstreams: Vec<String>,
+    /// Keep, when it has ended, a run that failed, is slow or was forked from, and this share of the others; the rest is
+    /// removed at once [default: all stay; see retake gc for later]
+    #[arg(long, value_name = "PERCENT", help_heading = "Sampling", conflicts_with = "replay")]
+    pub sample: Option<Share>,
+    /// Slow is what took longer than this
+    #[arg(long, value_name = "TIME", help_heading = "Sampling", requires = "sample", value_parser = time)]
+    pub slow: Option<Duration>,
     /// Answer from this recording, offline, instead of recording: each name or pause is a replay from its beginning
     #[arg(long, value_name = "RUN", conflicts_with_all = ["upstreams", "intercept", "only", "except"])]
     pub replay: Option<String>,
@@ -72,6 +81,12 @@ pub struct ProxyArgs {
 }
 
 impl ProxyArgs {
+    /// Which runs stay when they have ended; none: all.
+    pub fn sampling(&self) -> Option<Sampling> {
+        let slow = self.slow.map(|time| Slow::Than(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)));
+        self.sample.map(|share| Sampling { share, slow })
+    }
+
     /// The hosts to look into, if any are.
     pub fn intercepted(&self) -> Option<Intercepted> {
         let wanted = self.intercept || !self.only.is_empty() || !self.except.is_empty();

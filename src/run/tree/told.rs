@@ -3,12 +3,16 @@
 //! Spans that came are told as they came, with their steps; where none came one is made. All of a run is one trace: that
 //! of its spans when they are of one, else one that is named after the run.
 
+mod harmless;
+
 use super::{Node, NodeKind};
 use crate::exchange::canon::hash128;
 use crate::otlp::proto::{
-    AnyValue, Event, KeyValue, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, Traces, Value,
+    AnyValue, Event, KeyValue, Link, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, Traces, Value,
 };
-use std::collections::{BTreeSet, HashMap};
+use crate::run::Parent;
+use harmless::is_harmless;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Names of attributes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,49 +33,20 @@ pub struct Telling<'a> {
     pub convention: Convention,
     /// Texts of prompts, answers, arguments and results are told too.
     pub content: bool,
-    /// Of a model step: the provider (`openai`) and the server behind the proxy.
-    pub server: &'a dyn Fn(u32) -> Option<(String, String)>,
+    /// Of a step: what the wire says of it beside its tokens, as attributes.
+    pub known: &'a dyn Fn(u32) -> Vec<KeyValue>,
     /// Of a step: what it says, as attributes. Asked only when content is told.
     pub said: &'a dyn Fn(u32) -> Vec<(String, String)>,
+    /// What the run was forked from.
+    pub parent: Option<&'a Parent>,
+    /// Where in that run's trace, when it is known.
+    pub forked_at: Option<Link>,
 }
 
-/// Attributes that say what a span is, not what is said in it: their names, or beginnings of them.
-const HARMLESS: [&str; 30] = [
-    "gen_ai.operation.name",
-    "gen_ai.provider.name",
-    "gen_ai.system",
-    "gen_ai.request.",
-    "gen_ai.response.",
-    "gen_ai.usage.",
-    "gen_ai.tool.name",
-    "gen_ai.tool.type",
-    "gen_ai.tool.call.id",
-    "gen_ai.agent.",
-    "gen_ai.conversation.id",
-    "gen_ai.workflow.name",
-    "gen_ai.output.type",
-    "gen_ai.data_source.id",
-    "openinference.span.kind",
-    "llm.model_name",
-    "llm.system",
-    "llm.provider",
-    "llm.token_count.",
-    "tool.name",
-    "session.id",
-    "http.",
-    "server.",
-    "network.",
-    "url.scheme",
-    "mcp.method.name",
-    "rpc.",
-    "error.type",
-    "service.",
-    "telemetry.",
-];
-
-/// The names of a harmless beginning that are not harmless.
-const HARMFUL: [&str; 4] =
-    ["http.request.body", "http.response.body", "http.request.header", "http.response.header"];
+/// Attribute with the number of a step.
+const STEP: &str = "retake.step";
+/// The code of a span that failed.
+const ERROR: i32 = 2;
 
 /// The spans of a tree. `came`: the exports that its spans came in.
 pub fn told(tree: &Node, came: &Traces, of: &Telling<'_>) -> Traces {
@@ -86,16 +61,31 @@ pub fn told(tree: &Node, came: &Traces, of: &Telling<'_>) -> Traces {
         }
     }
     let trace = match (traces.len(), traces.into_iter().next()) {
-        (1, Some(only)) => only,
+        (1, Some(only)) if is_id(&only, 16) => only,
         _ => of.uuid.to_vec(),
     };
-    let mut writer = Writer { of, known, trace, places: HashMap::new(), out: Vec::new(), came };
+    let (places, taken) = Default::default();
+    let mut writer = Writer { of, known, trace, places, taken, out: Vec::new(), came };
     // A run with one root needs no other one around it.
     match tree.children.as_slice() {
         [only] if only.span.is_some() => writer.write(only, &[], &mut vec![0]),
         _ => writer.write(tree, &[], &mut Vec::new()),
     }
     Traces { resource_spans: writer.out }
+}
+
+/// The span of this step in an export, else its root: for a link to it.
+pub fn place_of_step(traces: &Traces, step: u32) -> Option<Link> {
+    let spans = || traces.resource_spans.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans);
+    let wanted = number(STEP, step.into());
+    let at_step = spans().find(|span| span.attributes.contains(&wanted));
+    let span = at_step.or_else(|| spans().find(|span| span.parent_span_id.is_empty()))?;
+    Some(Link { trace_id: span.trace_id.clone(), span_id: span.span_id.clone(), ..Link::default() })
+}
+
+/// True for an id of so many bytes: one of zeros alone is none.
+fn is_id(id: &[u8], bytes: usize) -> bool {
+    id.len() == bytes && id.iter().any(|byte| *byte != 0)
 }
 
 type Known<'a> = HashMap<(Vec<u8>, Vec<u8>), (usize, &'a ScopeSpans, &'a Span)>;
@@ -107,6 +97,8 @@ struct Writer<'a> {
     trace: Vec<u8>,
     /// Where spans of an origin and scope are put.
     places: HashMap<(Option<usize>, String), (usize, usize)>,
+    /// Ids of spans: two traces that become one may have the same.
+    taken: HashSet<Vec<u8>>,
     out: Vec<ResourceSpans>,
 }
 
@@ -130,13 +122,18 @@ impl Writer<'_> {
         {
             status.message.clear();
         }
+        span.links.retain(|link| is_id(&link.trace_id, 16) && is_id(&link.span_id, 8));
         span.links.iter_mut().for_each(|link| link.attributes.clear());
+        self.mend(node, path, &mut span);
         if span.trace_id != self.trace {
             span.attributes.push(text("retake.trace_id", crate::otlp::json::hex_of(&span.trace_id)));
             span.trace_id = self.trace.clone();
         }
         span.parent_span_id = parent.to_vec();
         self.add(node, &mut span.attributes);
+        if parent.is_empty() {
+            self.add_parent(&mut span);
+        }
         let id = span.span_id.clone();
         self.put(origin, scope, span);
         for (at, child) in (0u32..).zip(&node.children) {
@@ -146,10 +143,53 @@ impl Writer<'_> {
         }
     }
 
+    /// Makes of a span what every backend takes: an id of its own, an end that is not before its beginning, a status
+    /// that says what the wire says.
+    fn mend(&mut self, node: &Node, path: &[u32], span: &mut Span) {
+        if !is_id(&span.span_id, 8) || self.taken.contains(&span.span_id) {
+            span.span_id = self.id_of(path, b"again");
+        }
+        self.taken.insert(span.span_id.clone());
+        if span.name.is_empty() {
+            span.name = if node.name.is_empty() { "unnamed".into() } else { node.name.clone() };
+        }
+        if span.start_time_unix_nano == 0 {
+            span.start_time_unix_nano = node.start_us.saturating_mul(1000);
+        }
+        if span.end_time_unix_nano < span.start_time_unix_nano {
+            span.end_time_unix_nano = node.end_us.saturating_mul(1000).max(span.start_time_unix_nano);
+        }
+        if let (Some(error), Some(_)) = (&node.error, node.step) {
+            let status = span.status.get_or_insert_default();
+            status.code = ERROR;
+            if self.of.content && status.message.is_empty() {
+                status.message.clone_from(error);
+            }
+        }
+    }
+
+    /// Says of the root where the run comes from.
+    fn add_parent(&self, root: &mut Span) {
+        let Some(parent) = self.of.parent else { return };
+        root.attributes.push(text("retake.parent.run.id", parent.run.as_str()));
+        root.attributes.push(number("retake.parent.step", parent.at_step.into()));
+        let mut link = self.of.forked_at.clone();
+        if let Some(link) = &mut link {
+            let kind = if parent.replay { "replay" } else { "fork" };
+            link.attributes.push(text("retake.link", kind));
+        }
+        root.links.extend(link);
+    }
+
+    /// An id for the node at this place: the same each time.
+    fn id_of(&self, path: &[u32], salt: &[u8]) -> Vec<u8> {
+        let place: Vec<u8> = path.iter().flat_map(|at| at.to_be_bytes()).collect();
+        let hash = hash128(&[self.of.uuid.as_slice(), &place, salt].concat());
+        hash.iter().take(8).copied().collect()
+    }
+
     /// A span for a node that has none.
     fn made(&self, node: &Node, path: &[u32]) -> Span {
-        let place: Vec<u8> = path.iter().flat_map(|at| at.to_be_bytes()).collect();
-        let hash = hash128(&[self.of.uuid.as_slice(), &place].concat());
         let events = node.events.iter().map(|(at, name)| Event {
             time_unix_nano: at.saturating_mul(1000),
             name: name.clone(),
@@ -162,10 +202,10 @@ impl Writer<'_> {
             NodeKind::Tool => (format!("execute_tool {}", node.name), 1),
             NodeKind::Turn | NodeKind::Other => (node.name.clone(), 1),
         };
-        let error = node.error.as_ref().map(|message| Status { code: 2, message: message.clone() });
+        let error = node.error.as_ref().map(|message| Status { code: ERROR, message: message.clone() });
         Span {
             trace_id: self.trace.clone(),
-            span_id: hash.iter().take(8).copied().collect(),
+            span_id: self.id_of(path, b""),
             name,
             kind,
             start_time_unix_nano: node.start_us.saturating_mul(1000),
@@ -186,7 +226,7 @@ impl Writer<'_> {
         };
         set(text("retake.run.id", self.of.run));
         if let Some(step) = node.step {
-            set(number("retake.step", step.into()));
+            set(number(STEP, step.into()));
         }
         let (operation, name) = match node.kind {
             NodeKind::Run | NodeKind::Workflow => ("invoke_workflow", Some("gen_ai.workflow.name")),
@@ -199,10 +239,7 @@ impl Writer<'_> {
             set(text("gen_ai.operation.name", operation));
             set(text(name, &node.name));
         }
-        if let Some((provider, server)) = node.step.and_then(|step| (self.of.server)(step)) {
-            set(text("gen_ai.provider.name", provider));
-            set(text("server.address", server));
-        }
+        node.step.map(|step| (self.of.known)(step)).into_iter().flatten().for_each(&mut set);
         if let Some(usage) = node.usage {
             let also = self.of.convention == Convention::OpenInference;
             for (tokens, name, other) in [
@@ -237,6 +274,10 @@ impl Writer<'_> {
                 set(text(&name, said));
             }
         }
+        let is_typed = to.iter().any(|one| one.key == "error.type");
+        if let (Some(error), Some(_), false) = (&node.error, node.step, is_typed) {
+            to.push(text("error.type", error_type(node.kind, error)));
+        }
     }
 
     fn may_leave(&self, one: &KeyValue) -> bool {
@@ -255,6 +296,9 @@ impl Writer<'_> {
             let resource = origin.and_then(|at| self.came.resource_spans.get(at)?.resource.clone());
             let mut resource = resource.unwrap_or_else(|| own_resource(self.of.run));
             resource.attributes.retain(|one| self.may_leave(one));
+            if !resource.attributes.iter().any(|one| one.key == SERVICE) {
+                resource.attributes.extend(own_resource(self.of.run).attributes);
+            }
             let scope_spans = vec![ScopeSpans { scope: Some(scope), ..ScopeSpans::default() }];
             self.out.push(ResourceSpans {
                 resource: Some(resource),
@@ -270,9 +314,16 @@ impl Writer<'_> {
     }
 }
 
-fn is_harmless(key: &str) -> bool {
-    let begins = |with: &str| key == with || with.ends_with('.') && key.starts_with(with);
-    HARMLESS.iter().any(|name| begins(name)) && !HARMFUL.iter().any(|name| key.starts_with(name))
+/// Who made the spans, as every backend asks.
+const SERVICE: &str = "service.name";
+
+/// The kind of an error, in few words: the status of a model's server, where one was told.
+fn error_type(kind: NodeKind, error: &str) -> &str {
+    let status = error.split(' ').next().filter(|word| word.len() == 3 && word.parse::<u16>().is_ok());
+    match kind {
+        NodeKind::Tool => "tool_error",
+        _ => status.unwrap_or("_OTHER"),
+    }
 }
 
 fn own_scope() -> Scope {
@@ -281,7 +332,7 @@ fn own_scope() -> Scope {
 
 fn own_resource(run: &str) -> Resource {
     let service = run.rsplit_once('.').map_or(run, |(name, _)| name);
-    Resource { attributes: vec![text("service.name", service)], ..Resource::default() }
+    Resource { attributes: vec![text(SERVICE, service)], ..Resource::default() }
 }
 
 fn attribute(key: &str, value: Value) -> KeyValue {
@@ -301,82 +352,4 @@ fn truth(key: &str) -> KeyValue {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::dialect::conversation::Usage;
-    use crate::otlp::json::traces;
-    use crate::span::{SpanId, SpanKey, TraceId};
-
-    const CAME: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}},
-        {"key":"process.command_args","value":{"stringValue":"secret plan"}}]},"scopeSpans":[{"scope":{"name":"lib"},"spans":[
-        {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","name":"ChatCompletion","kind":1,
-         "status":{"code":2,"message":"said so"},"attributes":[
-            {"key":"input.value","value":{"stringValue":"what a user said"}},{"key":"llm.model_name","value":{"stringValue":"m"}},
-            {"key":"gen_ai.usage.input_tokens","value":{"intValue":999}},{"key":"x","value":{"intValue":1}}]}]}]}]}"#;
-
-    fn exported(content: bool, spanned: bool) -> (Traces, String) {
-        let came = if spanned { traces(CAME.as_bytes()).unwrap() } else { Traces::default() };
-        let key = SpanKey {
-            trace: TraceId::parse("0af7651916cd43dd8448eb211c80319c").unwrap(),
-            span: SpanId::parse("b7ad6b7169203331").unwrap(),
-        };
-        let mut model = Node::new(NodeKind::Model, "gpt", 1, 2);
-        model.step = Some(1);
-        model.usage = Some(Usage { input: 10, output: 2, ..Usage::default() });
-        model.span = spanned.then_some(key);
-        let mut tool = Node::new(NodeKind::Tool, "look", 2, 3);
-        tool.step = Some(2);
-        let mut run = Node::new(NodeKind::Run, "fix.1", 1, 3);
-        run.children = vec![model, tool];
-        let of = Telling {
-            uuid: [7; 16],
-            run: "fix.1",
-            convention: Convention::OpenInference,
-            content,
-            server: &|step| (step == 1).then(|| ("openai".into(), "api.openai.com".into())),
-            said: &|step| vec![("gen_ai.output.messages".into(), format!("said in {step}"))],
-        };
-        let told = told(&run, &came, &of);
-        let json = crate::otlp::json::of_traces(&told).to_string();
-        (told, json)
-    }
-
-    fn all(traces: &Traces) -> Vec<&Span> {
-        traces.resource_spans.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans).collect()
-    }
-
-    #[test]
-    fn a_run_is_one_trace_and_one_tree() {
-        for spanned in [false, true] {
-            let (told, _) = exported(false, spanned);
-            let spans = all(&told);
-            assert_eq!(spans.len(), 3);
-            let roots: Vec<_> = spans.iter().filter(|span| span.parent_span_id.is_empty()).collect();
-            assert_eq!(roots.len(), 1);
-            assert!(spans.iter().all(|span| span.trace_id == roots[0].trace_id && span.span_id.len() == 8));
-            let below = spans.iter().filter(|span| span.parent_span_id == roots[0].span_id);
-            assert_eq!(below.count(), 2);
-        }
-    }
-
-    #[test]
-    fn nothing_that_was_said_leaves_unasked() {
-        let (_, json) = exported(false, true);
-        for said in ["what a user said", "said so", "said in", "secret plan"] {
-            assert!(!json.contains(said), "{said} in {json}");
-        }
-        for told in ["openinference.span.kind", "shop", "retake.step", "api.openai.com", "ChatCompletion"] {
-            assert!(json.contains(told), "no {told} in {json}");
-        }
-        assert!(!json.contains("999"), "what the wire says of tokens goes before what the span says");
-        let (_, json) = exported(true, true);
-        for said in ["what a user said", "said so", "said in 1"] {
-            assert!(json.contains(said), "no {said} in {json}");
-        }
-    }
-
-    #[test]
-    fn the_same_run_gives_the_same_ids() {
-        assert_eq!(exported(false, false).0, exported(false, false).0);
-    }
-}
+mod tests;

@@ -192,7 +192,7 @@ fn gc_follows_the_rules_and_clears_up() {
     );
 
     // Both rules: only what is beyond the count and old.
-    let never = GcPolicy { keep_last: Some(1), older_than_us: Some(1), dry_run: false };
+    let never = GcPolicy { keep_last: Some(1), older_than_us: Some(1), sampling: None, dry_run: false };
     assert!(room.store.gc(&never).unwrap().removed.is_empty());
     let all = GcPolicy { older_than_us: Some(u64::MAX), ..GcPolicy::default() };
     assert_eq!(room.store.gc(&all).unwrap().removed.len(), 2);
