@@ -3,30 +3,86 @@
 use super::error::CliError;
 use super::view::Opened;
 use crate::otlp::proto::Traces;
+use crate::run::tree::places::Places;
 use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
 use crate::span::claims::Claims;
-use crate::span::join::join;
-use crate::span::spans;
+use crate::span::join::{Link, join};
+use crate::span::{Log, Span, SpanKey, logs, spans};
 use crate::store::SpanReader;
+use std::collections::{HashMap, HashSet};
 
 /// The trace tree of a run: by its spans, where it has any. `whole`: with spans that lead to no step.
 pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
-    let (traces, _) = SpanReader::open(opened.reader.directory())?.all()?;
-    Ok(tree_of(opened, &traces, whole))
+    Ok(joined(opened)?.tree(opened, whole))
 }
 
 /// The same, by these spans.
 pub(super) fn tree_of(opened: &Opened, traces: &Traces, whole: bool) -> Node {
-    let name = opened.reader.manifest().id.to_string();
-    let spans = spans(traces);
-    if spans.is_empty() {
-        return tree::derived(&opened.outline, &name);
+    Joined::of(opened, &spans(traces)).tree(opened, whole)
+}
+
+/// What spans claim, and which exchanges they are about.
+pub(super) struct Joined {
+    spans: Vec<Span>,
+    /// What each span claims.
+    pub claims: Vec<Claims>,
+    /// Exchanges and their spans.
+    pub links: Vec<Link>,
+}
+
+/// The spans of a run and what they are about; nothing of both where it has none.
+pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
+    let (traces, _) = SpanReader::open(opened.reader.directory())?.all()?;
+    Ok(Joined::of(opened, &spans(&traces)))
+}
+
+/// All that spans and log records say.
+pub(super) fn all(opened: &Opened) -> Result<(Vec<Span>, Vec<Log>), CliError> {
+    let (traces, records) = SpanReader::open(opened.reader.directory())?.all()?;
+    Ok((spans(&traces), logs(&records)))
+}
+
+/// Where the steps stand among the spans; none where there are none, or they cannot be read.
+pub(super) fn places(opened: &Opened) -> Option<Places> {
+    let joined = joined(opened).ok().filter(|joined| !joined.claims.is_empty())?;
+    let cut = joined.cut();
+    Places::of(&joined.tree(opened, false), &|span| cut.contains(&span))
+}
+
+impl Joined {
+    pub(super) fn of(opened: &Opened, spans: &[Span]) -> Joined {
+        let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
+        if claims.is_empty() {
+            return Joined { spans: Vec::new(), claims, links: Vec::new() };
+        }
+        let ids = opened.reader.ids().into_iter();
+        let exchanges = ids.filter_map(|id| opened.reader.exchange(id).ok());
+        let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
+        let links = join(&asked, &claims);
+        Joined { spans: spans.to_vec(), claims, links }
     }
-    let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-    let ids = opened.reader.ids().into_iter();
-    let asked: Vec<Asked> =
-        ids.filter_map(|id| opened.reader.exchange(id).ok()).map(|exchange| Asked::of(&exchange)).collect();
-    let links = join(&asked, &claims);
-    tree::spanned(&opened.outline, &name, Spans { spans: &spans, claims: &claims, links: &links }, whole)
+
+    /// See [`tree`].
+    pub(super) fn tree(&self, opened: &Opened, whole: bool) -> Node {
+        let name = opened.reader.manifest().id.to_string();
+        if self.claims.is_empty() {
+            return tree::derived(&opened.outline, &name);
+        }
+        let of = Spans { spans: &self.spans, claims: &self.claims, links: &self.links };
+        tree::spanned(&opened.outline, &name, of, whole)
+    }
+
+    /// The name of each span, as its instrumentation gave it.
+    pub(super) fn names(&self) -> HashMap<SpanKey, &str> {
+        self.claims.iter().zip(&self.spans).map(|(claims, span)| (claims.key, span.name.as_str())).collect()
+    }
+
+    /// The spans whose parents never came.
+    fn cut(&self) -> HashSet<SpanKey> {
+        let keys: HashSet<SpanKey> = self.claims.iter().map(|claims| claims.key).collect();
+        let above = |claims: &Claims| Some(SpanKey { trace: claims.key.trace, span: claims.parent? });
+        let cut = self.claims.iter().filter(|claims| above(claims).is_some_and(|key| !keys.contains(&key)));
+        cut.map(|claims| claims.key).collect()
+    }
 }

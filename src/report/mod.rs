@@ -22,6 +22,7 @@ pub mod sessions;
 pub mod stats;
 pub mod step;
 pub mod steps;
+mod structure;
 pub mod style;
 pub mod table;
 pub mod tool_results;

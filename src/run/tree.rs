@@ -2,6 +2,7 @@
 
 mod critical;
 mod derived;
+pub mod places;
 mod spanned;
 mod told;
 mod turns;
@@ -16,7 +17,7 @@ use crate::span::SpanKey;
 use serde::Serialize;
 
 /// What a node of the tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
     /// The run itself.

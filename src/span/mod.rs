@@ -4,6 +4,7 @@ pub mod asked;
 pub mod claims;
 pub mod content;
 pub mod join;
+pub mod sought;
 pub mod value;
 
 use crate::otlp::json::hex_of;
