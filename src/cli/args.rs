@@ -230,7 +230,8 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
-    pub run: String,
+    #[arg(required_unless_present = "trace")]
+    pub run: Option<String>,
     /// A step, by its number in `retake show RUN`
     #[arg(value_parser = step)]
     pub step: Option<u32>,
@@ -246,6 +247,9 @@ pub struct ShowArgs {
     /// The trace tree: agents, turns, model and tool calls with their times, and what held the rest up
     #[arg(long, conflicts_with = "step")]
     pub tree: bool,
+    /// The step to which a trace leads: its id, a span's, or a line of a log with them in it
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["step", "tree"])]
+    pub trace: Option<String>,
     /// Do not cut long values; with --context all messages, not only the new ones; with --tree all of it
     #[arg(long)]
     pub full: bool,

@@ -4,11 +4,11 @@ use super::args::{GcArgs, LsArgs, RmArgs};
 use super::error::{CliError, exit};
 use super::session::now_us;
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, print, spans, traced, warn};
 use crate::prices::{Prices, Spent};
 use crate::report::{runs, words};
-use crate::run::wanted::Wanted;
-use crate::run::{RunId, Turn};
+use crate::run::wanted::{Told, Wanted};
+use crate::run::{RunId, StepKind, Turn};
 use crate::store::{GcPolicy, RunSummary, Store};
 use std::collections::BTreeMap;
 
@@ -88,14 +88,27 @@ fn steps_where(
             }
         };
         let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
-        let opened = if is_edited { Opened::by_id(store, id).ok() } else { None };
+        let looks = wanted.needs_spans() || wanted.traces().next().is_some();
+        let opened = if is_edited || looks { Opened::by_id(store, id).ok() } else { None };
         let opened = opened.map(|opened| opened.priced(prices.clone()));
         let cost = |turn: &Turn| match &opened {
             Some(opened) => opened.view().cost_of(turn),
             None => turn.cost(prices),
         };
-        let steps = wanted.steps(&outline, &cost);
-        told.extend((!steps.is_empty()).then(|| serde_json::json!({ "run": id, "steps": steps })));
+        let of_spans = match &opened {
+            Some(opened) if looks => told_by_spans(opened, wanted)?,
+            _ => Told::default(),
+        };
+        let steps = wanted.steps(&outline, &cost, &of_spans);
+        let spans = wanted.spans(&of_spans);
+        if !steps.is_empty() || !spans.is_empty() {
+            let mut found = serde_json::json!({ "run": id, "steps": steps });
+            if !spans.is_empty() {
+                found["spans"] = serde_json::json!(spans);
+            }
+            told.push(found);
+        }
+        all.extend(spans.into_iter().map(|span| runs::found_span(id, span)));
         all.extend(steps.into_iter().filter_map(|step| runs::found_step(id, &outline, step)));
     }
     if context.json {
@@ -106,6 +119,30 @@ fn steps_where(
         print(&runs::steps(&all, context.style))?;
     }
     Ok(exit::OK)
+}
+
+/// What spans say of a run, as far as terms ask.
+fn told_by_spans(opened: &Opened, wanted: &Wanted) -> Result<Told, CliError> {
+    let mut told = Told::default();
+    if wanted.needs_spans() {
+        let joined = spans::joined(opened)?;
+        if !joined.claims.is_empty() {
+            let (view, mut tree) = (opened.view(), joined.tree(opened, true));
+            tree.price(&|step| match opened.outline.step(step)? {
+                StepKind::Model { lane, turn } => view.cost_of(opened.outline.turn(lane, turn)?),
+                StepKind::Tool { .. } => None,
+            });
+            told = Told::of(&tree, &joined.names(), &|names| wanted.asks_for_span(names));
+        }
+    }
+    for sought in wanted.traces() {
+        let steps = match traced::is_known(&opened.reader, sought) {
+            true => traced::steps(opened, sought)?.steps.into_keys().collect(),
+            false => Default::default(),
+        };
+        told.trace(sought.clone(), steps);
+    }
+    Ok(told)
 }
 
 pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {

@@ -3,7 +3,7 @@
 use super::args::ShowArgs;
 use super::error::{CliError, exit};
 use super::view::Opened;
-use super::{Context, print, spans, warn};
+use super::{Context, print, spans, traced, warn};
 use crate::diff::RunView;
 use crate::report::checkpoint::{CheckpointView, LaneHead};
 use crate::report::steps::Notes;
@@ -22,7 +22,11 @@ impl From<Trouble> for CliError {
 
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> {
     let store = context.store()?;
-    let opened = Opened::open(&store, &args.run)?.priced(context.prices());
+    if let Some(text) = &args.trace {
+        return traced::show(context, &store, args.run.as_deref(), text, args.full);
+    }
+    let run = args.run.as_deref().unwrap_or("last");
+    let opened = Opened::open(&store, run)?.priced(context.prices());
     let view = opened.view();
     for line in opened.reader.damage() {
         warn(line);
@@ -74,12 +78,39 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
             print(&step::show_context(&view, number, versus, args.full, context.style)?)?;
         }
     } else if context.json {
-        let row = steps::row(&view, number).ok_or_else(|| no_step(&view, number))?;
-        context.print_json(&serde_json::json!({ "step": row, "detail": detail(&view, number) }))?;
+        context.print_json(&step_data(&opened, number)?)?;
     } else {
-        print(&step::show_step(&view, number, args.full, context.style)?)?;
+        print(&step_text(context, &opened, number, args.full)?)?;
     }
     Ok(exit::OK)
+}
+
+/// A step in full, with what spans and log records tell of it.
+pub(super) fn step_text(
+    context: &Context,
+    opened: &Opened,
+    number: u32,
+    full: bool,
+) -> Result<String, CliError> {
+    let mut text = step::show_step(&opened.view(), number, full, context.style)?;
+    let told =
+        spans::about(opened, number, |about, path| report::spans::about(about, path, full, context.style))?;
+    text.push_str(&told.unwrap_or_default());
+    Ok(text)
+}
+
+/// The same as data.
+pub(super) fn step_data(opened: &Opened, number: u32) -> Result<serde_json::Value, CliError> {
+    let view = opened.view();
+    let row = steps::row(&view, number).ok_or_else(|| no_step(&view, number))?;
+    let mut told = serde_json::json!({ "step": row, "detail": detail(&view, number) });
+    let about = spans::about(opened, number, |about, path| (report::spans::data(about), path.cloned()))?;
+    if let Some(((spans, logs), path)) = about {
+        told["spans"] = spans;
+        told["logs"] = logs;
+        told["under"] = serde_json::json!(path.map(|path| path.levels));
+    }
+    Ok(told)
 }
 
 fn no_step(view: &RunView, asked: u32) -> CliError {

@@ -1,14 +1,18 @@
 //! The spans of a run, joined to its exchanges: what several verbs look at.
 
 use super::error::CliError;
+use super::traced;
 use super::view::Opened;
+use crate::exchange::ExchangeId;
 use crate::otlp::proto::Traces;
-use crate::run::tree::places::Places;
+use crate::run::StepKind;
+use crate::run::tree::about::{About, Sources, Step};
+use crate::run::tree::places::{Path, Places};
 use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
 use crate::span::claims::Claims;
 use crate::span::join::{Link, join};
-use crate::span::{Log, Span, SpanKey, logs, spans};
+use crate::span::{Span, SpanKey, logs, spans};
 use crate::store::SpanReader;
 use std::collections::{HashMap, HashSet};
 
@@ -37,10 +41,36 @@ pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
     Ok(Joined::of(opened, &spans(&traces)))
 }
 
-/// All that spans and log records say.
-pub(super) fn all(opened: &Opened) -> Result<(Vec<Span>, Vec<Log>), CliError> {
+/// Hands on what spans and log records tell of a step, and what stands above it; none when they tell nothing.
+pub(super) fn about<T>(
+    opened: &Opened,
+    step: u32,
+    take: impl FnOnce(&About, Option<&Path>) -> T,
+) -> Result<Option<T>, CliError> {
     let (traces, records) = SpanReader::open(opened.reader.directory())?.all()?;
-    Ok((spans(&traces), logs(&records)))
+    let (spans, logs) = (spans(&traces), logs(&records));
+    if spans.is_empty() && logs.is_empty() {
+        return Ok(None);
+    }
+    let joined = Joined::of(opened, &spans);
+    let tree = joined.tree(opened, true);
+    let of_step = traced::steps_of_exchanges(opened).into_iter();
+    let exchanges: Vec<ExchangeId> =
+        of_step.filter(|(_, steps)| steps.contains(&step)).map(|(id, _)| id).collect();
+    let parents: Vec<SpanKey> =
+        exchanges.iter().flat_map(|id| traced::parents(&opened.reader, *id)).collect();
+    let call_id = match opened.outline.step(step) {
+        Some(StepKind::Tool { site }) => opened.outline.call(site).map(|call| call.id.as_str()),
+        _ => None,
+    };
+    let asked = Step { number: step, exchanges: &exchanges, parents: &parents, call_id };
+    let from =
+        Sources { tree: &tree, claims: &joined.claims, links: &joined.links, spans: &spans, logs: &logs };
+    let about = About::of(&asked, &from);
+    let cut = joined.cut();
+    let places = Places::of(&tree, &|span| cut.contains(&span));
+    let path = places.as_ref().and_then(|places| places.path(step));
+    Ok((!about.is_empty() || path.is_some()).then(|| take(&about, path)))
 }
 
 /// Where the steps stand among the spans; none where there are none, or they cannot be read.

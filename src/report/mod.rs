@@ -19,6 +19,7 @@ pub mod results;
 pub mod runs;
 mod secrets;
 pub mod sessions;
+pub mod spans;
 pub mod stats;
 pub mod step;
 pub mod steps;

@@ -1,5 +1,6 @@
 //! The trace tree of a run: what called what, when, with how many tokens, and who held the rest up.
 
+pub mod about;
 mod critical;
 mod derived;
 pub mod places;

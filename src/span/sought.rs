@@ -1,6 +1,6 @@
 //! What a person looks for in traces: ids, or a line of some log that has them in it.
 
-use super::{SpanId, TraceId};
+use super::{SpanId, SpanKey, TraceId};
 use crate::exchange::span::parse_traceparent;
 
 /// Ids of traces and spans, as far as a text names any.
@@ -63,20 +63,22 @@ impl Sought {
 
     /// True when a trace is, or may be, one that is meant.
     pub fn is_trace(&self, trace: TraceId) -> bool {
-        if self.is_span_alone() {
-            return true;
-        }
+        self.is_span_alone() || self.names_trace(trace)
+    }
+
+    /// True for a trace that is named, by all of its id or its first digits.
+    pub fn names_trace(&self, trace: TraceId) -> bool {
         let begins = self.begins.as_ref().is_some_and(|begins| trace.to_string().starts_with(begins));
         self.traces.contains(&trace) || begins
     }
 
-    /// True when a span of such a trace is the one that is meant.
-    pub fn is_span(&self, span: SpanId) -> bool {
-        self.spans.contains(&span)
+    /// True for a span that is named, in a trace that may be meant.
+    pub fn names_span(&self, span: SpanKey) -> bool {
+        self.spans.contains(&span.span) && self.is_trace(span.trace)
     }
 
     /// True when nothing is said of traces.
-    pub fn is_span_alone(&self) -> bool {
+    fn is_span_alone(&self) -> bool {
         self.traces.is_empty() && !self.spans.is_empty()
     }
 }

@@ -10,9 +10,9 @@ use std::collections::{HashMap, HashSet};
 /// What spans say of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
-    pub(super) steps: HashMap<u32, OfStep>,
-    pub(super) spans: Vec<FoundSpan>,
-    pub(super) traced: Vec<(Sought, HashSet<u32>)>,
+    steps: HashMap<u32, OfStep>,
+    spans: Vec<FoundSpan>,
+    traced: Vec<(Sought, HashSet<u32>)>,
 }
 
 /// What they say of a step.
@@ -47,6 +47,8 @@ pub struct FoundSpan {
     /// What went wrong; empty when nobody said what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// Microseconds since the Unix epoch.
+    pub start_us: u64,
     /// How long it took, in microseconds.
     pub took_us: u64,
     /// Tokens in of all model calls below it.
@@ -63,20 +65,121 @@ pub struct FoundSpan {
 }
 
 impl Told {
-    /// Reads the whole tree of a run, priced. `names`: what each span is called by its instrumentation.
-    pub fn of(tree: &Node, names: &HashMap<SpanKey, &str>) -> Told {
-        let mut told = Told::default();
-        let mut begun: Vec<(u64, u32)> = Vec::new();
-        let mut reading = Reading { told: &mut told, names, begun: &mut begun };
+    /// Reads the whole tree of a run, priced. `names`: what each span is called by its instrumentation. `is_asked`: true
+    /// for the names of a span that is to be found though it is no step.
+    pub fn of(tree: &Node, names: &HashMap<SpanKey, &str>, is_asked: &dyn Fn(&[String]) -> bool) -> Told {
+        let mut reading = Reading { told: Told::default(), names, is_asked, begun: Vec::new() };
         reading.walk(tree, &mut Above::default());
+        let Reading { mut told, mut begun, .. } = reading;
         begun.sort_unstable();
-        for (at, span) in told.spans.iter_mut().enumerate() {
-            if span.within.is_none() && span.around.is_empty() {
-                let start = reading_start(at, &span.after);
-                let before = begun.partition_point(|(step_start, _)| u64::from(*step_start <= start) == 1);
-                span.after = before.checked_sub(1).and_then(|at| begun.get(at)).map(|(_, step)| *step);
-            }
+        for span in told.spans.iter_mut().filter(|span| span.within.is_none() && span.around.is_empty()) {
+            let before = begun.partition_point(|(start_us, _)| *start_us <= span.start_us);
+            span.after = before.checked_sub(1).and_then(|at| begun.get(at)).map(|(_, step)| *step);
         }
         told
+    }
+
+    /// Notes the steps to which the ids in a term lead.
+    pub fn trace(&mut self, sought: Sought, steps: HashSet<u32>) {
+        self.traced.push((sought, steps));
+    }
+
+    pub(super) fn step(&self, step: u32) -> Option<&OfStep> {
+        self.steps.get(&step)
+    }
+
+    pub(super) fn spans(&self) -> &[FoundSpan] {
+        &self.spans
+    }
+
+    pub(super) fn is_traced(&self, sought: &Sought, step: u32) -> bool {
+        self.traced.iter().any(|(own, steps)| own == sought && steps.contains(&step))
+    }
+}
+
+/// What stands above a node.
+#[derive(Default)]
+struct Above {
+    names: Vec<String>,
+    agents: Vec<String>,
+    steps: Vec<u32>,
+}
+
+struct Reading<'a> {
+    told: Told,
+    names: &'a HashMap<SpanKey, &'a str>,
+    is_asked: &'a dyn Fn(&[String]) -> bool,
+    /// When steps began, and which.
+    begun: Vec<(u64, u32)>,
+}
+
+impl Reading<'_> {
+    fn walk(&mut self, of: &Node, above: &mut Above) {
+        for child in &of.children {
+            let own = self.names_of(child);
+            let (names, agents) = (above.names.len(), above.agents.len());
+            if let Some(step) = child.step {
+                self.begun.push((child.start_us, step));
+                let names = above.names.iter().chain(&own).cloned().collect();
+                let failed = child.span.is_some() && child.error.is_some();
+                let told = OfStep { names, agent: above.agents.last().cloned(), failed };
+                self.told.steps.insert(step, told);
+            } else if let Some(span) = child.span.filter(|_| (self.is_asked)(&own)) {
+                self.find(child, span, &own, above);
+            }
+            above.names.extend(own);
+            if child.kind == NodeKind::Agent {
+                above.agents.push(child.name.clone());
+            }
+            above.steps.extend(child.step);
+            self.walk(child, above);
+            above.names.truncate(names);
+            above.agents.truncate(agents);
+            if child.step.is_some() {
+                above.steps.pop();
+            }
+        }
+    }
+
+    /// Names of a node that a span tells of.
+    fn names_of(&self, node: &Node) -> Vec<String> {
+        let Some(span) = node.span else { return Vec::new() };
+        let mut names = vec![node.name.clone()];
+        names.extend(self.names.get(&span).filter(|name| **name != node.name).map(|name| name.to_string()));
+        names
+    }
+
+    fn find(&mut self, node: &Node, span: SpanKey, names: &[String], above: &Above) {
+        let mut around = Vec::new();
+        steps_below(node, &mut around);
+        around.sort_unstable();
+        let total = node.total();
+        let agent = match node.kind {
+            NodeKind::Agent => Some(node.name.clone()),
+            _ => above.agents.last().cloned(),
+        };
+        self.told.spans.push(FoundSpan {
+            span,
+            kind: node.kind,
+            name: node.name.clone(),
+            within: above.steps.last().copied(),
+            around,
+            after: None,
+            error: node.error.clone(),
+            start_us: node.start_us,
+            took_us: node.took_us(),
+            input: total.input,
+            output: total.output,
+            cost: node.spent().whole(),
+            agent,
+            names: names.to_vec(),
+        });
+    }
+}
+
+fn steps_below(node: &Node, found: &mut Vec<u32>) {
+    for child in &node.children {
+        found.extend(child.step);
+        steps_below(child, found);
     }
 }

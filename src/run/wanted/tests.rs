@@ -16,7 +16,7 @@ fn steps(terms: &str) -> Vec<u32> {
     let run = run();
     let prices = Prices::default();
     let cost = |turn: &Turn| prices.cost(&turn.model, &turn.usage?);
-    Wanted::parse(terms).unwrap().steps(&run.outline, &cost)
+    Wanted::parse(terms).unwrap().steps(&run.outline, &cost, &Told::default())
 }
 
 #[test]
