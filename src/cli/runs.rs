@@ -7,7 +7,7 @@ use super::view::Opened;
 use super::{Context, print, spans, traced, warn};
 use crate::prices::{Prices, Spent};
 use crate::report::{runs, words};
-use crate::run::wanted::{Told, Wanted};
+use crate::run::wanted::{FoundSpan, Told, Wanted};
 use crate::run::{RunId, StepKind, Turn};
 use crate::store::{GcPolicy, RunSummary, Store};
 use std::collections::BTreeMap;
@@ -108,8 +108,17 @@ fn steps_where(
             }
             told.push(found);
         }
-        all.extend(spans.into_iter().map(|span| runs::found_span(id, span)));
-        all.extend(steps.into_iter().filter_map(|step| runs::found_step(id, &outline, step)));
+        // In order of the steps: a span before those below it, and behind the one that it is in.
+        let place = |span: &FoundSpan| match (span.within.or(span.after), span.around.first()) {
+            (Some(step), _) => (step, 2),
+            (None, first) => (first.copied().unwrap_or_default(), 0),
+        };
+        let mut rows: Vec<_> =
+            spans.into_iter().map(|span| (place(span), runs::found_span(id, span))).collect();
+        let found = |step| Some(((step, 1), runs::found_step(id, &outline, step)?));
+        rows.extend(steps.into_iter().filter_map(found));
+        rows.sort_by_key(|(place, _)| *place);
+        all.extend(rows.into_iter().map(|(_, row)| row));
     }
     if context.json {
         context.print_json(&told)?;

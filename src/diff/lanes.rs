@@ -11,6 +11,7 @@ use crate::run::likeness::hex;
 use crate::run::{CallSite, Lane, LaneKind, Turn};
 use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 /// More lanes than this without a partner are not compared by content.
 const CONTENT_LIMIT: usize = 512;
@@ -101,6 +102,11 @@ struct Pairing<'a, 'r> {
 impl Pairing<'_, '_> {
     fn run(&mut self) {
         self.by(None, |_, lane| lane.named.clone());
+        // Below a call the call tells more.
+        let begins = |lane: &Lane| first(lane).filter(|_| lane.kind != LaneKind::Child);
+        self.placed_by(None, |_, lane| Some(format!("{}\n{}", begins(lane)?, answers(lane)?)));
+        // An agent that was asked the same is the same agent, whatever it was answered.
+        self.placed_by(None, |_, lane| begins(lane));
         self.by_content(Some(LaneKind::Root));
         self.descend();
         self.by_content(None);
@@ -108,8 +114,6 @@ impl Pairing<'_, '_> {
     }
 
     fn by_content(&mut self, kind: Option<LaneKind>) {
-        let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| hex(&t.request_key));
-        // An agent that was asked the same is the same agent, whatever it was answered.
         self.placed_by(kind, |_, lane| Some(format!("{}\n{}", first(lane)?, answers(lane)?)));
         self.placed_by(kind, |_, lane| first(lane));
         // Conversations that begin alike may have changed places: what each was answered tells which is which.
@@ -163,29 +167,32 @@ impl Pairing<'_, '_> {
 
     /// Pairs free lanes of equal key and kind, in order.
     fn by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, &Lane) -> Option<String>) {
-        self.by_key(kind, |own, _, lane| key(own, lane));
+        let is_side = |lane: &Lane| lane.kind == LaneKind::Side;
+        self.by_key(kind, |own, _, lane| Some((is_side(lane), String::new(), key(own, lane)?)));
     }
 
-    /// The same, of those below the same agents, as far as spans tell.
+    /// The same, of those below the same agents, as far as spans tell. What makes a side call is a guess, an agent is none.
     fn placed_by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, &Lane) -> Option<String>) {
         if !self.left.places.is_empty() {
-            self.by_key(kind, |own, at, lane| Some(format!("{}\n\n{}", own.place(at)?, key(own, lane)?)));
+            self.by_key(kind, |own, at, lane| Some((false, own.place(at)?.clone(), key(own, lane)?)));
         }
     }
 
-    fn by_key(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, usize, &Lane) -> Option<String>) {
-        let mut rights: HashMap<(bool, String), VecDeque<usize>> = HashMap::new();
-        let is_side = |lane: &Lane| lane.kind == LaneKind::Side;
+    fn by_key<K: Eq + Hash>(
+        &mut self,
+        kind: Option<LaneKind>,
+        key: impl Fn(&Lanes, usize, &Lane) -> Option<K>,
+    ) {
+        let mut rights: HashMap<K, VecDeque<usize>> = HashMap::new();
         for (i, lane) in self.right.free(kind) {
             if let Some(key) = key(&self.right, i, lane) {
-                rights.entry((is_side(lane), key)).or_default().push_back(i);
+                rights.entry(key).or_default().push_back(i);
             }
         }
         let mut found = Vec::new();
         for (i, lane) in self.left.free(kind) {
-            let partner = key(&self.left, i, lane)
-                .and_then(|key| rights.get_mut(&(is_side(lane), key)))
-                .and_then(VecDeque::pop_front);
+            let partner =
+                key(&self.left, i, lane).and_then(|key| rights.get_mut(&key)).and_then(VecDeque::pop_front);
             found.extend(partner.map(|p| (i, p)));
         }
         for (l, r) in found {
@@ -312,6 +319,11 @@ impl Pairing<'_, '_> {
         }
         self.pairs
     }
+}
+
+/// What a conversation begins with.
+fn first(lane: &Lane) -> Option<String> {
+    lane.turns.first().map(|turn| hex(&turn.request_key))
 }
 
 /// What a conversation was answered, turn by turn; none where a turn was not.

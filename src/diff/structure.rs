@@ -11,12 +11,14 @@ use crate::run::{RunState, StepKind};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// The spans above a step in either run, the outermost first, without those that are the same from there on.
+/// The spans above a step, the outermost first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Elsewhere {
-    /// In the left run.
+    /// Those that both runs have before the first that differs; named as in the left run.
+    pub above: Vec<Level>,
+    /// From there on in the left run.
     pub left: Vec<Level>,
-    /// In the right run.
+    /// From there on in the right run.
     pub right: Vec<Level>,
 }
 
@@ -26,7 +28,7 @@ pub struct Move {
     /// From where to where.
     #[serde(flatten)]
     pub place: Elsewhere,
-    /// True when the spans of `right` came in between, or those of `left` are gone from there, and all else is as it was.
+    /// True when `right` came in between, or `left` went, and what stands below that is as it was.
     pub is_depth: bool,
     /// Which steps.
     pub steps: Vec<At>,
@@ -131,7 +133,8 @@ impl<'a, 'r> Trees<'a, 'r> {
         }
         let before = own.iter().zip(&other).take_while(|(a, b)| a == b).count();
         let rest = |levels: &[Level]| levels.iter().skip(before).cloned().collect();
-        Some(Elsewhere { left: rest(&l.levels), right: rest(&r.levels) })
+        let above = l.levels.iter().take(before).cloned().collect();
+        Some(Elsewhere { above, left: rest(&l.levels), right: rest(&r.levels) })
     }
 
     /// All that differs, after [`Trees::mark`].
@@ -148,14 +151,16 @@ impl<'a, 'r> Trees<'a, 'r> {
 
     fn moves(&self, rows: &[StepPair], left: &RunView) -> Vec<Move> {
         let mut moves: Vec<Move> = Vec::new();
-        let mut known: HashMap<(Vec<String>, Vec<String>), usize> = HashMap::new();
+        let mut known: HashMap<[Vec<String>; 3], usize> = HashMap::new();
         for row in rows {
             let Some(moved) = &row.place else { continue };
             let (place, is_depth) = self.in_between(moved);
             let keys = |side: Side, levels: &[Level]| -> Vec<String> {
                 levels.iter().map(|level| self.level(side, level)).collect()
             };
-            let key = (keys(Side::Left, &place.left), keys(Side::Right, &place.right));
+            let last = place.above.last().map(std::slice::from_ref).unwrap_or_default();
+            let key =
+                [keys(Side::Left, last), keys(Side::Left, &place.left), keys(Side::Right, &place.right)];
             let at = At { left: row.left, right: row.right };
             let what = row.left.and_then(|step| name_of(left, step));
             match known.get(&key).and_then(|at| moves.get_mut(*at)) {
@@ -179,12 +184,12 @@ impl<'a, 'r> Trees<'a, 'r> {
         };
         let (l, r) = (keys(Side::Left, &moved.left), keys(Side::Right, &moved.right));
         let after = l.iter().rev().zip(r.iter().rev()).take_while(|(a, b)| a == b).count();
-        if after < l.len().min(r.len()) {
+        if after == 0 || after < l.len().min(r.len()) {
             return (moved.clone(), false);
         }
         let cut =
             |levels: &[Level]| levels.iter().take(levels.len().saturating_sub(after)).cloned().collect();
-        (Elsewhere { left: cut(&moved.left), right: cut(&moved.right) }, true)
+        (Elsewhere { above: moved.above.clone(), left: cut(&moved.left), right: cut(&moved.right) }, true)
     }
 
     fn ran(&self, rows: &[StepPair], moves: &[Move]) -> Vec<Ran> {

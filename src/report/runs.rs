@@ -147,10 +147,12 @@ pub fn found_span(run: &RunId, span: &FoundSpan) -> FoundStep {
         NodeKind::Tool => "tool ",
         _ => "span ",
     };
+    let under =
+        span.under.as_ref().map(|name| format!("under {}, ", clip(&line(name), 40))).unwrap_or_default();
     let (place, stands) = match (span.within, span.around.as_slice(), span.after) {
         (Some(step), _, _) => (format!("{run}@{step}"), "part of this step".to_string()),
-        (None, [], Some(step)) => (run.to_string(), format!("no step, after step {step}")),
-        (None, [], None) => (run.to_string(), "no step, before the first".to_string()),
+        (None, [], Some(step)) => (run.to_string(), format!("{under}after step {step}")),
+        (None, [], None) => (run.to_string(), format!("{under}before the first step")),
         (None, [step], _) => (run.to_string(), format!("around step {step}")),
         (None, steps, _) => (run.to_string(), format!("around steps {}", words::ranges(steps))),
     };

@@ -44,13 +44,16 @@ fn moved(of: &Move, full: bool) -> String {
     let who = format!("{} {steps}{what}", if one { "step" } else { "steps" });
     let (left, right) = (under(&of.place.left, full), under(&of.place.right, full));
     let (runs, was) = if one { ("runs", "was") } else { ("run", "were") };
-    match (of.is_depth, of.place.left.is_empty(), of.place.right.is_empty()) {
-        (true, true, false) => format!("{who} {runs} under {right} as well, which was not there"),
-        (true, false, true) => format!("{who} no longer {runs} under {left}"),
-        (_, true, _) => format!("{who} {runs} under {right}, {was} under none of it"),
-        (_, _, true) => {
-            format!("{who} {runs} by {}, {was} under {left}", if one { "itself" } else { "themselves" })
-        }
+    // Where nothing stands in between it is the span above both.
+    let direct = match of.place.above.last() {
+        Some(above) => format!("directly under {}", of_kind(above, full)),
+        None => "under none".into(),
+    };
+    match (of.place.left.is_empty(), of.place.right.is_empty()) {
+        (true, _) if of.is_depth => format!("{who} {runs} under {right} as well, which was not there"),
+        (_, true) if of.is_depth => format!("{who} no longer {runs} under {left}"),
+        (true, _) => format!("{who} {runs} under {right}, {was} {direct}"),
+        (_, true) => format!("{who} {runs} {direct}, {was} under {left}"),
         _ => format!("{who} {runs} under {right}, {was} under {left}"),
     }
 }

@@ -35,6 +35,9 @@ pub struct FoundSpan {
     pub kind: NodeKind,
     /// Its name: an agent's, a span's.
     pub name: String,
+    /// The span above it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
     /// The step that it is a part of.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<u32>,
@@ -101,6 +104,8 @@ impl Told {
 #[derive(Default)]
 struct Above {
     names: Vec<String>,
+    /// The first name of each.
+    own: Vec<String>,
     agents: Vec<String>,
     steps: Vec<u32>,
 }
@@ -117,7 +122,7 @@ impl Reading<'_> {
     fn walk(&mut self, of: &Node, above: &mut Above) {
         for child in &of.children {
             let own = self.names_of(child);
-            let (names, agents) = (above.names.len(), above.agents.len());
+            let (names, owns, agents) = (above.names.len(), above.own.len(), above.agents.len());
             if let Some(step) = child.step {
                 self.begun.push((child.start_us, step));
                 let names = above.names.iter().chain(&own).cloned().collect();
@@ -127,6 +132,7 @@ impl Reading<'_> {
             } else if let Some(span) = child.span.filter(|_| (self.is_asked)(&own)) {
                 self.find(child, span, &own, above);
             }
+            above.own.extend(own.first().cloned());
             above.names.extend(own);
             if child.kind == NodeKind::Agent {
                 above.agents.push(child.name.clone());
@@ -134,6 +140,7 @@ impl Reading<'_> {
             above.steps.extend(child.step);
             self.walk(child, above);
             above.names.truncate(names);
+            above.own.truncate(owns);
             above.agents.truncate(agents);
             if child.step.is_some() {
                 above.steps.pop();
@@ -162,6 +169,7 @@ impl Reading<'_> {
             span,
             kind: node.kind,
             name: node.name.clone(),
+            under: above.own.last().cloned(),
             within: above.steps.last().copied(),
             around,
             after: None,
