@@ -214,7 +214,8 @@ pub enum Command {
 pub struct LsArgs {
     /// Only runs of this name: refund, or one: refund.1
     pub name: Option<String>,
-    /// Only runs in which all of these hold, and the steps in which they do
+    /// Only runs in which all of these hold, and the steps in which they do: tool, model, agent, span (one or above), trace
+    /// (an id, or a log line), status, text, tokens, input, output, cost, time; of runs name, exit, steps, label:KEY
     #[arg(long = "where", value_name = "TERMS")]
     pub terms: Option<String>,
 }

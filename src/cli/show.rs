@@ -10,6 +10,8 @@ use crate::report::steps::Notes;
 use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
 use crate::run::checkpoint::{Checkpoint, checkpoint};
+use crate::run::tree::Node;
+use crate::span::Span;
 
 impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> CliError {
@@ -38,7 +40,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
             StepKind::Tool { .. } => None,
         });
         match context.json {
-            true => context.print_json(&tree)?,
+            true => context.print_json(&tree_data(&opened, &tree, args.full)?)?,
             false => print(&report::tree::show(&view, &tree, args.full, context.style))?,
         }
         return Ok(exit::OK);
@@ -83,6 +85,17 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         print(&step_text(context, &opened, number, args.full)?)?;
     }
     Ok(exit::OK)
+}
+
+/// A tree as data. `full`: with the attributes of its spans and of their events.
+fn tree_data(opened: &Opened, tree: &Node, full: bool) -> Result<serde_json::Value, CliError> {
+    let mut told = serde_json::to_value(tree).map_err(|e| CliError::broken(e.to_string()))?;
+    if full {
+        let (all, _) = spans::all(opened)?;
+        let id = |span: &Span| format!("{}{}", span.key.trace, span.key.span);
+        report::spans::complete(&mut told, &all.iter().map(|span| (id(span), span)).collect());
+    }
+    Ok(told)
 }
 
 /// A step in full, with what spans and log records tell of it.

@@ -12,8 +12,8 @@ use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
 use crate::span::claims::Claims;
 use crate::span::join::{Link, join};
-use crate::span::{Span, SpanKey, logs, spans};
-use crate::store::SpanReader;
+use crate::span::{Log, Span, SpanKey, logs, spans};
+use crate::store::{RunReader, SpanReader};
 use std::collections::{HashMap, HashSet};
 
 /// The trace tree of a run: by its spans, where it has any. `whole`: with spans that lead to no step.
@@ -41,14 +41,25 @@ pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
     Ok(Joined::of(opened, &spans(&traces)))
 }
 
+/// Ids of the spans of a run.
+pub(super) fn keys(reader: &RunReader) -> Result<Vec<SpanKey>, CliError> {
+    let (traces, _) = SpanReader::open(reader.directory())?.all()?;
+    Ok(spans(&traces).iter().map(|span| span.key).collect())
+}
+
+/// All that spans and log records say.
+pub(super) fn all(opened: &Opened) -> Result<(Vec<Span>, Vec<Log>), CliError> {
+    let (traces, records) = SpanReader::open(opened.reader.directory())?.all()?;
+    Ok((spans(&traces), logs(&records)))
+}
+
 /// Hands on what spans and log records tell of a step, and what stands above it; none when they tell nothing.
 pub(super) fn about<T>(
     opened: &Opened,
     step: u32,
     take: impl FnOnce(&About, Option<&Path>) -> T,
 ) -> Result<Option<T>, CliError> {
-    let (traces, records) = SpanReader::open(opened.reader.directory())?.all()?;
-    let (spans, logs) = (spans(&traces), logs(&records));
+    let (spans, logs) = all(opened)?;
     if spans.is_empty() && logs.is_empty() {
         return Ok(None);
     }

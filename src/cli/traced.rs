@@ -9,11 +9,12 @@ use crate::exchange::span::traceparents;
 use crate::report::runs::FoundStep;
 use crate::report::{self, words};
 use crate::run::tree::Node;
+use crate::run::tree::about::About;
 use crate::run::{CallSite, RunId, StepKind};
 use crate::span::asked::{Asked, key_of};
 use crate::span::sought::Sought;
 use crate::span::{SpanKey, TraceId};
-use crate::store::{RunReader, SpanReader, Store};
+use crate::store::{RunReader, Store};
 use serde::Serialize;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -51,11 +52,13 @@ pub(super) struct Traced {
     pub steps: BTreeMap<u32, Way>,
     /// Exchanges that are no step.
     pub exchanges: BTreeSet<ExchangeId>,
+    /// True when the span itself is known.
+    pub knows_span: bool,
 }
 
 impl Traced {
     fn is_empty(&self) -> bool {
-        self.steps.is_empty() && self.exchanges.is_empty()
+        self.steps.is_empty() && self.exchanges.is_empty() && !self.knows_span
     }
 }
 
@@ -83,7 +86,7 @@ pub(super) fn show(
         found.extend((!traced.is_empty()).then_some((opened, traced)));
     }
     // Where the span itself is known somewhere, other runs of its trace are not meant.
-    let is_sure = |traced: &Traced| traced.steps.values().any(|way| *way < Way::Trace);
+    let is_sure = |traced: &Traced| traced.knows_span || traced.steps.values().any(|way| *way < Way::Trace);
     if found.iter().any(|(_, traced)| is_sure(traced)) {
         found.retain(|(_, traced)| is_sure(traced));
     }
@@ -99,11 +102,23 @@ pub(super) fn show(
         }
         _ => None,
     };
+    // A span that is no step is told itself, before the steps to which it leads.
+    let mut told_spans = String::new();
+    let mut spans_told = Vec::new();
+    for (opened, _) in found.iter().filter(|_| only.is_none() && !sought.spans.is_empty()) {
+        let (all, logs) = spans::all(opened)?;
+        let about = About::spans(&|key| sought.names_span(key), &all, &logs);
+        told_spans.push_str(&report::spans::about(&about, None, true, context.style));
+        spans_told.extend((!about.is_empty()).then(|| report::spans::data(&about)));
+    }
     if context.json {
         let mut told =
             json!({ "found": found.iter().map(|(opened, traced)| traced.data(opened)).collect::<Vec<_>>() });
         if let Some((opened, step, _)) = only {
             told["step"] = super::show::step_data(opened, step)?;
+        }
+        if let Some((spans, logs)) = spans_told.into_iter().next() {
+            (told["spans"], told["logs"]) = (spans, logs);
         }
         context.print_json(&told)?;
     } else if let Some((opened, step, way)) = only {
@@ -111,7 +126,9 @@ pub(super) fn show(
         print(&format!("{} is step {step}: {}\n\n{shown}", opened.reader.manifest().id, way.words()))?;
     } else {
         let rows: Vec<_> = found.iter().flat_map(|(opened, traced)| traced.rows(opened)).collect();
-        print(&report::runs::steps(&rows, context.style))?;
+        let gap = if told_spans.is_empty() || rows.is_empty() { "" } else { "\n" };
+        let rows = if rows.is_empty() { String::new() } else { report::runs::steps(&rows, context.style) };
+        print(&format!("{told_spans}{gap}{rows}"))?;
     }
     Ok(exit::OK)
 }
@@ -148,8 +165,7 @@ pub(super) fn is_known(reader: &RunReader, sought: &Sought) -> bool {
     if reader.ids().into_iter().any(|id| parents(reader, id).into_iter().any(is_meant)) {
         return true;
     }
-    let spans = SpanReader::open(reader.directory()).and_then(|spans| spans.all());
-    spans.is_ok_and(|(traces, _)| crate::span::spans(&traces).iter().any(|span| is_meant(span.key)))
+    spans::keys(reader).is_ok_and(|keys| keys.into_iter().any(is_meant))
 }
 
 /// The spans that a request names as its parents: in its headers, and where messages to tools have them.
@@ -161,7 +177,7 @@ pub(super) fn parents(reader: &RunReader, id: ExchangeId) -> Vec<SpanKey> {
     }
 }
 
-/// The steps of a run to which ids lead: those of the span, where it is known; else all of the trace.
+/// The steps of a run to which ids lead: those of the span, where it is known, which may be none; else all of the trace.
 ///
 /// # Errors
 /// When its spans cannot be read.
@@ -171,7 +187,7 @@ pub(super) fn steps(opened: &Opened, sought: &Sought) -> Result<Traced, CliError
     let named: Vec<(ExchangeId, Vec<SpanKey>)> =
         ids.into_iter().map(|id| (id, parents(&opened.reader, id))).collect();
     let tree = spans::tree(opened, true)?;
-    let mut found = Traced::default();
+    let mut found = Traced { knows_span: holds(&tree, sought), ..Traced::default() };
     let by_request = |found: &mut Traced, way: Way, is: &dyn Fn(&SpanKey) -> bool| {
         for (id, _) in named.iter().filter(|(_, parents)| parents.iter().any(is)) {
             match of_exchange.get(id) {
@@ -182,10 +198,11 @@ pub(super) fn steps(opened: &Opened, sought: &Sought) -> Result<Traced, CliError
     };
     if !sought.spans.is_empty() {
         by_span(&tree, sought, &mut found);
-        if found.is_empty() {
+        let is_found = |found: &Traced| !found.steps.is_empty() || !found.exchanges.is_empty();
+        if !is_found(&found) {
             by_request(&mut found, Way::Traceparent, &|key| sought.names_span(*key));
         }
-        if found.is_empty() {
+        if !is_found(&found) {
             below_span(&tree, sought, &mut found);
         }
     }
@@ -242,6 +259,12 @@ fn below_span(tree: &Node, sought: &Sought, found: &mut Traced) {
         node.children.iter().for_each(|child| walk(child, is_below, sought, found));
     }
     walk(tree, false, sought, found);
+}
+
+/// True when the tree has the span.
+fn holds(node: &Node, sought: &Sought) -> bool {
+    node.span.is_some_and(|span| sought.names_span(span))
+        || node.children.iter().any(|child| holds(child, sought))
 }
 
 /// Steps of the trace, and those of which no span tells that stand below one of it.

@@ -9,6 +9,7 @@ use crate::run::tree::NodeKind;
 use crate::run::tree::places::{Actor, Level, Path, Places};
 use crate::run::{RunState, StepKind};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The spans above a step, the outermost first.
@@ -32,7 +33,7 @@ pub struct Move {
     pub is_depth: bool,
     /// Which steps.
     pub steps: Vec<At>,
-    /// The tool or model of all of these steps, when it is one.
+    /// The tool of all of these steps, or their model (`model small`), when it is one.
     pub what: Option<String>,
 }
 
@@ -74,6 +75,8 @@ pub(super) struct Trees<'a, 'r> {
     worlds: &'a Worlds<'a, 'r>,
     left: &'r Places,
     right: &'r Places,
+    /// What levels are called, once worked out.
+    known: RefCell<HashMap<(bool, Level), String>>,
 }
 
 impl<'a, 'r> Trees<'a, 'r> {
@@ -84,7 +87,7 @@ impl<'a, 'r> Trees<'a, 'r> {
         right: &RunView<'r>,
     ) -> Option<Trees<'a, 'r>> {
         let left = left.source.places()?;
-        Some(Trees { worlds, left, right: right.source.places()? })
+        Some(Trees { worlds, left, right: right.source.places()?, known: RefCell::default() })
     }
 
     fn places(&self, side: Side) -> &'r Places {
@@ -107,10 +110,16 @@ impl<'a, 'r> Trees<'a, 'r> {
     /// A level without what may be another in the other run. A number tells agents and tools apart; other spans are
     /// counted with it: `turn 3`.
     fn level(&self, side: Side, level: &Level) -> String {
+        let key = (side == Side::Left, level.clone());
+        if let Some(known) = self.known.borrow().get(&key) {
+            return known.clone();
+        }
         let name = self.worlds.masked(side, &level.name);
         let is_counted = level.kind == NodeKind::Other;
         let name = if is_counted { without_numbers(&name) } else { name };
-        format!("{:?} {name}", level.kind)
+        let name = format!("{:?} {name}", level.kind);
+        self.known.borrow_mut().insert(key, name.clone());
+        name
     }
 
     /// Notes at each row where it stands in either run, when these are two places.
@@ -122,6 +131,9 @@ impl<'a, 'r> Trees<'a, 'r> {
 
     fn moved(&self, left: u32, right: u32) -> Option<Elsewhere> {
         let (l, r) = (self.left.path(left)?, self.right.path(right)?);
+        if l == r {
+            return None;
+        }
         let (own, other) = (self.keys(Side::Left, l), self.keys(Side::Right, r));
         let is_same = match (l.is_cut, r.is_cut) {
             (true, false) => other.ends_with(&own),
@@ -236,11 +248,13 @@ impl Ran {
     }
 }
 
-/// The tool of a step, or its model.
+/// The tool of a step; of a model call the model: `model small`.
 fn name_of(run: &RunView, step: u32) -> Option<String> {
     Some(match run.outline.step(step)? {
         StepKind::Tool { site } => run.outline.call(site)?.name.clone(),
-        StepKind::Model { lane, turn } => run.outline.turn(lane, turn)?.model.clone(),
+        StepKind::Model { lane, turn } => {
+            run.outline.turn(lane, turn).map(|turn| format!("model {}", turn.model))?
+        }
     })
 }
 

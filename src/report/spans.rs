@@ -1,22 +1,27 @@
 //! What spans and log records tell of a step: a part of what `retake show RUN STEP` prints.
 
+use super::structure::of_kind;
 use super::style::{Ink, Style};
 use super::words::{self, clip, line};
 use crate::diff::tree::Tree;
 use crate::run::tree::about::{About, How, OfStep};
 use crate::run::tree::places::Path;
 use crate::span::join::Part;
-use crate::span::{Attributes, Log, SpanKey, Status};
+use crate::span::{Attributes, Event, Log, Span, SpanKey, Status};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// Spans, events or log records that are shown unless all are asked for.
 const LINES: usize = 20;
 
+/// Names of attributes are aligned up to this width.
+const NAME: usize = 32;
+
 /// Spans of a step with their events, and log records in them. `path`: what stands above it. `full`: with all attributes.
 pub fn about(about: &About, path: Option<&Path>, full: bool, style: Style) -> String {
     let mut page = Page { full, style, out: String::new(), label: "" };
-    let names = path.iter().flat_map(|path| &path.levels).map(|level| line(&level.name));
-    let names: Vec<String> = names.collect();
+    let levels = path.iter().flat_map(|path| &path.levels);
+    let names: Vec<String> = levels.map(|level| of_kind(level, full)).collect();
     if !names.is_empty() {
         page.label = "under";
         page.text(&names.join(" › "));
@@ -75,8 +80,8 @@ impl Page {
         }
         self.text(&format!("{indent}{}", facts.join("   ")));
         if self.full {
+            self.text(&format!("{indent}    {}", ids(span.key)));
             self.attributes(&span.attributes, &indent);
-            self.text(&format!("{indent}  {}", ids(span.key)));
         }
         let events = span.events.iter().take(self.most());
         for event in events {
@@ -105,8 +110,10 @@ impl Page {
     }
 
     fn attributes(&mut self, attributes: &Attributes, indent: &str) {
-        for (name, value) in &attributes.0 {
-            self.text(&format!("{indent}    {}  {}", line(name), said(value)));
+        let names: Vec<String> = attributes.0.iter().map(|(name, _)| line(name)).collect();
+        let width = names.iter().map(|name| words::width(name)).max().unwrap_or_default().min(NAME);
+        for (name, (_, value)) in names.iter().zip(&attributes.0) {
+            self.text(&format!("{indent}    {}  {}", words::pad(name, width), said(value)));
         }
     }
 }
@@ -125,7 +132,7 @@ fn by(how: How) -> String {
         }
         How::CallId => "by call id".into(),
         How::NameAndTime => "by name and time".into(),
-        How::Below => String::new(),
+        How::Below | How::Asked => String::new(),
     }
 }
 
@@ -150,6 +157,23 @@ fn ids(key: SpanKey) -> String {
     format!("trace {} span {}", key.trace, key.span)
 }
 
+/// Puts attributes, and those of events, at the spans of a tree.
+pub fn complete(tree: &mut Value, spans: &HashMap<String, &Span>) {
+    let id = |tree: &Value| {
+        Some(format!("{}{}", tree["span"]["trace_id"].as_str()?, tree["span"]["span_id"].as_str()?))
+    };
+    if let Some(span) = id(tree).and_then(|id| spans.get(&id)) {
+        tree["attributes"] = fields(&span.attributes);
+        tree["events"] = span.events.iter().map(event_data).collect();
+    }
+    let children = tree.get_mut("children").and_then(Value::as_array_mut);
+    children.into_iter().flatten().for_each(|child| complete(child, spans));
+}
+
+fn event_data(event: &Event) -> Value {
+    json!({ "time_us": event.time_ns / 1000, "name": event.name, "attributes": fields(&event.attributes) })
+}
+
 /// The same as data: `(spans, logs)`.
 pub fn data(about: &About) -> (Value, Value) {
     (about.spans.iter().map(span_data).collect(), about.logs.iter().map(|log| log_data(log)).collect())
@@ -162,10 +186,8 @@ fn span_data(of: &OfStep) -> Value {
         How::CallId => ("call id", None),
         How::NameAndTime => ("name and time", None),
         How::Below => ("below", None),
+        How::Asked => ("id", None),
     };
-    let events = span.events.iter().map(|event| {
-        json!({ "time_us": event.time_ns / 1000, "name": event.name, "attributes": fields(&event.attributes) })
-    });
     let (status, message) = match &span.status {
         Status::Unset => ("unset", None),
         Status::Ok => ("ok", None),
@@ -177,7 +199,7 @@ fn span_data(of: &OfStep) -> Value {
         "end_us": span.end_ns / 1000, "status": status, "message": message, "links": span.links,
         "instrumentation": { "name": span.origin.scope, "version": span.origin.version },
         "resource": fields(&span.origin.resource), "attributes": fields(&span.attributes),
-        "events": events.collect::<Vec<_>>(),
+        "events": span.events.iter().map(event_data).collect::<Vec<_>>(),
     })
 }
 

@@ -40,7 +40,9 @@ pub(super) fn lines(c: &Comparison, full: bool, style: Style) -> Vec<String> {
 /// `step 7 lookup_order runs under agent planner, was under agent worker`.
 fn moved(of: &Move, full: bool) -> String {
     let (one, steps) = numbers(&of.steps);
-    let what = of.what.as_ref().map(|name| format!(" {}", clip(&line(name), 40))).unwrap_or_default();
+    let what = of.what.as_ref().map(|name| clip(&line(name), 40));
+    let what =
+        what.map(|name| if one { format!(" {name}") } else { format!(" ({name})") }).unwrap_or_default();
     let who = format!("{} {steps}{what}", if one { "step" } else { "steps" });
     let (left, right) = (under(&of.place.left, full), under(&of.place.right, full));
     let (runs, was) = if one { ("runs", "was") } else { ("run", "were") };
@@ -94,7 +96,8 @@ fn under(levels: &[Level], full: bool) -> String {
     if skip > 0 { format!("… › {names}") } else { names }
 }
 
-fn of_kind(level: &Level, full: bool) -> String {
+/// `agent planner`.
+pub(super) fn of_kind(level: &Level, full: bool) -> String {
     let kind = match level.kind {
         NodeKind::Agent => "agent ",
         NodeKind::Workflow => "workflow ",

@@ -144,7 +144,16 @@ fn a_log_line_of_a_tool_finds_its_step() {
     let one = team.json(&["ls", "--where", &format!("trace=\"{line}\" agent=clerk")]);
     assert_eq!(one, serde_json::json!([{ "run": "x.1", "steps": [step] }]));
     let text = team.retake(&["show", "--trace", &line]).expect(0);
-    tells(&text, &["x.1 is step", "by its span", "get_stock", "under      planner › clerk", "shelf lookup"]);
+    tells(
+        &text,
+        &[
+            "x.1 is step",
+            "by its span",
+            "get_stock",
+            "under      agent planner › agent clerk",
+            "shelf lookup",
+        ],
+    );
 }
 
 /// Requests name their span whether it is exported or not.
@@ -170,7 +179,7 @@ fn a_step_is_shown_with_its_spans_events_and_logs() {
     let step = team.step("x.1", "get_stock").to_string();
     let told = team.retake(&["show", "x.1", &step]).expect(0).out;
     for word in [
-        "under      planner › clerk",
+        "under      agent planner › agent clerk",
         "execute_tool get_stock   by call id",
         "  shelf lookup",
         "event cache missed",
@@ -180,7 +189,7 @@ fn a_step_is_shown_with_its_spans_events_and_logs() {
     }
     assert!(!told.contains("gen_ai.tool.name") && !told.contains("shelves"), "{told}");
     let full = team.retake(&["show", "x.1", &step, "--full"]).expect(0).out;
-    for word in ["gen_ai.tool.name  get_stock", "cache  shelves", "shelf  7", "trace "] {
+    for word in ["gen_ai.tool.name       get_stock", "cache  shelves", "shelf  7", "trace "] {
         assert!(full.contains(word), "{word}: {full}");
     }
     let json = team.json(&["show", "x.1", &step]);
@@ -204,6 +213,8 @@ fn a_step_is_shown_with_its_spans_events_and_logs() {
     );
     let tree = team.retake(&["show", "x.1", "--tree"]).expect(0).out;
     assert!(tree.contains("◆ cache missed") && tree.contains("◆ event"), "{tree}");
+    let whole = team.json(&["show", "x.1", "--tree", "--full"]).to_string();
+    assert!(whole.contains("gen_ai.tool.call.id") && whole.contains("shelves"), "{whole}");
     team.without_spans();
     let plain = team.json(&["show", "x.2", &step]);
     assert!(plain.get("spans").is_none() && plain.get("logs").is_none(), "{plain}");
@@ -227,6 +238,14 @@ fn steps_and_spans_are_found_by_agents_that_spans_alone_know() {
         (&span["name"], &span["under"], &span["after"], &span["error"]),
         (&"validate".into(), &"planner".into(), &5.into(), &"no such shelf".into())
     );
+    let id = span["span"]["span_id"].as_str().expect("an id");
+    let shown = team.json(&["show", "--trace", id]);
+    assert_eq!(
+        (&shown["found"][0]["steps"], &shown["spans"][0]["name"]),
+        (&serde_json::json!([]), &"validate".into())
+    );
+    assert_eq!(shown["spans"][0]["message"], "no such shelf");
+    tells(&team.retake(&["show", "--trace", id]).expect(0), &["validate", "failed: no such shelf", id]);
     let told = team.retake(&["ls", "--where", "span~valid status=error"]).expect(0);
     tells(&told, &["x.1", "span validate", "under planner, after step 5", "no such shelf"]);
 }
@@ -245,7 +264,10 @@ fn diff_says_which_agent_took_a_step() {
     let own = team.retake(&["diff", "x.1", "x.3"]).expect(0);
     tells(
         &own,
-        &["step 2 small runs directly under agent planner, was under agent worker", "in another trace tree"],
+        &[
+            "step 2 model small runs directly under agent planner, was under agent worker",
+            "in another trace tree",
+        ],
     );
     let moved = team.json(&["diff", "x.1", "x.3"]);
     let row = moved["rows"].as_array().expect("rows").iter().find(|row| row["left"] == 2).expect("the step");

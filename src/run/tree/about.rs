@@ -18,6 +18,8 @@ pub enum How {
     NameAndTime,
     /// It stands below a span of the step.
     Below,
+    /// It was asked for itself.
+    Asked,
 }
 
 /// A span of a step.
@@ -97,6 +99,17 @@ impl<'a> About<'a> {
         let mut logs: Vec<&Log> = from.logs.iter().filter(|log| key(log).is_some_and(is_own)).collect();
         logs.sort_by_key(|log| log.time_ns);
         About { spans, logs }
+    }
+
+    /// What is told of spans that were asked for, whatever they belong to, and the log records in them.
+    pub fn spans(asked: &dyn Fn(SpanKey) -> bool, spans: &'a [Span], logs: &'a [Log]) -> About<'a> {
+        let own = spans.iter().map(|span| span.key).filter(|key| asked(*key));
+        let found = own.map(|key| (key, How::Asked)).collect();
+        let is_own =
+            |log: &&Log| log.trace.zip(log.span).is_some_and(|(trace, span)| asked(SpanKey { trace, span }));
+        let mut logs: Vec<&Log> = logs.iter().filter(is_own).collect();
+        logs.sort_by_key(|log| log.time_ns);
+        About { spans: nested(&found, &latest(spans)), logs }
     }
 
     /// True when nothing is told.
