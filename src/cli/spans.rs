@@ -4,13 +4,12 @@ use super::error::CliError;
 use super::traced;
 use super::view::Opened;
 use crate::exchange::ExchangeId;
-use crate::otlp::proto::Traces;
 use crate::run::StepKind;
 use crate::run::tree::about::{About, Sources, Step};
 use crate::run::tree::places::{Path, Places};
 use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
-use crate::span::claims::Claims;
+use crate::span::claims::{Claims, settled};
 use crate::span::join::{Link, join};
 use crate::span::{Log, Span, SpanKey, logs, spans};
 use crate::store::{RunReader, SpanReader};
@@ -21,15 +20,9 @@ pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
     Ok(joined(opened)?.tree(opened, whole))
 }
 
-/// The same, by these spans.
-pub(super) fn tree_of(opened: &Opened, traces: &Traces, whole: bool) -> Node {
-    Joined::of(opened, &spans(traces)).tree(opened, whole)
-}
-
 /// What spans claim, and which exchanges they are about.
 pub(super) struct Joined {
-    spans: Vec<Span>,
-    /// What each span claims.
+    /// What each span claims; some may have come more than once.
     pub claims: Vec<Claims>,
     /// Exchanges and their spans.
     pub links: Vec<Link>,
@@ -37,14 +30,13 @@ pub(super) struct Joined {
 
 /// The spans of a run and what they are about; nothing of both where it has none.
 pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
-    let (traces, _) = SpanReader::open(opened.reader.directory())?.all()?;
-    Ok(Joined::of(opened, &spans(&traces)))
+    Ok(Joined::of(opened, SpanReader::open(opened.reader.directory())?.claims()?))
 }
 
 /// Ids of the spans of a run.
 pub(super) fn keys(reader: &RunReader) -> Result<Vec<SpanKey>, CliError> {
-    let (traces, _) = SpanReader::open(reader.directory())?.all()?;
-    Ok(spans(&traces).iter().map(|span| span.key).collect())
+    let claims = SpanReader::open(reader.directory())?.claims()?;
+    Ok(claims.iter().map(|claims| claims.key).collect())
 }
 
 /// All that spans and log records say.
@@ -63,7 +55,7 @@ pub(super) fn about<T>(
     if spans.is_empty() && logs.is_empty() {
         return Ok(None);
     }
-    let joined = Joined::of(opened, &spans);
+    let joined = joined(opened)?;
     let tree = joined.tree(opened, true);
     let of_step = traced::steps_of_exchanges(opened).into_iter();
     let exchanges: Vec<ExchangeId> =
@@ -92,16 +84,15 @@ pub(super) fn places(opened: &Opened) -> Option<Places> {
 }
 
 impl Joined {
-    pub(super) fn of(opened: &Opened, spans: &[Span]) -> Joined {
-        let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
+    fn of(opened: &Opened, claims: Vec<Claims>) -> Joined {
         if claims.is_empty() {
-            return Joined { spans: Vec::new(), claims, links: Vec::new() };
+            return Joined { claims, links: Vec::new() };
         }
         let ids = opened.reader.ids().into_iter();
         let exchanges = ids.filter_map(|id| opened.reader.exchange(id).ok());
         let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
-        let links = join(&asked, &claims);
-        Joined { spans: spans.to_vec(), claims, links }
+        let links = join(&asked, settled(&claims));
+        Joined { claims, links }
     }
 
     /// See [`tree`].
@@ -110,13 +101,13 @@ impl Joined {
         if self.claims.is_empty() {
             return tree::derived(&opened.outline, &name);
         }
-        let of = Spans { spans: &self.spans, claims: &self.claims, links: &self.links };
-        tree::spanned(&opened.outline, &name, of, whole)
+        let claims = settled(&self.claims);
+        tree::spanned(&opened.outline, &name, Spans { claims: &claims, links: &self.links }, whole)
     }
 
     /// The name of each span, as its instrumentation gave it.
     pub(super) fn names(&self) -> HashMap<SpanKey, &str> {
-        self.claims.iter().zip(&self.spans).map(|(claims, span)| (claims.key, span.name.as_str())).collect()
+        self.claims.iter().map(|claims| (claims.key, claims.name.as_str())).collect()
     }
 
     /// The spans whose parents never came.

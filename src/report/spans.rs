@@ -197,7 +197,7 @@ fn span_data(of: &OfStep) -> Value {
         "span": span.key, "parent": span.parent.map(|parent| parent.to_string()), "name": span.name, "kind": span.side,
         "found_by": how, "confidence": confidence, "depth": of.depth, "start_us": span.start_ns / 1000,
         "end_us": span.end_ns / 1000, "status": status, "message": message, "links": span.links,
-        "instrumentation": { "name": span.origin.scope, "version": span.origin.version },
+        "instrumentation": { "name": &*span.origin.scope, "version": span.origin.version },
         "resource": fields(&span.origin.resource), "attributes": fields(&span.attributes),
         "events": span.events.iter().map(event_data).collect::<Vec<_>>(),
     })
@@ -207,7 +207,7 @@ fn log_data(log: &Log) -> Value {
     json!({
         "time_us": log.time_ns / 1000, "trace_id": log.trace.map(|id| id.to_string()),
         "span_id": log.span.map(|id| id.to_string()), "severity": log.severity, "event": log.event, "body": log.body,
-        "attributes": fields(&log.attributes), "instrumentation": { "name": log.origin.scope },
+        "attributes": fields(&log.attributes), "instrumentation": { "name": &*log.origin.scope },
     })
 }
 
