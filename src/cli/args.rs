@@ -216,7 +216,8 @@ pub enum Command {
 pub struct LsArgs {
     /// Only runs of this name: refund, or one: refund.1
     pub name: Option<String>,
-    /// Only runs in which all of these hold, and the steps in which they do
+    /// Only runs in which all of these hold, and the steps in which they do: tool, model, agent, span (one or above), trace
+    /// (an id, or a log line), status, text, tokens, input, output, cost, time; of runs name, exit, steps, label:KEY
     #[arg(long = "where", value_name = "TERMS")]
     pub terms: Option<String>,
 }
@@ -232,7 +233,8 @@ pub struct StatsArgs {
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
-    pub run: String,
+    #[arg(required_unless_present = "trace")]
+    pub run: Option<String>,
     /// A step, by its number in `retake show RUN`
     #[arg(value_parser = step)]
     pub step: Option<u32>,
@@ -248,6 +250,9 @@ pub struct ShowArgs {
     /// The trace tree: agents, turns, model and tool calls with their times, and what held the rest up
     #[arg(long, conflicts_with = "step")]
     pub tree: bool,
+    /// The step to which a trace leads: its id, a span's, or a line of a log with them in it
+    #[arg(long, value_name = "LINE", conflicts_with_all = ["step", "tree"])]
+    pub trace: Option<String>,
     /// Do not cut long values; with --context all messages, not only the new ones; with --tree all of it
     #[arg(long)]
     pub full: bool,

@@ -28,6 +28,7 @@ mod start;
 mod stats;
 mod surroundings;
 mod telling;
+mod traced;
 mod unseen;
 mod view;
 

@@ -4,12 +4,12 @@ use super::args::{LsArgs, RmArgs};
 use super::error::{CliError, exit};
 use super::session::now_us;
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, print, spans, traced, warn};
 use crate::prices::{Prices, Spent};
 use crate::report::{runs, words};
-use crate::run::wanted::Wanted;
-use crate::run::{Outline, RunId, Turn};
-use crate::store::{RunSummary, Store, StoreError};
+use crate::run::wanted::{FoundSpan, Told, Wanted};
+use crate::run::{Outline, RunId, StepKind, Turn};
+use crate::store::{RunSummary, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -86,15 +86,31 @@ fn steps_where(
     let mut told = Vec::new();
     for run in found {
         let id = &run.manifest.id;
-        let (outline, steps) = match steps_in(store, run, wanted, prices) {
-            Ok(found) => found,
+        let hits = match Hits::of(store, run, wanted, prices) {
+            Ok(hits) => hits,
             Err(error) => {
-                warn(&format!("{id} is left out: {error}"));
+                warn(&format!("{id} is left out: {}", error.message));
                 continue;
             }
         };
-        told.extend((!steps.is_empty()).then(|| serde_json::json!({ "run": id, "steps": steps })));
-        all.extend(steps.into_iter().filter_map(|step| runs::found_step(id, &outline, step)));
+        if !hits.is_empty() {
+            let mut found = serde_json::json!({ "run": id, "steps": hits.steps });
+            if !hits.spans.is_empty() {
+                found["spans"] = serde_json::json!(hits.spans);
+            }
+            told.push(found);
+        }
+        // In order of the steps: a span before those below it, and behind the one that it is in.
+        let place = |span: &FoundSpan| match (span.within.or(span.after), span.around.first()) {
+            (Some(step), _) => (step, 2),
+            (None, first) => (first.copied().unwrap_or_default(), 0),
+        };
+        let mut rows: Vec<_> =
+            hits.spans.iter().map(|span| (place(span), runs::found_span(id, span))).collect();
+        let found = |step| Some(((step, 1), runs::found_step(id, &hits.outline, step)?));
+        rows.extend(hits.steps.into_iter().filter_map(found));
+        rows.sort_by_key(|(place, _)| *place);
+        all.extend(rows.into_iter().map(|(_, row)| row));
     }
     if context.json {
         context.print_json(&told)?;
@@ -106,24 +122,69 @@ fn steps_where(
     Ok(exit::OK)
 }
 
-/// The steps of a run in which all terms hold, and its outline.
-pub(super) fn steps_in(
-    store: &Store,
-    run: &RunSummary,
-    wanted: &Wanted,
-    prices: &Prices,
-) -> Result<(Arc<Outline>, Vec<u32>), StoreError> {
-    let id = &run.manifest.id;
-    let outline = store.outline_of(id)?;
-    let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
-    let opened = if is_edited { Opened::by_id(store, id).ok() } else { None };
-    let opened = opened.map(|opened| opened.priced(prices.clone()));
-    let cost = |turn: &Turn| match &opened {
-        Some(opened) => opened.view().cost_of(turn),
-        None => turn.cost(prices),
-    };
-    let steps = wanted.steps(&outline, &cost);
-    Ok((outline, steps))
+/// What terms hold of in a run.
+pub(super) struct Hits {
+    outline: Arc<Outline>,
+    steps: Vec<u32>,
+    /// Spans that are no steps.
+    spans: Vec<FoundSpan>,
+}
+
+impl Hits {
+    /// Looks for the steps and spans of a run in which all terms hold.
+    pub(super) fn of(
+        store: &Store,
+        run: &RunSummary,
+        wanted: &Wanted,
+        prices: &Prices,
+    ) -> Result<Hits, CliError> {
+        let id = &run.manifest.id;
+        let outline = store.outline_of(id)?;
+        let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
+        let looks = wanted.needs_spans() || wanted.traces().next().is_some();
+        let opened = if is_edited || looks { Opened::by_id(store, id).ok() } else { None };
+        let opened = opened.map(|opened| opened.priced(prices.clone()));
+        let cost = |turn: &Turn| match &opened {
+            Some(opened) => opened.view().cost_of(turn),
+            None => turn.cost(prices),
+        };
+        let of_spans = match &opened {
+            Some(opened) if looks => told_by_spans(opened, wanted)?,
+            _ => Told::default(),
+        };
+        let steps = wanted.steps(&outline, &cost, &of_spans);
+        let spans = wanted.spans(&of_spans).into_iter().cloned().collect();
+        Ok(Hits { outline, steps, spans })
+    }
+
+    /// True when they hold nowhere.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.spans.is_empty()
+    }
+}
+
+/// What spans say of a run, as far as terms ask.
+fn told_by_spans(opened: &Opened, wanted: &Wanted) -> Result<Told, CliError> {
+    let mut told = Told::default();
+    if wanted.needs_spans() {
+        let joined = spans::joined(opened)?;
+        if !joined.is_empty() {
+            let (view, mut tree) = (opened.view(), joined.tree(opened, true));
+            tree.price(&|step| match opened.outline.step(step)? {
+                StepKind::Model { lane, turn } => view.cost_of(opened.outline.turn(lane, turn)?),
+                StepKind::Tool { .. } => None,
+            });
+            told = Told::of(&tree, &joined.names(), &|names| wanted.asks_for_span(names));
+        }
+    }
+    for sought in wanted.traces() {
+        let steps = match traced::is_known(&opened.reader, sought) {
+            true => traced::steps(opened, sought)?.steps.into_keys().collect(),
+            false => Default::default(),
+        };
+        told.trace(sought.clone(), steps);
+    }
+    Ok(told)
 }
 
 pub(super) fn rm(context: &Context, args: &RmArgs) -> Result<i32, CliError> {

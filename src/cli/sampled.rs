@@ -2,7 +2,7 @@
 
 use super::args::{ExportArgs, SamplingArgs};
 use super::error::CliError;
-use super::runs::{pass_on_notes, steps_in, wanted};
+use super::runs::{Hits, pass_on_notes, wanted};
 use super::{Context, warn};
 use crate::run::sampling::{Sampling, Why, needed};
 use crate::run::{Manifest, RunId, RunState};
@@ -104,10 +104,10 @@ fn fitting(
     runs.retain(|run| {
         wanted.fits(&run.manifest, run.steps)
             && (!wanted.is_about_steps()
-                || match steps_in(store, run, &wanted, &prices) {
-                    Ok((_, steps)) => !steps.is_empty(),
+                || match Hits::of(store, run, &wanted, &prices) {
+                    Ok(hits) => !hits.is_empty(),
                     Err(error) => {
-                        warn(&format!("{} is left out: {error}", run.manifest.id));
+                        warn(&format!("{} is left out: {}", run.manifest.id, error.message));
                         false
                     }
                 })

@@ -3,13 +3,15 @@
 use super::args::ShowArgs;
 use super::error::{CliError, exit};
 use super::view::Opened;
-use super::{Context, print, spans, warn};
+use super::{Context, print, spans, traced, warn};
 use crate::diff::RunView;
 use crate::report::checkpoint::{CheckpointView, LaneHead};
 use crate::report::steps::Notes;
 use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
 use crate::run::checkpoint::{Checkpoint, checkpoint};
+use crate::run::tree::Node;
+use crate::span::Span;
 
 impl From<Trouble> for CliError {
     fn from(trouble: Trouble) -> CliError {
@@ -22,7 +24,11 @@ impl From<Trouble> for CliError {
 
 pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> {
     let store = context.store()?;
-    let opened = Opened::open(&store, &args.run)?.priced(context.prices());
+    if let Some(text) = &args.trace {
+        return traced::show(context, &store, args.run.as_deref(), text, args.full);
+    }
+    let run = args.run.as_deref().unwrap_or("last");
+    let opened = Opened::open(&store, run)?.priced(context.prices());
     let view = opened.view();
     for line in opened.reader.damage() {
         warn(line);
@@ -34,7 +40,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
             StepKind::Tool { .. } => None,
         });
         match context.json {
-            true => context.print_json(&tree)?,
+            true => context.print_json(&tree_data(&opened, &tree, args.full)?)?,
             false => print(&report::tree::show(&view, &tree, args.full, context.style))?,
         }
         return Ok(exit::OK);
@@ -74,12 +80,50 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
             print(&step::show_context(&view, number, versus, args.full, context.style)?)?;
         }
     } else if context.json {
-        let row = steps::row(&view, number).ok_or_else(|| no_step(&view, number))?;
-        context.print_json(&serde_json::json!({ "step": row, "detail": detail(&view, number) }))?;
+        context.print_json(&step_data(&opened, number)?)?;
     } else {
-        print(&step::show_step(&view, number, args.full, context.style)?)?;
+        print(&step_text(context, &opened, number, args.full)?)?;
     }
     Ok(exit::OK)
+}
+
+/// A tree as data. `full`: with the attributes of its spans and of their events.
+fn tree_data(opened: &Opened, tree: &Node, full: bool) -> Result<serde_json::Value, CliError> {
+    let mut told = serde_json::to_value(tree).map_err(|e| CliError::broken(e.to_string()))?;
+    if full {
+        let (all, _) = spans::all(opened)?;
+        let id = |span: &Span| format!("{}{}", span.key.trace, span.key.span);
+        report::spans::complete(&mut told, &all.iter().map(|span| (id(span), span)).collect());
+    }
+    Ok(told)
+}
+
+/// A step in full, with what spans and log records tell of it.
+pub(super) fn step_text(
+    context: &Context,
+    opened: &Opened,
+    number: u32,
+    full: bool,
+) -> Result<String, CliError> {
+    let mut text = step::show_step(&opened.view(), number, full, context.style)?;
+    let told =
+        spans::about(opened, number, |about, path| report::spans::about(about, path, full, context.style))?;
+    text.push_str(&told.unwrap_or_default());
+    Ok(text)
+}
+
+/// The same as data.
+pub(super) fn step_data(opened: &Opened, number: u32) -> Result<serde_json::Value, CliError> {
+    let view = opened.view();
+    let row = steps::row(&view, number).ok_or_else(|| no_step(&view, number))?;
+    let mut told = serde_json::json!({ "step": row, "detail": detail(&view, number) });
+    let about = spans::about(opened, number, |about, path| (report::spans::data(about), path.cloned()))?;
+    if let Some(((spans, logs), path)) = about {
+        told["spans"] = spans;
+        told["logs"] = logs;
+        told["under"] = serde_json::json!(path.map(|path| path.levels));
+    }
+    Ok(told)
 }
 
 fn no_step(view: &RunView, asked: u32) -> CliError {

@@ -11,6 +11,7 @@ use crate::replay::recording::{RecordedRun, read_answer};
 use crate::replay::servers::Servers;
 use crate::replay::shim::is_told;
 use crate::run::stop::held_back;
+use crate::run::tree::places::Places;
 use crate::run::{Ancestor, CallSite, Outline, RunId};
 use crate::store::{RunReader, Store};
 use std::cell::{OnceCell, RefCell};
@@ -26,6 +27,7 @@ pub struct Opened {
     recalled: OnceCell<Recalled>,
     recorded: RecordedRun,
     prices: Prices,
+    places: OnceCell<Option<Places>>,
 }
 
 /// Characters of a line about a call that is no model call.
@@ -64,6 +66,7 @@ impl Opened {
             recalled: OnceCell::new(),
             recorded,
             prices: Prices::default(),
+            places: OnceCell::new(),
         })
     }
 
@@ -164,6 +167,10 @@ impl Conversations for Opened {
         });
         let answer = answer.as_ref().map(|(head, body)| (*head, &**body));
         services::line(&services::Call { head, body: &body, answer }, SERVICE_WIDTH)
+    }
+
+    fn places(&self) -> Option<&Places> {
+        self.places.get_or_init(|| super::spans::places(self)).as_ref()
     }
 
     fn price(&self, model: &str) -> Option<Price> {

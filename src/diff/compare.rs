@@ -9,6 +9,7 @@ use super::outcome::{Outcomes, Totals};
 use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
 use super::stop::{self, Stop};
+use super::structure::{Structure, Trees};
 use super::view::{RunView, StepNumbers};
 use super::worlds::{Side, Worlds};
 use crate::holes::Surroundings;
@@ -57,6 +58,9 @@ pub struct Comparison {
     /// How what the model saw at that step (or, when they act the same, at the first that differs) differs; none when
     /// the requests are the same.
     pub context: Option<ContextDiff>,
+    /// How their trees differ; none unless both have spans. It makes no two runs unequal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure: Option<Structure>,
     /// How they ended.
     pub outcome: Outcomes,
     /// What the left run used.
@@ -82,7 +86,8 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
     let worlds = Worlds::of(left, right, surroundings);
     let kin = Kin::of(left, right);
     let stops = (Stop::of(left), Stop::of(right));
-    let mut rows = rows_of(&worlds, (left, right), &kin, stops);
+    let trees = Trees::of(&worlds, left, right);
+    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref());
     let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows
@@ -92,6 +97,7 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
     let outcome = Outcomes::of(&worlds, (left, right), stops);
+    let structure = trees.map(|trees| trees.structure(&rows, (left, right)));
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
     Comparison {
         left: left.manifest.id.to_string(),
@@ -103,6 +109,7 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
         first,
         acts,
         context: context.filter(|c| !c.is_empty()),
+        structure,
         outcome,
         left_totals: Totals::of(left),
         right_totals: Totals::of(right),
@@ -114,15 +121,24 @@ fn rows_of(
     (left, right): (&RunView, &RunView),
     kin: &Kin,
     stops: (Option<Stop>, Option<Stop>),
+    trees: Option<&Trees>,
 ) -> Vec<StepPair> {
     let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
     let build = Builder { worlds, left, right, kin, numbers };
     let mut rows = Vec::new();
-    for pair in lanes::pair(worlds, left, right) {
+    for pair in lanes::pair(worlds, left, right, trees) {
         build.lane(&pair, &mut rows);
     }
+    if trees.is_some() {
+        // Spans tell which agent took a turn that another conversation has.
+        join_moved(&mut rows, 0, &build);
+    }
     stop::mark(&mut rows, stops.0, stops.1);
-    in_order(rows)
+    let mut rows = in_order(rows);
+    if let Some(trees) = trees {
+        trees.mark(&mut rows);
+    }
+    rows
 }
 
 struct Builder<'a, 'r> {
@@ -195,6 +211,7 @@ impl Builder<'_, '_> {
             asked_differently: false,
             pinned: false,
             stale: false,
+            place: None,
             places,
             is_side: false,
         };
@@ -255,7 +272,7 @@ impl Builder<'_, '_> {
     }
 }
 
-/// Finds turns of a lane that only stand elsewhere: one on each side, with the same calls, each once.
+/// Finds turns from row `begin` on that only stand elsewhere: one on each side, with the same calls, each once.
 fn join_moved(rows: &mut Vec<StepPair>, begin: usize, build: &Builder) {
     let key = |row: &StepPair| {
         let (side, run) =

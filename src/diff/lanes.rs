@@ -1,14 +1,17 @@
-//! Which lanes of two runs belong together: by the user's names, by structure, by content.
+//! Which lanes of two runs belong together: by the user's names, by structure, by content, and by their agents where
+//! both have spans.
 
 use super::align::{Pair, align_loosely};
 use super::keys::{LaneKeys, alike, call_key, loosen};
-use super::view::RunView;
+use super::structure::Trees;
+use super::view::{RunView, StepNumbers};
 use super::worlds::{Side, Worlds};
 use crate::dialect::conversation::Role;
 use crate::run::likeness::hex;
 use crate::run::{CallSite, Lane, LaneKind, Turn};
 use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 
 /// More lanes than this without a partner are not compared by content.
 const CONTENT_LIMIT: usize = 512;
@@ -24,7 +27,7 @@ pub(super) struct LanePair {
 }
 
 /// Pairs the lanes of two runs. Every lane occurs once.
-pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView) -> Vec<LanePair> {
+pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView, trees: Option<&Trees>) -> Vec<LanePair> {
     let keys = |side: Side, run: &RunView| {
         run.outline.lanes.iter().map(|l| LaneKeys::of(worlds, side, run, l)).collect::<Vec<_>>()
     };
@@ -32,13 +35,8 @@ pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView) -> Vec<Lane
     loosen(worlds, &mut lefts, &mut rights);
     let mut pairing = Pairing {
         worlds,
-        left: Lanes { side: Side::Left, run: left, keys: lefts, free: vec![true; left.outline.lanes.len()] },
-        right: Lanes {
-            side: Side::Right,
-            run: right,
-            keys: rights,
-            free: vec![true; right.outline.lanes.len()],
-        },
+        left: Lanes::of(Side::Left, left, lefts, trees),
+        right: Lanes::of(Side::Right, right, rights, trees),
         pairs: Vec::new(),
         follow: VecDeque::new(),
     };
@@ -50,7 +48,27 @@ struct Lanes<'a, 'r> {
     side: Side,
     run: &'a RunView<'r>,
     keys: Vec<LaneKeys>,
+    /// The agents and other spans above each, where both runs have spans.
+    places: Vec<Option<String>>,
     free: Vec<bool>,
+}
+
+impl<'a, 'r> Lanes<'a, 'r> {
+    fn of(side: Side, run: &'a RunView<'r>, keys: Vec<LaneKeys>, trees: Option<&Trees>) -> Lanes<'a, 'r> {
+        let count = run.outline.lanes.len();
+        let mut places = vec![None; if trees.is_some() { count } else { 0 }];
+        if let Some(trees) = trees {
+            let numbers = StepNumbers::of(run.outline);
+            for (index, place) in places.iter_mut().enumerate() {
+                *place = numbers.model(index, 0).and_then(|step| trees.key(side, step));
+            }
+        }
+        Lanes { side, run, keys, places, free: vec![true; count] }
+    }
+
+    fn place(&self, lane: usize) -> Option<&String> {
+        self.places.get(lane)?.as_ref()
+    }
 }
 
 impl Lanes<'_, '_> {
@@ -84,6 +102,11 @@ struct Pairing<'a, 'r> {
 impl Pairing<'_, '_> {
     fn run(&mut self) {
         self.by(None, |_, lane| lane.named.clone());
+        // Below a call the call tells more.
+        let begins = |lane: &Lane| first(lane).filter(|_| lane.kind != LaneKind::Child);
+        self.placed_by(None, |_, lane| Some(format!("{}\n{}", begins(lane)?, answers(lane)?)));
+        // An agent that was asked the same is the same agent, whatever it was answered.
+        self.placed_by(None, |_, lane| begins(lane));
         self.by_content(Some(LaneKind::Root));
         self.descend();
         self.by_content(None);
@@ -91,7 +114,8 @@ impl Pairing<'_, '_> {
     }
 
     fn by_content(&mut self, kind: Option<LaneKind>) {
-        let first = |lane: &Lane| lane.turns.first().map(|t: &Turn| hex(&t.request_key));
+        self.placed_by(kind, |_, lane| Some(format!("{}\n{}", first(lane)?, answers(lane)?)));
+        self.placed_by(kind, |_, lane| first(lane));
         // Conversations that begin alike may have changed places: what each was answered tells which is which.
         self.by(kind, |_, lane| Some(format!("{}\n{}", first(lane)?, answers(lane)?)));
         self.by(kind, |_, lane| Some(format!("{}\n{}", lane.key, first(lane)?)));
@@ -101,31 +125,74 @@ impl Pairing<'_, '_> {
         if few(&self.left) && few(&self.right) && any(&self.left) && any(&self.right) {
             let worlds = self.worlds;
             let answered = |lane: &Lane, opening: String| Some(format!("{}\n{opening}", answers(lane)?));
+            self.placed_by(kind, |own, lane| answered(lane, worlds.keyed(own.side, own.opening(lane)?)));
+            self.placed_by(kind, |own, lane| Some(worlds.keyed(own.side, own.opening(lane)?)));
             self.by(kind, |own, lane| answered(lane, worlds.keyed(own.side, own.opening(lane)?)));
             self.by(kind, |own, lane| Some(worlds.keyed(own.side, own.opening(lane)?)));
             if any(&self.left) && any(&self.right) {
+                self.placed_by(kind, |own, lane| Some(worlds.masked(own.side, &own.opening(lane)?)));
                 self.by(kind, |own, lane| answered(lane, worlds.masked(own.side, &own.opening(lane)?)));
                 self.by(kind, |own, lane| Some(worlds.masked(own.side, &own.opening(lane)?)));
             }
         }
+        self.by_place(kind);
         self.by_shared_actions(kind);
         self.by(kind, |_, lane| Some(lane.key.clone()));
     }
 
+    /// Pairs the lanes that stand alone below their agent in both runs.
+    fn by_place(&mut self, kind: Option<LaneKind>) {
+        let alone = |side: &Lanes| {
+            let mut lanes: HashMap<String, Vec<usize>> = HashMap::new();
+            for (i, lane) in side.free(kind).filter(|(_, lane)| lane.kind != LaneKind::Side) {
+                if let Some(place) = side.place(i).filter(|place| !place.is_empty()) {
+                    lanes.entry(format!("{:?}\n{place}", lane.kind)).or_default().push(i);
+                }
+            }
+            lanes
+        };
+        let (lefts, rights) = (alone(&self.left), alone(&self.right));
+        let mut found: Vec<(usize, usize)> = lefts
+            .iter()
+            .filter_map(|(place, left)| match (left.as_slice(), rights.get(place)?.as_slice()) {
+                (&[l], &[r]) => Some((l, r)),
+                _ => None,
+            })
+            .collect();
+        found.sort_unstable();
+        for (l, r) in found {
+            self.join(l, r);
+        }
+    }
+
     /// Pairs free lanes of equal key and kind, in order.
     fn by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, &Lane) -> Option<String>) {
-        let mut rights: HashMap<(bool, String), VecDeque<usize>> = HashMap::new();
         let is_side = |lane: &Lane| lane.kind == LaneKind::Side;
+        self.by_key(kind, |own, _, lane| Some((is_side(lane), String::new(), key(own, lane)?)));
+    }
+
+    /// The same, of those below the same agents, as far as spans tell. What makes a side call is a guess, an agent is none.
+    fn placed_by(&mut self, kind: Option<LaneKind>, key: impl Fn(&Lanes, &Lane) -> Option<String>) {
+        if !self.left.places.is_empty() {
+            self.by_key(kind, |own, at, lane| Some((false, own.place(at)?.clone(), key(own, lane)?)));
+        }
+    }
+
+    fn by_key<K: Eq + Hash>(
+        &mut self,
+        kind: Option<LaneKind>,
+        key: impl Fn(&Lanes, usize, &Lane) -> Option<K>,
+    ) {
+        let mut rights: HashMap<K, VecDeque<usize>> = HashMap::new();
         for (i, lane) in self.right.free(kind) {
-            if let Some(key) = key(&self.right, lane) {
-                rights.entry((is_side(lane), key)).or_default().push_back(i);
+            if let Some(key) = key(&self.right, i, lane) {
+                rights.entry(key).or_default().push_back(i);
             }
         }
         let mut found = Vec::new();
         for (i, lane) in self.left.free(kind) {
-            let partner = key(&self.left, lane)
-                .and_then(|key| rights.get_mut(&(is_side(lane), key)))
-                .and_then(VecDeque::pop_front);
+            let partner =
+                key(&self.left, i, lane).and_then(|key| rights.get_mut(&key)).and_then(VecDeque::pop_front);
             found.extend(partner.map(|p| (i, p)));
         }
         for (l, r) in found {
@@ -200,8 +267,14 @@ impl Pairing<'_, '_> {
                     let goes_on = lane.continues == Some(l as u32) && other.continues == Some(r as u32);
                     !used.contains(j) && (child || goes_on)
                 };
-                let alike = self.right.free(None).find(|o| fits(o) && are_alike(lane, o.1));
-                let partner = alike.or_else(|| self.right.free(None).find(fits));
+                let there = |o: &(usize, &Lane)| {
+                    self.left.place(i).is_some() && self.left.place(i) == self.right.place(o.0)
+                };
+                let alike = |o: &(usize, &Lane)| are_alike(lane, o.1);
+                let free =
+                    |is: &dyn Fn(&(usize, &Lane)) -> bool| self.right.free(None).find(|o| fits(o) && is(o));
+                let placed = free(&|o| there(o) && alike(o)).or_else(|| free(&there));
+                let partner = placed.or_else(|| free(&alike)).or_else(|| self.right.free(None).find(fits));
                 if let Some((j, _)) = partner.filter(|_| wanted.is_some() || lane.continues.is_some()) {
                     used.push(j);
                     found.push((i, j));
@@ -246,6 +319,11 @@ impl Pairing<'_, '_> {
         }
         self.pairs
     }
+}
+
+/// What a conversation begins with.
+fn first(lane: &Lane) -> Option<String> {
+    lane.turns.first().map(|turn| hex(&turn.request_key))
 }
 
 /// What a conversation was answered, turn by turn; none where a turn was not.

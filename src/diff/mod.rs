@@ -12,6 +12,7 @@ pub mod lanes;
 pub mod levels;
 pub mod outcome;
 pub mod stop;
+pub mod structure;
 pub mod tree;
 pub mod view;
 pub mod volatile;
@@ -30,6 +31,7 @@ pub use levels::{Level, Levels};
 pub use outcome::{Outcomes, Totals};
 pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
 pub use stop::Stop;
+pub use structure::Structure;
 pub use view::{CarriedOut, Conversations, RunView, ServerTotals};
 
 #[cfg(test)]

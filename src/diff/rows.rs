@@ -4,6 +4,7 @@ use super::field::{self, FieldChange};
 use super::keys::args_tree;
 use super::levels::Level;
 use super::stop::wanted;
+use super::structure::Elsewhere;
 use super::view::{RunView, cut_args, cut_result, cut_text};
 use super::worlds::{Verdict, Worlds};
 use crate::exchange::Source;
@@ -126,6 +127,9 @@ pub struct StepPair {
     /// True for two tool results of which one run has the recorded one, though a write before it was not as recorded.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub stale: bool,
+    /// The spans above it, where they are others in the left run than in the right one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Elsewhere>,
     #[serde(skip)]
     pub(super) places: (Option<Place>, Option<Place>),
     #[serde(skip)]

@@ -3,6 +3,7 @@
 use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::exchange::{ExchangeId, Source};
 use crate::prices::{Cost, Price, Prices, Spent};
+use crate::run::tree::places::Places;
 use crate::run::{Ancestor, CallSite, Manifest, Outline, RunState, StaleAt, StepKind, ToolCallRef, Turn};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -43,6 +44,11 @@ pub trait Conversations {
     /// What a request that is no model call did, in one line: `embeds 12 texts (m) -> 12 x 1536`. None when it is not
     /// known what it is for.
     fn service(&self, _id: ExchangeId) -> Option<String> {
+        None
+    }
+
+    /// Where steps stand among the spans of the run; none where it has none.
+    fn places(&self) -> Option<&Places> {
         None
     }
 

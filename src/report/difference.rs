@@ -319,9 +319,10 @@ impl Page<'_> {
 
     fn ending(&mut self) {
         let c = self.c;
-        let outcome = self.outcome();
+        let mut told = super::structure::lines(c, self.full, self.style);
+        told.extend(self.outcome());
         self.out.push('\n');
-        for text in outcome {
+        for text in told {
             self.out.push_str(&format!("{text}\n"));
         }
         let facts = totals(&c.left_totals, &c.right_totals);
@@ -341,6 +342,9 @@ impl Page<'_> {
             (false, _) if !self.stops().is_empty() => {
                 let text = format!("the same as far as it was allowed to run ({})", self.stops().join(", "));
                 self.style.paint(Ink::Good, &text)
+            }
+            (false, _) if c.structure.as_ref().is_some_and(|of| !of.is_empty()) => {
+                self.style.paint(Ink::Note, "the same actions, the same outcome, in another trace tree")
             }
             (false, None) => self.style.paint(Ink::Good, "no difference"),
             (false, Some(_)) => self.style.paint(Ink::Good, "the same actions, the same outcome"),

@@ -4,7 +4,10 @@ use super::outcome::ended;
 use super::style::{Ink, Style};
 use super::table::{Cell, Column, table};
 use super::words::{self, clip, line};
+use crate::exchange::ExchangeId;
 use crate::prices::Spent;
+use crate::run::tree::NodeKind;
+use crate::run::wanted::FoundSpan;
 use crate::run::{Outline, RunId, RunState, StepKind};
 use crate::store::RunSummary;
 use std::collections::BTreeMap;
@@ -98,6 +101,14 @@ pub struct FoundStep {
     tokens: String,
 }
 
+impl FoundStep {
+    /// An exchange that is no step, as it is told when it was looked for.
+    pub fn exchange(run: &RunId, id: ExchangeId, said: &str) -> FoundStep {
+        let (place, who) = (run.to_string(), format!("exchange {id}"));
+        FoundStep { place, who, said: line(said), failed: false, tokens: String::new() }
+    }
+}
+
 /// A step, as it is told when it was looked for; none when there is no such step.
 pub fn found_step(run: &RunId, outline: &Outline, step: u32) -> Option<FoundStep> {
     let place = format!("{run}@{step}");
@@ -126,6 +137,37 @@ pub fn found_step(run: &RunId, outline: &Outline, step: u32) -> Option<FoundStep
             }
         }
     })
+}
+
+/// A span that is no step, as it is told when it was looked for: with the step that it is in, or those below it.
+pub fn found_span(run: &RunId, span: &FoundSpan) -> FoundStep {
+    let kind = match span.kind {
+        NodeKind::Agent => "agent ",
+        NodeKind::Workflow => "workflow ",
+        NodeKind::Tool => "tool ",
+        _ => "span ",
+    };
+    let under =
+        span.under.as_ref().map(|name| format!("under {}, ", clip(&line(name), 40))).unwrap_or_default();
+    let (place, stands) = match (span.within, span.around.as_slice(), span.after) {
+        (Some(step), _, _) => (format!("{run}@{step}"), "part of this step".to_string()),
+        (None, [], Some(step)) => (run.to_string(), format!("{under}after step {step}")),
+        (None, [], None) => (run.to_string(), format!("{under}before the first step")),
+        (None, [step], _) => (run.to_string(), format!("around step {step}")),
+        (None, steps, _) => (run.to_string(), format!("around steps {}", words::ranges(steps))),
+    };
+    let error = span.error.as_deref().map(line).filter(|error| !error.is_empty());
+    let said = [Some(words::duration(span.took_us)), Some(stands), error].into_iter().flatten();
+    FoundStep {
+        place,
+        who: format!("{kind}{}", line(&span.name)),
+        said: said.collect::<Vec<_>>().join(", "),
+        failed: span.error.is_some(),
+        tokens: match (span.input, span.output) {
+            (0, 0) => String::new(),
+            (input, output) => words::tokens(input, output),
+        },
+    }
 }
 
 /// Steps that were looked for, one line each.

@@ -13,6 +13,8 @@ const BAR: usize = 28;
 const ROOM_FOR_BARS: usize = 90;
 /// So many nodes are shown without `--full`.
 const PAGE: usize = 200;
+/// So many names of events of one node.
+const EVENTS: usize = 2;
 /// Of the children of one node so many at least, before the rest is counted.
 const LEAST: usize = 6;
 
@@ -47,11 +49,23 @@ fn marks(tree: &Node) -> Vec<String> {
     let lacks = |node: &Node| node.span.is_none() && !matches!(node.kind, NodeKind::Run | NodeKind::Turn);
     let some = any(tree, &|node| node.span.is_some()) && any(tree, &lacks);
     let derived = some.then_some("   · derived: no span tells of it");
-    vec![format!("█ on the critical path   ░ beside it{}", derived.unwrap_or_default())]
+    let event = any(tree, &|node| !node.events.is_empty()).then_some("   ◆ event");
+    let (event, derived) = (event.unwrap_or_default(), derived.unwrap_or_default());
+    vec![format!("█ on the critical path   ░ beside it{event}{derived}")]
 }
 
 fn any(node: &Node, is: &impl Fn(&Node) -> bool) -> bool {
     is(node) || node.children.iter().any(|child| any(child, is))
+}
+
+/// `◆ retry, exception and 2 more`: what happened in a span.
+fn happened(events: &[(u64, String)]) -> String {
+    let mut names: Vec<&str> = events.iter().map(|(_, name)| name.as_str()).collect();
+    names.dedup();
+    let shown = names.iter().take(EVENTS).map(|name| words::clip(&line(name), 24)).collect::<Vec<_>>();
+    let more = names.len().saturating_sub(EVENTS);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("◆ {}{more}", shown.join(", "))
 }
 
 /// The one call that a turn is made of.
@@ -126,6 +140,9 @@ impl Drawing {
         if let Some(held) = node.held_up.filter(|held| held.by_us >= node.took_us() / 100) {
             let others = words::many(held.others.into(), "other");
             remarks.push(format!("held {others} up by {}", words::duration(held.by_us)));
+        }
+        if !node.events.is_empty() {
+            remarks.push(happened(&node.events));
         }
         let spent = node.spent();
         let total = node.total();

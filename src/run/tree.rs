@@ -1,7 +1,9 @@
 //! The trace tree of a run: what called what, when, with how many tokens, and who held the rest up.
 
+pub mod about;
 mod critical;
 mod derived;
+pub mod places;
 mod spanned;
 mod told;
 mod turns;
@@ -16,7 +18,7 @@ use crate::span::SpanKey;
 use serde::Serialize;
 
 /// What a node of the tree is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeKind {
     /// The run itself.

@@ -1,9 +1,15 @@
 //! Which steps a person looks for: `tool=issue_refund status=error tokens>10000`. A pure parser, and its answer for a run.
 
+mod spans;
+
+pub use spans::{FoundSpan, Told};
+
 use super::outline::{CallSite, Lane, Outline, StepKind, Turn};
 use super::spelling::nearest;
 use super::{Manifest, ToolCallRef};
 use crate::prices::Cost;
+use crate::span::sought::Sought;
+use spans::OfStep;
 
 /// Terms that must all hold: those about steps in one and the same step.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -22,6 +28,7 @@ struct Term {
 enum Value {
     Text(String),
     Number(f64),
+    Trace(Sought),
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +36,8 @@ enum Key {
     Tool,
     Model,
     Agent,
+    Span,
+    Trace,
     Status,
     Text,
     Tokens,
@@ -64,11 +73,13 @@ const OPS: [(&str, Op); 7] = [
     ("~", Op::Has),
 ];
 
-const KEYS: [(&str, Key); 14] = [
+const KEYS: [(&str, Key); 16] = [
     ("tool", Key::Tool),
     ("model", Key::Model),
     ("agent", Key::Agent),
     ("lane", Key::Agent),
+    ("span", Key::Span),
+    ("trace", Key::Trace),
     ("status", Key::Status),
     ("text", Key::Text),
     ("tokens", Key::Tokens),
@@ -107,6 +118,11 @@ struct Facts<'a> {
     turn: &'a Turn,
     call: Option<&'a ToolCallRef>,
     cost: Option<Cost>,
+    number: u32,
+    /// What spans say of it.
+    of_span: Option<&'a OfStep>,
+    wants_spans: bool,
+    told: &'a Told,
 }
 
 impl Wanted {
@@ -145,12 +161,42 @@ impl Wanted {
         })
     }
 
+    /// True when a term is about what spans alone tell: [`Told`] is needed then.
+    pub fn needs_spans(&self) -> bool {
+        self.terms.iter().any(|term| matches!(term.key, Key::Span | Key::Agent))
+    }
+
+    /// The ids that are looked for in traces.
+    pub fn traces(&self) -> impl Iterator<Item = &Sought> {
+        self.terms.iter().filter_map(|term| match &term.value {
+            Value::Trace(sought) => Some(sought),
+            _ => None,
+        })
+    }
+
+    /// True for the names of a span that is to be found though it is no step.
+    pub fn asks_for_span(&self, names: &[String]) -> bool {
+        let mut asked = self.terms.iter().filter(|term| term.key == Key::Span).peekable();
+        let is_asked = asked.peek().is_some() && !self.terms.iter().any(Term::is_of_calls);
+        is_asked && asked.all(|term| term.op != Op::IsNot && term.any(names))
+    }
+
+    /// The spans that are no steps in which all terms about steps hold. Tokens and cost are those of all calls below.
+    pub fn spans<'t>(&self, told: &'t Told) -> Vec<&'t FoundSpan> {
+        let terms = || self.terms.iter().filter(|term| !term.key.is_of_run());
+        let found = told.spans().iter().filter(|span| self.asks_for_span(&span.names));
+        found.filter(|span| terms().all(|term| term.holds_of_span(span))).collect()
+    }
+
     /// The numbers of the steps in which all terms about steps hold. `cost`: of a model call. Beside a term about a tool,
-    /// those about models, tokens and cost are about the model call that asked for it.
-    pub fn steps(&self, outline: &Outline, cost: &dyn Fn(&Turn) -> Option<Cost>) -> Vec<u32> {
+    /// those about models, tokens and cost are about the model call that asked for it. `told`: what spans say, where
+    /// [`Wanted::needs_spans`] or [`Wanted::traces`] says so. Beside a term about spans a step has failed also when its
+    /// span says so.
+    pub fn steps(&self, outline: &Outline, cost: &dyn Fn(&Turn) -> Option<Cost>, told: &Told) -> Vec<u32> {
         let wants_tools = self.terms.iter().any(|term| term.key == Key::Tool);
+        let wants_spans = self.terms.iter().any(|term| term.key == Key::Span);
         let wants_cost = self.terms.iter().any(|term| term.key == Key::Cost);
-        let holds = |kind: StepKind| -> Option<bool> {
+        let holds = |number: u32, kind: StepKind| -> Option<bool> {
             let (lane, turn, call) = match kind {
                 StepKind::Model { .. } if wants_tools => return None,
                 StepKind::Model { lane, turn } => (lane, turn, None),
@@ -162,12 +208,19 @@ impl Wanted {
                 turn,
                 call: call.and_then(|site: CallSite| outline.call(site)),
                 cost: if wants_cost { cost(turn) } else { None },
+                number,
+                of_span: told.step(number),
+                wants_spans,
+                told,
             };
             let mut terms = self.terms.iter().filter(|term| !term.key.is_of_run());
             Some(terms.all(|term| term.holds(&facts, wants_tools)))
         };
         let numbered = (1u32..).zip(&outline.steps);
-        numbered.filter(|(_, step)| holds(step.kind) == Some(true)).map(|(number, _)| number).collect()
+        numbered
+            .filter(|(number, step)| holds(*number, step.kind) == Some(true))
+            .map(|(number, _)| number)
+            .collect()
     }
 }
 
@@ -179,18 +232,25 @@ impl Term {
             Key::Tool => facts.call.is_some_and(|call| self.text(&call.name)),
             Key::Model => (facts.call.is_none() || wants_tools) && self.text(&turn.model),
             Key::Agent => {
-                let named = facts.lane.named.as_deref();
-                match self.op {
-                    Op::IsNot => self.text(&facts.lane.key) && named.is_none_or(|named| self.text(named)),
-                    _ => self.text(&facts.lane.key) || named.is_some_and(|named| self.text(named)),
-                }
+                let told = facts.of_span.and_then(|told| told.agent.as_ref());
+                let names = [Some(&facts.lane.key), facts.lane.named.as_ref(), told];
+                self.any(names.into_iter().flatten())
             }
+            Key::Span => {
+                let names = facts.of_span.map(|told| told.names.as_slice()).unwrap_or_default();
+                self.any(names)
+            }
+            Key::Trace => match &self.value {
+                Value::Trace(sought) => facts.told.is_traced(sought, facts.number) == (self.op == Op::Is),
+                _ => false,
+            },
             Key::Status => {
                 let failed = match facts.call {
                     Some(call) => call.result.as_ref().is_some_and(|result| result.is_error),
                     None => turn.error.is_some(),
                 };
-                self.text(if failed { "error" } else { "ok" })
+                let says = facts.wants_spans && facts.of_span.is_some_and(|told| told.failed);
+                self.text(if failed || says { "error" } else { "ok" })
             }
             Key::Text => match facts.call {
                 Some(call) => call.result.as_ref().is_some_and(|result| self.text(&result.text)),
@@ -211,6 +271,36 @@ impl Term {
                 self.number(to.map(|to| to.saturating_sub(from) as f64 / 1e6))
             }
             Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
+        }
+    }
+
+    /// True for a term that nothing but a call of a model or of a tool can fit.
+    fn is_of_calls(&self) -> bool {
+        matches!(self.key, Key::Tool | Key::Model | Key::Trace)
+    }
+
+    fn holds_of_span(&self, span: &FoundSpan) -> bool {
+        match self.key {
+            Key::Span => self.any(&span.names),
+            Key::Agent => self.any(&span.agent),
+            Key::Status => self.text(if span.error.is_some() { "error" } else { "ok" }),
+            Key::Text => span.error.as_ref().is_some_and(|error| self.text(error)),
+            Key::Tokens => self.number(Some(span.input.saturating_add(span.output) as f64)),
+            Key::Input => self.number(Some(span.input as f64)),
+            Key::Output => self.number(Some(span.output as f64)),
+            Key::Cost => self.number(span.cost.map(Cost::dollars)),
+            Key::Time => self.number(Some(span.took_us as f64 / 1e6)),
+            Key::Tool | Key::Model | Key::Trace => false,
+            Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
+        }
+    }
+
+    /// With `!=` it must be none of these.
+    fn any<'t>(&self, names: impl IntoIterator<Item = &'t String>) -> bool {
+        let mut names = names.into_iter();
+        match self.op {
+            Op::IsNot => names.all(|name| self.text(name)),
+            _ => names.any(|name| self.text(name)),
         }
     }
 
@@ -289,6 +379,14 @@ fn term(word: &str) -> Result<Term, Unclear> {
     } else {
         if !matches!(op, Op::Is | Op::IsNot | Op::Has) {
             return Err(no_fit(&format!("a text, and {sign} is for numbers")));
+        }
+        if key == Key::Trace {
+            if op == Op::Has {
+                return Err(no_fit("an id, or a line with one in it, and ~ is for texts"));
+            }
+            let sought = Sought::parse(value)
+                .ok_or_else(|| no_fit("the id of a trace or span in hex, or a line with one"))?;
+            return Ok(Term { key, op, value: Value::Trace(sought) });
         }
         if key == Key::Status && !matches!(value, "ok" | "error") {
             return Err(no_fit("ok or error"));

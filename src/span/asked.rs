@@ -201,7 +201,8 @@ impl Asked {
     }
 }
 
-fn key_of(parent: TraceParent<'_>) -> Option<SpanKey> {
+/// The span that a `traceparent` names.
+pub fn key_of(parent: TraceParent<'_>) -> Option<SpanKey> {
     Some(SpanKey { trace: TraceId::parse(parent.trace)?, span: SpanId::parse(parent.span)? })
 }
 

@@ -5,6 +5,7 @@ pub mod claims;
 pub mod content;
 pub mod join;
 pub mod places;
+pub mod sought;
 pub mod value;
 
 use crate::otlp::json::hex_of;

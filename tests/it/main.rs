@@ -61,6 +61,7 @@ mod signed_forks;
 mod slow;
 mod socket_lengths;
 mod stats;
+mod traced;
 mod trees;
 mod twins;
 mod typos;

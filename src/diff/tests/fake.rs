@@ -7,6 +7,7 @@ use crate::holes::{Side, Surroundings};
 use crate::run::likeness::body_key;
 use crate::run::manifest::Manifest;
 use crate::run::outline::ToolResultRef;
+use crate::run::tree::places::Places;
 use crate::run::{
     Ancestor, CallSite, Lane, LaneKind, Outcome, Outline, Parent, RunId, RunState, Step, StepKind,
     ToolCallRef, Turn,
@@ -31,6 +32,7 @@ pub struct Fake {
     pub sources: HashMap<ExchangeId, Source>,
     pub rewritten: HashSet<ExchangeId>,
     pub fingerprints: HashMap<ExchangeId, u64>,
+    pub places: Option<Places>,
     /// What the next request of each lane holds.
     history: Vec<Vec<Message>>,
     pending: Vec<Vec<(CallSite, String, bool)>>,
@@ -88,6 +90,7 @@ impl Fake {
             sources: HashMap::new(),
             rewritten: HashSet::new(),
             fingerprints: HashMap::new(),
+            places: None,
             history: Vec::new(),
             pending: Vec::new(),
             system: vec![text("You handle refunds.")],
@@ -329,6 +332,9 @@ impl Conversations for Fake {
     }
     fn rewritten(&self, id: ExchangeId) -> bool {
         self.rewritten.contains(&id)
+    }
+    fn places(&self) -> Option<&Places> {
+        self.places.as_ref()
     }
     fn fingerprint(&self, id: ExchangeId) -> Option<u64> {
         self.fingerprints.get(&id).copied()

@@ -1,6 +1,7 @@
 //! Whole comparisons.
 
 pub(crate) mod fake;
+mod structure;
 mod worlds;
 
 use super::*;

@@ -16,7 +16,7 @@ fn steps(terms: &str) -> Vec<u32> {
     let run = run();
     let prices = Prices::default();
     let cost = |turn: &Turn| prices.cost(&turn.model, &turn.usage?);
-    Wanted::parse(terms).unwrap().steps(&run.outline, &cost)
+    Wanted::parse(terms).unwrap().steps(&run.outline, &cost, &Told::default())
 }
 
 #[test]
@@ -82,6 +82,9 @@ fn what_makes_no_sense_is_said() {
         "status=bad",
         "text=\"a",
         "label:=x",
+        "trace=sold",
+        "trace~0af7651916cd",
+        "span>3",
         "=x",
     ]
     .iter()
@@ -89,6 +92,102 @@ fn what_makes_no_sense_is_said() {
     .map(|unclear| format!("{}\n    {}", unclear.what, unclear.hint))
     .collect();
     insta::assert_snapshot!(told.join("\n"));
+}
+
+mod spans {
+    use super::*;
+    use crate::run::tree::{Node, NodeKind};
+    use crate::span::{SpanId, SpanKey, TraceId};
+    use std::collections::HashMap;
+
+    fn key(id: u8) -> SpanKey {
+        SpanKey { trace: TraceId([9; 16]), span: SpanId([id; 8]) }
+    }
+
+    fn node(kind: NodeKind, name: &str, id: u8, step: Option<u32>, children: Vec<Node>) -> Node {
+        let start = u64::from(id) * 1_000_000;
+        Node { span: Some(key(id)), step, children, ..Node::new(kind, name, start, start + 500_000) }
+    }
+
+    /// Steps, then names of spans with where they stand, of the run above under agents.
+    fn found(terms: &str) -> (Vec<u32>, Vec<String>) {
+        use NodeKind::*;
+        let failed = |node: Node, why: &str| Node { error: Some(why.into()), ..node };
+        let pay =
+            node(Tool, "pay", 6, Some(3), vec![failed(node(Other, "bank", 7, None, vec![]), "refused")]);
+        let clerk = node(
+            Agent,
+            "clerk",
+            1,
+            None,
+            vec![
+                node(Model, "gpt-4o", 2, Some(1), vec![]),
+                failed(node(Tool, "look", 3, Some(2), vec![]), "slow"),
+                node(Agent, "payer", 5, None, vec![pay]),
+                node(Model, "gpt-4o", 8, Some(4), vec![]),
+                failed(node(Other, "check", 9, None, vec![]), "no good"),
+            ],
+        );
+        let mut run_of = Node::new(Run, "refund.1", 0, 1);
+        run_of.children = vec![node(Other, "start", 0, None, vec![]), clerk];
+        let names = HashMap::from([(key(1), "invoke_agent clerk"), (key(6), "execute_tool pay")]);
+        let wanted = Wanted::parse(terms).unwrap();
+        let mut told = Told::of(&run_of, &names, &|names| wanted.asks_for_span(names));
+        for sought in wanted.traces() {
+            told.trace(sought.clone(), [2, 3].into());
+        }
+        let place = |span: &FoundSpan| {
+            let FoundSpan { name, within, around, after, .. } = span;
+            format!("{name} {within:?} {around:?} {after:?}")
+        };
+        let run = run();
+        let spans = wanted.spans(&told).into_iter().map(place).collect();
+        (wanted.steps(&run.outline, &|_| None, &told), spans)
+    }
+
+    #[test]
+    fn steps_are_found_below_spans() {
+        for (terms, steps) in [
+            ("agent=payer", &[3][..]),
+            ("agent=clerk", &[1, 2, 4]),
+            ("agent!=clerk", &[3]),
+            ("agent=main", &[1, 2, 3, 4]),
+            ("span=payer", &[3]),
+            ("span=\"execute_tool pay\"", &[3]),
+            ("span~INVOKE tool=look", &[2]),
+            ("span!=payer", &[1, 2, 4]),
+            ("span=clerk span!=payer status=ok", &[1, 4]),
+            ("span=clerk status=error", &[2, 3]),
+            ("agent=clerk status=error", &[]),
+            ("trace=0af7651916cd43dd8448eb211c80319c", &[2, 3]),
+            ("trace!=0af7651916cd43dd8448eb211c80319c", &[1, 4]),
+            ("trace=0af7651916cd tool=pay", &[3]),
+        ] {
+            assert_eq!(found(terms).0, steps, "{terms}");
+        }
+    }
+
+    #[test]
+    fn spans_that_are_no_steps_are_found_with_the_steps_about_them() {
+        let clerk = "clerk None [1, 2, 3, 4] None";
+        for (terms, spans) in [
+            ("span=clerk", &[clerk][..]),
+            ("span=clerk status=error", &[]),
+            ("span=bank", &["bank Some(3) [] None"]),
+            ("span~c status=error agent=clerk", &["check None [] Some(4)"]),
+            ("span=check text~GOOD time<1", &["check None [] Some(4)"]),
+            ("span=start", &["start None [] None"]),
+            ("span~ agent=payer", &["payer None [3] None", "bank Some(3) [] None"]),
+            ("span=clerk tool=pay", &[]),
+            ("span=clerk model=gpt-4o", &[]),
+            ("span=clerk tokens>0", &[]),
+            ("agent=clerk", &[]),
+            ("span!=clerk", &[]),
+            ("span~c span!=clerk status=error", &[]),
+        ] {
+            assert_eq!(found(terms).1, spans, "{terms}");
+        }
+    }
 }
 
 proptest::proptest! {
