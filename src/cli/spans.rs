@@ -28,5 +28,7 @@ pub(super) fn tree_of(opened: &Opened, traces: &Traces, whole: bool) -> Node {
     let asked: Vec<Asked> =
         ids.filter_map(|id| opened.reader.exchange(id).ok()).map(|exchange| Asked::of(&exchange)).collect();
     let links = join(&asked, &claims);
+    // Where there is no step at all, spans are all there is.
+    let whole = whole || opened.outline.steps.is_empty();
     tree::spanned(&opened.outline, &name, Spans { spans: &spans, claims: &claims, links: &links }, whole)
 }

@@ -1,10 +1,12 @@
 //! The OpenTelemetry protocol: what exporters send, in protobuf and in JSON, and what they are answered.
 
+mod division;
 pub mod json;
 pub mod openai_agents;
 pub mod proto;
 mod reply;
 
+pub use division::Moment;
 pub use reply::Reply;
 
 use prost::Message;

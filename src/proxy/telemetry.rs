@@ -9,7 +9,7 @@ use super::listen::Shared;
 use super::route::{self, Way};
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, chain};
-use super::{Canned, CannedEnd, Routes, SeenExport, Tape, answer};
+use super::{Canned, CannedEnd, Routes, SeenExport, answer};
 use crate::exchange::{HeaderList, ResponseHead, Source, encoding};
 use crate::otlp::{Batch, Encoding, Reply, Signal, openai_agents};
 use bytes::Bytes;
@@ -17,7 +17,6 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Name of the way for exporters.
@@ -156,10 +155,18 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     Encoding::of_content_type(value).map(Form::Http)
 }
 
-/// Keeps an export with the run of `tape`, and answers it: with what its receiver says, where it has one.
+/// Whose an export is.
+pub(super) enum Of {
+    /// It is not to be kept.
+    Nobody,
+    /// The run of this name, where runs have names.
+    Run(Option<String>),
+}
+
+/// Keeps an export, and answers it: with what its receiver says, where it has one.
 pub(super) async fn receive(
     shared: &Shared,
-    tape: Option<Arc<dyn Tape>>,
+    of: Of,
     going: impl Fn() -> Going,
     export: Export,
     request: Request<Incoming>,
@@ -177,13 +184,13 @@ pub(super) async fn receive(
         let clean = |mut batch: Batch| (batch.drop_nameless(), batch);
         (batches.into_iter().map(clean).collect::<Vec<_>>(), bytes, digest)
     });
-    let read = match (read, tape) {
-        (Err(refused), _) => Err(refused),
-        (Ok((batches, bytes, digest)), tape) => {
+    let read = match read {
+        Err(refused) => Err(refused),
+        Ok((batches, bytes, digest)) => {
             let rejected: usize = batches.iter().map(|(rejected, _)| rejected).sum();
-            if let Some(tape) = tape {
+            if let Of::Run(run) = of {
                 for (_, batch) in batches {
-                    tape.export(SeenExport { batch, digest, bytes }).await;
+                    shared.keep(run.as_deref(), SeenExport { batch, digest, bytes }).await;
                 }
             }
             Ok(rejected)

@@ -13,7 +13,7 @@ use super::{StoreError, coding};
 use crate::otlp::proto::{Logs, Traces};
 use crate::otlp::{Batch, Encoding, Signal};
 use prost::Message;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -32,10 +32,24 @@ impl SpanWriter {
     /// # Errors
     /// When it is there already or cannot be made.
     pub fn new(directory: &Path) -> Result<SpanWriter, StoreError> {
+        SpanWriter::open(directory, File::options().append(true).create_new(true))
+    }
+
+    /// Goes on with the file of a run that was sealed, which begins if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn append(directory: &Path) -> Result<SpanWriter, StoreError> {
+        SpanWriter::open(directory, File::options().append(true).create(true))
+    }
+
+    fn open(directory: &Path, options: &mut OpenOptions) -> Result<SpanWriter, StoreError> {
         let path = directory.join(SPANS);
-        let made = File::options().append(true).create_new(true).mode(0o600).open(&path);
-        let file = made.map_err(StoreError::io(&path))?;
-        Ok(SpanWriter { file: AppendFile::new(path, Box::new(file)), squeezer: coding::Squeezer::new() })
+        let io = StoreError::io(&path);
+        let file = options.mode(0o600).open(&path).map_err(&io)?;
+        let written = file.metadata().map_err(&io)?.len();
+        let file = AppendFile::behind(path.clone(), Box::new(file), written);
+        Ok(SpanWriter { file, squeezer: coding::Squeezer::new() })
     }
 
     /// Adds an export; it has passed `write(2)` when this returns.

@@ -39,6 +39,7 @@ mod no_room;
 mod offers;
 mod ollama;
 mod otlp;
+mod otlp_attached;
 mod otlp_captures;
 mod outcomes;
 mod pins;

@@ -1,14 +1,12 @@
 //! What instrumented agents export: kept with the run, passed on unchanged, and never a part of what is replayed.
 
-use crate::attach::Attached;
 use crate::support::env::{TestEnv, project};
-use crate::support::exporting::{Exporting, NOWHERE, SAID, batches, gzip, json, post, protobuf, spans};
+use crate::support::exporting::{Exporting, NOWHERE, SAID, batches, gzip, json, protobuf, spans};
 use crate::support::raw::{Raw, chat_head};
 use crate::support::upstream::{Act, FakeUpstream, Gate, Script};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use nix::sys::signal::Signal;
 use prost::Message;
 use retake::otlp::proto::{Response, RpcStatus};
 
@@ -273,26 +271,6 @@ fn a_recording_ends_while_exports_are_under_way() {
     ask(&recording);
     recording.end();
     assert_eq!(recording.spans(&env), ["whole"]);
-}
-
-#[test]
-fn an_export_alone_begins_no_run_and_belongs_to_one_that_is_there() {
-    let mut env = TestEnv::new();
-    let model = FakeUpstream::always(Script::json(SAID));
-    env.upstream(&model.origin());
-    let mine = collector();
-    env.set(ENDPOINT, mine.origin());
-    let attached = Attached::start(&env, &[]);
-    let told = post(&attached.here(), "/r/y/otlp/v1/traces", PROTOBUF, &protobuf("early", &[]));
-    assert_eq!(told.status, 200);
-    assert!(env.listed().is_empty(), "{:?}", env.listed());
-    assert_eq!(attached.ask("/r/y", "", "hi"), 200);
-    post(&attached.here(), "/r/y/otlp/v1/traces", PROTOBUF, &protobuf("late", &[]));
-    attached.end(Signal::SIGTERM);
-    let runs = env.listed();
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!(spans(&env, &runs[0]), ["late"]);
-    assert_eq!(exchanges(&env), 1);
 }
 
 const INGESTED: &str = r#"{"data":[{"object":"trace","id":"trace_af725861003c4a46875938d83c67c2ad","workflow_name":"w"},
