@@ -124,9 +124,12 @@ impl SpanRecorder {
         if there.manifest().uuid != uuid {
             return Err(StoreError::Refused("the run was removed".into()));
         }
-        self.redactor.telemetry(&mut batch);
+        let found = self.redactor.telemetry(&mut batch);
         let mut writer = SpanWriter::append(&self.directory)?;
         writer.put(&batch)?;
+        if !found.is_empty() {
+            there.note_stand_ins(found)?;
+        }
         writer.sync()?;
         if work.late.len() >= MOST_LATE {
             work.late.clear();

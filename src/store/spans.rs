@@ -98,6 +98,11 @@ impl SpanReader {
         }
     }
 
+    /// True when the run has no exports.
+    pub fn is_empty(&self) -> bool {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).is_none_or(|about| about.len() == 0)
+    }
+
     /// Hands every export to `take`; what is damaged is left out. Returns how many frames that were.
     ///
     /// # Errors

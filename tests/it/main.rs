@@ -41,6 +41,7 @@ mod ollama;
 mod otlp;
 mod otlp_attached;
 mod otlp_captures;
+mod otlp_carried;
 mod outcomes;
 mod pins;
 mod plans;

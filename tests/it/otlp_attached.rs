@@ -58,7 +58,7 @@ fn an_agent_that_only_exports_has_a_run() {
     let mut recording = Exporting::start(&env, &[]);
     assert_eq!(recording.post("/otlp/v1/traces", PROTOBUF, &protobuf("alone", &[])).status, 200);
     assert_eq!(recording.end(), 0);
-    env.retake(["show", "x.1", "--tree"]).expect(0).says(&["alone"]);
+    assert!(env.retake(["show", "x.1", "--tree"]).expect(0).out.contains("└ alone"));
     env.retake(["replay", "x.1"]).expect(3).says(&["holds no model call"]);
 }
 
