@@ -42,6 +42,7 @@ mod otlp;
 mod otlp_attached;
 mod otlp_captures;
 mod otlp_carried;
+mod otlp_configured;
 mod outcomes;
 mod pins;
 mod plans;
