@@ -141,6 +141,8 @@ def otlp():
     for path in sorted((ROOT / "fixtures/otlp/bodies").iterdir()):
         if path.suffix != ".md" and path.stat().st_size < MOST:
             put("otlp", path.name, path.read_bytes())
+    for path in sorted((ROOT / "fixtures/otlp/py-langsmith-native").glob("00[246]-runs.multipart")):
+        put("otlp", path.name, path.read_bytes())
 
 
 wire()

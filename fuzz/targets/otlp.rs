@@ -1,6 +1,6 @@
-//! What exporters send: protobuf, JSON, and JSON of the OpenAI Agents SDK.
+//! What exporters send: protobuf, JSON, frames of gRPC, JSON of the OpenAI Agents SDK, runs of LangSmith.
 
-use retake::otlp::{Batch, Encoding, Signal, json, openai_agents};
+use retake::otlp::{Batch, Encoding, Signal, grpc, json, langsmith, openai_agents};
 use retake::span;
 
 /// Nothing panics; what was read is read again as the same from what is written of it, in both encodings.
@@ -9,6 +9,7 @@ pub fn run(data: &[u8]) {
         for encoding in [Encoding::Protobuf, Encoding::Json] {
             let Ok(mut batch) = Batch::read(signal, encoding, data) else { continue };
             same_again(&batch);
+            divided(&batch);
             let before = batch.len();
             assert_eq!(batch.drop_nameless() + batch.len(), before);
             match &batch {
@@ -18,12 +19,31 @@ pub fn run(data: &[u8]) {
             }
         }
     }
+    if let Ok((_, message)) = grpc::message(data) {
+        assert!(message.len() + 5 <= data.len());
+        drop(Batch::read(Signal::Traces, Encoding::Protobuf, message));
+    }
+    let boundary = String::from_utf8_lossy(data.split(|byte| *byte == b'\r').next().unwrap_or_default());
+    let boundary = boundary.trim_start_matches('-').to_string();
+    for form in [langsmith::Form::Batch, langsmith::Form::One(None), langsmith::Form::Multipart(boundary)] {
+        let Ok(traces) = langsmith::read(&form, data) else { continue };
+        let traces = Batch::Traces(traces);
+        assert_eq!(traces.clone().drop_nameless(), 0);
+        same_again(&traces);
+    }
     if let Ok((traces, logs)) = openai_agents::read(data) {
         let (traces, logs) = (Batch::Traces(traces), Batch::Logs(logs));
         assert_eq!(traces.clone().drop_nameless(), 0);
         same_again(&traces);
         same_again(&logs);
     }
+}
+
+/// Taken apart, nothing is lost.
+fn divided(batch: &Batch) {
+    let places: Vec<usize> = (0..batch.moments().len()).map(|at| at % 3).collect();
+    let parts = batch.clone().divide(&places);
+    assert_eq!(parts.iter().map(|(_, part)| part.len()).sum::<usize>(), batch.len());
 }
 
 fn same_again(batch: &Batch) {

@@ -10,11 +10,12 @@ use crate::agent::environment::{self, Machine};
 use crate::agent::providers::is_base_url_variable;
 use crate::exchange::Exchange;
 use crate::exchange::parts;
+use crate::otlp::Batch;
 use crate::redact::Redactor;
 use crate::report::words;
 use crate::run::{Manifest, Outline};
 use crate::store::bundle::{self, ExportSource, ImportOptions, ImportedRun};
-use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, StoreError};
+use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, SpanReader, SpanWriter, StoreError};
 use bytes::Bytes;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
@@ -41,6 +42,14 @@ impl ExportSource for Leaving<'_> {
 
     fn checkpoints(&self) -> Vec<serde_json::Value> {
         bundle::checkpoints(&self.run.outline)
+    }
+
+    fn has_exports(&self) -> bool {
+        SpanReader::open(self.run.reader.directory()).is_ok_and(|reader| !reader.is_empty())
+    }
+
+    fn exports(&self, take: &mut dyn FnMut(&Batch)) -> Result<(), StoreError> {
+        SpanReader::open(self.run.reader.directory())?.each(|batch| take(&batch)).map(drop)
     }
 }
 
@@ -228,6 +237,10 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
             run.edited.len()
         ));
     }
+    if run.damaged_exports > 0 {
+        let what = words::many(run.damaged_exports as u64, "export");
+        warn(&format!("{name}: {what} of spans or logs damaged and left out; the run itself is whole"));
+    }
     if context.json {
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
@@ -257,6 +270,11 @@ fn written(mut writer: RunWriter, run: &ImportedRun, outline: &Outline) -> Resul
         write_exchange(&mut writer, exchange)?;
     }
     writer.sync()?;
+    if !run.exports.is_empty() {
+        let mut spans = SpanWriter::new(writer.directory())?;
+        run.exports.iter().try_for_each(|batch| spans.put(batch))?;
+        spans.sync()?;
+    }
     let manifest = writer.seal(Some(outline), |_| ())?;
     match &manifest.incomplete {
         Some(why) if run.manifest.incomplete.is_none() => Err(CliError::broken(why.clone())),

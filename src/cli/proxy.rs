@@ -313,7 +313,7 @@ impl Shelf {
         let passed =
             self.passed.as_ref().map(|passed| passed.take(begun.name.as_deref())).unwrap_or_default();
         let Some(recorded) = end.sealed.transpose()? else { return Ok(json!({ "run": begun.run })) };
-        if recorded.exchanges == 0 && recorded.incomplete.is_none() {
+        if recorded.is_empty() {
             self.store.remove_run(&begun.run)?;
             return Ok(json!({ "run": begun.run, "exchanges": 0 }));
         }
@@ -381,6 +381,10 @@ impl Keeper for Shelf {
 
     fn objection(&self, name: &str) -> Option<String> {
         objection(name)
+    }
+
+    fn keeps_exports(&self) -> bool {
+        true
     }
 }
 

@@ -125,7 +125,7 @@ pub(super) fn recorded(
         CliError { code, ..error }
     };
     let recorded = sealed.map_err(|e| own_failure(e.into()))?;
-    if recorded.exchanges == 0 && recorded.incomplete.is_none() {
+    if recorded.is_empty() {
         store.remove_run(&id)?;
         return Err(own_failure(nothing_seen(&args.command, &landed.unseen, args.intercepted().is_some())));
     }
@@ -166,6 +166,7 @@ pub(super) fn result(
     let done = results::Recording {
         run: opened.view(),
         untouched: recorded.untouched,
+        exported: (recorded.exported.spans, recorded.exported.logs),
         others: other_requests(opened),
         warnings: [unseen(passed), unreachable(opened)].concat(),
         fences: irreversible(opened),
@@ -177,7 +178,7 @@ pub(super) fn result(
 pub(super) fn data(recorded: &Recorded, exit_code: Option<i32>) -> Value {
     let manifest = &recorded.manifest;
     serde_json::json!({
-        "run": manifest.id, "exchanges": recorded.exchanges, "steps": recorded.outline.steps.len(),
+        "run": manifest.id, "exchanges": recorded.exchanges, "spans": recorded.exported.spans, "steps": recorded.outline.steps.len(),
         "secrets_replaced": manifest.stand_ins, "replaced": manifest.replaced, "usage": recorded.outline.usage(),
         "exit_code": exit_code, "incomplete": recorded.incomplete,
     })

@@ -24,6 +24,8 @@ pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
 
 fn tree_of(opened: &Opened, claims: &[&Claims], links: &[Link], whole: bool) -> Node {
     let name = opened.reader.manifest().id.to_string();
+    // Where there is no step at all, spans are all there is.
+    let whole = whole || opened.outline.steps.is_empty();
     match claims.is_empty() {
         true => tree::derived(&opened.outline, &name),
         false => tree::spanned(&opened.outline, &name, Spans { claims, links }, whole),

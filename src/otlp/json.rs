@@ -305,13 +305,18 @@ pub fn of_logs(logs: &Logs) -> Json {
 fn written<const N: usize>(members: [(&str, Json); N]) -> Json {
     let holds = |value: &Json| match value {
         Json::Null => false,
-        Json::String(text) => !text.is_empty() && text != "0",
+        Json::String(text) => !text.is_empty(),
         Json::Array(elements) => !elements.is_empty(),
         Json::Number(number) => number.as_i64() != Some(0),
         _ => true,
     };
     let kept = members.into_iter().filter(|(_, value)| holds(value));
     Json::Object(kept.map(|(name, value)| (name.to_string(), value)).collect())
+}
+
+/// Nanoseconds as text; nothing for a time that is not known.
+fn time(ns: u64) -> Json {
+    if ns == 0 { Json::Null } else { ns.to_string().into() }
 }
 
 fn of_resource(of: &Resource) -> Json {
@@ -333,7 +338,7 @@ fn of_scope(of: &Scope) -> Json {
 fn of_span(of: &Span) -> Json {
     let events = of.events.iter().map(|of| {
         written([
-            ("timeUnixNano", of.time_unix_nano.to_string().into()),
+            ("timeUnixNano", time(of.time_unix_nano)),
             ("name", of.name.as_str().into()),
             ("attributes", of_attributes(&of.attributes)),
             ("droppedAttributesCount", of.dropped_attributes_count.into()),
@@ -361,8 +366,8 @@ fn of_span(of: &Span) -> Json {
         ("flags", of.flags.into()),
         ("name", of.name.as_str().into()),
         ("kind", of.kind.into()),
-        ("startTimeUnixNano", of.start_time_unix_nano.to_string().into()),
-        ("endTimeUnixNano", of.end_time_unix_nano.to_string().into()),
+        ("startTimeUnixNano", time(of.start_time_unix_nano)),
+        ("endTimeUnixNano", time(of.end_time_unix_nano)),
         ("attributes", of_attributes(&of.attributes)),
         ("droppedAttributesCount", of.dropped_attributes_count.into()),
         ("events", events.collect()),
@@ -375,8 +380,8 @@ fn of_span(of: &Span) -> Json {
 
 fn of_log_record(of: &LogRecord) -> Json {
     written([
-        ("timeUnixNano", of.time_unix_nano.to_string().into()),
-        ("observedTimeUnixNano", of.observed_time_unix_nano.to_string().into()),
+        ("timeUnixNano", time(of.time_unix_nano)),
+        ("observedTimeUnixNano", time(of.observed_time_unix_nano)),
         ("severityNumber", of.severity_number.into()),
         ("severityText", of.severity_text.as_str().into()),
         ("body", of.body.as_ref().map(of_any).unwrap_or_default()),
@@ -394,7 +399,10 @@ fn of_attributes(of: &[KeyValue]) -> Json {
 }
 
 fn of_pair(of: &KeyValue) -> Json {
-    json!({ "key": of.key, "value": of.value.as_ref().map_or_else(|| json!({}), of_any) })
+    match &of.value {
+        Some(value) => json!({ "key": of.key, "value": of_any(value) }),
+        None => json!({ "key": of.key }),
+    }
 }
 
 fn of_any(of: &AnyValue) -> Json {

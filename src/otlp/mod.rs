@@ -1,10 +1,14 @@
 //! The OpenTelemetry protocol: what exporters send, in protobuf and in JSON, and what they are answered.
 
+mod division;
+pub mod grpc;
 pub mod json;
+pub mod langsmith;
 pub mod openai_agents;
 pub mod proto;
 mod reply;
 
+pub use division::Moment;
 pub use reply::Reply;
 
 use prost::Message;
@@ -152,6 +156,21 @@ impl Batch {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A value of JSON as that of an attribute: plain ones as they are, others as JSON in a text; none for null.
+fn plain(value: &serde_json::Value) -> Option<proto::Value> {
+    use serde_json::Value as Json;
+    Some(match value {
+        Json::Null => return None,
+        Json::String(text) => proto::Value::String(text.clone()),
+        Json::Bool(truth) => proto::Value::Bool(*truth),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => proto::Value::Int(whole),
+            (None, other) => proto::Value::Double(other?),
+        },
+        other => proto::Value::String(other.to_string()),
+    })
 }
 
 #[cfg(test)]

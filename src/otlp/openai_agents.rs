@@ -5,7 +5,7 @@
 
 use super::proto::{
     AnyValue, KeyValue, LogRecord, Logs, ResourceLogs, ResourceSpans, Scope, ScopeLogs, ScopeSpans, Span,
-    Status, Traces, Value,
+    Status, Traces,
 };
 use serde_json::{Map, Value as Json, json};
 
@@ -116,17 +116,7 @@ const CLIENT: i32 = 3;
 impl Known {
     /// Plain values as they are, others as JSON.
     fn put(&mut self, key: &str, value: &Json) {
-        let value = match value {
-            Json::Null => return,
-            Json::String(text) => Value::String(text.clone()),
-            Json::Bool(truth) => Value::Bool(*truth),
-            Json::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(whole), _) => Value::Int(whole),
-                (None, Some(other)) => Value::Double(other),
-                (None, None) => return,
-            },
-            other => Value::String(other.to_string()),
-        };
+        let Some(value) = super::plain(value) else { return };
         self.0.push(KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }) });
     }
 
@@ -243,6 +233,7 @@ fn message(of: &Object) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::otlp::proto::Value;
 
     fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a Value> {
         span.attributes.iter().find(|of| of.key == key)?.value.as_ref()?.value.as_ref()

@@ -11,7 +11,7 @@ use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
 use super::shim::{self, TOOL};
 use super::tee::{AnswerBody, BrokenOff, Spring, Tee, TeeSetup};
-use super::telemetry::{self, Export};
+use super::telemetry::{self, Export, Of};
 use super::websocket::{self, Later};
 use super::wire::{Delivery, WireState};
 use super::{Answer, Answerer, Asked, Canned, CannedEnd, Feed, Gate, Seat, forward, head, route, signing};
@@ -103,10 +103,10 @@ pub(super) async fn answer(
         None => route::resolve(&shared.routes, request.uri()),
     };
     if let Some(export) = Export::of(&shared.routes, way.as_ref(), outside.is_some(), &request) {
-        let tape = if hidden { None } else { shared.tape(run.as_deref()) };
         let method = request.method().clone();
         let going = || Going::unseen(&shared, &wire, &method);
-        return telemetry::receive(&shared, tape, going, export, request).await;
+        let of = if hidden { Of::Nobody } else { Of::Run(run) };
+        return telemetry::receive(&shared, of, going, export, request).await;
     }
     let Some(way) = way else { return Ok(refuse::unknown_route(&shared.routes, request.uri().path())) };
     if let Some(beside) = Beside::of(&way, &request) {

@@ -4,7 +4,7 @@
 
 use super::refuse::refusal;
 use super::tee::AnswerBody;
-use super::{Answerer, BoxFuture, Tape};
+use super::{Answerer, BoxFuture, SeenExport, Tape};
 use crate::exchange::ExchangeId;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -67,8 +67,9 @@ pub trait Runs: Send + Sync + 'static {
     /// # Errors
     /// Why no run can be called so.
     fn seat<'a>(&'a self, name: Option<&'a str>) -> BoxFuture<'a, Result<Seat, String>>;
-    /// The tape of an open run, for what is no exchange: it begins no run, and keeps none from falling silent.
-    fn tape(&self, name: Option<&str>) -> Option<Arc<dyn Tape>>;
+    /// Keeps what was exported in this name with the runs that it belongs to; one begins if there is none. Done when it has
+    /// passed `write(2)`, or cannot be written.
+    fn export<'a>(&'a self, name: Option<&'a str>, seen: SeenExport) -> BoxFuture<'a, ()>;
     /// Ends a run, once its exchanges under way have ended: what it amounts to, as JSON. None when no such run is open.
     fn end<'a>(&'a self, name: Option<&'a str>, exit_code: Option<i32>) -> BoxFuture<'a, Option<String>>;
     /// Notes where the agents of the next run of this name are, and of those after it.

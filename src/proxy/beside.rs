@@ -1,4 +1,4 @@
-//! What clients of observability vendors ask beside exports: runs in LangSmith's own form, batches in Langfuse's, and
+//! What clients of observability vendors ask beside exports: batches in Langfuse's own form, feedback in LangSmith's, and
 //! probes of what a server can do. They pass through, and are no part of the run: nothing follows from their answers.
 
 use super::answer::{self, Going, serve};
@@ -23,8 +23,7 @@ impl Beside {
     /// Looks whether a request is one.
     pub(super) fn of<B>(way: &Way, request: &Request<B>) -> Option<Beside> {
         let vendor = vendor(way)?;
-        let path = way.target.split('?').next().unwrap_or_default().trim_end_matches('/');
-        let path = path.strip_prefix("/api/v1").filter(|_| vendor == "langsmith").unwrap_or(path);
+        let path = path_of(way, vendor);
         let else_status = match (request.method(), vendor, path) {
             (&Method::POST, "langsmith", "/runs" | "/runs/batch" | "/runs/multipart") => 202,
             (&Method::PATCH, "langsmith", path) if path.starts_with("/runs/") => 202,
@@ -36,6 +35,16 @@ impl Beside {
         };
         Some(Beside { way: way.clone(), else_status })
     }
+}
+
+/// The path of a request of a client of LangSmith, without what its API may have in front.
+pub(super) fn langsmith_path(way: &Way) -> Option<&str> {
+    (vendor(way)? == "langsmith").then(|| path_of(way, "langsmith"))
+}
+
+fn path_of<'a>(way: &'a Way, vendor: &str) -> &'a str {
+    let path = way.target.split('?').next().unwrap_or_default().trim_end_matches('/');
+    path.strip_prefix("/api/v1").filter(|_| vendor == "langsmith").unwrap_or(path)
 }
 
 /// Whose client it is, by the way or by the host.

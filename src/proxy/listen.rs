@@ -7,7 +7,7 @@ use super::intercept::{self, Inside, Intercepting, Unseen};
 use super::upstream::Upstreams;
 use super::websocket::Later;
 use super::wire::{Reads, Wire, WireState};
-use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, Tape, route};
+use super::{Answerer, Attach, AwsKey, ProxyConfig, Routes, Seat, SeenExport, Tape, route};
 use crate::exchange::ExchangeId;
 use bytes::Bytes;
 use hyper::server::conn::{http1, http2};
@@ -77,11 +77,12 @@ impl Shared {
 }
 
 impl Shared {
-    /// Who keeps what is exported into the run of this name; nobody when it is not open.
-    pub(super) fn tape(&self, run: Option<&str>) -> Option<Arc<dyn Tape>> {
-        match &self.attach {
-            Some(attach) => attach.runs.tape(run),
-            None => self.tape.clone(),
+    /// Keeps what was exported, in the name of a run where there are many.
+    pub(super) async fn keep(&self, run: Option<&str>, seen: SeenExport) {
+        match (&self.attach, &self.tape) {
+            (Some(attach), _) => attach.runs.export(run, seen).await,
+            (None, Some(tape)) => tape.export(seen).await,
+            (None, None) => {}
         }
     }
 }

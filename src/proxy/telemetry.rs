@@ -9,15 +9,14 @@ use super::listen::Shared;
 use super::route::{self, Way};
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff, chain};
-use super::{Canned, CannedEnd, Routes, SeenExport, Tape, answer};
+use super::{Canned, CannedEnd, Routes, SeenExport, answer, beside};
 use crate::exchange::{HeaderList, ResponseHead, Source, encoding};
-use crate::otlp::{Batch, Encoding, Reply, Signal, openai_agents};
+use crate::otlp::{Batch, Encoding, Reply, Signal, grpc, langsmith, openai_agents};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Name of the way for exporters.
@@ -39,12 +38,14 @@ pub(super) struct Export {
 }
 
 /// How an export is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Form {
     Http(Encoding),
     Grpc,
     /// JSON of the OpenAI Agents SDK.
     Agents,
+    /// Runs as LangSmith's own clients tell them.
+    LangSmith(langsmith::Form),
 }
 
 /// An export, read.
@@ -70,6 +71,9 @@ impl Export {
         outside: bool,
         request: &Request<B>,
     ) -> Option<Export> {
+        if let Some(export) = way.and_then(|way| Export::of_langsmith(way, request)) {
+            return Some(export);
+        }
         if request.method() != Method::POST {
             return None;
         }
@@ -79,7 +83,7 @@ impl Export {
             _ => Signal::of_path(path),
         };
         let path = request.uri().path();
-        if let Some(export) = way.and_then(|way| Export::of_agents(form, way)) {
+        if let Some(export) = way.and_then(|way| Export::of_agents(&form, way)) {
             return Some(export);
         }
         if let (true, Some(way)) = (outside, way) {
@@ -106,11 +110,24 @@ impl Export {
         Some(Export { signal, form, way })
     }
 
+    /// That of a client of LangSmith, if it is one. What is too long to be read passes by unread.
+    fn of_langsmith<B>(way: &Way, request: &Request<B>) -> Option<Export> {
+        let path = beside::langsmith_path(way)?;
+        let text = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        let length = text(CONTENT_LENGTH).and_then(|length| length.parse().ok()).unwrap_or(0usize);
+        let form = langsmith::Form::of(request.method().as_str(), path, text(CONTENT_TYPE)?)?;
+        (length <= MOST).then(|| Export {
+            signal: Signal::Traces,
+            form: Form::LangSmith(form),
+            way: Some(way.clone()),
+        })
+    }
+
     /// That of the OpenAI Agents SDK, if it is one.
-    fn of_agents(form: Form, way: &Way) -> Option<Export> {
+    fn of_agents(form: &Form, way: &Way) -> Option<Export> {
         let to_openai = way.upstream.provider == "openai" || way.upstream.origin == "https://api.openai.com";
         let ingests = way.target.split('?').next() == Some(INGEST);
-        (form == Form::Http(Encoding::Json) && to_openai && ingests).then(|| Export {
+        (*form == Form::Http(Encoding::Json) && to_openai && ingests).then(|| Export {
             signal: Signal::Traces,
             form: Form::Agents,
             way: Some(way.clone()),
@@ -156,10 +173,18 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     Encoding::of_content_type(value).map(Form::Http)
 }
 
-/// Keeps an export with the run of `tape`, and answers it: with what its receiver says, where it has one.
+/// Whose an export is.
+pub(super) enum Of {
+    /// It is not to be kept.
+    Nobody,
+    /// The run of this name, where runs have names.
+    Run(Option<String>),
+}
+
+/// Keeps an export, and answers it: with what its receiver says, where it has one.
 pub(super) async fn receive(
     shared: &Shared,
-    tape: Option<Arc<dyn Tape>>,
+    of: Of,
     going: impl Fn() -> Going,
     export: Export,
     request: Request<Incoming>,
@@ -177,13 +202,13 @@ pub(super) async fn receive(
         let clean = |mut batch: Batch| (batch.drop_nameless(), batch);
         (batches.into_iter().map(clean).collect::<Vec<_>>(), bytes, digest)
     });
-    let read = match (read, tape) {
-        (Err(refused), _) => Err(refused),
-        (Ok((batches, bytes, digest)), tape) => {
+    let read = match read {
+        Err(refused) => Err(refused),
+        Ok((batches, bytes, digest)) => {
             let rejected: usize = batches.iter().map(|(rejected, _)| rejected).sum();
-            if let Some(tape) = tape {
+            if let Of::Run(run) = of {
                 for (_, batch) in batches {
-                    tape.export(SeenExport { batch, digest, bytes }).await;
+                    shared.keep(run.as_deref(), SeenExport { batch, digest, bytes }).await;
                 }
             }
             Ok(rejected)
@@ -215,11 +240,13 @@ impl Export {
     /// What it says, and how many bytes that is; else the status and why not.
     fn read(&self, headers: &HeaderMap, raw: &Bytes) -> Result<Read, (u16, String)> {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-        let (coding, body, encoding) = match self.form {
-            Form::Http(encoding) => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), encoding),
-            Form::Agents => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), Encoding::Json),
+        let (coding, body, encoding) = match &self.form {
+            Form::Http(encoding) => (text(CONTENT_ENCODING.as_str()), raw.as_ref(), *encoding),
+            Form::Agents | Form::LangSmith(_) => {
+                (text(CONTENT_ENCODING.as_str()), raw.as_ref(), Encoding::Json)
+            }
             Form::Grpc => {
-                let (squeezed, message) = message_of(raw).map_err(|why| (400, why))?;
+                let (squeezed, message) = grpc::message(raw).map_err(|why| (400, why))?;
                 (text("grpc-encoding").filter(|_| squeezed), message, Encoding::Protobuf)
             }
         };
@@ -229,7 +256,8 @@ impl Export {
             return Err((status, why));
         }
         let bytes = &decoded.bytes;
-        let batches = match self.form {
+        let batches = match &self.form {
+            Form::LangSmith(form) => langsmith::read(form, bytes).map(|traces| vec![Batch::Traces(traces)]),
             Form::Agents => openai_agents::read(bytes)
                 .map(|(traces, logs)| vec![Batch::Traces(traces), Batch::Logs(logs)]),
             _ => Batch::read(self.signal, encoding, bytes).map(|batch| vec![batch]),
@@ -242,6 +270,9 @@ impl Export {
         if self.form == Form::Agents {
             return answered(204, HeaderList::default(), Vec::new());
         }
+        if matches!(self.form, Form::LangSmith(_)) {
+            return self.canned(Reply { status: 202, encoding: Encoding::Json, body: b"{}".to_vec() });
+        }
         self.canned(Reply::taken(self.encoding()))
     }
 
@@ -252,7 +283,7 @@ impl Export {
 
     fn refusal(&self, status: u16, code: i32, why: &str) -> Canned {
         match self.form {
-            Form::Grpc => grpc(code, why, None),
+            Form::Grpc => grpc_answer(code, why, None),
             _ => self.canned(Reply::refused(self.encoding(), status, code, why)),
         }
     }
@@ -261,13 +292,13 @@ impl Export {
         match self.form {
             Form::Http(encoding) => encoding,
             Form::Grpc => Encoding::Protobuf,
-            Form::Agents => Encoding::Json,
+            Form::Agents | Form::LangSmith(_) => Encoding::Json,
         }
     }
 
     fn canned(&self, reply: Reply) -> Canned {
         if self.form == Form::Grpc {
-            return grpc(0, "", Some(reply.body));
+            return grpc_answer(0, "", Some(reply.body));
         }
         let headers = HeaderList(vec![
             ("content-type".into(), reply.encoding.content_type().into()),
@@ -286,19 +317,8 @@ fn answered(status: u16, headers: HeaderList, body: Vec<u8>) -> Canned {
     }
 }
 
-/// The one message of a gRPC call, and whether it is compressed.
-fn message_of(raw: &[u8]) -> Result<(bool, &[u8]), String> {
-    let (head, message) = raw.split_at_checked(5).ok_or("the call holds no message")?;
-    let [squeezed, length @ ..] = head else { return Err("the call holds no message".into()) };
-    let length = length.iter().fold(0usize, |length, byte| length << 8 | usize::from(*byte));
-    match message.get(..length) {
-        Some(message) => Ok((*squeezed != 0, message)),
-        None => Err(format!("the message should have {length} bytes and has {}", message.len())),
-    }
-}
-
 /// The answer to a gRPC call: a message, and the status in the trailers.
-fn grpc(status: i32, why: &str, message: Option<Vec<u8>>) -> Canned {
+fn grpc_answer(status: i32, why: &str, message: Option<Vec<u8>>) -> Canned {
     let mut trailers = HeaderList(vec![("grpc-status".into(), status.to_string())]);
     if !why.is_empty() {
         let coded = percent_encoding::utf8_percent_encode(why, percent_encoding::CONTROLS);
@@ -370,14 +390,5 @@ mod tests {
         }
         let method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
         assert_eq!(export(method, "application/grpc+proto"), Some((Signal::Traces, to("otlp", method))));
-    }
-
-    #[test]
-    fn a_call_holds_one_message() {
-        assert_eq!(message_of(b"\0\0\0\0\x02abc"), Ok((false, &b"ab"[..])));
-        assert_eq!(message_of(b"\x01\0\0\0\0"), Ok((true, &b""[..])));
-        for bad in [&b""[..], b"\0\0\0", b"\0\0\0\0\x05abc", b"\0\xff\xff\xff\xffabc"] {
-            assert!(message_of(bad).is_err(), "{bad:?}");
-        }
     }
 }

@@ -1,16 +1,21 @@
 //! The runs of a proxy that many agents share: each begins with the first request in its name and ends when nothing
 //! was asked in it for a while, or when it is told to.
 
+mod belonging;
+mod exports;
+
 use super::{Recorded, Recorder};
 use crate::exchange::ExchangeId;
+use crate::exchange::span::traceparents;
 use crate::proxy::{Answerer, BoxFuture, Place, Runs, Seat, SeenExport, SeenRequest, SeenResponse, Tape};
 use crate::run::{Outcome, RunId};
 use crate::store::StoreError;
-use std::collections::HashMap;
+use belonging::Traces;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{Notify, OnceCell, oneshot};
+use tokio::sync::{Notify, OnceCell, oneshot, watch};
 use tokio::task::spawn_blocking;
 
 /// More open runs than this: the one that has been quiet for longest ends early. Each takes a thread and some files.
@@ -62,6 +67,8 @@ pub trait Keeper: Send + Sync + 'static {
     fn about(&self) -> serde_json::Map<String, serde_json::Value>;
     /// Why no run can be called so, if none can.
     fn objection(&self, name: &str) -> Option<String>;
+    /// True when what agents export is kept with their runs, and begins one.
+    fn keeps_exports(&self) -> bool;
 }
 
 /// The open runs.
@@ -69,7 +76,10 @@ pub struct Attached {
     myself: Weak<Attached>,
     keeper: Arc<dyn Keeper>,
     gaps: Gaps,
+    /// Locked before `ended`, where both are.
     open: Mutex<HashMap<Option<String>, Arc<Open>>>,
+    /// Those that ended last, for exports that come late.
+    ended: Mutex<VecDeque<Arc<Open>>>,
     places: Mutex<HashMap<Option<String>, Place>>,
     /// Runs that are being sealed.
     sealing: AtomicU32,
@@ -77,8 +87,25 @@ pub struct Attached {
     changed: Notify,
 }
 
+/// What became of a run that has ended.
+enum After {
+    /// It is not sealed yet.
+    Unknown,
+    /// It is there, and its recorder may add to it.
+    Sealed(Arc<Recorder>),
+    /// It is not kept.
+    Gone,
+}
+
 /// One open run.
 struct Open {
+    name: Option<String>,
+    began_us: u64,
+    /// Set when nobody enters it any more.
+    ended_us: OnceLock<u64>,
+    after: watch::Sender<After>,
+    /// What its requests and exports were in.
+    traces: Mutex<Traces>,
     /// None when it could not begin.
     begun: OnceCell<Option<Begun>>,
     numbered: AtomicU32,
@@ -89,8 +116,13 @@ struct Open {
 }
 
 impl Open {
-    fn new() -> Arc<Open> {
+    fn new(name: Option<String>) -> Arc<Open> {
         Arc::new(Open {
+            name,
+            began_us: now_us(),
+            ended_us: OnceLock::new(),
+            after: watch::Sender::new(After::Unknown),
+            traces: Mutex::default(),
             begun: OnceCell::new(),
             numbered: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
@@ -144,7 +176,7 @@ impl Drop for Presence {
 /// The tape of one exchange.
 struct Seated {
     recorder: Option<Arc<Recorder>>,
-    _presence: Presence,
+    presence: Presence,
 }
 
 impl Tape for Seated {
@@ -157,6 +189,9 @@ impl Tape for Seated {
 
     fn request(&self, seen: SeenRequest) {
         if let Some(recorder) = &self.recorder {
+            let ids = traceparents(&seen.head.headers)
+                .filter_map(|of| crate::otlp::json::hex(of.trace)?.try_into().ok());
+            ids.for_each(|trace| lock(&self.presence.open.traces).note(trace));
             recorder.request(seen);
         }
     }
@@ -184,6 +219,7 @@ impl Attached {
             keeper,
             gaps,
             open: Mutex::default(),
+            ended: Mutex::default(),
             places: Mutex::default(),
             sealing: AtomicU32::new(0),
             changed: Notify::new(),
@@ -206,7 +242,10 @@ impl Attached {
 
     /// Ends every run, and waits until all are sealed. To be called when the proxy has stopped.
     pub async fn close(&self) {
-        let all: Vec<Arc<Open>> = lock(&self.open).drain().map(|(_, open)| open).collect();
+        let all: Vec<Arc<Open>> = {
+            let mut open = lock(&self.open);
+            open.drain().map(|(_, run)| run).inspect(|run| self.retire(run, now_us())).collect()
+        };
         for open in all {
             drop(self.seal(open, None));
         }
@@ -237,7 +276,7 @@ impl Attached {
                 }
                 None => false,
             });
-            due.map(|(_, run)| run).collect()
+            due.map(|(_, run)| run).inspect(|run| self.retire(run, now_us())).collect()
         };
         for run in silent {
             drop(self.seal(run, None));
@@ -253,10 +292,11 @@ impl Attached {
             let quiet = runs.iter().filter_map(|(name, run)| Some((run.due(Duration::ZERO)?, name)));
             let quietest = quiet.min_by_key(|(since, _)| *since).map(|(_, name)| name.clone());
             if let Some(run) = quietest.and_then(|name| runs.remove(&name)) {
+                self.retire(&run, now_us());
                 drop(self.seal(run, None));
             }
         }
-        let open = runs.entry(name).or_insert_with(Open::new).clone();
+        let open = runs.entry(name.clone()).or_insert_with(|| Open::new(name)).clone();
         open.under_way.fetch_add(1, Ordering::AcqRel);
         open.touch();
         Presence { open, attached, counts: true }
@@ -270,16 +310,30 @@ impl Attached {
         tokio::spawn(async move {
             open.empty().await;
             let ended_us = lock(&open.last).1;
-            let keeper = myself.keeper.clone();
+            let (keeper, ended) = (myself.keeper.clone(), open.clone());
             let sealed = spawn_blocking(move || {
                 let begun = open.begun.get()?.as_ref()?;
                 let outcome = Outcome { exit_code, signal: None, ended_us, stopped: None };
                 let recorder = begun.recorder.as_ref();
                 let sealed = recorder.map(|r| r.finish(|manifest| manifest.outcome = Some(outcome)));
-                Some(keeper.ended(begun, End { exit_code, sealed }))
+                let after = match (&sealed, recorder) {
+                    (Some(Ok(_)), Some(recorder)) => After::Sealed(recorder.clone()),
+                    _ => After::Gone,
+                };
+                let told = keeper.ended(begun, End { exit_code, sealed });
+                open.after.send_replace(after);
+                Some(told)
+            });
+            let sealed = sealed.await.ok().flatten();
+            ended.after.send_if_modified(|after| {
+                let unknown = matches!(after, After::Unknown);
+                if unknown {
+                    *after = After::Gone;
+                }
+                unknown
             });
             // Whoever asked may have gone away; a panic is the end of this run's sealing alone.
-            let _ = tell.send(sealed.await.ok().flatten());
+            let _ = tell.send(sealed);
             myself.sealing.fetch_sub(1, Ordering::AcqRel);
             myself.changed.notify_one();
         });
@@ -295,12 +349,7 @@ impl Runs for Attached {
             }
             let Some(myself) = self.myself.upgrade() else { return Err("the proxy is stopping".into()) };
             let presence = self.enter(myself, name);
-            let begun = presence.open.begun.get_or_init(|| async {
-                let (keeper, name) = (self.keeper.clone(), name.map(str::to_string));
-                let place = lock(&self.places).get(&name).cloned();
-                spawn_blocking(move || keeper.begin(name.as_deref(), place.as_ref())).await.ok().flatten()
-            });
-            let begun = begun.await.clone();
+            let begun = self.begun(&presence, name).await;
             let number = presence.open.numbered.fetch_add(1, Ordering::AcqRel).wrapping_add(1);
             Ok(match begun {
                 None => {
@@ -309,28 +358,29 @@ impl Runs for Attached {
                 }
                 Some(begun) => Seat {
                     id: ExchangeId(number),
-                    tape: Some(Arc::new(Seated { recorder: begun.recorder, _presence: presence })),
+                    tape: Some(Arc::new(Seated { recorder: begun.recorder, presence })),
                     answerer: begun.answerer,
                 },
             })
         })
     }
 
-    fn tape(&self, name: Option<&str>) -> Option<Arc<dyn Tape>> {
-        let attached = self.myself.upgrade()?;
-        let presence = {
-            let runs = lock(&self.open);
-            let open = runs.get(&name.map(str::to_string))?.clone();
-            open.under_way.fetch_add(1, Ordering::AcqRel);
-            Presence { open, attached, counts: false }
-        };
-        let recorder = presence.open.begun.get()?.as_ref()?.recorder.clone();
-        Some(Arc::new(Seated { recorder, _presence: presence }))
+    fn export<'a>(&'a self, name: Option<&'a str>, seen: SeenExport) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if name.and_then(|name| self.keeper.objection(name)).is_none() {
+                self.take(name, seen).await;
+            }
+        })
     }
 
     fn end<'a>(&'a self, name: Option<&'a str>, exit_code: Option<i32>) -> BoxFuture<'a, Option<String>> {
         Box::pin(async move {
-            let open = lock(&self.open).remove(&name.map(str::to_string))?;
+            let open = {
+                let mut runs = lock(&self.open);
+                let open = runs.remove(&name.map(str::to_string))?;
+                self.retire(&open, now_us());
+                open
+            };
             let told = self.seal(open, exit_code).await.ok().flatten()?;
             Some(told.to_string())
         })
@@ -368,6 +418,16 @@ impl Runs for Attached {
 }
 
 impl Attached {
+    /// The run of a presence, which begins with the first; none when it cannot.
+    async fn begun(&self, presence: &Presence, name: Option<&str>) -> Option<Begun> {
+        let begun = presence.open.begun.get_or_init(|| async {
+            let (keeper, name) = (self.keeper.clone(), name.map(str::to_string));
+            let place = lock(&self.places).get(&name).cloned();
+            spawn_blocking(move || keeper.begin(name.as_deref(), place.as_ref())).await.ok().flatten()
+        });
+        begun.await.clone()
+    }
+
     /// Forgets a run that could not begin: the next request tries again.
     fn forget(&self, run: &Arc<Open>) {
         lock(&self.open).retain(|_, open| !Arc::ptr_eq(open, run));

@@ -27,6 +27,8 @@ pub struct Recorder {
     inbox: Arc<Inbox>,
     thread: Mutex<Option<JoinHandle<()>>>,
     spans: SpanRecorder,
+    /// That of the run.
+    uuid: String,
 }
 
 /// What a finished recording amounts to.
@@ -46,6 +48,13 @@ pub struct Recorded {
     pub exported: Exported,
 }
 
+impl Recorded {
+    /// True when nothing came that could be kept.
+    pub fn is_empty(&self) -> bool {
+        self.exchanges == 0 && self.exported.is_empty() && self.incomplete.is_none()
+    }
+}
+
 impl Recorder {
     /// Starts the writer thread. `warn` is told, once, when something cannot be written.
     ///
@@ -57,10 +66,11 @@ impl Recorder {
         warn: impl Fn(&str) + Send + 'static,
     ) -> std::io::Result<Arc<Recorder>> {
         let spans = SpanRecorder::new(run.directory().to_path_buf(), redactor.clone());
+        let uuid = run.manifest().uuid.clone();
         let inbox = Arc::new(Inbox::new(Writer::new(run, redactor, Box::new(warn))));
         let theirs = inbox.clone();
         let thread = std::thread::Builder::new().name("recorder".into()).spawn(move || theirs.work())?;
-        Ok(Arc::new(Recorder { inbox, thread: Mutex::new(Some(thread)), spans }))
+        Ok(Arc::new(Recorder { inbox, thread: Mutex::new(Some(thread)), spans, uuid }))
     }
 
     /// Waits for everything handed over to be written, derives the outline, seals the run.
@@ -75,6 +85,16 @@ impl Recorder {
         thread.join().map_err(|_| broke_off())?;
         let exported = self.spans.finish().unwrap_or_default();
         self.inbox.take_writer().ok_or_else(broke_off)?.seal(exported, end)
+    }
+}
+
+impl Recorder {
+    /// Adds what was exported to the run that was sealed; blocks.
+    ///
+    /// # Errors
+    /// When the run is not there any more, or cannot be written.
+    fn export_late(&self, seen: SeenExport) -> Result<(), StoreError> {
+        self.spans.add(seen, &self.uuid)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::exchange::StandIn;
 use crate::otlp::Batch;
 use crate::proxy::SeenExport;
 use crate::redact::Redactor;
-use crate::store::{SpanWriter, StoreError};
+use crate::store::{RunReader, SpanWriter, StoreError};
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -15,6 +15,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 /// Kilobytes of exports that may wait to be written before exporters have to wait.
 const QUEUE_KILOBYTES: u32 = 32 * 1024;
+
+/// Exports added after the end that are known again at most.
+const MOST_LATE: usize = 1024;
 
 /// An export that waits.
 struct Job {
@@ -51,7 +54,12 @@ struct Work {
     sender: Option<Sender<Job>>,
     thread: Option<JoinHandle<Exported>>,
     ended: bool,
+    /// Digests of what was added after the end.
+    late: HashSet<Digest>,
 }
+
+/// What an export is known by when it comes again.
+type Digest = (std::mem::Discriminant<Batch>, [u8; 32]);
 
 impl SpanRecorder {
     pub(super) fn new(directory: PathBuf, redactor: Arc<Redactor>) -> SpanRecorder {
@@ -100,6 +108,36 @@ impl SpanRecorder {
         Some(thread.join().unwrap_or_else(broke_off))
     }
 
+    /// Adds to the run with this uuid, which was sealed.
+    ///
+    /// # Errors
+    /// When it is not there any more, or cannot be written.
+    pub(super) fn add(&self, seen: SeenExport, uuid: &str) -> Result<(), StoreError> {
+        let SeenExport { mut batch, digest, .. } = seen;
+        let mut work = self.lock();
+        let digest = (std::mem::discriminant(&batch), digest);
+        if work.late.contains(&digest) {
+            return Ok(());
+        }
+        // Another run may have got its name.
+        let there = RunReader::open(self.directory.clone())?;
+        if there.manifest().uuid != uuid {
+            return Err(StoreError::Refused("the run was removed".into()));
+        }
+        let found = self.redactor.telemetry(&mut batch);
+        let mut writer = SpanWriter::append(&self.directory)?;
+        writer.put(&batch)?;
+        if !found.is_empty() {
+            there.note_stand_ins(found)?;
+        }
+        writer.sync()?;
+        if work.late.len() >= MOST_LATE {
+            work.late.clear();
+        }
+        work.late.insert(digest);
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Work> {
         self.work.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,7 +145,7 @@ impl SpanRecorder {
 
 fn write(directory: &Path, redactor: &Redactor, jobs: &Receiver<Job>) -> Exported {
     let mut all = Exported::default();
-    let mut before: HashSet<(std::mem::Discriminant<Batch>, [u8; 32])> = HashSet::new();
+    let mut before: HashSet<Digest> = HashSet::new();
     let mut writer = None;
     while let Ok(Job { mut batch, digest, written, _room }) = jobs.recv() {
         // Exporters that got no answer send the same once more.
@@ -144,6 +182,11 @@ fn put(writer: &mut Option<SpanWriter>, directory: &Path, batch: &Batch) -> Resu
 }
 
 impl Exported {
+    /// True when nothing came.
+    pub fn is_empty(&self) -> bool {
+        self.spans == 0 && self.logs == 0
+    }
+
     fn note(&mut self, found: Vec<StandIn>) {
         self.stand_ins.extend(found.into_iter().map(|found| (found.text, found.label)));
     }

@@ -183,11 +183,15 @@ impl Writer {
         }
         let incomplete = self.broken.take();
         let mut found = std::mem::take(&mut self.stand_ins);
-        found.extend(std::mem::take(&mut exported.stand_ins));
+        let theirs: Vec<StandIn> = std::mem::take(&mut exported.stand_ins)
+            .into_iter()
+            .map(|(text, label)| StandIn { label, text })
+            .collect();
         let outline = RunReader::open(self.run.directory().to_path_buf())?.derive_outline();
         let manifest = self.run.seal(Some(&outline), |manifest| {
             manifest.incomplete = incomplete.clone();
             end(manifest);
+            manifest.note_stand_ins(theirs);
             for own in &manifest.own_stand_ins {
                 found.entry(own.text.clone()).or_insert_with(|| own.label.clone());
             }

@@ -19,6 +19,8 @@ const NAMES: [&str; 12] = [
 ];
 /// … or ends with one of these.
 const ENDS: [&str; 7] = ["_KEY", "_PAT", "_PWD", "_PW", "_PASS", "_DSN", "_SALT"];
+/// A variable whose name ends so holds header fields, credentials among them.
+const HEADERS: &str = "_HEADERS";
 /// Words that make such a name harmless.
 const HARMLESS_ENDS: [&str; 18] = [
     "_FILE",
@@ -65,6 +67,14 @@ pub(super) fn of_environment(vars: &[(String, String)]) -> Vec<KnownSecret> {
     let mut found: Vec<KnownSecret> = Vec::new();
     for (name, value) in vars {
         let value = value.trim();
+        if name.to_ascii_uppercase().ends_with(HEADERS) {
+            for secret in header_secrets(value) {
+                if !found.iter().any(|known| known.value == secret) {
+                    found.push(KnownSecret { label: name.clone(), value: secret });
+                }
+            }
+            continue;
+        }
         let secret = match url_password(value) {
             Some(password) if password.len() >= needles::SHORTEST => password,
             Some(_) => value,
@@ -75,6 +85,26 @@ pub(super) fn of_environment(vars: &[(String, String)]) -> Vec<KnownSecret> {
             continue;
         }
         found.push(KnownSecret { label: name.clone(), value: secret.to_string() });
+    }
+    found
+}
+
+/// The credentials in a list of header fields: `api-key=x,authorization=Basic%20y`, or one a line, `api-key: x`.
+fn header_secrets(value: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for field in value.split([',', '\n']) {
+        let Some((name, value)) = field.split_once(['=', ':']) else { continue };
+        let plain = percent_encoding::percent_decode_str(value.trim()).decode_utf8_lossy().into_owned();
+        // As it is written, and as it goes over the wire.
+        for text in [value.trim(), plain.trim()] {
+            let word = text.rsplit(' ').next().unwrap_or_default();
+            let word = word.strip_prefix("Basic%20").or(word.strip_prefix("Bearer%20")).unwrap_or(word);
+            let name = name.trim().replace('-', "_");
+            let is_secret = is_secret_name(&name) || rules::looks_random(word.as_bytes());
+            if is_secret && !is_harmless(word) && !found.iter().any(|known| known == word) {
+                found.push(word.to_string());
+            }
+        }
     }
     found
 }
@@ -120,6 +150,22 @@ pub(super) fn is_word(value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_among_header_fields_are_secrets() {
+        for (value, wanted) in [
+            ("x-team=7,authorization=Basic%20bWU6c2VjcmV0c2VjcmV0", &["bWU6c2VjcmV0c2VjcmV0"][..]),
+            ("api-key=sunshine-state", &["sunshine-state"]),
+            ("Authorization: Bearer a8f5f167f44f4964\nX-App: the-shop-of-ada", &["a8f5f167f44f4964"]),
+            ("x-honeycomb-team=hcaik_01j9Zr8Kq2Xw7Lm4Vt6Pb3Nd5Hs", &["hcaik_01j9Zr8Kq2Xw7Lm4Vt6Pb3Nd5Hs"]),
+            ("x-project=storefront,x-mode=development", &[]),
+            ("", &[]),
+        ] {
+            let vars = [("OTEL_EXPORTER_OTLP_HEADERS".to_string(), value.to_string())];
+            let found: Vec<String> = of_environment(&vars).into_iter().map(|known| known.value).collect();
+            assert_eq!(found, wanted, "{value}");
+        }
+    }
 
     #[test]
     fn secrets_are_told_from_settings() {

@@ -24,6 +24,8 @@ pub struct Recording<'a> {
     pub run: RunView<'a>,
     /// Secrets left in fields that must round-trip: they block the export.
     pub untouched: u32,
+    /// What its instrumentation exported: spans and log records.
+    pub exported: (u64, u64),
     /// Requests that are no model calls, one line a kind: `2x GET /v1/models (openai), 404`.
     pub others: Vec<String>,
     /// What went wrong on the way to the models, one line each.
@@ -254,17 +256,25 @@ pub fn recording(done: &Recording, style: Style) -> String {
     } else if !servers.is_empty() && done.others.is_empty() {
         lines.next(&[format!("retake replay {id}")]);
     } else {
-        no_model_call(&mut lines, &done.others, &id);
+        no_model_call(&mut lines, done, &id);
     }
     lines.out()
 }
 
 /// What to say of a recording that cannot be replayed.
-fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
-    lines.say(
-        Ink::Bad,
-        "no model call was seen: a replay answers the other requests, and there is nothing to fork",
-    );
+fn no_model_call(lines: &mut Lines, done: &Recording, id: &str) {
+    let seen = &done.others;
+    let (spans, logs) = (many(done.exported.0, "span"), many(done.exported.1, "log record"));
+    if seen.is_empty() && done.exported != (0, 0) {
+        let what =
+            format!("no request was seen: {spans} and {logs} are kept, and there is nothing to replay");
+        lines.say(Ink::Bad, &what);
+    } else {
+        lines.say(
+            Ink::Bad,
+            "no model call was seen: a replay answers the other requests, and there is nothing to fork",
+        );
+    }
     for request in seen.iter().take(5) {
         lines.say(Ink::Plain, &format!("seen: {}", line(request)));
     }
@@ -276,7 +286,8 @@ fn no_model_call(lines: &mut Lines, seen: &[String], id: &str) {
         "check that the agent got as far as asking its model, and that it asks by a protocol that retake knows \
          (OpenAI, Anthropic, Gemini, Ollama, Bedrock): other requests are kept as bytes, not as steps",
     );
-    lines.next(&[format!("retake show {id}")]);
+    let tree = if done.exported.0 > 0 { " --tree" } else { "" };
+    lines.next(&[format!("retake show {id}{tree}")]);
 }
 
 /// `10 steps (5 model, 5 tool)`.

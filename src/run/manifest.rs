@@ -136,6 +136,16 @@ pub struct Outcome {
     pub stopped: Option<Stopped>,
 }
 
+impl Manifest {
+    /// Notes stand-ins among its own that are not there yet.
+    pub fn note_stand_ins(&mut self, mut found: Vec<StandIn>) {
+        found.sort();
+        found.dedup();
+        found.retain(|stand_in| !self.own_stand_ins.contains(stand_in));
+        self.own_stand_ins.append(&mut found);
+    }
+}
+
 impl Outcome {
     /// False when retake saw no process end, and nobody told: there is nothing to compare an exit code with.
     pub fn is_told(&self) -> bool {
@@ -220,7 +230,8 @@ pub struct Manifest {
     /// What they were: label (a header, a variable, a shape) and how many. Empty where it was not noted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub replaced: BTreeMap<String, u32>,
-    /// The stand-ins in this manifest itself: command, environment, labels, note, edits. Those of an exchange are with it.
+    /// The stand-ins in this manifest itself (command, environment, labels, note, edits) and in what was exported beside
+    /// the exchanges. Those of an exchange are with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub own_stand_ins: Vec<StandIn>,
 }

@@ -57,6 +57,11 @@ impl AppendFile {
         AppendFile { path, sink, written: 0, pending: Vec::new() }
     }
 
+    /// Appends to `sink`, which is the file at `path` and has `written` bytes.
+    pub fn behind(path: PathBuf, sink: Box<dyn Sink>, written: u64) -> AppendFile {
+        AppendFile { path, sink, written, pending: Vec::new() }
+    }
+
     /// The file.
     pub fn path(&self) -> &Path {
         &self.path

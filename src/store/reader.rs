@@ -8,7 +8,7 @@ use super::pack_reader::{PackReader, Part};
 use super::run_dir::{ManifestFile, OUTLINE, PACK, SEGMENT, look};
 use super::segment::SegmentReader;
 use super::{BodyRef, PartId, RequestRecord, ResponseRecord, Store, StoreError, outline_file};
-use crate::exchange::{Exchange, ExchangeId, RecordedRequest, RecordedResponse};
+use crate::exchange::{Exchange, ExchangeId, RecordedRequest, RecordedResponse, StandIn};
 use crate::run::{Manifest, Outline, RunId, RunState};
 use bytes::{Bytes, BytesMut};
 use serde::de::DeserializeOwned;
@@ -126,6 +126,16 @@ impl RunReader {
     /// What the run says of itself.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest.run
+    }
+
+    /// Notes stand-ins in the manifest of a sealed run, of exports that came late.
+    ///
+    /// # Errors
+    /// When the manifest cannot be written.
+    pub fn note_stand_ins(&self, found: Vec<StandIn>) -> Result<(), StoreError> {
+        let mut manifest = self.manifest.clone();
+        manifest.run.note_stand_ins(found);
+        manifest.write(&self.directory)
     }
 
     /// What it is doing, as of the last look.

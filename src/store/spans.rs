@@ -16,7 +16,7 @@ use crate::otlp::{Batch, Encoding, Signal};
 use crate::span::claims::{Claims, row};
 use crate::span::spans;
 use prost::Message;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -46,10 +46,24 @@ impl SpanWriter {
     /// # Errors
     /// When it is there already or cannot be made.
     pub fn new(directory: &Path) -> Result<SpanWriter, StoreError> {
+        SpanWriter::open(directory, File::options().append(true).create_new(true))
+    }
+
+    /// Goes on with the file of a run that was sealed, which begins if there is none.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn append(directory: &Path) -> Result<SpanWriter, StoreError> {
+        SpanWriter::open(directory, File::options().append(true).create(true))
+    }
+
+    fn open(directory: &Path, options: &mut OpenOptions) -> Result<SpanWriter, StoreError> {
         let path = directory.join(SPANS);
-        let made = File::options().append(true).create_new(true).mode(0o600).open(&path);
-        let file = made.map_err(StoreError::io(&path))?;
-        Ok(SpanWriter { file: AppendFile::new(path, Box::new(file)), squeezer: coding::Squeezer::new() })
+        let io = StoreError::io(&path);
+        let file = options.mode(0o600).open(&path).map_err(&io)?;
+        let written = file.metadata().map_err(&io)?.len();
+        let file = AppendFile::behind(path.clone(), Box::new(file), written);
+        Ok(SpanWriter { file, squeezer: coding::Squeezer::new() })
     }
 
     /// Adds an export; it has passed `write(2)` when this returns.
@@ -104,6 +118,11 @@ impl SpanReader {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(SpanReader { path, file: None }),
             Err(error) => Err(StoreError::io(&path)(error)),
         }
+    }
+
+    /// True when the run has no exports.
+    pub fn is_empty(&self) -> bool {
+        self.file.as_ref().and_then(|file| file.metadata().ok()).is_none_or(|about| about.len() == 0)
     }
 
     /// Hands every export to `take`; what is damaged is left out. Returns how many frames that were.

@@ -68,6 +68,8 @@ impl Draft {
                 checkpoints: Vec::new(),
                 edited: Vec::new(),
                 skipped: BTreeMap::new(),
+                exports: Vec::new(),
+                damaged_exports: 0,
             },
             upstream,
             now: START + 40_000,

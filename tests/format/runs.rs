@@ -4,6 +4,8 @@ use crate::draft::{Draft, START, answer, none, stream};
 use retake::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedResponse, Source, StandIn,
 };
+use retake::otlp::proto::{AnyValue, ArrayValue, LogRecord, Logs, ResourceLogs, ScopeLogs, Value};
+use retake::otlp::{Batch, Encoding, Signal};
 use retake::run::manifest::GitState;
 use retake::run::{Outcome, Parent};
 use retake::store::bundle::{ExportSource, ImportedRun};
@@ -20,6 +22,7 @@ pub fn all() -> Vec<(&'static str, ImportedRun)> {
         ("fork", fork()),
         ("replay", replay()),
         ("lanes", lanes()),
+        ("spans", spans()),
     ]
 }
 
@@ -337,4 +340,26 @@ fn lanes() -> ImportedRun {
     let polite = completion(r#"{"role":"assistant","content":"Yes."}"#, "stop", (14, 2));
     draft.ask(path, audit, Some(polite)).request.head.headers.push("x-retake-lane", "audit");
     draft.done()
+}
+
+/// A model call, the spans around it, a line of a log, and an export that no JSON can hold.
+fn spans() -> ImportedRun {
+    let mut draft = Draft::new("traced.1", "openai", "https://api.openai.com");
+    let said = r#"{"role":"assistant","content":"Snow."}"#;
+    let body = chat(&[r#"{"role":"user","content":"What is the weather in Oslo?"}"#], false);
+    draft.ask("/v1/chat/completions", body, Some(completion(said, "stop", (11, 2))));
+    let mut run = draft.done();
+    let traces = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"agent"}}]},"scopeSpans":[{"scope":{"name":"openinference.instrumentation.openai","version":"0.1.66"},"spans":[
+        {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"b7ad6b7169203331","parentSpanId":"00f067aa0ba902b7","name":"ChatCompletion","kind":1,"startTimeUnixNano":"1768469400040000000","endTimeUnixNano":"1768469400120340000","attributes":[{"key":"openinference.span.kind","value":{"stringValue":"LLM"}},{"key":"llm.token_count.prompt","value":{"intValue":"11"}}],"status":{"code":1}},
+        {"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b7","name":"weather agent","startTimeUnixNano":"1768469400010000000","endTimeUnixNano":"1768469400200000000","events":[{"timeUnixNano":"1768469400190000000","name":"done"}]}]}]}]}"#;
+    let logs = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"timeUnixNano":"1768469400150000000","severityNumber":9,"severityText":"INFO","body":{"stringValue":"it snows"},"traceId":"0af7651916cd43dd8448eb211c80319c","spanId":"00f067aa0ba902b7"}]}]}]}"#;
+    let read = |signal, text: &str| Batch::read(signal, Encoding::Json, text.as_bytes()).unwrap();
+    let deep = (0..44).fold(AnyValue::default(), |inner, _| AnyValue {
+        value: Some(Value::Array(ArrayValue { values: vec![inner] })),
+    });
+    let record = LogRecord { body: Some(deep), ..LogRecord::default() };
+    let scope_logs = vec![ScopeLogs { log_records: vec![record], ..ScopeLogs::default() }];
+    let deep = Logs { resource_logs: vec![ResourceLogs { scope_logs, ..ResourceLogs::default() }] };
+    run.exports = vec![read(Signal::Traces, traces), read(Signal::Logs, logs), Batch::Logs(deep)];
+    run
 }

@@ -6,6 +6,7 @@ use retake::dialect::{all, sse};
 use retake::exchange::{HeaderList, ResponseHead, canon, eventstream, json, messages, parts};
 use retake::holes::{Bindings, Holes, Rules, Side, Surroundings};
 use retake::mcp::message;
+use retake::otlp::{Batch, Encoding, Signal, langsmith};
 use retake::redact::{KnownSecret, Redactor};
 use std::collections::HashSet;
 
@@ -194,4 +195,87 @@ fn texts_that_look_like_names() {
         let answer = ModelAnswer { blocks: vec![Block::Text { text }], ..ModelAnswer::default() };
         holes.rewrite(&answer, &Bindings::default(), &Bindings::default());
     }
+}
+
+/// A field of a message in protobuf.
+fn field(tag: u8, inside: &[u8], out: &mut Vec<u8>) {
+    out.push(tag << 3 | 2);
+    let mut length = inside.len();
+    while length > 0x7f {
+        out.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    out.push(length as u8);
+    out.extend_from_slice(inside);
+}
+
+/// Fields around each other: the tags from the inside out.
+fn around(tags: &[u8], inside: &[u8]) -> Vec<u8> {
+    tags.iter().fold(inside.to_vec(), |inside, tag| {
+        let mut out = Vec::new();
+        field(*tag, &inside, &mut out);
+        out
+    })
+}
+
+fn all_of(tag: u8, inside: &[u8], count: usize) -> Vec<u8> {
+    let one = around(&[tag], inside);
+    one.repeat(count)
+}
+
+#[test]
+fn exports_that_are_deep_wide_or_many() {
+    let redactor = Redactor::new([7; 32], Vec::new(), &[]).expect("a redactor");
+    // A request of one resource, one scope and one span with this in it.
+    let of_span = |inside: &[u8]| around(&[2, 2, 1], inside);
+    let (attribute, empty_span) = (around(&[9], b"\x0a\x01k"), around(&[2], b""));
+    let ids = [around(&[1], &[1; 16]), around(&[2], &[1; 8])].concat();
+    // Spans of as many traces, each of a place of its own.
+    let spans: Vec<u8> = (0..MUCH as u64 / 64)
+        .flat_map(|n| {
+            let trace = [[0; 8], (n + 1).to_be_bytes()].concat();
+            let span = [around(&[1], &trace), around(&[2], &(n + 1).to_be_bytes())].concat();
+            around(&[2], &span)
+        })
+        .collect();
+    let array = all_of(1, b"", MUCH / 2);
+    for (body, count) in [
+        (of_span(&attribute.repeat(MUCH / attribute.len())), Some(1)),
+        (around(&[2, 1], &empty_span.repeat(MUCH / 2)), Some(MUCH / 2)),
+        (around(&[2, 1], &spans), Some(MUCH / 64)),
+        (all_of(1, b"", MUCH / 2), Some(0)),
+        (of_span(&[ids, around(&[5, 2, 9], &array)].concat()), Some(1)),
+        // Deeper than anybody means it: refused, and soon.
+        (of_span(&around(&[1, 5].repeat(200), b"")), None),
+        (around(&[5; 300], b""), Some(0)),
+        // A length that says more than there is.
+        (b"\x0a\xff\xff\xff\xff\x0f".repeat(MUCH / 6), None),
+    ] {
+        let read = Batch::read(Signal::Traces, Encoding::Protobuf, &body);
+        let Some(count) = count else {
+            assert!(read.is_err() || read.is_ok_and(|batch| batch.len() <= 1));
+            continue;
+        };
+        let mut batch = read.expect("it is one");
+        assert_eq!((batch.len(), batch.moments().len()), (count, count));
+        let places: Vec<usize> = (0..count).map(|at| at % 7).collect();
+        let parts = batch.clone().divide(&places);
+        assert_eq!(parts.iter().map(|(_, part)| part.len()).sum::<usize>(), count);
+        redactor.telemetry(&mut batch);
+        batch.drop_nameless();
+    }
+    let json = |piece: &str| within("{\"resourceSpans\":[", piece, "{}]}");
+    for body in [json("{},"), json(r#"{"scopeSpans":[{"spans":[{},{}]}]},"#), json("["), much("{\"a\":")] {
+        drop(Batch::read(Signal::Traces, Encoding::Json, &body));
+    }
+    let form = langsmith::Form::Multipart("x".into());
+    let part = "--x\r\nContent-Disposition: form-data; name=\"post.7.inputs\"\r\n\r\n{}\r\n";
+    for piece in [part, "--x\r\n", "\r\n--", "--x--x", "\r\n\r\n"] {
+        drop(langsmith::read(&form, &within("--x\r\n", piece, "")));
+    }
+    let many: String = (0..MUCH / 90).map(|n| part.replace("post.7", &format!("post.{n}"))).collect();
+    let read = langsmith::read(&form, many.as_bytes()).expect("parts");
+    assert_eq!(Batch::Traces(read).len(), MUCH / 90);
+    let order = within("{\"id\":\"7\",\"dotted_order\":\"", "a.", "\"}");
+    assert_eq!(Batch::Traces(langsmith::read(&langsmith::Form::One(None), &order).expect("a run")).len(), 1);
 }

@@ -1,14 +1,12 @@
 //! What instrumented agents export: kept with the run, passed on unchanged, and never a part of what is replayed.
 
-use crate::attach::Attached;
 use crate::support::env::{TestEnv, project};
-use crate::support::exporting::{Exporting, NOWHERE, SAID, batches, gzip, json, post, protobuf, spans};
+use crate::support::exporting::{Exporting, NOWHERE, SAID, batches, gzip, json, protobuf, spans};
 use crate::support::raw::{Raw, chat_head};
 use crate::support::upstream::{Act, FakeUpstream, Gate, Script};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use nix::sys::signal::Signal;
 use prost::Message;
 use retake::otlp::proto::{Response, RpcStatus};
 
@@ -167,6 +165,9 @@ async fn calls_of_grpc_are_exports_too() {
         (framed(1, &gzip(0, &protobuf("squeezed", &[]))), "0"),
         (framed(0, b"\xff\xff"), "3"),
         (b"\0\0".to_vec(), "3"),
+        (b"\0\xff\xff\xff\xff".to_vec(), "3"),
+        (framed(1, &gzip(0, &vec![0; (64 << 20) + 1])), "8"),
+        (framed(1, b"no gzip"), "3"),
     ] {
         let path = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
         let request = http::Request::post(format!("{}{path}", recording.origin))
@@ -189,6 +190,77 @@ async fn calls_of_grpc_are_exports_too() {
         );
     }
     assert_eq!(recording.spans(&env), ["plain", "squeezed"]);
+    let pid = recording.child.id();
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    assert!(peak < 600 << 10, "{peak} kB");
+}
+
+/// An export that comes in a chunk a byte.
+#[test]
+fn an_export_in_small_pieces_is_one() {
+    let mut env = TestEnv::new();
+    env.set(ENDPOINT, NOWHERE);
+    let recording = Exporting::start(&env, &[]);
+    let mut raw = Raw::connect(&recording.origin).expect("it listens");
+    let head =
+        format!("POST /otlp/v1/traces HTTP/1.1\r\nHost: x\r\n{PROTOBUF}Transfer-Encoding: chunked\r\n\r\n");
+    raw.send(head.as_bytes()).expect("sent");
+    let body = protobuf("in pieces", &[("said", &"x".repeat(50_000))]);
+    let chunks: Vec<u8> = body.iter().flat_map(|byte| [b'1', b'\r', b'\n', *byte, b'\r', b'\n']).collect();
+    raw.send(&chunks).expect("sent");
+    raw.send(b"0\r\n\r\n").expect("sent");
+    assert!(raw.head().expect("a head")[0].contains("200"));
+    assert_eq!(recording.spans(&env), ["in pieces"]);
+}
+
+/// LangSmith's own clients: what they tell is kept as spans, and goes to LangSmith byte for byte.
+#[test]
+fn runs_of_langsmith_are_spans() {
+    let mut env = TestEnv::new();
+    let mine = collector();
+    env.set("LANGSMITH_ENDPOINT", mine.origin());
+    env.set("LANGSMITH_TRACING", "true");
+    let mut recording = Exporting::start(&env, &[]);
+    let folder = project().join("fixtures/otlp/py-langsmith-native");
+    let mut sent = Vec::new();
+    for number in 2..=6 {
+        let body = std::fs::read(folder.join(format!("00{number}-runs.multipart"))).expect("a capture");
+        let boundary = String::from_utf8_lossy(&body[2..34]).into_owned();
+        let mut fields =
+            format!("Content-Type: multipart/form-data; boundary={boundary}\r\nx-api-key: ls\r\n");
+        // Newer clients compress all of it.
+        let body = match number {
+            2 => body,
+            _ => {
+                fields.push_str("Content-Encoding: zstd\r\n");
+                zstd::encode_all(body.as_slice(), 3).expect("memory")
+            }
+        };
+        let told = recording.post("/langsmith/runs/multipart", &fields, &body);
+        assert_eq!((told.status, told.body.as_slice()), (200, &b"taken"[..]));
+        sent.push(body);
+    }
+    let batch =
+        br#"{"post":[{"id":"01a1fbde-5640-7a6a-8534-e8df0c516999","name":"batched","run_type":"chain"}]}"#;
+    assert_eq!(recording.post("/r/x/langsmith/api/v1/runs/batch", JSON, batch).body, b"taken");
+    sent.push(batch.to_vec());
+    recording.end();
+    let told = recording.spans(&env);
+    assert_eq!(told.iter().filter(|name| *name == "ChatOpenAI").count(), 4, "each is told twice");
+    assert!(
+        ["agent", "get_weather", "batched"].iter().all(|name| told.iter().any(|of| of == name)),
+        "{told:?}"
+    );
+    assert_eq!(mine.received().into_iter().map(|got| got.body).collect::<Vec<_>>(), sent);
+    assert_eq!(mine.received()[0].header("x-api-key"), Some("ls"));
+    let tree = env.retake(["show", "x.1", "--tree", "--full"]).expect(0).out;
+    assert_eq!(
+        (tree.matches("model gpt-x").count(), tree.matches("tool get_weather").count()),
+        (2, 1),
+        "{tree}"
+    );
 }
 
 #[test]
@@ -273,26 +345,6 @@ fn a_recording_ends_while_exports_are_under_way() {
     ask(&recording);
     recording.end();
     assert_eq!(recording.spans(&env), ["whole"]);
-}
-
-#[test]
-fn an_export_alone_begins_no_run_and_belongs_to_one_that_is_there() {
-    let mut env = TestEnv::new();
-    let model = FakeUpstream::always(Script::json(SAID));
-    env.upstream(&model.origin());
-    let mine = collector();
-    env.set(ENDPOINT, mine.origin());
-    let attached = Attached::start(&env, &[]);
-    let told = post(&attached.here(), "/r/y/otlp/v1/traces", PROTOBUF, &protobuf("early", &[]));
-    assert_eq!(told.status, 200);
-    assert!(env.listed().is_empty(), "{:?}", env.listed());
-    assert_eq!(attached.ask("/r/y", "", "hi"), 200);
-    post(&attached.here(), "/r/y/otlp/v1/traces", PROTOBUF, &protobuf("late", &[]));
-    attached.end(Signal::SIGTERM);
-    let runs = env.listed();
-    assert_eq!(runs.len(), 1, "{runs:?}");
-    assert_eq!(spans(&env, &runs[0]), ["late"]);
-    assert_eq!(exchanges(&env), 1);
 }
 
 const INGESTED: &str = r#"{"data":[{"object":"trace","id":"trace_af725861003c4a46875938d83c67c2ad","workflow_name":"w"},

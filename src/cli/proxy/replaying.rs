@@ -187,4 +187,8 @@ impl Keeper for Replaying {
     fn objection(&self, name: &str) -> Option<String> {
         super::objection(name)
     }
+
+    fn keeps_exports(&self) -> bool {
+        false
+    }
 }

@@ -70,6 +70,7 @@ fn recordings() {
         &Recording {
             run: run.view(),
             untouched: 0,
+            exported: (0, 0),
             others: Vec::new(),
             warnings: Vec::new(),
             fences: Vec::new(),
@@ -82,6 +83,7 @@ fn recordings() {
         &Recording {
             run: run.view(),
             untouched: 1,
+            exported: (0, 0),
             others: Vec::new(),
             warnings: vec!["http://h:1 could not be reached: refused".into()],
             fences: vec!["issue_refund".into()],
@@ -92,6 +94,7 @@ fn recordings() {
     let side = Recording {
         run: fake.view(),
         untouched: 0,
+        exported: (0, 0),
         others: vec!["2x GET /v1/models (openai), 404".into(), "POST /v1/responses (openai), 200".into()],
         warnings: Vec::new(),
         fences: Vec::new(),

@@ -7,6 +7,7 @@
 //! - `cut`: the values of a body that can be shared.
 //! - `content`: the bytes of a part as JSON, text or base64.
 //! - `list`: a body as parts, short texts and runs of an earlier body.
+//! - `exported`: what the agent's instrumentation exported.
 //! - `record`: the records themselves.
 //! - `write`: export.
 //! - `read`, `bodies`, `mend`: import, bodies put together again, and what is done for a file edited by hand.
@@ -15,6 +16,7 @@ mod bodies;
 mod checkpoint;
 mod content;
 mod cut;
+mod exported;
 mod line;
 mod list;
 mod mend;
@@ -24,6 +26,7 @@ mod view;
 mod write;
 
 use crate::exchange::Exchange;
+use crate::otlp::Batch;
 use crate::run::{Manifest, Outline};
 use crate::store::StoreError;
 use serde_json::Value;
@@ -43,7 +46,8 @@ pub const MAJOR: u32 = 1;
 ///
 /// Changes:
 /// - 1.0: first version.
-pub const MINOR: u32 = 0;
+/// - 1.1: `spans` and `logs`. A file without them says 1.0.
+pub const MINOR: u32 = 1;
 
 /// A run as [`export`] reads it.
 pub trait ExportSource {
@@ -58,6 +62,19 @@ pub trait ExportSource {
 
     /// What changed with every step, in order of steps ([`checkpoints`] derives it from an outline).
     fn checkpoints(&self) -> Vec<Value>;
+
+    /// True when its agent's instrumentation exported something.
+    fn has_exports(&self) -> bool {
+        false
+    }
+
+    /// Hands over each export, in the order in which they came.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn exports(&self, _take: &mut dyn FnMut(&Batch)) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A run as it was read from a file.
@@ -75,6 +92,10 @@ pub struct ImportedRun {
     pub edited: Vec<usize>,
     /// Records of kinds that this version does not know: how many of each were passed over.
     pub skipped: BTreeMap<String, usize>,
+    /// What the agent's instrumentation exported, in the order in which it came.
+    pub exports: Vec<Batch>,
+    /// Exports that are damaged: they were left out.
+    pub damaged_exports: usize,
 }
 
 impl ExportSource for ImportedRun {
@@ -92,6 +113,15 @@ impl ExportSource for ImportedRun {
 
     fn checkpoints(&self) -> Vec<Value> {
         self.checkpoints.clone()
+    }
+
+    fn has_exports(&self) -> bool {
+        !self.exports.is_empty()
+    }
+
+    fn exports(&self, take: &mut dyn FnMut(&Batch)) -> Result<(), StoreError> {
+        self.exports.iter().for_each(take);
+        Ok(())
     }
 }
 

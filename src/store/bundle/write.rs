@@ -8,7 +8,7 @@ use super::record::{
     BodyList, CheckpointLine, Header, LaneLine, OutlineHead, RequestLine, ResponseLine, Run, StepLine,
     TurnLine, Version, record, span,
 };
-use super::{BundleError, ExportSource, FORMAT, MAJOR, MINOR, view};
+use super::{BundleError, ExportSource, FORMAT, MAJOR, MINOR, exported, view};
 use crate::exchange::{Exchange, HeaderList, RecordedRequest, RecordedResponse, SpanContext};
 use crate::run::{Outline, StepKind};
 use serde::Serialize;
@@ -28,7 +28,9 @@ const MOST_DEPTH: usize = 100;
 pub fn export(run: &dyn ExportSource, out: &mut dyn Write) -> Result<(), BundleError> {
     let mut exporter =
         Exporter { lines: LineWriter::new(out), pieces: Pieces::default(), lists: Lists::default() };
-    let version = Version { major: MAJOR, minor: MINOR };
+    // The first version that has all that is in it.
+    let minor = if run.has_exports() { MINOR } else { 0 };
+    let version = Version { major: MAJOR, minor };
     exporter.put("header", &Header { format: FORMAT.to_string(), version })?;
     exporter.put("run", &Run { run: run.manifest() })?;
     if let Some(outline) = run.outline() {
@@ -49,6 +51,7 @@ pub fn export(run: &dyn ExportSource, out: &mut dyn Write) -> Result<(), BundleE
     for checkpoint in run.checkpoints() {
         exporter.put("checkpoint", &CheckpointLine { checkpoint: shallow(checkpoint) })?;
     }
+    exporter.exported(run)?;
     exporter.lines.finish()?;
     Ok(())
 }
@@ -72,6 +75,18 @@ impl Exporter<'_> {
     fn put(&mut self, kind: &str, members: &impl Serialize) -> Result<(), BundleError> {
         let line = record(kind, members).map_err(|error| BundleError::Unfit(format!("{kind}: {error}")))?;
         Ok(self.lines.put(&line)?)
+    }
+
+    fn exported(&mut self, run: &dyn ExportSource) -> Result<(), BundleError> {
+        let mut failed = None;
+        run.exports(&mut |batch| {
+            if failed.is_none() {
+                let written = exported::written(batch);
+                let put = written.and_then(|line| line.map_or(Ok(()), |line| Ok(self.lines.put(&line)?)));
+                failed = put.err();
+            }
+        })?;
+        failed.map_or(Ok(()), Err)
     }
 
     fn outline(&mut self, outline: &Outline) -> Result<(), BundleError> {

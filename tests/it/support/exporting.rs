@@ -109,13 +109,24 @@ pub fn protobuf(name: &str, attributes: &[(&str, &str)]) -> Vec<u8> {
         key: (*key).into(),
         value: Some(AnyValue { value: Some(Value::String((*text).into())) }),
     };
-    let span = Span {
-        trace_id: vec![7; 16],
+    let span = Span { attributes: attributes.iter().map(attribute).collect(), ..span(name, [7; 16], (0, 0)) };
+    export(span)
+}
+
+/// A span of a trace, from and to: microseconds since the Unix epoch.
+pub fn span(name: &str, trace: [u8; 16], (from, to): (u64, u64)) -> Span {
+    Span {
+        trace_id: trace.to_vec(),
         span_id: blake3::hash(name.as_bytes()).as_bytes()[..8].to_vec(),
         name: name.into(),
-        attributes: attributes.iter().map(attribute).collect(),
+        start_time_unix_nano: from * 1000,
+        end_time_unix_nano: to * 1000,
         ..Span::default()
-    };
+    }
+}
+
+/// An export of one span.
+pub fn export(span: Span) -> Vec<u8> {
     let scope_spans = vec![ScopeSpans { spans: vec![span], ..ScopeSpans::default() }];
     Traces { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] }.encode_to_vec()
 }

@@ -11,7 +11,7 @@ use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, HeaderList, RecordedRequest, RecordedResponse, RequestHead, ResponseHead,
     Source, Upstream,
 };
-use crate::otlp::{Batch, Encoding, Signal};
+use crate::otlp::{Batch, Encoding, Signal, langsmith};
 use crate::span::asked::Asked;
 use crate::span::claims::Claims;
 use crate::span::{Span, SpanKey, spans};
@@ -87,6 +87,12 @@ impl Capture {
         let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
         files.sort();
         let mut all = Vec::new();
+        for file in files.iter().filter(|file| file.to_string_lossy().ends_with("-runs.multipart")) {
+            let body = std::fs::read(file).unwrap();
+            let boundary = body.split(|byte| *byte == b'\r').next().unwrap()[2..].to_vec();
+            let form = langsmith::Form::Multipart(String::from_utf8(boundary).unwrap());
+            all.extend(spans(&langsmith::read(&form, &body).unwrap()));
+        }
         for file in files.iter().filter(|file| file.to_string_lossy().contains("-traces.")) {
             let encoding = match file.extension().and_then(|e| e.to_str()) {
                 Some("pb") => Encoding::Protobuf,
@@ -267,7 +273,7 @@ const COLUMNS: [(&str, &[Method]); 6] = [
 ];
 
 /// Folder, exchanges, and how many must be joined: by all methods, by time alone.
-const CAPTURES: [(&str, usize, usize, usize); 17] = [
+const CAPTURES: [(&str, usize, usize, usize); 18] = [
     ("par-openinference", 24, 24, 0),
     ("par-genai-nocontent", 24, 24, 2),
     ("par-genai-content", 24, 24, 1),
@@ -284,6 +290,7 @@ const CAPTURES: [(&str, usize, usize, usize); 17] = [
     ("node-ai-sdk", 3, 3, 3),
     ("py-openlit", 13, 13, 7),
     ("py-langsmith-otel", 2, 2, 2),
+    ("py-langsmith-native", 2, 2, 2),
     ("claude-code-json", 2, 2, 2),
 ];
 
