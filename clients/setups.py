@@ -1,0 +1,39 @@
+"""The rows of `docs/instrumentation.md`: agents under instrumentation, and what of its settings leads to a collector."""
+
+import environments
+import roster
+from dataclasses import dataclass
+from environments import HERE
+from roster import Client, Ready
+
+SDKS = ["openai_chat", "openai_responses", "anthropic_messages", "three_shops"]
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
+@dataclass
+class Setup(Client):
+    """One row. `exports` are the variables that hold the address of the user's own collector."""
+
+    exports: tuple = (ENDPOINT,)
+    tools: bool = False
+
+
+def python(name, title, environment, package, which, agents, **more):
+    return Setup(f"traced-{name}", title, "Python", environment, package, "traced.py", [which, *agents], **more)
+
+
+SETUPS = [
+    python("openinference", "OpenInference", "openinference", "openinference-instrumentation-openai", "openinference", SDKS),
+    python("openllmetry", "OpenLLMetry", "openllmetry", "opentelemetry-instrumentation-openai", "openllmetry", SDKS),
+    python("openlit", "OpenLIT", "openlit", "openlit", "openlit", SDKS),
+    python("otelgenai", "OpenTelemetry's own for GenAI", "otelgenai", "opentelemetry-instrumentation-genai-openai",
+           "otelgenai", SDKS),
+]  # fmt: skip
+
+
+def ready(setup):
+    """Installs what a set-up needs. Raises NotInstalled."""
+    return roster.ready(setup, [])
+
+
+__all__ = ["SETUPS", "Setup", "Ready", "environments", "HERE", "ready"]

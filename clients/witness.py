@@ -1,0 +1,170 @@
+"""One set-up, tried: what its instrumentation exports, whether retake joins it to the right calls, and whether the user's
+own collector has it all the same.
+
+Who is right is found without retake: the model notes the ids of its answers and when it gave them, the collector has the
+spans. A span is about the call whose answer it names; one that names none, about the only call that is in its time.
+"""
+
+import json
+import os
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import sink
+from trial import KEYS, SECONDS, Failed, Model, Trial, demand
+
+SLACK_NS = 25_000_000
+# What a span says of what went before its call names other answers.
+BEFORE = ("input", "prompt", "previous", "request_data", "messages")
+
+
+class Witness(Trial):
+    def __init__(self, setup, ready, retake):
+        super().__init__(setup, ready, retake)
+        self.answers = self.root / "answers.jsonl"
+        self.model = Model(self.root / "model.log", self.answers)
+        self.sink = sink.Sink()
+        self.setup = setup
+        self.client.settings = {
+            **setup.settings,
+            **{name: self.sink.url for name in setup.exports},
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        }
+
+    # --------------------------------------------------------------------------------------------- the columns
+
+    def alone(self):
+        """The set-up without retake: what its collector gets then."""
+        self.model.start()
+        environment = {
+            **KEYS, **self.client.settings, "HOME": str(self.root / "elsewhere" / "home"), "LANG": "C.UTF-8",
+            "PATH": os.pathsep.join([*self.ready.path, os.environ["PATH"]]),
+            "OPENAI_BASE_URL": self.model.url(), "ANTHROPIC_BASE_URL": self.model.url().removesuffix("/v1"),
+        }  # fmt: skip
+        done = subprocess.run(self.ready.command, env=environment, cwd=self.root / "elsewhere" / "work", text=True,
+                              capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS)  # fmt: skip
+        with (self.root / "log").open("a") as log:
+            log.write(f"$ {' '.join(self.ready.command)}\n[exit {done.returncode}]\n{done.stdout}\n{done.stderr}\n\n")
+        demand(done.returncode == 0, f"exit {done.returncode} without retake")
+        self.model.stop()
+        self.answers.unlink(missing_ok=True)
+        self.before = sink.spans(self.sink.take())
+        demand(self.before, "no spans without retake")
+        return f"{len(self.before)} spans"
+
+    def record(self):
+        seen = super().record()
+        self.model.stop()
+        self.taken = self.sink.take()
+        self.spans = {(span.trace, span.id): span for span in sink.spans(self.taken)}
+        self.said = [json.loads(line) for line in self.answers.read_text().splitlines()]
+        return seen
+
+    def backend(self):
+        """The collector has what it has without retake, and retake has every span of it."""
+        names = Counter((span.scope, span.name) for span in self.spans.values())
+        expected = Counter((span.scope, span.name) for span in self.before)
+        lost, more = expected - names, names - expected
+        demand(not lost, f"lost: {dict(lost)}")
+        demand(not more, f"not there without retake: {dict(more)}")
+        self.nodes = list(self.walk(self.data("show", "client.1", "--tree", "--full")))
+        known = {(node["span"]["trace_id"], node["span"]["span_id"]) for node, _ in self.nodes if "span" in node}
+        missing = [span.name for key, span in self.spans.items() if key not in known and not is_note(span)]
+        demand(not missing, f"{len(missing)} spans that retake has not: {missing[:3]}")
+        demand(known <= set(self.spans), f"{len(known - set(self.spans))} spans that only retake has")
+        return f"all {len(self.spans)} spans"
+
+    def joined(self):
+        """Each call of the model stands at a span that is about it."""
+        by_call = {key_of(said["calls"], said["after"]): said for said in self.said if said["answer"]}
+        joined, wrong, none, bare = 0, [], [], 0
+        for node, _ in self.nodes:
+            if node["kind"] != "model" or "step" not in node:
+                continue
+            said = by_call.get(self.call(node["step"]))
+            demand(said, f"step {node['step']} is no call of the model")
+            span = self.spans.get((node["span"]["trace_id"], node["span"]["span_id"])) if "span" in node else None
+            if span is None:
+                told = any(self.is_about(span, said) for span in self.spans.values())
+                (none.append(node["step"]) if told else None)
+                bare += not told
+            elif self.is_about(span, said):
+                joined += 1
+            else:
+                wrong.append(node["step"])
+        demand(not wrong, f"steps at spans of other calls: {wrong}")
+        demand(not none, f"{joined} joined, but not steps {none}")
+        demand(joined, "nothing is joined")
+        return f"{joined} of {joined}" + (f" ({bare} without a span)" if bare else "")
+
+    def call(self, step):
+        """What tells a step from others: the calls in its answer and the last before it."""
+        detail = self.data("show", "client.1", str(step))["detail"]
+        calls = [block["id"] for block in detail["answer"] if block["kind"] == "tool_call"]
+        blocks = [block for message in detail["messages"] for block in message["blocks"]]
+        results = [block.get("id") or block.get("call_id") for block in blocks if block["kind"] == "tool_result"]
+        return key_of(calls, results[-1] if results else None)
+
+    def is_about(self, span, said):
+        """True for a span that names the answer or the request; else for one that holds this call and no other."""
+        told = "\n".join(str(text) for name, text in span.says.items() if not any(word in name for word in BEFORE))
+        names = lambda other: any(other[key] and other[key] in told for key in ("answer", "request"))  # noqa: E731
+        if named := [other for other in self.said if names(other)]:
+            return said in named
+        called = [other for other in self.said if any(call in told for call in other["calls"])]
+        if called:
+            return said in called
+        held = [other for other in self.said if span.start_ns <= other["began_ns"] + SLACK_NS
+                and other["ended_ns"] - SLACK_NS <= span.end_ns]  # fmt: skip
+        return held == [said]
+
+    def placed(self):
+        """Tools: those with a span of their own stand at it."""
+        tools = [(node, above) for node, above in self.nodes if node["kind"] == "tool" and "step" in node]
+        spanned = [node for node, _ in tools if "span" in node]
+        for node in spanned:
+            span = self.spans[node["span"]["trace_id"], node["span"]["span_id"]]
+            call = self.data("show", "client.1", str(node["step"]))
+            text = json.dumps(call)
+            ids = {i for said in self.said for i in said["calls"]}
+            own = {i for i in ids if any(i in str(value) for value in span.says.values())}
+            demand(not own or any(i in text for i in own), f"tool step {node['step']} at the span of another call")
+        return f"{len(spanned)} of {len(tools)} at spans" if self.setup.tools else f"{len(tools)}, none has a span"
+
+    def again(self):
+        return super().replay()
+
+    def walk(self, node, above=()):
+        yield node, above
+        for child in node.get("children", []):
+            yield from self.walk(child, (*above, node))
+
+    def run(self):
+        """The cells of the row by column; after a failure of what others stand on, these are empty."""
+        cells = {}
+        try:
+            for column in ("alone", "record", "backend", "joined", "placed", "again"):
+                try:
+                    cells[column] = getattr(self, column)()
+                except (Failed, KeyError, TypeError, ValueError, OSError, subprocess.SubprocessError) as error:
+                    what = str(error) if isinstance(error, Failed) else f"unreadable: {error!r}"
+                    cells[column] = f"**no**: {what}"
+                    if column in ("alone", "record"):
+                        break
+        finally:
+            self.model.stop()
+            self.sink.stop()
+        return cells
+
+
+def key_of(calls, before):
+    return (tuple(sorted(calls)), before)
+
+
+def is_note(span):
+    """Logfire's records without length, and its announcements of spans: retake reads them as what they are."""
+    return span.says.get("logfire.span_type") in ("log", "pending_span")
+
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "instrumentation.md"
