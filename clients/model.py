@@ -187,7 +187,10 @@ def tokens(body, said):
 
 def write_chat(body, move):
     count = tokens(body, move)
-    usage = {"prompt_tokens": count[0], "completion_tokens": count[1], "total_tokens": sum(count)}
+    usage = {
+        "prompt_tokens": count[0], "completion_tokens": count[1], "total_tokens": sum(count),
+        "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0},
+    }  # fmt: skip
     frame = {"id": made_up("chatcmpl-"), "created": 1700000000, "model": body.get("model"), "system_fingerprint": "fp_1"}
     finish, message = "stop", {"role": "assistant", "content": move[1], "refusal": None}
     if move[0] == "call":
@@ -328,8 +331,9 @@ def mentioned(value, keys):
             yield from mentioned(inner, keys)
 
 
-def account(path, body, reply, request_id):
-    """What was said to a call: the ids in the answer, the calls that it asks for, and the last call that it knows of."""
+def account(path, body, reply, request_id, headers):
+    """What was said to a call: the ids in the answer, the calls that it asks for, the last call that it knows of, and the
+    spans that it names as its parents."""
     told = list(mentioned(reply, ("id", "call_id", "responseId")))
     asked = responses_items(body) if path.endswith("/responses") else body
     known = [i for i in mentioned(asked, ("tool_call_id", "call_id", "tool_use_id")) if i]
@@ -339,6 +343,7 @@ def account(path, body, reply, request_id):
         "request": request_id,
         "calls": sorted({i for i in told if i.startswith(("call_", "toolu_"))}),
         "after": known[-1] if known else None,
+        "parents": ["-".join(value.split("-")[1:3]) for value in headers.get_all("traceparent") or []],
     }
 
 
@@ -363,7 +368,7 @@ class Handler(BaseHTTPRequestHandler):
         try:
             body = json.loads(given or b"{}")
             reply = answer(path, body)
-            said = account(path, body, reply, self.request_id)
+            said = account(path, body, reply, self.request_id, self.headers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self.send(400, {"error": {"message": f"cannot read this: {error!r}"}})
         if reply is None:

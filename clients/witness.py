@@ -59,6 +59,8 @@ class Witness(Trial):
         self.taken = self.sink.take()
         self.spans = {(span.trace, span.id): span for span in sink.spans(self.taken)}
         self.said = [json.loads(line) for line in self.answers.read_text().splitlines()]
+        kept = [json.dumps(vars(span)) for span in self.spans.values()]
+        (self.root / "spans.jsonl").write_text("\n".join(kept))
         return seen
 
     def backend(self):
@@ -107,17 +109,32 @@ class Witness(Trial):
         return key_of(calls, results[-1] if results else None)
 
     def is_about(self, span, said):
-        """True for a span that names the answer or the request; else for one that holds this call and no other."""
+        """True for a span that names the answer or the request, or that the request named as its parent or one above it;
+        else for one that holds this call and no other."""
         told = "\n".join(str(text) for name, text in span.says.items() if not any(word in name for word in BEFORE))
         names = lambda other: any(other[key] and other[key] in told for key in ("answer", "request"))  # noqa: E731
         if named := [other for other in self.said if names(other)]:
             return said in named
+        above = [other for other in self.said if any(self.is_above(span, parent) for parent in other["parents"])]
+        if above:
+            return above == [said]
         called = [other for other in self.said if any(call in told for call in other["calls"])]
         if called:
             return said in called
         held = [other for other in self.said if span.start_ns <= other["began_ns"] + SLACK_NS
                 and other["ended_ns"] - SLACK_NS <= span.end_ns]  # fmt: skip
         return held == [said]
+
+    def is_above(self, span, parent):
+        """True when a request's parent (`trace-span`) is a span or stands below it."""
+        trace, at = parent.split("-")
+        for _ in range(32):
+            if (trace, at) == (span.trace, span.id):
+                return True
+            if (known := self.spans.get((trace, at))) is None:
+                return False
+            at = known.parent
+        return False
 
     def placed(self):
         """Tools: those with a span of their own stand at it."""
