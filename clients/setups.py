@@ -1,8 +1,9 @@
 """The rows of `docs/instrumentation.md`: agents under instrumentation, and what of its settings leads to a collector."""
 
+from dataclasses import dataclass
+
 import environments
 import roster
-from dataclasses import dataclass
 from environments import HERE
 from roster import Client, Ready
 
@@ -28,6 +29,14 @@ SETUPS = [
     python("openlit", "OpenLIT", "openlit", "openlit", "openlit", SDKS),
     python("otelgenai", "OpenTelemetry's own for GenAI", "otelgenai", "opentelemetry-instrumentation-genai-openai",
            "otelgenai", SDKS),
+    python("agents-openinference", "OpenAI Agents SDK with OpenInference", "openinference",
+           "openinference-instrumentation-openai-agents", "agents_openinference", ["openai_agents"], tools=True),
+    python("agents-otelgenai", "OpenAI Agents SDK with OpenTelemetry's own for GenAI", "otelgenai",
+           "opentelemetry-instrumentation-genai-openai-agents", "agents_otelgenai", ["openai_agents"], tools=True),
+    python("pydantic-otlp", "pydantic-ai, Logfire's SDK to a collector", "logfire", "logfire", "logfire",
+           ["pydantic_ai_agent"], tools=True),
+    python("pydantic-logfire", "pydantic-ai, Logfire", "logfire", "logfire", "logfire", ["pydantic_ai_agent"],
+           tools=True, exports=("LOGFIRE_BASE_URL",), settings={"LOGFIRE_TOKEN": "pylf_v1_us_notoken"}),
 ]  # fmt: skip
 
 

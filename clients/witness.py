@@ -25,7 +25,7 @@ class Witness(Trial):
         self.answers = self.root / "answers.jsonl"
         self.model = Model(self.root / "model.log", self.answers)
         self.sink = sink.Sink()
-        self.setup = setup
+        self.setup, self.details = setup, {}
         self.client.settings = {
             **setup.settings,
             **{name: self.sink.url for name in setup.exports},
@@ -86,7 +86,7 @@ class Witness(Trial):
                 continue
             said = by_call.get(self.call(node["step"]))
             demand(said, f"step {node['step']} is no call of the model")
-            span = self.spans.get((node["span"]["trace_id"], node["span"]["span_id"])) if "span" in node else None
+            span = self.span_of(node)
             if span is None:
                 told = any(self.is_about(span, said) for span in self.spans.values())
                 (none.append(node["step"]) if told else None)
@@ -102,7 +102,7 @@ class Witness(Trial):
 
     def call(self, step):
         """What tells a step from others: the calls in its answer and the last before it."""
-        detail = self.data("show", "client.1", str(step))["detail"]
+        detail = self.detail(step)
         calls = [block["id"] for block in detail["answer"] if block["kind"] == "tool_call"]
         blocks = [block for message in detail["messages"] for block in message["blocks"]]
         results = [block.get("id") or block.get("call_id") for block in blocks if block["kind"] == "tool_result"]
@@ -137,17 +137,37 @@ class Witness(Trial):
         return False
 
     def placed(self):
-        """Tools: those with a span of their own stand at it."""
-        tools = [(node, above) for node, above in self.nodes if node["kind"] == "tool" and "step" in node]
-        spanned = [node for node, _ in tools if "span" in node]
+        """Tools: those with a span of their own stand at it. A span that names a call names one with that tool and these
+        arguments."""
+        calls = {}
+        for node, _ in self.nodes:
+            if node["kind"] == "model" and "step" in node:
+                for block in self.detail(node["step"])["answer"]:
+                    if block["kind"] == "tool_call":
+                        calls.setdefault(said_by(block["name"], block["args"]), set()).add(block["id"])
+        tools = [node for node, _ in self.nodes if node["kind"] == "tool" and "step" in node]
+        spanned = [node for node in tools if "span" in node]
+        every = set().union(*calls.values()) if calls else set()
         for node in spanned:
-            span = self.spans[node["span"]["trace_id"], node["span"]["span_id"]]
-            call = self.data("show", "client.1", str(node["step"]))
-            text = json.dumps(call)
-            ids = {i for said in self.said for i in said["calls"]}
-            own = {i for i in ids if any(i in str(value) for value in span.says.values())}
-            demand(not own or any(i in text for i in own), f"tool step {node['step']} at the span of another call")
-        return f"{len(spanned)} of {len(tools)} at spans" if self.setup.tools else f"{len(tools)}, none has a span"
+            span, detail = self.span_of(node), self.detail(node["step"])
+            told = "\n".join(map(str, span.says.values()))
+            own = {call for call in every if call in told}
+            right = calls.get(said_by(detail["tool"], detail["args"]), set())
+            demand(not own or own & right, f"tool step {node['step']} at the span of another call")
+            demand(own or detail["tool"].rsplit("__")[-1] in f"{span.name} {told}", f"tool step {node['step']} at another tool")
+        demand(len({(node["span"]["trace_id"], node["span"]["span_id"]) for node in spanned}) == len(spanned), "two at one span")
+        if not self.setup.tools:
+            return f"{len(tools)}, none has a span"
+        demand(len(spanned) == len(tools), f"{len(spanned)} of {len(tools)} at spans")
+        return f"{len(tools)} of {len(tools)}"
+
+    def detail(self, step):
+        if step not in self.details:
+            self.details[step] = self.data("show", "client.1", str(step))["detail"]
+        return self.details[step]
+
+    def span_of(self, node):
+        return self.spans.get((node["span"]["trace_id"], node["span"]["span_id"])) if "span" in node else None
 
     def again(self):
         return super().replay()
@@ -177,6 +197,10 @@ class Witness(Trial):
 
 def key_of(calls, before):
     return (tuple(sorted(calls)), before)
+
+
+def said_by(tool, arguments):
+    return json.dumps([tool, arguments], sort_keys=True)
 
 
 def is_note(span):

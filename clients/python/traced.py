@@ -93,6 +93,7 @@ def main(which, *agents):
     sys.path.insert(0, str(here))
     with trace.get_tracer("shop").start_as_current_span("shop"):
         for agent in agents:
+            sys.argv[1:] = []
             runpy.run_path(str(here / f"{agent}.py"), run_name="__main__")
     for provider in (trace.get_tracer_provider(), _logs.get_logger_provider()):
         if shutdown := getattr(provider, "shutdown", None):
