@@ -332,7 +332,7 @@ def mentioned(value, keys):
 
 
 def account(path, body, reply, request_id, headers):
-    """What was said to a call: the ids in the answer, the calls that it asks for, the last call that it knows of, and the
+    """What was said to a call: the ids in the answer, the calls that it asks for, the calls that it knows of, and the
     spans that it names as its parents."""
     told = list(mentioned(reply, ("id", "call_id", "responseId")))
     asked = responses_items(body) if path.endswith("/responses") else body
@@ -342,7 +342,7 @@ def account(path, body, reply, request_id, headers):
         "answer": next((i for i in told if i.startswith(("chatcmpl-", "resp_", "msg_"))), None),
         "request": request_id,
         "calls": sorted({i for i in told if i.startswith(("call_", "toolu_"))}),
-        "after": known[-1] if known else None,
+        "after": known,
         "parents": ["-".join(value.split("-")[1:3]) for value in headers.get_all("traceparent") or []],
     }
 

@@ -79,7 +79,7 @@ class Witness(Trial):
 
     def joined(self):
         """Each call of the model stands at a span that is about it."""
-        by_call = {key_of(said["calls"], said["after"]): said for said in self.said if said["answer"]}
+        by_call = {key_of(said["calls"], said["after"][-1:]): said for said in self.said if said["answer"]}
         joined, wrong, none, bare = 0, [], [], 0
         for node, _ in self.nodes:
             if node["kind"] != "model" or "step" not in node:
@@ -106,11 +106,11 @@ class Witness(Trial):
         calls = [block["id"] for block in detail["answer"] if block["kind"] == "tool_call"]
         blocks = [block for message in detail["messages"] for block in message["blocks"]]
         results = [block.get("id") or block.get("call_id") for block in blocks if block["kind"] == "tool_result"]
-        return key_of(calls, results[-1] if results else None)
+        return key_of(calls, results[-1:])
 
     def is_about(self, span, said):
-        """True for a span that names the answer or the request, or that the request named as its parent or one above it;
-        else for one that holds this call and no other."""
+        """True for a span that names the answer or the request, or that the request named as its parent or one above it, or
+        with the calls that it asks for or goes on from; else for one that holds this call and no other."""
         told = "\n".join(str(text) for name, text in span.says.items() if not any(word in name for word in BEFORE))
         names = lambda other: any(other[key] and other[key] in told for key in ("answer", "request"))  # noqa: E731
         if named := [other for other in self.said if names(other)]:
@@ -121,6 +121,10 @@ class Witness(Trial):
         called = [other for other in self.said if any(call in told for call in other["calls"])]
         if called:
             return said in called
+        every = {call for other in self.said for call in other["calls"]}
+        before = {call for call in every if call in "\n".join(map(str, span.says.values()))}
+        if before:
+            return set(said["after"]) == before
         held = [other for other in self.said if span.start_ns <= other["began_ns"] + SLACK_NS
                 and other["ended_ns"] - SLACK_NS <= span.end_ns]  # fmt: skip
         return held == [said]
@@ -196,7 +200,7 @@ class Witness(Trial):
 
 
 def key_of(calls, before):
-    return (tuple(sorted(calls)), before)
+    return tuple(sorted(calls)), tuple(before)
 
 
 def said_by(tool, arguments):
