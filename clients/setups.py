@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import environments
 import roster
-from environments import HERE
 from roster import Client, Ready
 
 SDKS = ["openai_chat", "openai_responses", "anthropic_messages", "three_shops"]
@@ -23,6 +22,10 @@ def python(name, title, environment, package, which, agents, **more):
     return Setup(f"traced-{name}", title, "Python", environment, package, "traced.py", [which, *agents], **more)
 
 
+def node(name, title, package, options, agent, **more):
+    return Setup(f"traced-{name}", title, "Node", "traced", package, agent, options, **more)
+
+
 SETUPS = [
     python("openinference", "OpenInference", "openinference", "openinference-instrumentation-openai", "openinference", SDKS),
     python("openllmetry", "OpenLLMetry", "openllmetry", "opentelemetry-instrumentation-openai", "openllmetry", SDKS),
@@ -37,12 +40,21 @@ SETUPS = [
            ["pydantic_ai_agent"], tools=True),
     python("pydantic-logfire", "pydantic-ai, Logfire", "logfire", "logfire", "logfire", ["pydantic_ai_agent"],
            tools=True, exports=("LOGFIRE_BASE_URL",), settings={"LOGFIRE_TOKEN": "pylf_v1_us_notoken"}),
+    node("vercel", "Vercel AI SDK", "ai", ["--import", "AGENTS/exported.mjs"], "vercel.mjs", tools=True),
+    node("node-auto", "auto-instrumentations of OpenTelemetry, with openai and @anthropic-ai/sdk",
+         "@opentelemetry/auto-instrumentations-node", ["--require", "@opentelemetry/auto-instrumentations-node/register"],
+         "two_shops.mjs"),
 ]  # fmt: skip
 
 
 def ready(setup):
     """Installs what a set-up needs. Raises NotInstalled."""
-    return roster.ready(setup, [])
+    if setup.language != "Node":
+        return roster.ready(setup, [])
+    program, _ = environments.node_program()
+    installed = environments.node(setup.environment)
+    agents = environments.node_agents(installed)
+    options = [option.replace("AGENTS", str(agents)) for option in setup.arguments]
+    path = [str(program.parent)]
+    return Ready([str(program), *options, str(agents / setup.script)], installed.versions[setup.package], path)
 
-
-__all__ = ["SETUPS", "Setup", "Ready", "environments", "HERE", "ready"]
