@@ -7,6 +7,7 @@ import roster
 from roster import Client, Ready
 
 SDKS = ["openai_chat", "openai_responses", "anthropic_messages", "three_shops"]
+AUTO = "AGENTS/node_modules/@opentelemetry/auto-instrumentations-node"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
@@ -42,8 +43,7 @@ SETUPS = [
            tools=True, exports=("LOGFIRE_BASE_URL",), settings={"LOGFIRE_TOKEN": "pylf_v1_us_notoken"}),
     node("vercel", "Vercel AI SDK", "ai", ["--import", "AGENTS/exported.mjs"], "vercel.mjs", tools=True),
     node("node-auto", "auto-instrumentations of OpenTelemetry, with openai and @anthropic-ai/sdk",
-         "@opentelemetry/auto-instrumentations-node", ["--require", "@opentelemetry/auto-instrumentations-node/register"],
-         "two_shops.mjs"),
+         "@opentelemetry/auto-instrumentations-node", ["--require", f"{AUTO}/build/src/register.js"], "two_shops.mjs"),
 ]  # fmt: skip
 
 
