@@ -9,6 +9,15 @@ from roster import Client, Ready
 SDKS = ["openai_chat", "openai_responses", "anthropic_messages", "three_shops"]
 AUTO = "AGENTS/node_modules/@opentelemetry/auto-instrumentations-node"
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
+# It reads no variable for its exporters either.
+CODEX = "".join(
+    f' -c "otel.{exporter}={{otlp-http={{endpoint=\\"$OTEL_EXPORTER_OTLP_ENDPOINT/v1/{signal}\\",protocol=\\"binary\\"}}}}"'
+    for exporter, signal in [("exporter", "logs"), ("trace_exporter", "traces")]
+)
+CLAUDE = {
+    "CLAUDE_CODE_ENABLE_TELEMETRY": "1", "CLAUDE_CODE_ENHANCED_TELEMETRY_BETA": "1", "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_LOGS_EXPORTER": "otlp", "OTEL_METRICS_EXPORTER": "otlp",
+}  # fmt: skip
 
 
 @dataclass
@@ -17,6 +26,7 @@ class Setup(Client):
 
     exports: tuple = (ENDPOINT,)
     tools: bool = False
+    steady: bool = True  # it makes the same spans every time
 
 
 def python(name, title, environment, package, which, agents, **more):
@@ -44,11 +54,20 @@ SETUPS = [
     node("vercel", "Vercel AI SDK", "ai", ["--import", "AGENTS/exported.mjs"], "vercel.mjs", tools=True),
     node("node-auto", "auto-instrumentations of OpenTelemetry, with openai and @anthropic-ai/sdk",
          "@opentelemetry/auto-instrumentations-node", ["--require", f"{AUTO}/build/src/register.js"], "two_shops.mjs"),
+    Setup("traced-claude-code", "Claude Code", "CLI", "claude", "@anthropic-ai/claude-code", task=roster.NUMBER, tools=True,
+          settings={**roster.CLAUDE, **CLAUDE}),
+    Setup("traced-codex", "Codex", "CLI", "codex", "@openai/codex", task=roster.NUMBER, tools=True,
+          steady=False),
 ]  # fmt: skip
 
 
 def ready(setup):
     """Installs what a set-up needs. Raises NotInstalled."""
+    if setup.environment == "codex":
+        installed = environments.node("codex")
+        path = [str(environments.node_program()[0].parent)]
+        command, home_files = roster.codex(installed.programs, setup.task["question"], [], CODEX)
+        return Ready(command, installed.versions[setup.package], path, home_files)
     if setup.language != "Node":
         return roster.ready(setup, [])
     program, _ = environments.node_program()

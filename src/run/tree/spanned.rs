@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, HashMap};
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
 const DEEPEST: usize = 200;
 
+/// In a tree of more spans than this only those that lead to something are looked at: Codex has 800 for two calls.
+const CROWD: usize = 200;
+
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans<'a> {
@@ -217,6 +220,7 @@ impl Growth {
     /// The roots, with everything below them.
     fn grow(mut self, whole: bool) -> Vec<Node> {
         let depths = self.depths();
+        let crowded = self.leaves.len() > CROWD;
         let mut order: Vec<usize> = (0..self.leaves.len()).collect();
         order.sort_by_key(|at| depths.get(*at).copied().unwrap_or(0));
         let mut parents: Vec<Option<usize>> = self.leaves.iter().map(|leaf| leaf.parent).collect();
@@ -246,7 +250,7 @@ impl Growth {
             if !whole
                 && node.step.is_none()
                 && leads_nowhere
-                && (is_request || leaf.role != Some(Role::Other) || in_call)
+                && (crowded || is_request || leaf.role != Some(Role::Other) || in_call)
             {
                 continue;
             }
@@ -365,6 +369,17 @@ mod tests {
             (depth, at) = (depth + 1, first);
         }
         assert!(depth <= DEEPEST + 2, "{depth}");
+    }
+
+    #[test]
+    fn where_there_are_many_only_those_that_lead_somewhere_are_shown() {
+        let mut all = vec![(1, 0, "turn", ""), (2, 1, "chat m", "chat")];
+        all.extend((3..=CROWD as u64).map(|id| (id, 1, "look", "")));
+        let few = tree_of(&all, false);
+        assert_eq!(few.size(), CROWD + 1, "all of them, and the run");
+        all.push((1000, 1, "look", ""));
+        assert_eq!(drawn(&tree_of(&all, false)), "x.1(turn(chat m))");
+        assert_eq!(tree_of(&all, true).size(), CROWD + 2);
     }
 
     #[test]
