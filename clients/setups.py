@@ -26,6 +26,7 @@ class Setup(Client):
 
     exports: tuple = (ENDPOINT,)
     tools: bool = False
+    ingested: bool = False  # it goes to OpenAI's host, in OpenAI's own form
     steady: bool = True  # it makes the same spans every time
 
 
@@ -43,6 +44,8 @@ SETUPS = [
     python("openlit", "OpenLIT", "openlit", "openlit", "openlit", SDKS),
     python("otelgenai", "OpenTelemetry's own for GenAI", "otelgenai", "opentelemetry-instrumentation-genai-openai",
            "otelgenai", SDKS),
+    python("agents", "OpenAI Agents SDK, to OpenAI (`--intercept`)", "openinference", "openai-agents", "agents",
+           ["openai_agents"], tools=True, exports=(), ingested=True),
     python("agents-openinference", "OpenAI Agents SDK with OpenInference", "openinference",
            "openinference-instrumentation-openai-agents", "agents_openinference", ["openai_agents"], tools=True),
     python("agents-otelgenai", "OpenAI Agents SDK with OpenTelemetry's own for GenAI", "otelgenai",

@@ -9,6 +9,7 @@ import struct
 import threading
 import zlib
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -27,9 +28,9 @@ class Span:
 
 
 class Sink:
-    """Listens on the loopback until it is stopped; `taken` are (path, headers, body)."""
+    """Listens on the loopback until it is stopped; `taken` are (path, headers, body). `within`: a context of TLS."""
 
-    def __init__(self):
+    def __init__(self, port=0, within=None):
         self.taken, lock = [], threading.Lock()
         sink = self
 
@@ -67,7 +68,9 @@ class Sink:
             def log_message(self, *_):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        if within:
+            self.server.socket = within.wrap_socket(self.server.socket, server_side=True)
         self.server.daemon_threads = True
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
@@ -87,14 +90,22 @@ def decoded(headers, body):
     return {"gzip": gzip.decompress, "deflate": zlib.decompress}.get(coding, bytes)(body)
 
 
+def signals(taken):
+    """What it is about: `traces`, `logs`."""
+    return {path.rsplit("/")[-1] for path, _, _ in taken}
+
+
 def spans(taken):
     """All spans; one that came more than once is there once, as it came last."""
     found = {}
     for path, headers, body in taken:
-        if not path.endswith("/traces"):
-            continue
         whole = decoded(headers, body)
-        read = of_json if whole.lstrip()[:1] == b"{" else of_protobuf
+        if path.endswith("/traces/ingest"):
+            read = of_agents
+        elif path.endswith("/traces"):
+            read = of_json if whole.lstrip()[:1] == b"{" else of_protobuf
+        else:
+            continue
         for span in read(whole):
             found[span.trace, span.id] = span
     return list(found.values())
@@ -200,3 +211,16 @@ def of_json(body):
                 yield Span(span["traceId"].lower(), span["spanId"].lower(), span.get("parentSpanId", "").lower(),
                            span.get("name", ""), (scoped.get("scope") or {}).get("name", ""),
                            int(span["startTimeUnixNano"]), int(span["endTimeUnixNano"]), says)  # fmt: skip
+
+
+def of_agents(body):
+    """What the OpenAI Agents SDK exports. Its ids are no ids of a span elsewhere: the beginning, in microseconds, is one."""
+    for item in json.loads(body)["data"]:
+        if item["object"] == "trace.span":
+            told, (start, end) = item["span_data"], [microseconds(item[at]) for at in ("started_at", "ended_at")]
+            yield Span(item["trace_id"].removeprefix("trace_"), str(start), "", told.get("name") or told["type"],
+                       "openai-agents", start * 1000, end * 1000, told)  # fmt: skip
+
+
+def microseconds(text):
+    return (datetime.fromisoformat(text) - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1)

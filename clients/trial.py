@@ -63,7 +63,9 @@ class Model:
 
 
 class Trial:
-    """A client in a directory, a home and a store of its own."""
+    """A client in a directory, a home and a store of its own. `options` are those that `retake run` has beside."""
+
+    options = ()
 
     def __init__(self, client, ready, retake):
         self.client, self.ready, self.retake = client, ready, retake
@@ -119,7 +121,7 @@ class Trial:
     def record(self):
         self.model.start()
         code, out, err = self.do(
-            "run", "--name", "client", "--upstream", self.model.url(), "--", *self.ready.command
+            "run", "--name", "client", "--upstream", self.model.url(), *self.options, "--", *self.ready.command
         )
         demand(code == 0, f"exit {code}")
         demand(self.client.task["answer"] in out, "another answer than the model's")

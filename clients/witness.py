@@ -24,13 +24,16 @@ class Witness(Trial):
         super().__init__(setup, ready, retake)
         self.answers = self.root / "answers.jsonl"
         self.model = Model(self.root / "model.log", self.answers)
-        self.sink = sink.Sink()
+        self.sink = self.collector()
         self.setup, self.details = setup, {}
         self.client.settings = {
             **setup.settings,
             **{name: self.sink.url for name in setup.exports},
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
         }
+
+    def collector(self):
+        return sink.Sink()
 
     # --------------------------------------------------------------------------------------------- the columns
 
@@ -49,7 +52,8 @@ class Witness(Trial):
         demand(done.returncode == 0, f"exit {done.returncode} without retake")
         self.model.stop()
         self.answers.unlink(missing_ok=True)
-        self.before = sink.spans(self.sink.take())
+        taken = self.sink.take()
+        self.before, self.signals = sink.spans(taken), sink.signals(taken)
         demand(self.before, "no spans without retake")
         return f"{len(self.before)} spans"
 
@@ -73,11 +77,17 @@ class Witness(Trial):
         lost, more = expected - names, names - expected
         demand(not lost, f"lost: {dict(lost)}")
         demand(not more, f"not there without retake: {dict(more)}")
-        known = {(node["span"]["trace_id"], node["span"]["span_id"]) for node, _ in self.nodes if "span" in node}
+        known = {self.key(node) for node, _ in self.nodes if "span" in node}
         missing = [span.name for key, span in self.spans.items() if key not in known and not is_note(span)]
         demand(not missing, f"{len(missing)} spans that retake has not: {missing[:3]}")
         demand(known <= set(self.spans), f"{len(known - set(self.spans))} spans that only retake has")
-        return f"all {len(self.spans)} spans"
+        signals = sink.signals(self.taken)
+        demand(signals == self.signals, f"{signals}, without retake {self.signals}")
+        beside = sorted(signals & {"logs", "metrics"})
+        return ", ".join([f"all {len(self.spans)} spans", *beside])
+
+    def key(self, node):
+        return node["span"]["trace_id"], node["span"]["span_id"]
 
     def joined(self):
         """Each call of the model stands at a span that is about it."""
@@ -161,7 +171,7 @@ class Witness(Trial):
             right = calls.get(said_by(detail["tool"], detail["args"]), set())
             demand(not own or own & right, f"tool step {node['step']} at the span of another call")
             demand(own or detail["tool"].rsplit("__")[-1] in f"{span.name} {told}", f"tool step {node['step']} at another tool")
-        demand(len({(node["span"]["trace_id"], node["span"]["span_id"]) for node in spanned}) == len(spanned), "two at one span")
+        demand(len({self.key(node) for node in spanned}) == len(spanned), "two at one span")
         if not self.setup.tools:
             return f"{len(tools)}, none has a span"
         demand(len(spanned) == len(tools), f"{len(spanned)} of {len(tools)} at spans")
@@ -173,10 +183,12 @@ class Witness(Trial):
         return self.details[step]
 
     def span_of(self, node):
-        return self.spans.get((node["span"]["trace_id"], node["span"]["span_id"])) if "span" in node else None
+        return self.spans.get(self.key(node)) if "span" in node else None
 
     def again(self):
-        return super().replay()
+        seen = super().replay()
+        demand(not self.sink.take(), "the collector gets what the replay exports")
+        return seen
 
     def walk(self, node, above=()):
         yield node, above

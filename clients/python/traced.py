@@ -67,6 +67,10 @@ def logfire():
     logfire.instrument_pydantic_ai()
 
 
+def agents():
+    """Nothing: the Agents SDK exports to OpenAI by itself."""
+
+
 def agents_openinference():
     exported()
     from agents import set_trace_processors
