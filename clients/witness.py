@@ -16,7 +16,7 @@ from trial import KEYS, SECONDS, Failed, Model, Trial, demand
 
 SLACK_NS = 25_000_000
 # What a span says of what went before its call names other answers.
-BEFORE = ("input", "prompt", "previous", "request_data", "messages")
+BEFORE = ("input", "prompt", "previous", "request_data", "invocation_parameters", "messages")
 
 
 class Witness(Trial):

@@ -91,6 +91,15 @@ def agents_otelgenai():
     OpenAIAgentsInstrumentor().instrument()
 
 
+def agents_alone():
+    exported()
+    from agents import set_trace_processors
+    from opentelemetry.instrumentation.genai.openai_agents import OpenAIAgentsInstrumentor
+
+    set_trace_processors([])
+    OpenAIAgentsInstrumentor().instrument()
+
+
 def main(which, *agents):
     globals()[which]()
     here = Path(__file__).parent
