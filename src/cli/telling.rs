@@ -58,7 +58,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
 
 fn traces(opened: &Opened, args: &ExportArgs) -> Result<Traces, CliError> {
     let (came, _) = SpanReader::open(opened.reader.directory())?.all()?;
-    let tree = spans::tree_of(opened, &came, true);
+    let tree = spans::tree(opened, true)?;
     let view = opened.view();
     let manifest = opened.reader.manifest();
     let server = |step: u32| {

@@ -28,16 +28,11 @@ impl Spent {
                 self.priced += 1;
             }
             None => {
-                self.unpriced.insert(model.to_string());
+                if !self.unpriced.contains(model) {
+                    self.unpriced.insert(model.to_string());
+                }
             }
         }
-    }
-
-    /// Adds other calls.
-    pub fn merge(&mut self, other: &Spent) {
-        self.known += other.known;
-        self.priced += other.priced;
-        self.unpriced.extend(other.unpriced.iter().cloned());
     }
 
     /// The whole sum; none when a call has no price.
@@ -101,9 +96,8 @@ mod tests {
         assert_eq!((spent.to_string(), spent.narrow()), ("n/a".into(), "n/a".into()));
         spent.add("x", Some(Cost(12_300_000_000)));
         assert_eq!((spent.to_string(), spent.narrow()), ("$0.012 + n/a (b)".into(), "$0.012+".into()));
-        let mut other = Spent::default();
+        let mut other = spent.clone();
         ["c", "a", "d"].iter().for_each(|model| other.add(model, None));
-        other.merge(&spent);
         assert_eq!(other.to_string(), "$0.012 + n/a (a, b and 2 more)");
         assert_eq!(serde_json::to_string(&other).unwrap(), "null");
         other.unpriced.clear();

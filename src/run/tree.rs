@@ -128,11 +128,15 @@ impl Node {
     /// What it and everything below costs.
     pub fn spent(&self) -> Spent {
         let mut spent = Spent::default();
-        if self.kind == NodeKind::Model {
-            spent.add(&self.name, self.cost);
-        }
-        self.children.iter().for_each(|child| spent.merge(&child.spent()));
+        self.spend(&mut spent);
         spent
+    }
+
+    fn spend(&self, to: &mut Spent) {
+        if self.kind == NodeKind::Model {
+            to.add(&self.name, self.cost);
+        }
+        self.children.iter().for_each(|child| child.spend(to));
     }
 
     /// How many nodes it is, itself included.

@@ -72,7 +72,7 @@ pub struct Origin {
     /// Attributes of the process or service.
     pub resource: Attributes,
     /// Name of the instrumentation: `openinference.instrumentation.openai`.
-    pub scope: String,
+    pub scope: Arc<str>,
     /// Its version; often empty.
     pub version: String,
 }
@@ -198,8 +198,11 @@ pub fn spans(traces: &proto::Traces) -> Vec<Span> {
             of_resource.resource.as_ref().map(|r| attributes_of(&r.attributes)).unwrap_or_default();
         for of_scope in &of_resource.scope_spans {
             let scope = of_scope.scope.clone().unwrap_or_default();
-            let origin =
-                Arc::new(Origin { resource: resource.clone(), scope: scope.name, version: scope.version });
+            let origin = Arc::new(Origin {
+                resource: resource.clone(),
+                scope: scope.name.into(),
+                version: scope.version,
+            });
             all.extend(of_scope.spans.iter().filter_map(|span| read(span, &origin)));
         }
     }
@@ -265,8 +268,11 @@ pub fn logs(logs: &proto::Logs) -> Vec<Log> {
             of_resource.resource.as_ref().map(|r| attributes_of(&r.attributes)).unwrap_or_default();
         for of_scope in &of_resource.scope_logs {
             let scope = of_scope.scope.clone().unwrap_or_default();
-            let origin =
-                Arc::new(Origin { resource: resource.clone(), scope: scope.name, version: scope.version });
+            let origin = Arc::new(Origin {
+                resource: resource.clone(),
+                scope: scope.name.into(),
+                version: scope.version,
+            });
             all.extend(of_scope.log_records.iter().map(|record| Log {
                 time_ns: match record.time_unix_nano {
                     0 => record.observed_time_unix_nano,

@@ -46,6 +46,8 @@ pub mod kind {
     pub const TRACES: u8 = 48;
     /// An export of log records (spans only); the tag is how many.
     pub const LOGS: u8 = 49;
+    /// What the spans of the frame before it claim (spans only); the tag is how many.
+    pub const CLAIMS: u8 = 50;
 }
 
 /// A frame's header, read and checked.

@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! runs/refund.1/
-//!   spans.seg    frames: kind TRACES or LOGS, the export in OTLP's protobuf, compressed; the tag counts what is in it
+//!   spans.seg    frames: kind TRACES or LOGS, the export in OTLP's protobuf, compressed; the tag counts what is in it;
+//!                behind each of spans one of kind CLAIMS: what they claim, to be read instead of them
 //! ```
 //!
 //! Nothing of it is needed to replay the run: the file may be missing or damaged.
 
 use super::append::AppendFile;
-use super::frame::{Found, Scan, kind, read_at};
+use super::frame::{Found, Frame, Scan, kind, read_at};
 use super::{StoreError, coding};
 use crate::otlp::proto::{Logs, Traces};
 use crate::otlp::{Batch, Encoding, Signal};
+use crate::span::claims::{Claims, row};
+use crate::span::spans;
 use prost::Message;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -48,11 +51,19 @@ impl SpanWriter {
             Batch::Logs(logs) => (kind::LOGS, logs.encode_to_vec()),
             Batch::Metrics => return Ok(()),
         };
-        let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        let (open, buffer) = self.file.open();
-        let coding = self.squeezer.squeeze(&bytes, buffer);
-        self.file.close(open, kind, coding, count)?;
+        self.add(kind, &bytes, batch.len())?;
+        if let Batch::Traces(traces) = batch {
+            let claims = claims_of(traces);
+            self.add(kind::CLAIMS, &row::write(&claims), claims.len())?;
+        }
         self.file.write()
+    }
+
+    fn add(&mut self, kind: u8, bytes: &[u8], count: usize) -> Result<(), StoreError> {
+        let (open, buffer) = self.file.open();
+        let coding = self.squeezer.squeeze(bytes, buffer);
+        self.file.close(open, kind, coding, u32::try_from(count).unwrap_or(u32::MAX))?;
+        Ok(())
     }
 
     /// Waits until everything would survive a power failure.
@@ -89,35 +100,92 @@ impl SpanReader {
     /// # Errors
     /// When the file cannot be read.
     pub fn each(&self, mut take: impl FnMut(Batch)) -> Result<usize, StoreError> {
-        let Some(file) = &self.file else { return Ok(0) };
-        let io = StoreError::io(&self.path);
-        let end = file.metadata().map_err(&io)?.len();
-        let mut scan = Scan::new(file, 0, end);
         let expander = coding::Expander::default();
         let mut damaged = 0;
-        while let Some(found) = scan.next().map_err(&io)? {
-            let Found::Frame(frame) = found else {
+        self.frames(|file, frame| {
+            let Some(frame) = frame else {
                 damaged += 1;
-                continue;
+                return Ok(());
             };
-            let signal = match frame.kind {
-                kind::TRACES => Signal::Traces,
-                kind::LOGS => Signal::Logs,
-                // Of a later version.
-                _ => continue,
-            };
-            let payload = read_at(file, frame.payload_at(), frame.len as usize).map_err(&io)?;
-            let batch = frame
-                .holds(&payload)
-                .then(|| expander.expand(frame.coding, &payload).ok())
-                .flatten()
-                .and_then(|bytes| Batch::read(signal, Encoding::Protobuf, &bytes).ok());
-            match batch {
+            let Some(signal) = signal_of(&frame) else { return Ok(()) };
+            match self.bytes(file, &frame, &expander)?.and_then(|bytes| batch(signal, &bytes)) {
                 Some(batch) => take(batch),
                 None => damaged += 1,
             }
-        }
+            Ok(())
+        })?;
         Ok(damaged)
+    }
+
+    /// What all spans claim, in the order in which they came; what is damaged is left out.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn claims(&self) -> Result<Vec<Claims>, StoreError> {
+        let expander = coding::Expander::default();
+        let mut all = Vec::new();
+        // An export whose claims have not been met yet.
+        let mut open: Option<Frame> = None;
+        let read_spans = |file: &File, frame: Frame, all: &mut Vec<Claims>| {
+            let bytes = self.bytes(file, &frame, &expander)?;
+            if let Some(Batch::Traces(traces)) = bytes.and_then(|bytes| batch(Signal::Traces, &bytes)) {
+                all.append(&mut claims_of(&traces));
+            }
+            Ok(())
+        };
+        self.frames(|file, frame| {
+            let Some(frame) = frame else { return Ok(()) };
+            match frame.kind {
+                kind::CLAIMS => {
+                    let bytes = self.bytes(file, &frame, &expander)?;
+                    if let Some(mut claims) = bytes.and_then(|bytes| row::read(&bytes)) {
+                        open = None;
+                        all.append(&mut claims);
+                    }
+                }
+                kind::TRACES => {
+                    if let Some(before) = open.replace(frame) {
+                        read_spans(file, before, &mut all)?;
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        if let (Some(file), Some(last)) = (&self.file, open) {
+            read_spans(file, last, &mut all)?;
+        }
+        Ok(all)
+    }
+
+    /// Hands every frame to `take`; none for a gap between them.
+    fn frames(
+        &self,
+        mut take: impl FnMut(&File, Option<Frame>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let io = StoreError::io(&self.path);
+        let end = file.metadata().map_err(&io)?.len();
+        let mut scan = Scan::new(file, 0, end);
+        while let Some(found) = scan.next().map_err(&io)? {
+            match found {
+                Found::Frame(frame) => take(file, Some(frame))?,
+                Found::Gap { .. } | Found::Tail { .. } => take(file, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// What a frame holds; none when it is damaged.
+    fn bytes(
+        &self,
+        file: &File,
+        frame: &Frame,
+        expander: &coding::Expander,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let payload =
+            read_at(file, frame.payload_at(), frame.len as usize).map_err(StoreError::io(&self.path))?;
+        Ok(frame.holds(&payload).then(|| expander.expand(frame.coding, &payload).ok()).flatten())
     }
 
     /// All spans' exports, then all logs'.
@@ -133,6 +201,23 @@ impl SpanReader {
         })?;
         Ok((traces, logs))
     }
+}
+
+/// What is exported in a frame; none for claims, and for kinds of a later version.
+fn signal_of(frame: &Frame) -> Option<Signal> {
+    match frame.kind {
+        kind::TRACES => Some(Signal::Traces),
+        kind::LOGS => Some(Signal::Logs),
+        _ => None,
+    }
+}
+
+fn batch(signal: Signal, bytes: &[u8]) -> Option<Batch> {
+    Batch::read(signal, Encoding::Protobuf, bytes).ok()
+}
+
+fn claims_of(traces: &Traces) -> Vec<Claims> {
+    spans(traces).iter().map(Claims::of).collect()
 }
 
 #[cfg(test)]
@@ -169,12 +254,60 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = SpanWriter::new(directory.path()).unwrap();
         writer.put(&batch("a", 5)).unwrap();
-        let first = std::fs::metadata(directory.path().join(SPANS)).unwrap().len();
         writer.put(&batch("b", 5)).unwrap();
+        let first = frames(directory.path())[0].end();
         let file = File::options().write(true).open(directory.path().join(SPANS)).unwrap();
         file.write_all_at(b"!", first - 1).unwrap();
         let mut read = Vec::new();
         let damaged = SpanReader::open(directory.path()).unwrap().each(|batch| read.push(batch)).unwrap();
         assert_eq!((read, damaged), (vec![batch("b", 5)], 1));
+    }
+
+    /// Claims of the spans as they would be read from the exports.
+    fn claimed(directory: &Path) -> Vec<Claims> {
+        claims_of(&SpanReader::open(directory).unwrap().all().unwrap().0)
+    }
+
+    /// Every frame of the file.
+    fn frames(directory: &Path) -> Vec<Frame> {
+        let mut all = Vec::new();
+        let reader = SpanReader::open(directory).unwrap();
+        let keep = |_: &File, frame| {
+            all.extend(frame);
+            Ok(())
+        };
+        reader.frames(keep).unwrap();
+        all
+    }
+
+    #[test]
+    fn claims_are_those_of_the_exports_whatever_is_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = SpanWriter::new(directory.path()).unwrap();
+        let names = ["a", "b", "c"];
+        names.iter().for_each(|name| writer.put(&batch(name, 2)).unwrap());
+        let path = directory.path().join(SPANS);
+        let whole = std::fs::read(&path).unwrap();
+        let wanted = claimed(directory.path());
+        assert_eq!(
+            wanted.iter().map(|of| of.name.as_str()).collect::<Vec<_>>(),
+            ["a", "a", "b", "b", "c", "c"]
+        );
+        let claims = || SpanReader::open(directory.path()).unwrap().claims().unwrap();
+        assert_eq!(claims(), wanted);
+        let all = frames(directory.path());
+        assert_eq!(all.len(), 6);
+        for frame in &all {
+            // Of either half of a pair the other is enough.
+            let mut damaged = whole.clone();
+            damaged[frame.end() as usize - 1] ^= 1;
+            std::fs::write(&path, &damaged).unwrap();
+            assert_eq!(claims(), wanted, "{frame:?}");
+        }
+        // An earlier version kept no claims, and a crash may lose the last of them.
+        std::fs::write(&path, &whole[..all[5].offset as usize]).unwrap();
+        assert_eq!(claims(), wanted);
+        std::fs::write(&path, &whole[..all[1].offset as usize]).unwrap();
+        assert_eq!(claims(), wanted[..2]);
     }
 }

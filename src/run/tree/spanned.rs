@@ -3,9 +3,9 @@
 use super::{Node, NodeKind, critical, turns};
 use crate::exchange::ExchangeId;
 use crate::run::{CallSite, Outline, StepKind};
-use crate::span::claims::{Claims, Role, settled};
+use crate::span::SpanKey;
+use crate::span::claims::{Claims, Role};
 use crate::span::join::{Link, Part};
-use crate::span::{Span, SpanKey, Status};
 use std::collections::{BTreeMap, HashMap};
 
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
@@ -17,10 +17,8 @@ const CROWD: usize = 200;
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans<'a> {
-    /// As they came, some of them more than once.
-    pub spans: &'a [Span],
-    /// What each of them claims, in the same order.
-    pub claims: &'a [Claims],
+    /// What they claim, each once and in order of their keys (see [`crate::span::claims::settled`]).
+    pub claims: &'a [&'a Claims],
     /// What they are about.
     pub links: &'a [Link],
 }
@@ -54,32 +52,28 @@ struct Leaf {
 /// The tree while it is put together: nodes, and who is whose child.
 struct Growth {
     leaves: Vec<Leaf>,
-    by_key: HashMap<SpanKey, usize>,
+    /// Of the spans among the leaves, which are the first of them: in order.
+    keys: Vec<SpanKey>,
     /// Where each model step stands.
     models: HashMap<(u32, u32), usize>,
 }
 
 impl Growth {
     fn of(of: &Spans<'_>) -> Growth {
-        let told: HashMap<SpanKey, &Span> = of.spans.iter().map(|span| (span.key, span)).collect();
-        let mut leaves = Vec::new();
-        let mut by_key = HashMap::new();
-        let mut parents = Vec::new();
-        for claims in settled(of.claims).into_iter().filter(|claims| !claims.log) {
-            let Some(span) = told.get(&claims.key) else { continue };
-            by_key.insert(claims.key, leaves.len());
-            parents.push(claims.parent.map(|parent| SpanKey { trace: claims.key.trace, span: parent }));
-            leaves.push(leaf(span, claims));
-        }
-        for (at, parent) in parents.into_iter().enumerate() {
-            let parent = parent.and_then(|key| by_key.get(&key)).copied().filter(|parent| *parent != at);
-            if let Some(leaf) = leaves.get_mut(at) {
-                leaf.parent = parent;
-            }
-        }
-        let mut growth = Growth { leaves, by_key, models: HashMap::new() };
+        let shown: Vec<&Claims> = of.claims.iter().copied().filter(|claims| !claims.log).collect();
+        let keys: Vec<SpanKey> = shown.iter().map(|claims| claims.key).collect();
+        let place = |at: usize, claims: &Claims| {
+            let key = SpanKey { trace: claims.key.trace, span: claims.parent? };
+            keys.binary_search(&key).ok().filter(|parent| *parent != at)
+        };
+        let leaves = shown.iter().enumerate().map(|(at, claims)| leaf(claims, place(at, claims))).collect();
+        let mut growth = Growth { leaves, keys, models: HashMap::new() };
         growth.cut_circles();
         growth
+    }
+
+    fn at(&self, key: SpanKey) -> Option<usize> {
+        self.keys.binary_search(&key).ok()
     }
 
     /// Makes a root of what is its own ancestor: ids are whatever an exporter says.
@@ -121,15 +115,14 @@ impl Growth {
             for (index, turn) in (0u32..).zip(&at_lane.turns) {
                 let mut links = turn.attempts.iter().rev().filter_map(|id| of.get(id)).flatten().copied();
                 let primary = links.clone().find(|link| link.primary && link.part != Part::Ancestor);
-                let span = primary.and_then(|link| self.by_key.get(&link.span)).copied();
+                let span = primary.and_then(|link| self.at(link.span));
                 let step = numbers.get(&StepKind::Model { lane, turn: index }).copied();
                 // A span that is a step already (a batch) is the parent of the next one.
                 let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.node.step.is_none()));
                 let at = match own {
                     Some(at) => at,
                     None => {
-                        let above =
-                            span.or_else(|| links.find_map(|link| self.by_key.get(&link.span)).copied());
+                        let above = span.or_else(|| links.find_map(|link| self.at(link.span)));
                         let parent =
                             above.or_else(|| beside.and_then(|at: usize| self.leaves.get(at)?.parent));
                         let node =
@@ -220,7 +213,6 @@ impl Growth {
     /// The roots, with everything below them.
     fn grow(mut self, whole: bool) -> Vec<Node> {
         let depths = self.depths();
-        let crowded = self.leaves.len() > CROWD;
         let mut order: Vec<usize> = (0..self.leaves.len()).collect();
         order.sort_by_key(|at| depths.get(*at).copied().unwrap_or(0));
         let mut parents: Vec<Option<usize>> = self.leaves.iter().map(|leaf| leaf.parent).collect();
@@ -231,50 +223,55 @@ impl Growth {
                 *parent = above;
             }
         }
-        order.reverse();
-        let mut below: HashMap<usize, Vec<Node>> = HashMap::new();
+        let mut below: Vec<Vec<usize>> = vec![Vec::new(); self.leaves.len()];
         let mut roots = Vec::new();
-        // The deepest first, so that a node has all its children when it is put into its parent.
         for at in order {
-            let parent = parents.get(at).copied().flatten();
-            let in_call = parent.and_then(|parent| self.leaves.get(parent)).is_some_and(|leaf| {
-                leaf.node.step.is_some() && matches!(leaf.node.kind, NodeKind::Model | NodeKind::Tool)
-            });
-            let Some(leaf) = self.leaves.get_mut(at) else { continue };
-            let mut node = std::mem::replace(&mut leaf.node, Node::new(NodeKind::Other, "", 0, 0));
-            node.children = below.remove(&at).unwrap_or_default();
-            node.settle();
-            let is_request = matches!(leaf.role, Some(Role::Http | Role::Mcp)) && in_call;
-            let leads_nowhere =
-                node.kind == NodeKind::Other && node.error.is_none() && node.children.is_empty();
-            if !whole
-                && node.step.is_none()
-                && leads_nowhere
-                && (crowded || is_request || leaf.role != Some(Role::Other) || in_call)
-            {
-                continue;
-            }
-            match parent {
-                Some(parent) => below.entry(parent).or_default().push(node),
-                None => roots.push(node),
+            match parents.get(at).copied().flatten().and_then(|parent| below.get_mut(parent)) {
+                Some(of_parent) => of_parent.push(at),
+                None => roots.push(at),
             }
         }
-        roots.sort_by_key(|root| root.start_us);
-        roots
+        let mut grown: Vec<Node> =
+            roots.into_iter().filter_map(|at| self.grow_at(at, false, whole, &below)).collect();
+        grown.sort_by_key(|root| root.start_us);
+        grown
+    }
+
+    /// A node with everything below it; none when it is of no interest. No deeper than [`DEEPEST`] and a little.
+    fn grow_at(&mut self, at: usize, in_call: bool, whole: bool, below: &[Vec<usize>]) -> Option<Node> {
+        let crowded = self.leaves.len() > CROWD;
+        let leaf = self.leaves.get_mut(at)?;
+        let mut node = std::mem::replace(&mut leaf.node, Node::new(NodeKind::Other, String::new(), 0, 0));
+        let role = leaf.role;
+        let is_call = node.step.is_some() && matches!(node.kind, NodeKind::Model | NodeKind::Tool);
+        if let Some(children) = below.get(at).filter(|children| !children.is_empty()) {
+            node.children.reserve_exact(children.len());
+            for &child in children {
+                node.children.extend(self.grow_at(child, is_call, whole, below));
+            }
+            node.settle();
+        }
+        let is_request = matches!(role, Some(Role::Http | Role::Mcp)) && in_call;
+        let leads_nowhere = node.kind == NodeKind::Other && node.error.is_none() && node.children.is_empty();
+        let is_shown = whole
+            || node.step.is_some()
+            || !leads_nowhere
+            || !(crowded || is_request || role != Some(Role::Other) || in_call);
+        is_shown.then_some(node)
     }
 
     /// How many ancestors each node has.
     fn depths(&self) -> Vec<usize> {
         let mut depths: Vec<Option<usize>> = vec![None; self.leaves.len()];
+        let mut path = Vec::new();
         for from in 0..self.leaves.len() {
-            let mut path = Vec::new();
             let mut at = Some(from);
             while let Some(here) = at.filter(|here| depths.get(*here) == Some(&None)) {
                 path.push(here);
                 at = self.leaves.get(here).and_then(|leaf| leaf.parent);
             }
             let first = at.and_then(|at| depths.get(at).copied().flatten()).map_or(0, |depth| depth + 1);
-            for (depth, here) in (first..).zip(path.into_iter().rev()) {
+            for (depth, here) in (first..).zip(path.drain(..).rev()) {
                 if let Some(place) = depths.get_mut(here) {
                     *place = Some(depth);
                 }
@@ -284,24 +281,20 @@ impl Growth {
     }
 }
 
-fn leaf(span: &Span, claims: &Claims) -> Leaf {
-    let named = |name: &Option<String>| name.clone().unwrap_or_else(|| span.name.clone());
+fn leaf(claims: &Claims, parent: Option<usize>) -> Leaf {
+    let named = |name: &Option<String>| name.as_ref().unwrap_or(&claims.name).clone();
     let (kind, name) = match claims.role {
         Role::Model | Role::Embedding => (NodeKind::Model, named(&claims.request_model)),
         Role::Tool => (NodeKind::Tool, named(&claims.tool)),
         Role::Agent => (NodeKind::Agent, named(&claims.agent)),
-        Role::Workflow => (NodeKind::Workflow, bare(&span.name).to_string()),
-        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, span.name.clone()),
+        Role::Workflow => (NodeKind::Workflow, bare(&claims.name).to_string()),
+        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, claims.name.clone()),
     };
-    let mut node = Node::new(kind, name, span.start_ns / 1000, span.end_ns / 1000);
-    node.span = Some(span.key);
-    node.events = span.events.iter().map(|event| (event.time_ns / 1000, event.name.clone())).collect();
-    node.error = match &span.status {
-        Status::Error(message) => Some(message.clone()),
-        _ if claims.failed => Some(String::new()),
-        _ => None,
-    };
-    Leaf { node, role: Some(claims.role), call_ids: claims.call_ids.clone(), parent: None }
+    let mut node = Node::new(kind, name, claims.start_ns / 1000, claims.end_ns / 1000);
+    node.span = Some(claims.key);
+    node.events.clone_from(&claims.events);
+    node.error.clone_from(&claims.error);
+    Leaf { node, role: Some(claims.role), call_ids: claims.call_ids.clone(), parent }
 }
 
 /// A span's name without the operation that the conventions put in front of it.
@@ -313,6 +306,7 @@ fn bare(name: &str) -> &str {
 mod tests {
     use super::*;
     use crate::otlp::json::traces;
+    use crate::span::claims::settled;
     use crate::span::spans;
     use serde_json::{Value, json};
 
@@ -331,7 +325,7 @@ mod tests {
         let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans_of}]}]}).to_string();
         let spans = spans(&traces(body.as_bytes()).unwrap());
         let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-        let of = Spans { spans: &spans, claims: &claims, links: &[] };
+        let of = Spans { claims: &settled(&claims), links: &[] };
         spanned(&Outline::default(), "x.1", of, whole)
     }
 

@@ -9,6 +9,7 @@ mod genai;
 mod langfuse;
 mod langsmith;
 mod openinference;
+pub mod row;
 #[cfg(test)]
 mod tests;
 mod traceloop;
@@ -16,7 +17,7 @@ mod vercel;
 
 use super::content::{self, Hash, Input, Turn};
 use super::value::structured;
-use super::{Origin, Side, Span, SpanId, SpanKey, Status};
+use super::{Side, Span, SpanId, SpanKey, Status};
 use crate::dialect::conversation::Usage;
 use serde_json::Value;
 use std::sync::Arc;
@@ -44,7 +45,7 @@ pub enum Role {
 }
 
 /// What a span says of itself.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Claims {
     /// What names it.
     pub key: SpanKey,
@@ -56,14 +57,18 @@ pub struct Claims {
     pub end_ns: u64,
     /// Where it stands among caller and called.
     pub side: Side,
-    /// Who made it.
-    pub origin: Arc<Origin>,
+    /// Its name.
+    pub name: String,
+    /// Name of the instrumentation that made it.
+    pub scope: Arc<str>,
+    /// What went wrong, where it says that something did; empty when it does not say what.
+    pub error: Option<String>,
+    /// What happened in it: microseconds since the Unix epoch, and its name.
+    pub events: Vec<(u64, String)>,
     /// True while it has only been announced (Logfire's pending spans): the real one takes its place.
     pub open: bool,
     /// True for a record without length that tells how another span went on (Logfire's streams).
     pub log: bool,
-    /// True when it ended in an error.
-    pub failed: bool,
     /// What it stands for.
     pub role: Role,
     /// The provider's id of the answer.
@@ -190,10 +195,15 @@ impl Claims {
             start_ns: span.start_ns,
             end_ns: span.end_ns,
             side: span.side,
-            origin: span.origin.clone(),
+            name: span.name.clone(),
+            scope: span.origin.scope.clone(),
+            error: match &span.status {
+                Status::Error(message) => Some(message.clone()),
+                _ => None,
+            },
+            events: span.events.iter().map(|event| (event.time_ns / 1000, event.name.clone())).collect(),
             open: false,
             log: false,
-            failed: matches!(span.status, Status::Error(_)),
             role: Role::Other,
             response_id: None,
             request_id: None,
@@ -278,7 +288,7 @@ impl Claims {
             self.output,
             self.input,
             self.response_id.clone(),
-            self.origin.scope.clone(),
+            self.scope.clone(),
             self.start_ns,
         )
     }
@@ -287,7 +297,13 @@ impl Claims {
 /// One telling of every span, in order of key: spans come several times, and announced before they are real.
 pub fn settled<'a>(all: impl IntoIterator<Item = &'a Claims>) -> Vec<&'a Claims> {
     let mut all: Vec<&Claims> = all.into_iter().collect();
-    all.sort_by_key(|claims| claims.key);
+    if all.is_sorted_by(|one, next| one.key < next.key) {
+        return all;
+    }
+    // Keys side by side: claims lie wide apart.
+    let mut order: Vec<(SpanKey, usize)> = (0..).zip(&all).map(|(at, claims)| (claims.key, at)).collect();
+    order.sort_unstable();
+    all = order.into_iter().map(|(_, at)| all[at]).collect();
     all.dedup_by(|later, kept| {
         let same = later.key == kept.key;
         if same && later.weight() > kept.weight() {

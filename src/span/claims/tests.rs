@@ -1,19 +1,22 @@
 //! What spans of every family say of themselves, in what was captured of them.
 
-use super::{Claims, Role};
+use super::{Claims, Role, row};
 use crate::otlp::{Batch, Encoding, Signal};
 use crate::span::{Attributes, Origin, Side, Span, SpanId, SpanKey, Status, TraceId, spans};
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The claims of the first span of a capture with this name and role.
-fn claims(capture: &str, name: &str, role: Role) -> Claims {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/otlp").join(capture);
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/otlp")
+}
+
+/// The spans of a capture.
+fn spans_of(folder: &Path) -> Vec<Span> {
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let traces = files.iter().filter(|file| file.to_string_lossy().contains("-traces."));
-    let all: Vec<Span> = traces
+    traces
         .flat_map(|file| {
             let encoding =
                 if file.extension().unwrap() == "pb" { Encoding::Protobuf } else { Encoding::Json };
@@ -22,7 +25,12 @@ fn claims(capture: &str, name: &str, role: Role) -> Claims {
                 other => panic!("{other:?}"),
             }
         })
-        .collect();
+        .collect()
+}
+
+/// The claims of the first span of a capture with this name and role.
+fn claims(capture: &str, name: &str, role: Role) -> Claims {
+    let all = spans_of(&folder().join(capture));
     let of_name = all.iter().filter(|span| span.name == name).map(Claims::of);
     let mut found: Vec<Claims> = of_name.filter(|claims| claims.role == role && !claims.open).collect();
     found.sort_by_key(|claims| claims.start_ns);
@@ -168,7 +176,7 @@ fn older_and_odder_writings_are_read() {
             "gen_ai.response.finish_reasons": "[\"stop\"]",
         }),
     );
-    assert_eq!((old.role, old.failed), (Role::Model, true));
+    assert_eq!((old.role, old.error.as_deref()), (Role::Model, Some("no")));
     assert!(old.output.is_some() && old.input.is_some());
     assert_eq!((old.output, old.input, &old.asked_ids), (new.output, new.input, &new.asked_ids));
     assert_eq!(old.usage.map(|usage| (usage.input, usage.output)), Some((5, 6)));
@@ -233,4 +241,20 @@ fn a_server_answers_and_does_not_ask() {
     assert_eq!(Claims::of(&span).role, Role::Other);
     span.side = Side::Client;
     assert_eq!(Claims::of(&span).role, Role::Http);
+}
+
+#[test]
+fn claims_are_kept_as_they_are() {
+    let captures = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let spans: Vec<Span> = captures.filter(|path| path.is_dir()).flat_map(|of| spans_of(&of)).collect();
+    let mut all: Vec<Claims> = spans.iter().map(Claims::of).collect();
+    assert!(all.len() > 100, "{}", all.len());
+    let mut odd = made_up("chat", "x", json!({"gen_ai.operation.name": "chat", "gen_ai.response.id": "é\0"}));
+    odd.events = vec![(0, String::new()), (u64::MAX, "exception".into())];
+    (odd.start_ns, odd.end_ns, odd.parent) = (u64::MAX, 3, Some(SpanId([0xff; 8])));
+    odd.agent_id = Some(String::new());
+    all.push(odd);
+    assert_eq!(row::read(&row::write(&all)).as_ref(), Some(&all));
+    assert_eq!(row::read(&row::write(&[])), Some(vec![]));
+    assert_eq!(row::read(b"no claims"), None);
 }

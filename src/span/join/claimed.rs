@@ -4,31 +4,50 @@ use super::index::MOST_HOPS;
 use super::pairs::{Among, SLACK_US, wider};
 use super::windows::Windows;
 use super::{Method, Part, Pass, window};
-use crate::span::asked::Kind;
-use crate::span::claims::Role;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::span::asked::{Asked, Kind};
+use crate::span::claims::{Claims, Role};
+use crate::span::content::{Hash, Input};
+use std::collections::{HashMap, HashSet};
 
-/// What is compared, as bytes.
-type Said = Vec<u8>;
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Said<'a> {
+    /// The id of a call.
+    Id(&'a str),
+    /// Method and id of a message.
+    Message(&'a str, &'a str),
+    /// An answer.
+    Output(Hash),
+    /// What was asked last.
+    Input(Input),
+}
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// Exchanges and spans that say the same thing in the words of a method.
     pub(super) fn by_claim(&mut self, method: Method) {
-        let mut groups: BTreeMap<Said, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut places: HashMap<Said<'a>, usize> = HashMap::new();
+        let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         for exchange in 0..self.asked.len() {
             for said in self.said_by_exchange(exchange, method) {
-                groups.entry(said).or_default().0.push(self.call_of[exchange]);
+                let place = *places.entry(said).or_insert(groups.len());
+                if place == groups.len() {
+                    groups.push(Default::default());
+                }
+                groups[place].0.push(self.call_of[exchange]);
             }
         }
-        for span in 0..self.spans.len() {
+        if groups.is_empty() {
+            return;
+        }
+        for span in 0..self.spans().len() {
             for said in self.said_by_span(span, method) {
-                if let Some((_, spans)) = groups.get_mut(&said) {
-                    spans.push(span);
+                if let Some(&place) = places.get(&said) {
+                    groups[place].1.push(span);
                 }
             }
         }
         let mut found = Vec::new();
-        for (mut calls, spans) in groups.into_values().filter(|(_, spans)| !spans.is_empty()) {
+        for (mut calls, spans) in groups.into_iter().filter(|(_, spans)| !spans.is_empty()) {
             calls.sort_unstable();
             calls.dedup();
             found.extend(self.pairs(&calls, &spans, Among::Instrumentations));
@@ -40,9 +59,9 @@ impl Pass<'_> {
         for (call, span) in pairs {
             // The attempt that says it; by time, or where several do, all of them.
             let all = self.attempts_of(call);
-            let own: HashSet<Said> = self.said_by_span(span, method).into_iter().collect();
+            let own: HashSet<Said<'a>> = self.said_by_span(span, method).collect();
             for exchange in all {
-                let says = self.said_by_exchange(exchange, method).iter().any(|said| own.contains(said));
+                let says = self.said_by_exchange(exchange, method).any(|said| own.contains(&said));
                 if says || method == Method::Time {
                     self.link(exchange, span, method, self.part(exchange, span));
                 }
@@ -50,39 +69,35 @@ impl Pass<'_> {
         }
     }
 
-    fn said_by_exchange(&self, exchange: usize, method: Method) -> Vec<Said> {
-        let asked = self.asked[exchange];
-        let ids = |ids: &[String]| ids.iter().map(|id| id.as_bytes().to_vec()).collect();
-        match (method, asked.kind) {
-            (Method::CallId, Kind::Tool) => ids(&asked.call_ids),
-            (Method::CallId, Kind::Model) => ids(&asked.asked_ids),
-            (Method::RpcId, Kind::Tool) => {
-                asked.rpc.iter().map(|(name, id)| format!("{name}\0{id}").into_bytes()).collect()
-            }
-            (Method::Output, Kind::Model) => asked.output.iter().map(|hash| hash.to_vec()).collect(),
-            (Method::Input, Kind::Model) => {
-                asked.input.iter().map(|of| [&of.last[..], &of.turns.to_le_bytes()].concat()).collect()
-            }
-            _ => Vec::new(),
-        }
+    fn said_by_exchange(&self, exchange: usize, method: Method) -> impl Iterator<Item = Said<'a>> + use<'a> {
+        let asked: &'a Asked = self.asked[exchange];
+        let (ids, one): (&[String], _) = match (method, asked.kind) {
+            (Method::CallId, Kind::Tool) => (&asked.call_ids, None),
+            (Method::CallId, Kind::Model) => (&asked.asked_ids, None),
+            (Method::Output, Kind::Model) => (&[], asked.output.map(Said::Output)),
+            (Method::Input, Kind::Model) => (&[], asked.input.map(Said::Input)),
+            _ => (&[], None),
+        };
+        let is_message = method == Method::RpcId && asked.kind == Kind::Tool;
+        let messages = if is_message { asked.rpc.as_slice() } else { &[] };
+        let messages = messages.iter().map(|(name, id)| Said::Message(name, id));
+        ids.iter().map(|id| Said::Id(id)).chain(one).chain(messages)
     }
 
-    fn said_by_span(&self, span: usize, method: Method) -> Vec<Said> {
-        let claims = self.spans[span];
-        let ids = |ids: &[String]| ids.iter().map(|id| id.as_bytes().to_vec()).collect();
-        match (method, claims.role) {
-            (Method::CallId, Role::Tool | Role::Mcp) => ids(&claims.call_ids),
-            (Method::CallId, Role::Model) => ids(&claims.asked_ids),
-            (Method::RpcId, Role::Mcp) => match (&claims.rpc_method, &claims.rpc_id) {
-                (Some(name), Some(id)) => vec![format!("{name}\0{id}").into_bytes()],
-                _ => Vec::new(),
-            },
-            (Method::Output, Role::Model) => claims.output.iter().map(|hash| hash.to_vec()).collect(),
-            (Method::Input, Role::Model) => {
-                claims.input.iter().map(|of| [&of.last[..], &of.turns.to_le_bytes()].concat()).collect()
+    fn said_by_span(&self, span: usize, method: Method) -> impl Iterator<Item = Said<'a>> + use<'a> {
+        let claims: &'a Claims = self.spans()[span];
+        let (ids, one): (&[String], _) = match (method, claims.role) {
+            (Method::CallId, Role::Tool | Role::Mcp) => (&claims.call_ids, None),
+            (Method::CallId, Role::Model) => (&claims.asked_ids, None),
+            (Method::RpcId, Role::Mcp) => {
+                let message = claims.rpc_method.as_deref().zip(claims.rpc_id.as_deref());
+                (&[], message.map(|(name, id)| Said::Message(name, id)))
             }
-            _ => Vec::new(),
-        }
+            (Method::Output, Role::Model) => (&[], claims.output.map(Said::Output)),
+            (Method::Input, Role::Model) => (&[], claims.input.map(Said::Input)),
+            _ => (&[], None),
+        };
+        ids.iter().map(|id| Said::Id(id)).chain(one)
     }
 
     /// Attempts of a call have the spans of the others.
@@ -96,7 +111,7 @@ impl Pass<'_> {
             for (&exchange, &span) in all.iter().flat_map(|at| calls.iter().map(move |span| (at, span))) {
                 // A span of the last attempt alone does not hold the ones before.
                 let started = self.asked[exchange].started_us;
-                let (from, until) = window(self.spans[span]);
+                let (from, until) = window(self.spans()[span]);
                 let holds = from <= started.saturating_add(SLACK_US) && started <= until;
                 if holds && !self.found[exchange].contains_key(&span) {
                     self.link(exchange, span, Method::Attempt, Part::Model);
@@ -113,21 +128,26 @@ impl Pass<'_> {
         };
         let mut calls: Vec<usize> =
             (0..self.asked.len()).filter(is_open).map(|exchange| self.call_of[exchange]).collect();
-        calls.dedup();
         calls.sort_unstable();
         calls.dedup();
+        let times = calls.iter().map(|&call| self.window_of_call(call));
+        let whole = times.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
+        let Some(whole) = whole.map(|whole| wider(whole, SLACK_US)) else { return };
         let is_free = |span: &usize| {
-            let claims = self.spans[*span];
-            matches!(claims.role, Role::Model | Role::Embedding)
+            let claims = self.spans()[*span];
+            let (start, end) = window(claims);
+            start <= whole.1
+                && end >= whole.0
+                && matches!(claims.role, Role::Model | Role::Embedding)
                 && !(claims.log || claims.open)
                 && self.taken[*span].is_none()
         };
-        let spans: Vec<usize> = (0..self.spans.len()).filter(is_free).collect();
+        let spans: Vec<usize> = (0..self.spans().len()).filter(is_free).collect();
         let pairs = self.pairs(&calls, &spans, Among::OneChain);
         // Of a request that names its trace the span is in that trace, if it is anywhere.
         let in_trace = |call: usize, span: usize| {
             let parents = &self.asked[call].parents;
-            parents.is_empty() || parents.iter().any(|parent| parent.trace == self.spans[span].key.trace)
+            parents.is_empty() || parents.iter().any(|parent| parent.trace == self.spans()[span].key.trace)
         };
         let pairs = pairs.into_iter().filter(|&(call, span)| in_trace(call, span)).collect();
         self.link_calls(pairs, Method::Time);
@@ -136,8 +156,11 @@ impl Pass<'_> {
     /// The agents that requests name in baggage and headers. Of several with that name it is the innermost that was at
     /// work, if they are one above the other.
     pub(super) fn by_agent(&mut self) {
+        if self.asked.iter().all(|asked| asked.agent_ids.is_empty() && asked.sessions.is_empty()) {
+            return;
+        }
         let mut by_name: HashMap<&str, Vec<(u64, u64, usize)>> = HashMap::new();
-        for (at, claims) in self.spans.iter().enumerate().filter(|(_, claims)| claims.role == Role::Agent) {
+        for (at, claims) in self.spans().iter().enumerate().filter(|(_, claims)| claims.role == Role::Agent) {
             let mut names: Vec<&String> =
                 [&claims.agent_id, &claims.conversation, &claims.session].into_iter().flatten().collect();
             names.sort_unstable();

@@ -2,14 +2,14 @@
 
 use super::index::MOST_HOPS;
 use super::{Method, Part, Pass};
-use crate::span::asked::Kind;
+use crate::span::asked::{Asked, Kind};
 use crate::span::claims::Role;
 use std::collections::HashMap;
 
 /// More spans than this do not share an id by being about one exchange.
 const MOST_SHARING: usize = MOST_HOPS;
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// Every span that a request names, and the calls above it. A span that is not there (yet) says only in which trace
     /// to look.
     pub(super) fn by_traceparent(&mut self) {
@@ -53,16 +53,16 @@ impl Pass<'_> {
             _ => false,
         };
         let passes = |at: usize| {
-            let role = self.spans[at].role;
-            !self.spans[at].is_answering() && (is_call(role) || matches!(role, Role::Http | Role::Other))
+            let role = self.spans()[at].role;
+            !self.spans()[at].is_answering() && (is_call(role) || matches!(role, Role::Http | Role::Other))
         };
         if !passes(span) {
             return Vec::new();
         }
-        let mut innermost = Some(span).filter(|&at| is_call(self.spans[at].role));
+        let mut innermost = Some(span).filter(|&at| is_call(self.spans()[at].role));
         let mut found = Vec::new();
         for at in self.index.ancestors(span).take_while(|&at| passes(at)) {
-            if !is_call(self.spans[at].role) {
+            if !is_call(self.spans()[at].role) {
                 continue;
             }
             match innermost {
@@ -85,20 +85,26 @@ impl Pass<'_> {
                 *known = known.filter(|known| *known == call);
             }
         }
-        let mut spans: HashMap<&str, Vec<usize>> = HashMap::new();
-        for (at, claims) in self.spans.iter().enumerate() {
+        let ids = |asked: &'a Asked| match method {
+            Method::ResponseId => asked.response_id.as_slice(),
+            _ => asked.request_ids.as_slice(),
+        };
+        let sought = self.asked.iter().flat_map(|asked| ids(asked));
+        let sought = sought.filter(|id| matches!(calls.get(id.as_str()), Some(Some(_))));
+        let mut spans: HashMap<&str, Vec<usize>> = sought.map(|id| (id.as_str(), Vec::new())).collect();
+        if spans.is_empty() {
+            return;
+        }
+        for (at, claims) in self.spans().iter().enumerate() {
             for id in claims.response_id.iter().chain(&claims.request_id) {
-                spans.entry(id).or_default().push(at);
+                if let Some(same) = spans.get_mut(id.as_str()) {
+                    same.push(at);
+                }
             }
         }
         let mut found = Vec::new();
         for (exchange, asked) in self.asked.iter().enumerate() {
-            let ids = match method {
-                Method::ResponseId => asked.response_id.as_slice(),
-                _ => asked.request_ids.as_slice(),
-            };
-            for id in ids.iter().filter(|id| matches!(calls.get(id.as_str()), Some(Some(_)))) {
-                let same = spans.get(id.as_str()).map(Vec::as_slice).unwrap_or_default();
+            for same in ids(asked).iter().filter_map(|id| spans.get(id.as_str())) {
                 if same.len() <= MOST_SHARING {
                     found.extend(same.iter().map(|&span| (exchange, span)));
                 }

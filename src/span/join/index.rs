@@ -2,43 +2,45 @@
 
 use crate::span::claims::Claims;
 use crate::span::{SpanKey, TraceId};
-use std::collections::{HashMap, HashSet};
 
 /// How far up ancestors are looked for.
 pub(super) const MOST_HOPS: usize = 16;
 
 /// Spans by key.
-pub(super) struct Index {
-    by_key: HashMap<SpanKey, usize>,
-    parents: Vec<Option<usize>>,
-    traces: HashSet<TraceId>,
+pub(super) struct Index<'a> {
+    /// In order, each once.
+    spans: Vec<&'a Claims>,
+    /// Theirs, side by side: what is searched is small.
+    keys: Vec<SpanKey>,
 }
 
-impl Index {
-    pub(super) fn new(spans: &[&Claims]) -> Index {
-        let by_key: HashMap<SpanKey, usize> =
-            spans.iter().enumerate().map(|(at, span)| (span.key, at)).collect();
-        let parent = |span: &&Claims| {
-            let key = SpanKey { trace: span.key.trace, span: span.parent? };
-            by_key.get(&key).copied()
-        };
-        let parents = spans.iter().map(parent).collect();
-        let traces = spans.iter().map(|span| span.key.trace).collect();
-        Index { by_key, parents, traces }
+impl<'a> Index<'a> {
+    /// Of spans in order of their keys.
+    pub(super) fn new(spans: Vec<&'a Claims>) -> Index<'a> {
+        Index { keys: spans.iter().map(|span| span.key).collect(), spans }
+    }
+
+    pub(super) fn spans(&self) -> &[&'a Claims] {
+        &self.spans
     }
 
     pub(super) fn get(&self, key: SpanKey) -> Option<usize> {
-        self.by_key.get(&key).copied()
+        self.keys.binary_search(&key).ok()
     }
 
     pub(super) fn has_trace(&self, trace: TraceId) -> bool {
-        self.traces.contains(&trace)
+        let first = self.keys.partition_point(|key| key.trace < trace);
+        self.keys.get(first).is_some_and(|key| key.trace == trace)
+    }
+
+    fn parent(&self, span: usize) -> Option<usize> {
+        let claims = self.spans.get(span)?;
+        self.get(SpanKey { trace: claims.key.trace, span: claims.parent? })
     }
 
     /// The parents of a span from the nearest on, as far as they are there. Ids may be in a ring.
     pub(super) fn ancestors(&self, span: usize) -> impl Iterator<Item = usize> {
-        let above = |&at: &usize| self.parents.get(at).copied().flatten();
-        std::iter::successors(above(&span), move |at| above(at)).take(MOST_HOPS)
+        std::iter::successors(self.parent(span), |at| self.parent(*at)).take(MOST_HOPS)
     }
 
     /// True when one span is above the other.

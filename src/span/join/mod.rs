@@ -128,13 +128,17 @@ impl Method {
     }
 }
 
-/// Joins exchanges and spans. Links are in order of exchange, the primary one first.
-pub fn join(asked: &[Asked], spans: &[Claims]) -> Vec<Link> {
+/// Joins exchanges and spans; spans may come several times. Links are in order of exchange, the primary one first.
+pub fn join<'a>(asked: &'a [Asked], spans: impl IntoIterator<Item = &'a Claims>) -> Vec<Link> {
     join_by(asked, spans, &Method::ALL)
 }
 
 /// Like [`join`], by some of the methods only.
-pub fn join_by(asked: &[Asked], spans: &[Claims], methods: &[Method]) -> Vec<Link> {
+pub fn join_by<'a>(
+    asked: &'a [Asked],
+    spans: impl IntoIterator<Item = &'a Claims>,
+    methods: &[Method],
+) -> Vec<Link> {
     let mut pass = Pass::new(asked, spans);
     let by = |method| methods.contains(&method);
     if by(Method::Traceparent) {
@@ -172,11 +176,7 @@ struct Found {
 /// One pass. Exchanges and spans go by their place in two sorted lists.
 struct Pass<'a> {
     asked: Vec<&'a Asked>,
-    spans: Vec<&'a Claims>,
-    index: Index,
-    /// Models that each exchange, and each span, names.
-    models: Vec<Vec<String>>,
-    models_told: Vec<Vec<String>>,
+    index: Index<'a>,
     /// Of each exchange: the first attempt of its call.
     call_of: Vec<usize>,
     /// Of each first attempt: all attempts, itself included.
@@ -188,7 +188,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(asked: &'a [Asked], spans: &'a [Claims]) -> Pass<'a> {
+    fn new(asked: &'a [Asked], spans: impl IntoIterator<Item = &'a Claims>) -> Pass<'a> {
         let mut asked: Vec<&Asked> = asked.iter().collect();
         asked.sort_by_key(|of| of.id);
         asked.dedup_by_key(|of| of.id);
@@ -199,16 +199,17 @@ impl<'a> Pass<'a> {
             all.iter().for_each(|&at| call_of[at] = *first);
         }
         Pass {
-            index: Index::new(&spans),
-            models: asked.iter().map(|of| models([&of.request_model, &of.response_model])).collect(),
-            models_told: spans.iter().map(|of| models([&of.request_model, &of.response_model])).collect(),
             found: vec![BTreeMap::new(); asked.len()],
             taken: vec![None; spans.len()],
+            index: Index::new(spans),
             asked,
-            spans,
             call_of,
             attempts,
         }
+    }
+
+    fn spans(&self) -> &[&'a Claims] {
+        self.index.spans()
     }
 
     /// Keeps a link; of two for the same pair the surer one.
@@ -224,7 +225,7 @@ impl<'a> Pass<'a> {
     /// What a span is to an exchange that it was found for.
     fn part(&self, exchange: usize, span: usize) -> Part {
         let is_tool = self.asked[exchange].kind == Kind::Tool;
-        match self.spans[span].role {
+        match self.spans()[span].role {
             Role::Model | Role::Embedding if !is_tool => Part::Model,
             Role::Tool if is_tool => Part::Tool,
             Role::Mcp if is_tool => Part::Mcp,
@@ -241,7 +242,7 @@ impl<'a> Pass<'a> {
 
     /// True when a span's claims say that it is about another answer.
     fn is_of_another(&self, exchange: usize, span: usize) -> bool {
-        let (asked, span) = (self.asked[exchange], self.spans[span]);
+        let (asked, span) = (self.asked[exchange], self.spans()[span]);
         match (&asked.response_id, &span.response_id) {
             (Some(ours), Some(theirs)) => ours != theirs && !asked.request_ids.contains(theirs),
             _ => false,
@@ -250,14 +251,14 @@ impl<'a> Pass<'a> {
 
     /// True when kind, model, ids and trace allow that a span is what an exchange is.
     fn may_be(&self, exchange: usize, span: usize) -> bool {
-        let (asked, claims) = (self.asked[exchange], self.spans[span]);
+        let (asked, claims) = (self.asked[exchange], self.spans()[span]);
         let role = match asked.kind {
             Kind::Model => claims.role == Role::Model,
             Kind::Embedding => claims.role == Role::Embedding,
             Kind::Tool => matches!(claims.role, Role::Tool | Role::Mcp),
             Kind::Other => false,
         };
-        role && is_model(&self.models[exchange], &self.models_told[span])
+        role && is_model(asked, claims)
             && is_message(asked, claims)
             && !self.is_of_another(exchange, span)
             && self.is_in_trace(exchange, span)
@@ -266,7 +267,7 @@ impl<'a> Pass<'a> {
     /// True unless the request names traces that have spans, and the span is of none of them.
     fn is_in_trace(&self, exchange: usize, span: usize) -> bool {
         let parents = &self.asked[exchange].parents;
-        let trace = self.spans[span].key.trace;
+        let trace = self.spans()[span].key.trace;
         parents.iter().any(|parent| parent.trace == trace)
             || !parents.iter().any(|parent| self.index.has_trace(parent.trace))
     }
@@ -290,16 +291,19 @@ fn window(span: &Claims) -> (u64, u64) {
 }
 
 /// Names of models without the provider's before them, to be compared.
-fn models(of: [&Option<String>; 2]) -> Vec<String> {
-    let short = |name: &String| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
-    of.into_iter().flatten().map(short).collect()
+fn models(of: [&Option<String>; 2]) -> impl Iterator<Item = &[u8]> + Clone {
+    of.into_iter().flatten().map(|name| name.rsplit('/').next().unwrap_or_default().as_bytes())
 }
 
 /// True unless both sides say a model, and none is the other or its longer name.
-fn is_model(ours: &[String], theirs: &[String]) -> bool {
-    ours.is_empty()
-        || theirs.is_empty()
-        || ours.iter().any(|a| theirs.iter().any(|b| a.starts_with(b.as_str()) || b.starts_with(a.as_str())))
+fn is_model(asked: &Asked, claims: &Claims) -> bool {
+    let ours = models([&asked.request_model, &asked.response_model]);
+    let theirs = models([&claims.request_model, &claims.response_model]);
+    let begins = |long: &[u8], short: &[u8]| {
+        long.get(..short.len()).is_some_and(|start| start.eq_ignore_ascii_case(short))
+    };
+    let mut pairs = ours.clone().flat_map(|a| theirs.clone().map(move |b| (a, b))).peekable();
+    pairs.peek().is_none() || pairs.any(|(a, b)| begins(a, b) || begins(b, a))
 }
 
 /// True unless tool, method or session of a message differ.

@@ -41,7 +41,7 @@ impl Pass<'_> {
             (start, end, *call)
         };
         let of_span = |span: &usize| {
-            let (start, end) = wider(window(self.spans[*span]), SLACK_US);
+            let (start, end) = wider(window(self.spans()[*span]), SLACK_US);
             (start, end, *span)
         };
         let around = Windows::new(spans.iter().map(of_span).collect());
@@ -71,7 +71,7 @@ impl Pass<'_> {
         let time = self.window_of_call(call);
         let (from, until) = wider(time, LOOSE_US);
         let near = |span: &usize| {
-            let (start, end) = window(self.spans[*span]);
+            let (start, end) = window(self.spans()[*span]);
             start <= until && end >= from && self.may_be_call(call, *span)
         };
         let mut by_scope: BTreeMap<_, Vec<usize>> = BTreeMap::new();
@@ -84,7 +84,7 @@ impl Pass<'_> {
     /// Of one instrumentation: its only span, or those around the call if they are one above the other.
     fn chain_around(&self, time: (u64, u64), mut spans: Vec<usize>) -> Vec<usize> {
         if spans.len() > 1 {
-            spans.retain(|&span| holds(wider(window(self.spans[span]), SLACK_US), time));
+            spans.retain(|&span| holds(wider(window(self.spans()[span]), SLACK_US), time));
         }
         match spans.len() <= MOST_AROUND && self.are_one_chain(&spans) {
             true => spans,
@@ -103,8 +103,8 @@ impl Pass<'_> {
 
     /// Logs of an instrumentation stand beside its spans, and the span of who answers beside that of who asks.
     fn instrumentation(&self, span: usize) -> (&str, bool, bool) {
-        let claims = self.spans[span];
-        (claims.origin.scope.as_str(), claims.log, claims.is_answering())
+        let claims = self.spans()[span];
+        (&*claims.scope, claims.log, claims.is_answering())
     }
 
     fn are_one_chain(&self, spans: &[usize]) -> bool {

@@ -15,7 +15,7 @@ impl Pass<'_> {
             for (&span, of) in found {
                 links.push(Link {
                     exchange: self.asked[exchange].id,
-                    span: self.spans[span].key,
+                    span: self.spans()[span].key,
                     method: of.method,
                     part: of.part,
                     primary: primary == Some(span),
@@ -45,12 +45,12 @@ impl Pass<'_> {
                 .filter(|(other, _)| self.index.is_above(**other, **span))
                 .count();
             // The last of the spans that the request names is the nearest to the wire.
-            let named = self.asked[exchange].parents.iter().rposition(|key| *key == self.spans[**span].key);
+            let named = self.asked[exchange].parents.iter().rposition(|key| *key == self.spans()[**span].key);
             (
                 kind,
                 self.is_of_another(exchange, **span),
-                self.spans[**span].log,
-                self.spans[**span].is_answering(),
+                self.spans()[**span].log,
+                self.spans()[**span].is_answering(),
                 Reverse(above),
                 of.method,
                 Reverse(named),
