@@ -27,6 +27,7 @@ class Setup(Client):
     exports: tuple = (ENDPOINT,)
     tools: bool = False
     ingested: bool = False  # it goes to OpenAI's host, in OpenAI's own form
+    models: bool = True  # it has spans about calls of the model
     steady: bool = True  # it makes the same spans every time
 
 
@@ -50,6 +51,8 @@ SETUPS = [
            "openinference-instrumentation-openai-agents", "agents_openinference", ["openai_agents"], tools=True),
     python("agents-otelgenai", "OpenAI Agents SDK with OpenTelemetry's own for GenAI", "otelgenai",
            "opentelemetry-instrumentation-genai-openai-agents", "agents_otelgenai", ["openai_agents"], tools=True),
+    python("agents-alone", "OpenAI Agents SDK with OpenTelemetry's own for it alone", "otelgenai",
+           "opentelemetry-instrumentation-genai-openai-agents", "agents_alone", ["openai_agents"], tools=True, models=False),
     python("pydantic-otlp", "pydantic-ai, Logfire's SDK to a collector", "logfire", "logfire", "logfire",
            ["pydantic_ai_agent"], tools=True),
     python("pydantic-logfire", "pydantic-ai, Logfire", "logfire", "logfire", "logfire", ["pydantic_ai_agent"],

@@ -91,6 +91,8 @@ class Witness(Trial):
 
     def joined(self):
         """Each call of the model stands at a span that is about it."""
+        if not self.setup.models:
+            return self.beside()
         by_call = {key_of(said["calls"], said["after"][-1:]): said for said in self.said if said["answer"]}
         joined, wrong, none, bare = 0, [], [], 0
         for node, _ in self.nodes:
@@ -111,6 +113,20 @@ class Witness(Trial):
         demand(not none, f"{joined} joined, but not steps {none}")
         demand(joined, "nothing is joined")
         return f"{joined} of {joined}" + (f" ({bare} without a span)" if bare else "")
+
+    def beside(self):
+        """Where no span is about a call: each stands below the agent that goes on from what it asked for."""
+        by_call = {key_of(said["calls"], said["after"][-1:]): said for said in self.said if said["answer"]}
+        by_agent = {}
+        for node, above in self.nodes:
+            if node["kind"] == "model" and "step" in node:
+                agent = next((self.key(up) for up in reversed(above) if up["kind"] == "agent" and "span" in up), None)
+                demand(agent, f"step {node['step']} is below no agent")
+                by_agent.setdefault(agent, []).append(by_call[self.call(node["step"])])
+        for told in by_agent.values():
+            calls = {call for said in told for call in said["calls"]}
+            demand(all(set(said["after"]) <= calls for said in told), "calls of several agents below one")
+        return f"below their agents: {sum(map(len, by_agent.values()))}"
 
     def call(self, step):
         """What tells a step from others: the calls in its answer and the last before it."""
