@@ -7,6 +7,7 @@ spans. A span is about the call whose answer it names; one that names none, abou
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -180,10 +181,14 @@ class Witness(Trial):
         tools = [node for node, _ in self.nodes if node["kind"] == "tool" and "step" in node]
         spanned = [node for node in tools if "span" in node]
         every = set().union(*calls.values()) if calls else set()
+        told_by = {node["step"]: values(self.detail(node["step"])) for node in tools}
+        known = set().union(*told_by.values())
         for node in spanned:
             span, detail = self.span_of(node), self.detail(node["step"])
             told = "\n".join(map(str, span.says.values()))
             own = {call for call in every if call in told}
+            other = {value for value in known if value in told} - told_by[node["step"]]
+            demand(not other, f"tool step {node['step']} at a span that tells of {', '.join(sorted(other))}")
             right = calls.get(said_by(detail["tool"], detail["args"]), set())
             demand(not own or own & right, f"tool step {node['step']} at the span of another call")
             demand(own or detail["tool"].rsplit("__")[-1] in f"{span.name} {told}", f"tool step {node['step']} at another tool")
@@ -231,6 +236,12 @@ class Witness(Trial):
 
 def key_of(calls, before):
     return tuple(sorted(calls)), tuple(before)
+
+
+def values(tool):
+    """What tells a tool call from others: texts among its arguments, and the made-up ids in its result."""
+    texts = {value for value in (tool["args"] or {}).values() if isinstance(value, str)}
+    return texts | set(re.findall(r"[0-9a-f]{8}-[0-9a-f-]{27}", str(tool["result"])))
 
 
 def said_by(tool, arguments):
