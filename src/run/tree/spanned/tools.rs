@@ -51,7 +51,13 @@ impl Growth {
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
         let tools = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.role == Some(Role::Tool));
         for (at, leaf) in tools {
-            by_name.entry(leaf.node.name.as_str()).or_default().push(at);
+            // Two instrumentations tell of the same call: the outer one.
+            let above = leaf.parent.and_then(|parent| self.leaves.get(parent));
+            let is_told =
+                above.is_some_and(|of| of.role == Some(Role::Tool) && of.node.name == leaf.node.name);
+            if !is_told {
+                by_name.entry(leaf.node.name.as_str()).or_default().push(at);
+            }
             by_id.extend(leaf.call_ids.iter().map(|id| (id.as_str(), at)));
         }
         by_name.values_mut().for_each(|all| all.sort_by_key(|at| self.start(*at)));
@@ -166,11 +172,6 @@ impl Growth {
         let mut found: Vec<usize> = within.iter().filter(timely).take(MOST + 1).copied().collect();
         if found.len() > MOST {
             return Vec::new();
-        }
-        if found.len() > of.calls.len() {
-            // Two instrumentations tell of the same call: the outer one.
-            let all = found.clone();
-            found.retain(|at| !self.path(*at).iter().any(|above| all.contains(above)));
         }
         let model = self.models.get(&(of.lane, of.turn)).copied();
         let spanned = |at: &usize| self.leaves.get(*at).is_some_and(|leaf| leaf.node.span.is_some());
