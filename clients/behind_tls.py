@@ -99,26 +99,36 @@ def privately(host, binary, command):
 
     Raises NotInstalled where no such network can be made.
     """
+    return in_private([__file__, host, str(binary), *command])
+
+
+def in_private(script):
+    """What a script prints as JSON in a network of its own. Raises NotInstalled where none can be made."""
     unshare = [shutil.which("unshare") or "unshare", "--net", "--mount"]
     unshare += [] if os.geteuid() == 0 else ["--map-root-user"]
     try:
         subprocess.run([*unshare, "true"], capture_output=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         raise NotInstalled("needs a private network (unshare)") from None
-    done = subprocess.run([*unshare, sys.executable, __file__, host, str(binary), *command], capture_output=True, text=True)
+    done = subprocess.run([*unshare, sys.executable, *script], capture_output=True, text=True)
     if done.returncode:
         raise NotInstalled("no private network")
     return json.loads(done.stdout)
 
 
-def main(host, binary, *command):
-    """Gives a private network its loopback and the host's name, and prints what retake did, as JSON."""
+def be(host):
+    """Gives a private network its loopback and the host's name, and a certificate for it."""
     with socket.socket() as any_socket:
         up = struct.pack("16sh14x", b"lo", 0x1 | 0x40)  # IFF_UP, IFF_RUNNING
         fcntl.ioctl(any_socket, 0x8914, up)  # SIOCSIFFLAGS
     (WORK / "hosts").write_text(f"127.0.0.1 localhost {host}\n")
     subprocess.run(["mount", "--bind", str(WORK / "hosts"), "/etc/hosts"], check=True)
     certificates(f"DNS:{host}")
+
+
+def main(host, binary, *command):
+    """Records and replays in a private network, and prints what retake did, as JSON."""
+    be(host)
     server = Model("127.0.0.1", 443)
     server.start()
     recorded = retake(binary, "run", "--name", "private", "--only", host, "--", *command)

@@ -3,13 +3,18 @@
 It speaks OpenAI Chat Completions and Responses, Anthropic Messages and Google Gemini, streamed and not. What it says is
 the same every time; the ids of its answers are random, as those of a provider are.
 
-    python3 model.py PORT [LOG]      one line a request goes to LOG: method and path
+    python3 model.py PORT [LOG [ANSWERS]]      one line a request goes to LOG: method and path
+
+With ANSWERS it takes a moment to think, as models do, and what it said when to which call goes there, a JSON object a line.
 """
 
 import json
+import random
 import re
 import secrets
 import sys
+import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 WANTED = 20  # so many of an item are to be in stock
@@ -182,7 +187,10 @@ def tokens(body, said):
 
 def write_chat(body, move):
     count = tokens(body, move)
-    usage = {"prompt_tokens": count[0], "completion_tokens": count[1], "total_tokens": sum(count)}
+    usage = {
+        "prompt_tokens": count[0], "completion_tokens": count[1], "total_tokens": sum(count),
+        "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 0},
+    }  # fmt: skip
     frame = {"id": made_up("chatcmpl-"), "created": 1700000000, "model": body.get("model"), "system_fingerprint": "fp_1"}
     finish, message = "stop", {"role": "assistant", "content": move[1], "refusal": None}
     if move[0] == "call":
@@ -311,9 +319,38 @@ def answer(path, body):
 # ------------------------------------------------------------------------------------------------------------- the server
 
 
+def mentioned(value, keys):
+    """All texts under these keys, wherever they are, in order."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key in keys and isinstance(inner, str):
+                yield inner
+            yield from mentioned(inner, keys)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from mentioned(inner, keys)
+
+
+def account(path, body, reply, request_id, headers):
+    """What was said to a call: the ids in the answer, the calls that it asks for, the calls that it knows of, and the
+    spans that it names as its parents."""
+    told = list(mentioned(reply, ("id", "call_id", "responseId")))
+    asked = responses_items(body) if path.endswith("/responses") else body
+    known = [i for i in mentioned(asked, ("tool_call_id", "call_id", "tool_use_id")) if i]
+    return {
+        "path": path,
+        "answer": next((i for i in told if i.startswith(("chatcmpl-", "resp_", "msg_"))), None),
+        "request": request_id,
+        "calls": sorted({i for i in told if i.startswith(("call_", "toolu_"))}),
+        "after": known,
+        "parents": ["-".join(value.split("-")[1:3]) for value in headers.get_all("traceparent") or []],
+    }
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    log_path = None
+    log_path = answers_path = None
+    writing = threading.Lock()
 
     def do_GET(self):
         self.note()
@@ -325,16 +362,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.note()
+        self.request_id, began = made_up("req_"), time.time_ns()
         given = self.rfile.read(int(self.headers.get("content-length") or 0))
+        path = self.path.partition("?")[0]
         try:
-            reply = answer(self.path.partition("?")[0], json.loads(given or b"{}"))
+            body = json.loads(given or b"{}")
+            reply = answer(path, body)
+            said = account(path, body, reply, self.request_id, self.headers)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             return self.send(400, {"error": {"message": f"cannot read this: {error!r}"}})
         if reply is None:
             return self.send(404, {"error": {"message": f"no such path: {self.path}"}})
+        if self.answers_path:
+            time.sleep(random.uniform(0.02, 0.15))
+        self.give(reply)
+        if self.answers_path:
+            with self.writing, open(self.answers_path, "a") as answers:
+                answers.write(json.dumps({**said, "began_ns": began, "ended_ns": time.time_ns()}) + "\n")
+
+    def give(self, reply):
         if isinstance(reply, dict):
             return self.send(200, reply)
         self.send_response(200)
+        self.name_request()
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
@@ -350,11 +400,18 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, status, reply):
         data = json.dumps(reply).encode()
         self.send_response(status)
+        self.name_request()
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(data)
+
+    def name_request(self):
+        """The id of the request, in the headers of both providers."""
+        if name := getattr(self, "request_id", None):
+            self.send_header("request-id", name)
+            self.send_header("x-request-id", name)
 
     def note(self):
         if self.log_path:
@@ -374,5 +431,6 @@ class Server(ThreadingHTTPServer):
 
 if __name__ == "__main__":
     Handler.log_path = sys.argv[2] if len(sys.argv) > 2 else None
+    Handler.answers_path = sys.argv[3] if len(sys.argv) > 3 else None
     with Server(("127.0.0.1", int(sys.argv[1])), Handler) as server:
         server.serve_forever()

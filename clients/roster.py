@@ -127,10 +127,10 @@ def claude(programs: Path, question, server):
     return [*command, "--strict-mcp-config", "--mcp-config", json.dumps(config), "--allowedTools", allowed], {}
 
 
-def codex(programs: Path, question, server):
+def codex(programs: Path, question, server, more=""):
     options = (
         '-c openai_base_url="\\"$OPENAI_BASE_URL\\"" -c features.plugins=false -c analytics.enabled=false'
-        " -m gpt-5.1 --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox"
+        f" -m gpt-5.1 --skip-git-repo-check --dangerously-bypass-approvals-and-sandbox{more}"
     )
     config = ""
     if server:

@@ -33,17 +33,18 @@ def demand(condition, what):
 class Model:
     """The scripted model, which is stopped for replays; its log counts the requests that it got."""
 
-    def __init__(self, log: Path):
+    def __init__(self, log: Path, answers: Path | None = None):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        self.log, self.process = log, None
+        self.log, self.answers, self.process = log, answers, None
 
     def url(self):
         return f"http://127.0.0.1:{self.port}/v1"
 
     def start(self):
-        self.process = subprocess.Popen([sys.executable, str(HERE / "model.py"), str(self.port), str(self.log)])
+        logs = [str(log) for log in (self.log, self.answers) if log]
+        self.process = subprocess.Popen([sys.executable, str(HERE / "model.py"), str(self.port), *logs])
         for _ in range(200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
@@ -62,7 +63,9 @@ class Model:
 
 
 class Trial:
-    """A client in a directory, a home and a store of its own."""
+    """A client in a directory, a home and a store of its own. `options` are those that `retake run` has beside."""
+
+    options = ()
 
     def __init__(self, client, ready, retake):
         self.client, self.ready, self.retake = client, ready, retake
@@ -118,7 +121,7 @@ class Trial:
     def record(self):
         self.model.start()
         code, out, err = self.do(
-            "run", "--name", "client", "--upstream", self.model.url(), "--", *self.ready.command
+            "run", "--name", "client", "--upstream", self.model.url(), *self.options, "--", *self.ready.command
         )
         demand(code == 0, f"exit {code}")
         demand(self.client.task["answer"] in out, "another answer than the model's")

@@ -100,7 +100,8 @@ pub(super) async fn answer(
     let hidden = outside.as_ref().is_some_and(|host| shared.leaves(host));
     let way = match &outside {
         Some(host) => Some(route::outside(&shared.routes, &host.origin(), request.uri())),
-        None => route::resolve(&shared.routes, request.uri()),
+        None => route::resolve(&shared.routes, request.uri())
+            .or_else(|| telemetry::way_of_logfire(&shared.routes, &request)),
     };
     if let Some(export) = Export::of(&shared.routes, way.as_ref(), outside.is_some(), &request) {
         let method = request.method().clone();

@@ -56,7 +56,7 @@ fn vendor(way: &Way) -> Option<&'static str> {
         "langsmith" => Some("langsmith"),
         "langfuse" => Some("langfuse"),
         "otlp" | "otlp-traces" | "otlp-logs" | "otlp-metrics" => Some("exporter"),
-        "traceloop" | "phoenix" => Some("other"),
+        "traceloop" | "phoenix" | "logfire" => Some("other"),
         _ if within("smith.langchain.com") => Some("langsmith"),
         _ if within("cloud.langfuse.com") => Some("langfuse"),
         _ if host.starts_with("logfire-") && within("pydantic.dev") => Some("other"),

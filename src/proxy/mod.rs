@@ -30,7 +30,7 @@ pub use listen::Proxy;
 pub use outbound::{Outbound, Reply};
 pub use route::MCP;
 pub use signing::AwsKey;
-pub use telemetry::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, OTLP};
+pub use telemetry::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, LOGFIRE, OTLP};
 
 use crate::exchange::{BodyEnd, ExchangeId, Fault, HeaderList, RequestHead, ResponseHead, Source, Upstream};
 use bytes::Bytes;

@@ -13,14 +13,16 @@ use super::{Canned, CannedEnd, Routes, SeenExport, answer, beside};
 use crate::exchange::{HeaderList, ResponseHead, Source, encoding};
 use crate::otlp::{Batch, Encoding, Reply, Signal, grpc, langsmith, openai_agents};
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, Method, Request, Response};
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use std::time::Duration;
 
 /// Name of the way for exporters.
 pub const OTLP: &str = "otlp";
+/// Name of the way for Logfire's clients.
+pub const LOGFIRE: &str = "logfire";
 /// Where exporters send what nobody told them to send elsewhere; whoever listens there is to have it.
 pub const DEFAULT_COLLECTOR: &str = "http://localhost:4318";
 /// The same by gRPC.
@@ -133,6 +135,20 @@ impl Export {
             way: Some(way.clone()),
         })
     }
+}
+
+/// The way of a request of Logfire's client, which keeps nothing of an address but host and port.
+pub(super) fn way_of_logfire<B>(routes: &Routes, request: &Request<B>) -> Option<Way> {
+    let says = |name, with: &str| {
+        let value = request.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        value.is_some_and(|value| value.starts_with(with))
+    };
+    if !says(AUTHORIZATION, "pylf_") && !says(USER_AGENT, "logfire/") {
+        return None;
+    }
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    let to = format!("/{LOGFIRE}{}", path_behind_run(target)).parse().ok()?;
+    route::resolve(routes, &to)
 }
 
 /// True for the exporters of OpenTelemetry, which say their name.
@@ -390,5 +406,21 @@ mod tests {
         }
         let method = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
         assert_eq!(export(method, "application/grpc+proto"), Some((Signal::Traces, to("otlp", method))));
+    }
+
+    #[test]
+    fn clients_of_logfire_are_known_by_their_token_or_name() {
+        let to = |provider: &str| Upstream { provider: provider.into(), origin: "http://x".into() };
+        let routes = Routes::to([OTLP, LOGFIRE].map(to).to_vec());
+        let way = |routes: &Routes, path: &str, name: &str, value: &str| {
+            let request = Request::get(path).header(name, value).body(()).unwrap();
+            way_of_logfire(routes, &request).map(|way| (way.upstream.provider, way.target))
+        };
+        let found = |target: &str| Some((LOGFIRE.to_string(), target.to_string()));
+        assert_eq!(way(&routes, "/v1/traces", "authorization", "pylf_v1_us_x"), found("/v1/traces"));
+        assert_eq!(way(&routes, "/r/fix/v1/info?x=1", "user-agent", "logfire/5.2.0"), found("/v1/info?x=1"));
+        assert_eq!(way(&routes, "/v1/traces", "authorization", "Bearer x"), None);
+        let none = Routes::to(vec![to(OTLP)]);
+        assert_eq!(way(&none, "/v1/traces", "authorization", "pylf_v1_us_x"), None);
     }
 }

@@ -3,7 +3,7 @@
 use super::{AgentEnvironment, Surroundings};
 use crate::agent::base_url::BaseUrl;
 use crate::exchange::Upstream;
-use crate::proxy::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, OTLP};
+use crate::proxy::{DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR, LOGFIRE, OTLP};
 use std::collections::BTreeMap;
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
@@ -24,30 +24,46 @@ struct Vendor {
     addresses: &'static [&'static str],
     /// It is used when one of these, or an address, is set.
     signs: &'static [&'static str],
-    /// Its own address; none: it has to be set.
-    origin: Option<&'static str>,
+    /// Its own address.
+    origin: Home,
 }
 
-const VENDORS: [Vendor; 4] = [
+/// Where a vendor is when no variable says it.
+enum Home {
+    /// It has to be set.
+    Nowhere,
+    /// Always there.
+    At(&'static str),
+    /// Where the token in this variable is of.
+    OfToken(&'static str),
+}
+
+const VENDORS: [Vendor; 5] = [
     Vendor {
         name: "langfuse",
         addresses: &["LANGFUSE_BASE_URL", "LANGFUSE_HOST"],
         signs: &["LANGFUSE_PUBLIC_KEY"],
-        origin: Some("https://cloud.langfuse.com"),
+        origin: Home::At("https://cloud.langfuse.com"),
     },
     Vendor {
         name: "langsmith",
         addresses: &["LANGSMITH_ENDPOINT", "LANGCHAIN_ENDPOINT"],
         signs: &["LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"],
-        origin: Some("https://api.smith.langchain.com"),
+        origin: Home::At("https://api.smith.langchain.com"),
     },
     Vendor {
         name: "traceloop",
         addresses: &["TRACELOOP_BASE_URL"],
         signs: &["TRACELOOP_API_KEY"],
-        origin: Some("https://api.traceloop.com"),
+        origin: Home::At("https://api.traceloop.com"),
     },
-    Vendor { name: "phoenix", addresses: &["PHOENIX_COLLECTOR_ENDPOINT"], signs: &[], origin: None },
+    Vendor {
+        name: LOGFIRE,
+        addresses: &["LOGFIRE_BASE_URL"],
+        signs: &["LOGFIRE_TOKEN"],
+        origin: Home::OfToken("LOGFIRE_TOKEN"),
+    },
+    Vendor { name: "phoenix", addresses: &["PHOENIX_COLLECTOR_ENDPOINT"], signs: &[], origin: Home::Nowhere },
 ];
 
 /// True for a variable that says where to export to.
@@ -82,12 +98,33 @@ pub(super) fn lead(around: &Surroundings<'_>, caller: &BTreeMap<&str, &str>, tol
         let set: Vec<(&str, &str)> =
             vendor.addresses.iter().filter_map(|name| Some((*name, said(name)?))).collect();
         let used = vendor.signs.iter().any(|sign| said(sign).is_some());
-        match (set.is_empty(), vendor.addresses.first(), vendor.origin) {
+        let origin = match vendor.origin {
+            Home::Nowhere => None,
+            Home::At(origin) => Some(origin),
+            Home::OfToken(variable) => said(variable).and_then(logfire_of),
+        };
+        match (set.is_empty(), vendor.addresses.first(), origin) {
             (false, ..) => set.into_iter().for_each(|(name, address)| led(name, vendor.name, address)),
             (true, Some(name), Some(origin)) if used => led(name, vendor.name, origin),
             _ => {}
         }
     }
+}
+
+/// Where Logfire's tokens (with commas between them) are of: `pylf_v1_eu_…`; none for those of several places.
+fn logfire_of(tokens: &str) -> Option<&'static str> {
+    let mut homes = tokens.split(',').map(|token| {
+        let region = token.trim().strip_prefix("pylf_v").and_then(|rest| rest.split('_').nth(1));
+        match region {
+            Some("eu") => "https://logfire-eu.pydantic.dev",
+            Some("stagingus") => "https://logfire-us.pydantic.info",
+            Some("stagingeu") => "https://logfire-eu.pydantic.info",
+            // Tokens from before there were others name none.
+            _ => "https://logfire-us.pydantic.dev",
+        }
+    });
+    let first = homes.next()?;
+    homes.all(|home| home == first).then_some(first)
 }
 
 #[cfg(test)]
@@ -136,6 +173,15 @@ mod tests {
         assert_eq!(used.set["LANGFUSE_BASE_URL"], "http://127.0.0.1:9/langfuse");
         assert_eq!(origin(&used, "langfuse"), Some("https://cloud.langfuse.com"));
         assert_eq!(used.set["PHOENIX_COLLECTOR_ENDPOINT"], "http://127.0.0.1:9/phoenix/v1/traces");
+        for (tokens, origin) in [
+            ("pylf_v1_eu_abc", Some("https://logfire-eu.pydantic.dev")),
+            ("pylf_v1_eu_abc, pylf_v2_eu_0a_def", Some("https://logfire-eu.pydantic.dev")),
+            ("abc", Some("https://logfire-us.pydantic.dev")),
+            ("pylf_v1_eu_abc,pylf_v1_us_def", None),
+        ] {
+            let logfire = told(&[("LOGFIRE_TOKEN", tokens)]);
+            assert_eq!(self::origin(&logfire, "logfire"), origin, "{tokens}");
+        }
         let own = told(&[("LANGFUSE_HOST", "http://own:3000")]);
         assert_eq!(own.set["LANGFUSE_HOST"], "http://127.0.0.1:9/langfuse");
         assert!(!own.set.contains_key("LANGFUSE_BASE_URL"));

@@ -1,8 +1,10 @@
 //! The tree where there is instrumentation: its spans as they are nested, with the steps put where they belong.
 
+mod tools;
+
 use super::{Node, NodeKind, critical, turns};
 use crate::exchange::ExchangeId;
-use crate::run::{CallSite, Outline, StepKind};
+use crate::run::{Outline, StepKind};
 use crate::span::SpanKey;
 use crate::span::claims::{Claims, Role};
 use crate::span::join::{Link, Part};
@@ -11,6 +13,9 @@ use std::collections::{BTreeMap, HashMap};
 
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
 const DEEPEST: usize = 200;
+
+/// In a tree of more spans than this only those that lead to something are looked at: Codex has 800 for two calls.
+const CROWD: usize = 200;
 
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
@@ -137,68 +142,6 @@ impl Growth {
         }
     }
 
-    /// Puts each tool step at its span, or beside the call of the model that asked for it.
-    fn place_tools(&mut self, outline: &Outline) {
-        let mut by_id: HashMap<&str, usize> = HashMap::new();
-        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
-        let tools = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.role == Some(Role::Tool));
-        for (at, leaf) in tools {
-            by_name.entry(leaf.node.name.as_str()).or_default().push(at);
-            by_id.extend(leaf.call_ids.iter().map(|id| (id.as_str(), at)));
-        }
-        let numbers = outline.numbers();
-        let mut taken = vec![false; self.leaves.len()];
-        let mut places = Vec::new();
-        for step in &outline.steps {
-            let StepKind::Tool { site } = step.kind else { continue };
-            let (Some(call), Some(turn)) = (outline.call(site), outline.turn(site.lane, site.turn)) else {
-                continue;
-            };
-            let until = call.result.as_ref().map_or(u64::MAX, |result| result.seen_us);
-            let is_free = |at: &usize| taken.get(*at) == Some(&false);
-            let named = by_id.get(call.id.as_str()).copied().filter(is_free);
-            // Without an id: the first of its name that began after the answer and ended before the result was told.
-            let timely = |at: &usize| {
-                self.leaves.get(*at).is_some_and(|leaf| {
-                    leaf.node.start_us + 1000 >= turn.ended_us
-                        && leaf.node.end_us <= until.saturating_add(1000)
-                })
-            };
-            let beside = || {
-                let all = by_name.get(call.name.as_str()).into_iter().flatten().copied();
-                all.filter(is_free)
-                    .filter(timely)
-                    .min_by_key(|at| self.leaves.get(*at).map(|leaf| leaf.node.start_us))
-            };
-            let found = named.or_else(beside);
-            if let Some(mark) = found.and_then(|at| taken.get_mut(at)) {
-                *mark = true;
-            }
-            places.push((site, numbers.get(&step.kind).copied(), found));
-        }
-        for (site, step, found) in places {
-            self.place_tool(outline, site, step, found);
-        }
-    }
-
-    fn place_tool(&mut self, outline: &Outline, site: CallSite, step: Option<u32>, found: Option<usize>) {
-        let (Some(call), Some(turn)) = (outline.call(site), outline.turn(site.lane, site.turn)) else {
-            return;
-        };
-        let at = found.unwrap_or_else(|| {
-            let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
-            let beside = self.models.get(&(site.lane, site.turn)).and_then(|at| self.leaves.get(*at)?.parent);
-            self.add(Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end), beside)
-        });
-        let failed = call.result.as_ref().filter(|result| result.is_error);
-        if let Some(leaf) = self.leaves.get_mut(at) {
-            leaf.node.step = step;
-            if let Some(failed) = failed {
-                leaf.node.error = Some(failed.text.clone());
-            }
-        }
-    }
-
     fn add(&mut self, node: Node, parent: Option<usize>) -> usize {
         self.leaves.push(Leaf { node, role: None, call_ids: Vec::new(), parent });
         self.leaves.len() - 1
@@ -233,6 +176,7 @@ impl Growth {
 
     /// A node with everything below it; none when it is of no interest. No deeper than [`DEEPEST`] and a little.
     fn grow_at(&mut self, at: usize, in_call: bool, whole: bool, below: &[Vec<usize>]) -> Option<Node> {
+        let crowded = self.leaves.len() > CROWD;
         let leaf = self.leaves.get_mut(at)?;
         let mut node = std::mem::replace(&mut leaf.node, Node::new(NodeKind::Other, String::new(), 0, 0));
         let role = leaf.role;
@@ -249,7 +193,7 @@ impl Growth {
         let is_shown = whole
             || node.step.is_some()
             || !leads_nowhere
-            || !(is_request || role != Some(Role::Other) || in_call);
+            || !(crowded || is_request || role != Some(Role::Other) || in_call);
         is_shown.then_some(node)
     }
 
@@ -356,6 +300,17 @@ mod tests {
             (depth, at) = (depth + 1, first);
         }
         assert!(depth <= DEEPEST + 2, "{depth}");
+    }
+
+    #[test]
+    fn where_there_are_many_only_those_that_lead_somewhere_are_shown() {
+        let mut all = vec![(1, 0, "turn", ""), (2, 1, "chat m", "chat")];
+        all.extend((3..=CROWD as u64).map(|id| (id, 1, "look", "")));
+        let few = tree_of(&all, false);
+        assert_eq!(few.size(), CROWD + 1, "all of them, and the run");
+        all.push((1000, 1, "look", ""));
+        assert_eq!(drawn(&tree_of(&all, false)), "x.1(turn(chat m))");
+        assert_eq!(tree_of(&all, true).size(), CROWD + 2);
     }
 
     #[test]

@@ -6,9 +6,27 @@ use crate::span::Span;
 pub(super) fn read(span: &Span, claims: &mut Claims) {
     if span.origin.scope.starts_with("com.anthropic.claude_code") {
         claude_code(span, claims);
-    } else if span.origin.scope.starts_with("codex") && span.name == "model_client.stream_responses_api" {
+    } else if span.origin.scope.starts_with("codex") {
+        codex(span, claims);
+    }
+}
+
+/// Of the hundreds of spans of a turn: the turn, its calls of the model, and its tools.
+fn codex(span: &Span, claims: &mut Claims) {
+    if span.name == "model_client.stream_responses_api" {
         claims.role(Role::Model);
         claims.fill(|c| &mut c.request_model, span, &["model"]);
+    } else if span.name == "session_task.turn" {
+        claims.role(Role::Agent);
+        claims.agent = Some("codex".to_string());
+        // Elsewhere it is a thread of the process.
+        claims.fill(|c| &mut c.conversation, span, &["conversation.id", "thread.id"]);
+    } else if let (Some(_), Some(call)) =
+        (span.attributes.get("tool_source"), span.attributes.text("call_id"))
+    {
+        claims.role(Role::Tool);
+        claims.fill(|c| &mut c.tool, span, &["tool_name"]);
+        claims.call_ids.push(call.to_string());
     }
 }
 

@@ -209,6 +209,16 @@ fn older_and_odder_writings_are_read() {
 
     let codex = made_up("model_client.stream_responses_api", "codex_exec", json!({"model": "gpt-5.1"}));
     assert_eq!((codex.role, codex.request_model), (Role::Model, some("gpt-5.1")));
+    let turn = made_up("session_task.turn", "codex_exec", json!({"thread.id": "01a2", "model": "gpt-5.1"}));
+    assert_eq!((turn.role, turn.agent, turn.conversation), (Role::Agent, some("codex"), some("01a2")));
+    let said = json!({"tool_name": "exec_command", "tool_source": "direct", "call_id": "call_1"});
+    let tool = made_up("exec_command", "codex_exec", said);
+    assert_eq!(
+        (tool.role, tool.tool, tool.call_ids),
+        (Role::Tool, some("exec_command"), vec!["call_1".into()])
+    );
+    let within = json!({"tool_name": "exec_command", "call_id": "call_1"});
+    assert_eq!(made_up("unified_exec.exec_command", "codex_exec", within).role, Role::Other);
     let plain = made_up("fs.read_file", "codex_exec", json!({"model": "gpt-5.1"}));
     assert_eq!((plain.role, plain.request_model), (Role::Other, None));
 }
