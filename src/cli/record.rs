@@ -125,9 +125,11 @@ pub(super) fn recorded(
         CliError { code, ..error }
     };
     let recorded = sealed.map_err(|e| own_failure(e.into()))?;
+    let nothing_seen =
+        |missing| nothing_seen(missing, &args.command, &landed.unseen, args.intercepted().is_some());
     if recorded.is_empty() {
         store.remove_run(&id)?;
-        return Err(own_failure(nothing_seen(&args.command, &landed.unseen, args.intercepted().is_some())));
+        return Err(own_failure(nothing_seen("nothing")));
     }
     let opened = Opened::by_id(&store, &id).map_err(own_failure)?.priced(context.prices());
     eprint!("{}", result(&opened, &recorded, &landed.unseen, context.err_style));
@@ -151,6 +153,11 @@ pub(super) fn recorded(
             error.code
         }
         None if recorded.incomplete.is_some() => exit::BROKEN,
+        None if recorded.exchanges == 0 => {
+            let error = nothing_seen("no request");
+            error.tell();
+            error.code
+        }
         None => exit::OK,
     };
     Ok((id, if agent_code == 0 { own_code } else { agent_code }, data))

@@ -29,7 +29,12 @@ pub(super) fn unseen(hosts: &[(String, Unseen)]) -> Vec<String> {
 }
 
 /// Why a run came to nothing. `intercepts`: it had --intercept.
-pub(super) fn nothing_seen(command: &[String], passed: &[(String, Unseen)], intercepts: bool) -> CliError {
+pub(super) fn nothing_seen(
+    missing: &str,
+    command: &[String],
+    passed: &[(String, Unseen)],
+    intercepts: bool,
+) -> CliError {
     let what = command.first().map_or("the agent", String::as_str);
     let hosts = |is: fn(Unseen) -> bool| -> Vec<&str> {
         passed.iter().filter(|(_, why)| is(*why)).map(|(host, _)| host.as_str()).collect()
@@ -38,7 +43,7 @@ pub(super) fn nothing_seen(command: &[String], passed: &[(String, Unseen)], inte
     if let Some(first) = dropped.first() {
         let hosts = dropped.join(", ");
         return CliError::broken(format!(
-            "nothing was recorded: {what} reached {hosts} and did not go on when it was shown retake's certificate"
+            "{missing} was recorded: {what} reached {hosts} and did not go on when it was shown retake's certificate"
         ))
         .hint("tell it to trust the certificates in $SSL_CERT_FILE, by a setting of its own where it does not read that variable (wget: --ca-certificate=\"$SSL_CERT_FILE\")")
         .hint(format!("--except {first} leaves the host alone"));
@@ -47,11 +52,11 @@ pub(super) fn nothing_seen(command: &[String], passed: &[(String, Unseen)], inte
     if !hosts.is_empty() {
         let hosts = hosts.join(", ");
         return CliError::broken(format!(
-            "nothing was recorded: {what} reached {hosts} alone, passed on unseen"
+            "{missing} was recorded: {what} reached {hosts} alone, passed on unseen"
         ))
         .hint("--only and --except say which hosts are recorded");
     }
-    let nothing = CliError::broken(format!("nothing was recorded: {what} made no request through retake"))
+    let nothing = CliError::broken(format!("{missing} was recorded: {what} made no request through retake"))
         .hint("retake sets OPENAI_BASE_URL, ANTHROPIC_BASE_URL and the like; does the agent read them?");
     if intercepts {
         return nothing.hint(

@@ -269,12 +269,12 @@ fn no_model_call(lines: &mut Lines, done: &Recording, id: &str) {
         let what =
             format!("no request was seen: {spans} and {logs} are kept, and there is nothing to replay");
         lines.say(Ink::Bad, &what);
-    } else {
-        lines.say(
-            Ink::Bad,
-            "no model call was seen: a replay answers the other requests, and there is nothing to fork",
-        );
+        return lines.next(&[format!("retake show {id} --tree")]);
     }
+    lines.say(
+        Ink::Bad,
+        "no model call was seen: a replay answers the other requests, and there is nothing to fork",
+    );
     for request in seen.iter().take(5) {
         lines.say(Ink::Plain, &format!("seen: {}", line(request)));
     }
