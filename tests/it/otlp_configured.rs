@@ -171,7 +171,7 @@ fn exports_over_tls_are_seen_through_interception() {
     let binary: String = protobuf("binary", &[]).iter().map(|byte| format!("{byte:02x}")).collect();
     let command = ["--", "python3", &agent, &shop.model, json, &binary];
     let ran =
-        shop.env.retake([&["run", "--name", "tls", "--intercept"], command.as_slice()].concat()).expect(0);
+        shop.env.retake([&["run", "--name", "tls", "--intercept"], command.as_slice()].concat()).expect(3);
     let said = "200 {\"host\": \"shop\"}\n";
     assert_eq!(ran.out, said.repeat(2), "it is the host that answers");
     assert_eq!(spans(&shop.env, "tls.1"), ["json", "binary"]);
