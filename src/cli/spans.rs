@@ -17,9 +17,29 @@ use std::collections::{HashMap, HashSet};
 
 /// The trace tree of a run: by its spans, where it has any. `whole`: with spans that lead to no step.
 pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
-    let exports = SpanReader::open(opened.reader.directory())?.claims()?;
+    let (exports, asked) = read(opened)?;
     let claims = settled(exports.iter().flatten());
-    Ok(tree_of(opened, &claims, &links(opened, &claims), whole))
+    let tree = tree_of(opened, &claims, &join(&asked, &claims), whole);
+    // Of very many spans it takes a while to free what they claim: nobody has to wait for it.
+    drop(claims);
+    std::thread::spawn(move || drop((exports, asked)));
+    Ok(tree)
+}
+
+/// What the spans of each export claim, and what was asked; nothing was when there are no spans.
+fn read(opened: &Opened) -> Result<(Vec<Vec<Claims>>, Vec<Asked>), CliError> {
+    let spans = SpanReader::open(opened.reader.directory())?;
+    if spans.is_empty() {
+        return Ok(Default::default());
+    }
+    let reader = opened.reader.clone();
+    let asked = std::thread::spawn(move || {
+        let exchanges = reader.ids().into_iter().filter_map(|id| reader.exchange(id).ok());
+        exchanges.map(|exchange| Asked::of(&exchange)).collect()
+    });
+    let exports = spans.claims();
+    let asked = asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    Ok((exports?, asked))
 }
 
 fn tree_of(opened: &Opened, claims: &[&Claims], links: &[Link], whole: bool) -> Node {
@@ -32,17 +52,6 @@ fn tree_of(opened: &Opened, claims: &[&Claims], links: &[Link], whole: bool) -> 
     }
 }
 
-/// Which exchanges spans are about.
-fn links(opened: &Opened, claims: &[&Claims]) -> Vec<Link> {
-    if claims.is_empty() {
-        return Vec::new();
-    }
-    let ids = opened.reader.ids().into_iter();
-    let exchanges = ids.filter_map(|id| opened.reader.exchange(id).ok());
-    let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
-    join(&asked, claims)
-}
-
 /// What spans claim, and which exchanges they are about.
 pub(super) struct Joined {
     /// What the spans of each export claim; some may have come more than once.
@@ -53,8 +62,8 @@ pub(super) struct Joined {
 
 /// The spans of a run and what they are about; nothing of both where it has none.
 pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
-    let exports = SpanReader::open(opened.reader.directory())?.claims()?;
-    let links = links(opened, &settled(exports.iter().flatten()));
+    let (exports, asked) = read(opened)?;
+    let links = join(&asked, &settled(exports.iter().flatten()));
     Ok(Joined { exports, links })
 }
 
