@@ -10,13 +10,15 @@ use prost::Message;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// What stands before the rows.
 #[derive(Clone, PartialEq, Message)]
-struct Rows {
+struct Heading {
     /// Names of instrumentations.
     #[prost(string, repeated, tag = "1")]
     scopes: Vec<String>,
-    #[prost(message, repeated, tag = "2")]
-    rows: Vec<Row>,
+    /// How many rows there are.
+    #[prost(uint32, tag = "2")]
+    rows: u32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -139,26 +141,35 @@ const ROLES: [Role; 8] = [
 const SIDES: [Side; 6] =
     [Side::Unspecified, Side::Internal, Side::Server, Side::Client, Side::Producer, Side::Consumer];
 
-/// Writes claims.
+/// More rows than this are not made room for before they are read.
+const ROOM: usize = 4096;
+
+/// Writes claims: a heading, then a row for each, all with their lengths before them.
 pub fn write(all: &[Claims]) -> Vec<u8> {
-    let mut scopes: Vec<String> = Vec::new();
+    let mut heading = Heading { scopes: Vec::new(), rows: all.len() as u32 };
     let mut known: HashMap<Arc<str>, u32> = HashMap::new();
-    let rows = all.iter().map(|claims| {
+    let mut rows = Vec::new();
+    for claims in all {
         let scope = *known.entry(claims.scope.clone()).or_insert_with(|| {
-            scopes.push(claims.scope.to_string());
-            scopes.len() as u32 - 1
+            heading.scopes.push(claims.scope.to_string());
+            heading.scopes.len() as u32 - 1
         });
-        row(claims, scope)
-    });
-    let rows = rows.collect();
-    Rows { scopes, rows }.encode_to_vec()
+        rows.extend_from_slice(&row(claims, scope).encode_length_delimited_to_vec());
+    }
+    let mut bytes = heading.encode_length_delimited_to_vec();
+    bytes.append(&mut rows);
+    bytes
 }
 
 /// Reads what [`write`] wrote; none when it is no such thing.
-pub fn read(bytes: &[u8]) -> Option<Vec<Claims>> {
-    let rows = Rows::decode(bytes).ok()?;
-    let scopes: Vec<Arc<str>> = rows.scopes.into_iter().map(Arc::from).collect();
-    rows.rows.into_iter().map(|row| claims(row, &scopes)).collect()
+pub fn read(mut bytes: &[u8]) -> Option<Vec<Claims>> {
+    let heading = Heading::decode_length_delimited(&mut bytes).ok()?;
+    let scopes: Vec<Arc<str>> = heading.scopes.into_iter().map(Arc::from).collect();
+    let mut all = Vec::with_capacity((heading.rows as usize).min(ROOM));
+    for _ in 0..heading.rows {
+        all.push(claims(Row::decode_length_delimited(&mut bytes).ok()?, &scopes)?);
+    }
+    bytes.is_empty().then_some(all)
 }
 
 fn row(of: &Claims, scope: u32) -> Row {
