@@ -58,6 +58,9 @@ fn spans_travel_with_the_run() {
     for secret in ["5f0c9a1b2d3e4f5a", "a8f5f167f44f", "Abcdefghijklmnop"] {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
+    let told = env.retake(["show", "x.1", "1", "--json"]).expect(0).json();
+    let joined = (&told["spans"][0]["found_by"], &told["spans"][0]["confidence"]);
+    assert_eq!(joined, (&"response id".into(), &0.98.into()), "{told:#}");
     let other = TestEnv::new();
     std::fs::write(other.work().join("x.retake"), &text).expect("written");
     other.retake(["import", "x.retake", "--name", "y"]).expect(0);
