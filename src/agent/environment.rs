@@ -1,6 +1,7 @@
 //! What the agent's environment is told, and what of it a manifest keeps. Pure: the caller reads the real one.
 
 mod exporters;
+mod headers;
 mod java;
 mod kept;
 
@@ -41,6 +42,8 @@ pub struct Surroundings<'a> {
     pub dummy_keys: bool,
     /// Requests may go to the real upstream.
     pub dials: bool,
+    /// What a proxy that many share is to call the run; exporters are told it beside the address.
+    pub name: Option<&'a str>,
     /// The run's id, for `RETAKE_RUN`.
     pub run: Option<&'a str>,
     /// Send the requests of clients without a base URL through the proxy too: the certificates that they are to trust.
@@ -158,6 +161,7 @@ pub fn plan(around: &Surroundings<'_>) -> AgentEnvironment {
         }
     }
     exporters::lead(around, &caller, &mut told);
+    headers::lead(around, &caller, &mut told);
     match around.trust {
         Some(trust) => lead_through(around.proxy, trust, &caller, &mut told),
         None => bypass_proxies(&caller, &mut told),

@@ -135,8 +135,14 @@ fn told(
     };
     // Clients insist on a key, recorded answers need none.
     let dummy_keys = state.as_ref().is_some_and(|state| state.replays.is_some());
-    let around =
-        Surroundings { caller: &caller, proxy: &entrance, trust, dummy_keys, ..Surroundings::default() };
+    let around = Surroundings {
+        caller: &caller,
+        proxy: &entrance,
+        trust,
+        dummy_keys,
+        name: args.name.as_deref(),
+        ..Surroundings::default()
+    };
     let mut told = environment::plan(&around);
     let paths = state.and_then(|state| state.variables).unwrap_or_else(|| {
         let bare = environment::plan(&Surroundings { caller: &caller, ..Surroundings::default() });

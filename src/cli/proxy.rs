@@ -14,18 +14,20 @@ use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::providers::is_base_url_variable;
 use crate::agent::signals::Signals;
 use crate::agent::trust::Trust;
+use crate::otlp::Batch;
 use crate::prices::Prices;
-use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig};
+use crate::proxy::{Attach, AwsKey, Interception, Passed, Place, Proxy, ProxyConfig, SeenExport};
 use crate::record::Recorder;
-use crate::record::attached::{Attached, Begun, End, Gaps, Keeper};
-use crate::report::Style;
+use crate::record::attached::{Attached, Begun, End, Gaps, Keeper, Told};
+use crate::report::{Style, words};
 use crate::run::sampling::Sampling;
-use crate::run::{Intercepted, Manifest, RunState};
+use crate::run::{Intercepted, Manifest, RunId, RunState};
 use crate::store::Store;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use replaying::Replaying;
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +39,8 @@ const LAST_EXCHANGES: Duration = Duration::from_secs(3);
 const REPEATED: Duration = Duration::from_secs(60);
 /// A shorter token is guessed too easily.
 const SHORTEST_TOKEN: usize = 16;
+/// Names of which the numbers of dropped runs are kept at most.
+const MOST_NUMBERS: usize = 4096;
 
 pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError> {
     run_name(Some(&args.name), &[])?;
@@ -80,6 +84,7 @@ pub(super) fn proxy(context: &Context, args: ProxyArgs) -> Result<i32, CliError>
                 prices: context.prices(),
                 sampling: args.sampling(),
                 complained: Mutex::new(None),
+                numbers: Mutex::default(),
             });
             // A store that cannot be written is better known now than in an hour.
             redactor(&keeper.store, &keeper.secret)?;
@@ -266,12 +271,14 @@ struct Shelf {
     prices: Prices,
     sampling: Option<Sampling>,
     complained: Mutex<Option<Instant>>,
+    numbers: Mutex<HashMap<String, u32>>,
 }
 
 impl Shelf {
     fn try_begin(&self, name: Option<&str>, place: Option<&Place>) -> Result<Begun, CliError> {
         let redactor = Arc::new(redactor(&self.store, &self.secret)?);
-        let writer = self.store.create_run(name.unwrap_or(&self.name), |id| {
+        let called = name.unwrap_or(&self.name);
+        let writer = self.store.create_run_after(called, self.last_dropped(called), |id| {
             let mut manifest = manifest_of(id, &redactor, &[], &self.directory);
             // The agent's environment is not this one.
             manifest.environment.clear();
@@ -300,6 +307,22 @@ impl Shelf {
         Ok(Begun { run, name: name.map(str::to_string), number: 0, recorder: Some(recorder), answerer: None })
     }
 
+    /// The highest number of a run of this name that was dropped: it was told of, and is to be no other's.
+    fn last_dropped(&self, name: &str) -> u32 {
+        let numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        numbers.get(name).copied().unwrap_or_default()
+    }
+
+    fn note_dropped(&self, run: &RunId) {
+        let mut numbers = self.numbers.lock().unwrap_or_else(PoisonError::into_inner);
+        if numbers.len() >= MOST_NUMBERS {
+            // Of so many names few come again.
+            numbers.clear();
+        }
+        let highest = numbers.entry(run.name().to_string()).or_default();
+        *highest = run.number().max(*highest);
+    }
+
     /// True for a run that sampling gives up, now that it has ended.
     fn goes(&self, run: &Manifest) -> Result<bool, CliError> {
         let Some(sampling) = self.sampling else { return Ok(false) };
@@ -325,6 +348,7 @@ impl Shelf {
         let goes = self.goes(&recorded.manifest)?;
         if goes {
             self.store.remove_run(&begun.run)?;
+            self.note_dropped(&begun.run);
             ended["dropped"] = json!(true);
         }
         if self.json {
@@ -365,14 +389,30 @@ impl Keeper for Shelf {
         }
     }
 
-    fn ended(&self, begun: &Begun, end: End) -> Value {
-        match self.try_tell(begun, end) {
-            Ok(ended) => ended,
-            Err(error) => {
-                warn(&format!("{}: {}", begun.run, error.message));
-                json!({ "run": begun.run, "error": error.message })
-            }
+    fn ended(&self, begun: &Begun, end: End) -> Told {
+        let data = self.try_tell(begun, end).unwrap_or_else(|error| {
+            warn(&format!("{}: {}", begun.run, error.message));
+            json!({ "run": begun.run, "error": error.message })
+        });
+        let dropped = data["dropped"] == true;
+        Told { data, dropped }
+    }
+
+    fn too_late(&self, begun: &Begun, seen: &SeenExport) {
+        let (number, failed) = (seen.batch.len(), seen.batch.failed());
+        if self.json {
+            let late =
+                json!({ "run": begun.run, "spans_or_records": number, "failed": failed, "dropped": true });
+            // Nobody reads it any more.
+            let _ = print(&format!("{}\n", json!({ "late": late })));
+            return;
         }
+        let what = match &seen.batch {
+            Batch::Logs(_) => words::many(number as u64, "log record"),
+            _ => words::many(number as u64, "span"),
+        };
+        let failed = if failed > 0 { format!(", {failed} of them failed") } else { String::new() };
+        eprintln!("dropped    {}   {what} that came after it{failed}", begun.run);
     }
 
     fn about(&self) -> Map<String, Value> {

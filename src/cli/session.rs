@@ -108,6 +108,8 @@ impl Session<'_> {
             own_recording: self.own_recording,
             dummy_keys: self.dummy_keys,
             dials: self.may_dial,
+            // Nobody shares this proxy.
+            name: None,
             run: self.run.as_deref(),
             trust: trust.map(Trust::files),
         })

@@ -54,8 +54,11 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
         counts.push(count(&traces));
         match &mut collector {
             Some(collector) => collector.send(&traces).map_err(|error| {
-                let sent = words::many(chosen.runs.len() as u64, "run");
-                let message = format!("{run}: {}; {sent} sent before it", error.message);
+                let before = match chosen.runs.len() as u64 {
+                    0 => String::new(),
+                    sent => format!("; {} sent before it", words::many(sent, "run")),
+                };
+                let message = format!("{run}: {}{before}", error.message);
                 if is_alone { error } else { CliError { message, ..error } }
             })?,
             None => whole.resource_spans.extend(traces.resource_spans),

@@ -12,7 +12,10 @@ pub use division::Moment;
 pub use reply::Reply;
 
 use prost::Message;
-use proto::{Logs, Traces};
+use proto::{Logs, Span, Traces};
+
+/// The code of a span's status that says that it failed.
+const FAILED: i32 = 2;
 
 /// What an exporter sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -150,6 +153,14 @@ impl Batch {
             }
             Batch::Metrics => 0,
         }
+    }
+
+    /// How many of its spans say that they failed.
+    pub fn failed(&self) -> usize {
+        let Batch::Traces(traces) = self else { return 0 };
+        let scopes = traces.resource_spans.iter().flat_map(|of| &of.scope_spans);
+        let failed = |span: &&Span| span.status.as_ref().is_some_and(|status| status.code == FAILED);
+        scopes.flat_map(|of| &of.spans).filter(failed).count()
     }
 
     /// True when it has none.

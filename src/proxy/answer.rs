@@ -6,6 +6,7 @@ use super::intercept::Inside;
 use super::ledger::{Abandonment, Ledger, Outcome};
 use super::listen::Shared;
 use super::marker::MarkerScan;
+use super::no_export::NoExport;
 use super::refuse::{self, has_body};
 use super::sent::{SentBody, read_whole};
 use super::serve::{CannedBody, true_length};
@@ -109,10 +110,18 @@ pub(super) async fn answer(
         let of = if hidden { Of::Nobody } else { Of::Run(run) };
         return telemetry::receive(&shared, of, going, export, request).await;
     }
-    let Some(way) = way else { return Ok(refuse::unknown_route(&shared.routes, request.uri().path())) };
-    if let Some(beside) = Beside::of(&way, &request) {
+    let no_export = NoExport::of(way.as_ref(), &request);
+    let Some(way) = way else {
+        let Some(no_export) = no_export else {
+            return Ok(refuse::unknown_route(&shared.routes, request.uri().path()));
+        };
         let going = Going::unseen(&shared, &wire, request.method());
-        return beside::pass(&shared, going, beside, request).await;
+        return Ok(serve(&shared, going, no_export.canned(), Vec::new()).await);
+    };
+    if let Some(beside) = Beside::of(&way, &request) {
+        let method = request.method().clone();
+        let going = || Going::unseen(&shared, &wire, &method);
+        return beside::pass(&shared, going, beside, no_export, request).await;
     }
     let upgrades = refuse::wants_websocket(request.headers());
     if upgrades && !websocket::can_open(&request) {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Paths are no longer than this, three of them and what is around.
 const LONGEST_PLACE: usize = 16 * 1024;
 /// The header that names the run of a request.
-const RUN: &str = "x-retake-run";
+pub const RUN_HEADER: &str = "x-retake-run";
 /// Headers that are for retake alone begin with this.
 pub(super) const OWN: &str = "x-retake-";
 
@@ -212,7 +212,7 @@ fn segment<'a>(path: &'a str, prefix: &str) -> (Option<&'a str>, &'a str) {
 /// (`http://NAME:run@127.0.0.1:7878`).
 pub(super) fn run_of(headers: &HeaderMap) -> Option<String> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
-    let own = text(RUN).filter(|name| !name.is_empty()).map(str::to_string);
+    let own = text(RUN_HEADER).filter(|name| !name.is_empty()).map(str::to_string);
     own.or_else(|| user_of(text(PROXY_AUTHORIZATION.as_str())?))
 }
 

@@ -3,9 +3,11 @@
 
 use super::answer::{self, Going, serve};
 use super::listen::Shared;
+use super::no_export::NoExport;
 use super::route::Way;
 use super::sent::SentBody;
 use super::tee::{AnswerBody, BrokenOff};
+use super::telemetry::is_implied;
 use super::{Canned, CannedEnd};
 use crate::exchange::{HeaderList, ResponseHead, Source};
 use http::{Method, Request, Response};
@@ -35,6 +37,11 @@ impl Beside {
         };
         Some(Beside { way: way.clone(), else_status })
     }
+}
+
+/// True for a way that leads exporters to their collector.
+pub(super) fn is_exporter(way: &Way) -> bool {
+    vendor(way) == Some("exporter")
 }
 
 /// The path of a request of a client of LangSmith, without what its API may have in front.
@@ -67,14 +74,29 @@ fn vendor(way: &Way) -> Option<&'static str> {
 /// Passes it on, as it comes; where nobody may be asked, says so in words that its clients know.
 pub(super) async fn pass(
     shared: &Shared,
-    going: Going,
+    going: impl Fn() -> Going,
     Beside { way, else_status }: Beside,
+    no_export: Option<NoExport>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, BrokenOff> {
     if shared.client.is_some() {
         let (parts, body) = request.into_parts();
-        let body = SentBody::tee(body, going.ledger.clone());
-        return answer::pass_unseen(shared, going, parts, &way.upstream, &way.target, body).await;
+        let sending = going();
+        let body = SentBody::tee(body, sending.ledger.clone());
+        let passed = answer::pass_unseen(shared, sending, parts, &way.upstream, &way.target, body).await;
+        return match (passed, no_export) {
+            (Err(_), Some(no_export)) if is_implied(&way) => {
+                Ok(serve(shared, going(), no_export.canned(), Vec::new()).await)
+            }
+            (Err(broken), Some(no_export)) => {
+                let why = format!("{} cannot be reached: {}", way.upstream.origin, broken.0);
+                Ok(serve(shared, going(), no_export.away(why).canned(), Vec::new()).await)
+            }
+            (passed, _) => passed,
+        };
+    }
+    if let Some(no_export) = no_export {
+        return Ok(serve(shared, going(), no_export.canned(), Vec::new()).await);
     }
     let body = if else_status == 207 { r#"{"successes":[],"errors":[]}"# } else { "{}" };
     let headers = HeaderList(vec![
@@ -87,7 +109,7 @@ pub(super) async fn pass(
         frames: vec![(Duration::ZERO, body.into())],
         end: CannedEnd::Complete,
     };
-    Ok(serve(shared, going, canned, Vec::new()).await)
+    Ok(serve(shared, going(), canned, Vec::new()).await)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod intercept;
 mod ledger;
 mod listen;
 mod marker;
+mod no_export;
 mod outbound;
 mod refuse;
 mod route;
@@ -24,7 +25,7 @@ mod upstream;
 mod websocket;
 mod wire;
 
-pub use attach::{Attach, Place, Runs, Seat};
+pub use attach::{Attach, Place, RUN_HEADER, Runs, Seat};
 pub use intercept::{Authority, Hosts, Interception, Passed, Unseen};
 pub use listen::Proxy;
 pub use outbound::{Outbound, Reply};

@@ -41,7 +41,7 @@ pub(super) struct Export {
 
 /// How an export is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Http(Encoding),
     Grpc,
     /// JSON of the OpenAI Agents SDK.
@@ -158,20 +158,20 @@ fn is_exporter(headers: &HeaderMap) -> bool {
 }
 
 /// The first segment of a path behind `/r/NAME`, and what follows it.
-fn first_segment(path: &str) -> (&str, &str) {
+pub(super) fn first_segment(path: &str) -> (&str, &str) {
     let rest = path_behind_run(path);
     let rest = rest.strip_prefix('/').unwrap_or(rest);
     rest.split_at(rest.find('/').unwrap_or(rest.len()))
 }
 
 /// A path without `/r/NAME` before it.
-fn path_behind_run(path: &str) -> &str {
+pub(super) fn path_behind_run(path: &str) -> &str {
     let behind = path.strip_prefix("/r/").and_then(|rest| rest.get(rest.find('/')?..));
     behind.unwrap_or(path)
 }
 
 /// What a way for exporters is for, by what its name has behind `otlp`: one signal (`-traces`), or, inside, any.
-fn signal_of_route(behind: &str) -> Option<Option<Signal>> {
+pub(super) fn signal_of_route(behind: &str) -> Option<Option<Signal>> {
     match behind {
         "" => Some(None),
         "-traces" => Some(Some(Signal::Traces)),
@@ -181,12 +181,17 @@ fn signal_of_route(behind: &str) -> Option<Option<Signal>> {
     }
 }
 
-fn form(headers: &HeaderMap) -> Option<Form> {
+pub(super) fn form(headers: &HeaderMap) -> Option<Form> {
     let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     if value.starts_with("application/grpc") {
         return Some(Form::Grpc);
     }
     Encoding::of_content_type(value).map(Form::Http)
+}
+
+/// True where nobody said that somebody listens there: then it is no fault that nobody does.
+pub(super) fn is_implied(way: &Way) -> bool {
+    [DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR].contains(&way.upstream.origin.as_str())
 }
 
 /// Whose an export is.
@@ -233,11 +238,9 @@ pub(super) async fn receive(
     if let (Some(way), true) = (&export.way, shared.client.is_some()) {
         let body = SentBody::Whole((!raw.is_empty()).then_some(raw));
         let passed = answer::pass_unseen(shared, going(), parts, &way.upstream, &way.target, body).await;
-        // Nobody listens where nobody said that somebody does.
-        let implied = [DEFAULT_COLLECTOR, DEFAULT_GRPC_COLLECTOR].contains(&way.upstream.origin.as_str());
         match passed {
             Ok(answer) => return Ok(answer),
-            Err(broken) if !implied => {
+            Err(broken) if !is_implied(way) => {
                 let why = format!("{} cannot be reached: {}", way.upstream.origin, broken.0);
                 return Ok(serve(shared, going(), export.refusal(503, UNAVAILABLE, &why), Vec::new()).await);
             }
@@ -316,15 +319,21 @@ impl Export {
         if self.form == Form::Grpc {
             return grpc_answer(0, "", Some(reply.body));
         }
-        let headers = HeaderList(vec![
-            ("content-type".into(), reply.encoding.content_type().into()),
-            ("content-length".into(), reply.body.len().to_string()),
-        ]);
-        answered(reply.status, headers, reply.body)
+        framed(reply)
     }
 }
 
-fn answered(status: u16, headers: HeaderList, body: Vec<u8>) -> Canned {
+/// A reply over HTTP.
+pub(super) fn framed(reply: Reply) -> Canned {
+    let headers = HeaderList(vec![
+        ("content-type".into(), reply.encoding.content_type().into()),
+        ("content-length".into(), reply.body.len().to_string()),
+    ]);
+    answered(reply.status, headers, reply.body)
+}
+
+/// A whole answer.
+pub(super) fn answered(status: u16, headers: HeaderList, body: Vec<u8>) -> Canned {
     Canned {
         source: Source::Live,
         head: ResponseHead { status, headers },
@@ -334,7 +343,7 @@ fn answered(status: u16, headers: HeaderList, body: Vec<u8>) -> Canned {
 }
 
 /// The answer to a gRPC call: a message, and the status in the trailers.
-fn grpc_answer(status: i32, why: &str, message: Option<Vec<u8>>) -> Canned {
+pub(super) fn grpc_answer(status: i32, why: &str, message: Option<Vec<u8>>) -> Canned {
     let mut trailers = HeaderList(vec![("grpc-status".into(), status.to_string())]);
     if !why.is_empty() {
         let coded = percent_encoding::utf8_percent_encode(why, percent_encoding::CONTROLS);

@@ -56,13 +56,23 @@ pub struct End {
     pub sealed: Option<Result<Recorded, StoreError>>,
 }
 
-/// Who begins runs, and is told of their ends. Both are called where they may block.
+/// What became of a run that has ended.
+pub struct Told {
+    /// What to tell whoever ended it, as JSON.
+    pub data: serde_json::Value,
+    /// It was sampled out: it is not there any more, and what comes late for it is not wanted either.
+    pub dropped: bool,
+}
+
+/// Who begins runs, and is told of their ends, where it may block.
 pub trait Keeper: Send + Sync + 'static {
     /// Begins a run of this name, or an unnamed one, whose agents are at this place, where that was told; none when that cannot be done, which is for the keeper to tell: the
     /// agent goes on without being recorded.
     fn begin(&self, name: Option<&str>, place: Option<&Place>) -> Option<Begun>;
-    /// A run has ended: what to tell whoever ended it, as JSON.
-    fn ended(&self, begun: &Begun, end: End) -> serde_json::Value;
+    /// A run has ended.
+    fn ended(&self, begun: &Begun, end: End) -> Told;
+    /// Something was exported for a run that has been dropped, and is dropped with it.
+    fn too_late(&self, begun: &Begun, seen: &SeenExport);
     /// What is to be known of the proxy beside its runs, as JSON members.
     fn about(&self) -> serde_json::Map<String, serde_json::Value>;
     /// Why no run can be called so, if none can.
@@ -87,12 +97,15 @@ pub struct Attached {
     changed: Notify,
 }
 
-/// What became of a run that has ended.
+/// Where a run that has ended is.
+#[derive(Clone)]
 enum After {
     /// It is not sealed yet.
     Unknown,
     /// It is there, and its recorder may add to it.
     Sealed(Arc<Recorder>),
+    /// It was sampled out.
+    Dropped(Begun),
     /// It is not kept.
     Gone,
 }
@@ -321,8 +334,8 @@ impl Attached {
                     _ => After::Gone,
                 };
                 let told = keeper.ended(begun, End { exit_code, sealed });
-                open.after.send_replace(after);
-                Some(told)
+                open.after.send_replace(if told.dropped { After::Dropped(begun.clone()) } else { after });
+                Some(told.data)
             });
             let sealed = sealed.await.ok().flatten();
             ended.after.send_if_modified(|after| {

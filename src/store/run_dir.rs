@@ -143,9 +143,22 @@ impl Store {
         name: &str,
         manifest: impl FnOnce(RunId) -> Manifest,
     ) -> Result<RunWriter, StoreError> {
+        self.create_run_after(name, 0, manifest)
+    }
+
+    /// The same, with a number above this one too: runs that are not there any more may still be spoken of.
+    ///
+    /// # Errors
+    /// As [`Store::create_run`].
+    pub fn create_run_after(
+        &self,
+        name: &str,
+        number: u32,
+        manifest: impl FnOnce(RunId) -> Manifest,
+    ) -> Result<RunWriter, StoreError> {
         let runs = self.runs_directory();
         atomic::ensure_directory(&runs).map_err(StoreError::io(&runs))?;
-        let mut number = self.highest_number(name)?;
+        let mut number = self.highest_number(name)?.max(number);
         loop {
             number = number.saturating_add(1);
             let id =

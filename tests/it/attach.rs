@@ -180,7 +180,7 @@ fn sealed(env: &TestEnv, run: &str) -> (usize, Value) {
 }
 
 /// Runs a command line in a shell that was led to the proxy.
-fn led(env: &TestEnv, proxy: &Attached, flags: &str, command: &str) -> Command {
+pub fn led(env: &TestEnv, proxy: &Attached, flags: &str, command: &str) -> Command {
     let retake = env!("CARGO_BIN_EXE_retake");
     let script = format!("eval \"$('{retake}' env --port {} {flags})\"; {command}", proxy.port());
     let own = env.command([""]);

@@ -102,7 +102,7 @@ fn a_refusal_is_in_the_encoding_of_the_request() {
         };
         assert!(said.code == code && !said.message.is_empty(), "{fields}: {said:?}");
     }
-    assert_eq!(recording.post("/otlp/v1/traces", "Content-Type: text/plain\r\n", b"x").status, 404);
+    assert_eq!(recording.post("/otlp/v1/traces", "Content-Type: text/plain\r\n", b"x").status, 415);
     let empty = recording.post("/otlp/v1/traces", PROTOBUF, b"");
     assert_eq!((empty.status, empty.body.as_slice()), (200, &b""[..]));
     let nameless = json("kept").into_iter().map(char::from).collect::<String>();

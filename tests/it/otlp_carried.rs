@@ -92,3 +92,24 @@ fn a_damaged_export_costs_itself_alone() {
     let lines = whole.lines().filter(|line| line.contains("\"kind\":\"spans\"")).count();
     assert_eq!(lines, 3);
 }
+
+#[test]
+fn how_sure_a_link_is_has_two_digits() {
+    let mut env = TestEnv::new();
+    let model = FakeUpstream::always(Script::json(SAID));
+    env.upstream(&model.origin());
+    env.set("OTEL_EXPORTER_OTLP_ENDPOINT", NOWHERE);
+    let mut recording = Exporting::start(&env, &[]);
+    let asked = br#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let json = "Content-Type: application/json\r\n";
+    assert_eq!(recording.post("/openai/v1/chat/completions", json, asked).status, 200);
+    let span = protobuf("chat", &[("gen_ai.response.id", "c1"), ("gen_ai.operation.name", "chat")]);
+    assert_eq!(recording.post("/otlp/v1/traces", PROTOBUF, &span).status, 200);
+    assert_eq!(recording.end(), 0);
+    let told = env.retake(["show", "x.1", "1", "--json"]).expect(0);
+    assert!(
+        told.out.contains("\"confidence\":0.98,") || told.out.contains("\"confidence\": 0.98,"),
+        "{}",
+        told.out
+    );
+}

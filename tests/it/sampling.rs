@@ -198,6 +198,18 @@ fn a_collector_that_refuses_is_told_of() {
     ran.says(&["did not take 7 spans: no", "x.2", "400 not today", "1 run sent before"]);
 }
 
+#[test]
+fn a_collector_that_says_nothing_is_quoted_with_nothing() {
+    let room = Room::new();
+    let mut env = room.env;
+    let collector = FakeUpstream::always(Script::body("400 Bad Request", &[], b""));
+    env.set("OTEL_EXPORTER_OTLP_HEADERS", "x-team=7,x-retake-run=pg");
+    let ran = env.retake(["export", "--otlp", &collector.origin(), "--all"]).expect(3);
+    assert!(ran.err.contains("did not take the spans: it answered 400\n"), "{}", ran.err);
+    let got = &collector.received()[0];
+    assert_eq!((got.header("x-team"), got.header("x-retake-run")), (Some("7"), None));
+}
+
 /// A run goes as soon as it has ended, unless something is special about it.
 #[test]
 fn a_proxy_keeps_what_is_special() {

@@ -11,8 +11,8 @@ use super::super::view::Opened;
 use super::super::{print, warn};
 use super::state;
 use crate::agent::environment::{self, AgentEnvironment, Surroundings};
-use crate::proxy::Place;
-use crate::record::attached::{Begun, End, Keeper};
+use crate::proxy::{Place, SeenExport};
+use crate::record::attached::{Begun, End, Keeper, Told};
 use crate::replay::player::Player;
 use crate::report::results;
 use crate::run::{Intercepted, RunId};
@@ -164,18 +164,22 @@ impl Keeper for Replaying {
         })
     }
 
-    fn ended(&self, begun: &Begun, end: End) -> Value {
+    fn ended(&self, begun: &Begun, end: End) -> Told {
         let player = self.books().players.remove(&begun.number);
         let told = match player {
             Some((player, began)) => self.try_tell(&player, began, end.exit_code),
             None => Err(CliError::broken("it was told of before")),
         };
-        told.unwrap_or_else(|error| {
+        let data = told.unwrap_or_else(|error| {
             warn(&format!("the replay of {}: {}", begun.run, error.message));
             self.books().codes.push(exit::BROKEN);
             json!({ "run": begun.run, "error": error.message })
-        })
+        });
+        Told { data, dropped: false }
     }
+
+    // Nothing that is exported is kept here.
+    fn too_late(&self, _: &Begun, _: &SeenExport) {}
 
     fn about(&self) -> Map<String, Value> {
         let trust = self.trust.lock().unwrap_or_else(PoisonError::into_inner).clone();

@@ -5,7 +5,7 @@ use crate::cli::error::CliError;
 use crate::cli::warn;
 use crate::exchange::{HeaderList, Upstream};
 use crate::otlp::proto::{ResourceSpans, Response, ScopeSpans, Traces};
-use crate::proxy::Outbound;
+use crate::proxy::{Outbound, RUN_HEADER};
 use crate::report::words;
 use bytes::Bytes;
 use prost::Message;
@@ -82,7 +82,7 @@ impl Collector {
             if ![429, 502, 503, 504].contains(&status) || tried == TRIES {
                 let said = reply.next().await.ok().flatten().unwrap_or_default();
                 let said = words::clip(&words::line(&String::from_utf8_lossy(&said)), 200);
-                return Err(format!("it answered {status} {said}"));
+                return Err(format!("it answered {status} {said}").trim_end().to_string());
             }
             let asked = reply.head.headers.get("retry-after").and_then(|after| after.trim().parse().ok());
             tokio::time::sleep(asked.map_or(wait, Duration::from_secs).min(PATIENCE / 4)).await;
@@ -102,7 +102,9 @@ fn headers(typed: &[String]) -> Result<HeaderList, CliError> {
             let decoded = |text: &str| {
                 percent_encoding::percent_decode_str(text.trim()).decode_utf8_lossy().into_owned()
             };
-            pairs.map(|(name, value)| (decoded(name), decoded(value))).collect()
+            // A shell that was led to a proxy has the name of its run there, which is nobody else's.
+            let pairs = pairs.map(|(name, value)| (decoded(name), decoded(value)));
+            pairs.filter(|(name, _)| !name.eq_ignore_ascii_case(RUN_HEADER)).collect()
         }
         flags => {
             let wrong = |flag: &str| {

@@ -89,11 +89,19 @@ impl Attached {
         ended.iter().filter(|run| run.name == *name).chain(open.get(name)).cloned().collect()
     }
 
-    /// Adds to a run that has ended; gives the export back when it is not there any more.
+    /// Adds to a run that has ended; gives the export back when it is not there any more, though
+    /// nobody decided so.
     async fn take_late(&self, run: &Arc<Open>, seen: SeenExport) -> Option<SeenExport> {
         let mut after = run.after.subscribe();
-        let recorder = match after.wait_for(|after| !matches!(after, After::Unknown)).await.as_deref() {
-            Ok(After::Sealed(recorder)) => recorder.clone(),
+        let after = after.wait_for(|after| !matches!(after, After::Unknown)).await.map(|after| after.clone());
+        let recorder = match after {
+            Ok(After::Sealed(recorder)) => recorder,
+            Ok(After::Dropped(begun)) => {
+                let keeper = self.keeper.clone();
+                // A keeper that panics has told nothing; there is nothing to keep either way.
+                let _ = spawn_blocking(move || keeper.too_late(&begun, &seen)).await;
+                return None;
+            }
             _ => return Some(seen),
         };
         note(run, &seen);

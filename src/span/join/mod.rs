@@ -99,7 +99,7 @@ impl Method {
     ];
 
     /// How sure it is, from 0 to 1.
-    pub fn confidence(self) -> f32 {
+    pub fn confidence(self) -> f64 {
         match self {
             Method::Traceparent => 1.0,
             Method::ResponseId | Method::RequestId => 0.98,

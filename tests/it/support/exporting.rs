@@ -75,8 +75,15 @@ impl Drop for Exporting {
 }
 
 pub fn post(origin: &str, target: &str, fields: &str, body: &[u8]) -> Told {
+    say(origin, "POST", target, fields, body)
+}
+
+/// Any request; what it was answered.
+#[track_caller]
+pub fn say(origin: &str, method: &str, target: &str, fields: &str, body: &[u8]) -> Told {
     let mut raw = Raw::connect(origin).expect("it listens");
-    let head = format!("POST {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
+    let head =
+        format!("{method} {target} HTTP/1.1\r\nHost: x\r\n{fields}Content-Length: {}\r\n\r\n", body.len());
     raw.send(head.as_bytes()).expect("sent");
     raw.send(body).expect("sent");
     let head = raw.head().expect("a head");
