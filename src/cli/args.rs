@@ -34,10 +34,10 @@ Examples:
 
 A term is KEY OP VALUE, OP one of = != > < >= <= ~ (contains); a value with spaces stands in double
 quotes. All terms must hold, those about steps in the same step.
-Of steps:  tool, model, agent (the innermost one that spans tell of, or its lane), span (any above it),
-           trace (an id, or a line with one), status (ok, error: by what came back, or by its span),
-           text (of an answer or result), tokens, input, output, cost (US dollars, or n/a),
-           time (seconds, or with a unit: 5ms, 2s, 1m)
+Of steps:  tool, model, agent (the innermost that spans tell of, or its lane), span (its own or one
+           above it), trace (an id, or a line with one), status (ok, error: by what came back, or
+           by its span), text (of an answer or result), tokens, input, output, cost (US dollars, or
+           n/a), time (seconds, or with a unit: 5ms, 2s, 1m)
 Of runs:   name, exit, steps, label:KEY";
 
 const SHOW_EXAMPLES: &str = "\

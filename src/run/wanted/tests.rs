@@ -185,6 +185,22 @@ mod spans {
     }
 
     #[test]
+    fn a_tool_has_failed_when_the_span_around_it_says_so() {
+        let mut run_of = Node::new(NodeKind::Run, "refund.1", 0, 1);
+        let call = node(NodeKind::Tool, "tools/call look", 2, Some(2), vec![]);
+        let around = node(NodeKind::Tool, "look", 1, None, vec![call]);
+        run_of.children = vec![Node { error: Some("slow".into()), ..around }];
+        let wanted = Wanted::parse("tool=look status=error").unwrap();
+        let found = |tree: &Node| {
+            let told = Told::of(tree, &HashMap::new(), &|_| false);
+            wanted.steps(&run().outline, &|_| None, &told)
+        };
+        assert_eq!(found(&run_of), [2]);
+        run_of.children[0].error = None;
+        assert_eq!(found(&run_of), [0u32; 0]);
+    }
+
+    #[test]
     fn spans_that_are_no_steps_are_found_with_the_steps_about_them() {
         let clerk = "clerk None [1, 2, 3, 4] None";
         for (terms, spans) in [
