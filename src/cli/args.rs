@@ -30,11 +30,14 @@ Examples:
   retake ls refund   refund.1, refund.2, …
   retake ls --where 'tool=issue_refund status=error'
   retake ls --where 'model~gpt tokens>10000 label:task=refund'
+  retake ls --where 'agent=\"tide researcher\" time>500ms'
 
 A term is KEY OP VALUE, OP one of = != > < >= <= ~ (contains); a value with spaces stands in double
 quotes. All terms must hold, those about steps in the same step.
-Of steps:  tool, model, agent (its lane), status (ok, error), text (of an answer or result), tokens,
-           input, output, cost (US dollars), time (seconds)
+Of steps:  tool, model, agent (the innermost that spans tell of, or its lane), span (its own or one
+           above it), trace (an id, or a line with one), status (ok, error: by what came back, or
+           by its span), text (of an answer or result), tokens, input, output, cost (US dollars, or
+           n/a), time (seconds, or with a unit: 5ms, 2s, 1m)
 Of runs:   name, exit, steps, label:KEY";
 
 const SHOW_EXAMPLES: &str = "\

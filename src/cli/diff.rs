@@ -9,8 +9,10 @@ use crate::report::difference;
 
 pub(super) fn diff(context: &Context, args: &DiffArgs) -> Result<i32, CliError> {
     let store = context.store()?;
-    let left = Opened::open(&store, &args.left)?.priced(context.prices());
-    let right = Opened::open(&store, &args.right)?.priced(context.prices());
+    let (left, right) = (Opened::open(&store, &args.left)?, Opened::open(&store, &args.right)?);
+    // Read once: what is wrong with the file is said once.
+    let prices = context.prices();
+    let (left, right) = (left.priced(prices.clone()), right.priced(prices));
     let surroundings = surroundings::between(left.reader.manifest(), right.reader.manifest());
     let comparison = compare(&left.view(), &right.view(), &surroundings);
     if context.json {

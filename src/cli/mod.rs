@@ -79,7 +79,9 @@ impl Context {
     /// A person's own prices. What is wrong with the file is said; nothing that prices are for fails by it.
     fn prices(&self) -> Prices {
         self.config().map(|config| config.prices).unwrap_or_else(|error| {
-            warn(&format!("{}: the prices in it are not used", error.message));
+            let error =
+                CliError { message: format!("{}: the prices in it are not used", error.message), ..error };
+            error.tell();
             Prices::default()
         })
     }

@@ -6,8 +6,9 @@ use super::session::now_us;
 use super::view::Opened;
 use super::{Context, print, spans, traced, warn};
 use crate::prices::{Prices, Spent};
+use crate::report::stats::partial_footing;
 use crate::report::{runs, words};
-use crate::run::wanted::{FoundSpan, Told, Wanted};
+use crate::run::wanted::{FoundSpan, Met, Told, Wanted};
 use crate::run::{Outline, RunId, StepKind, Turn};
 use crate::store::{RunSummary, Store};
 use std::collections::BTreeMap;
@@ -47,6 +48,9 @@ pub(super) fn ls(context: &Context, args: &LsArgs) -> Result<i32, CliError> {
         context.print_json(&told)?;
     } else {
         print(&runs::list(&found, &spent, &names, now_us(), context.style))?;
+        if spent.iter().flatten().any(Spent::is_partial) {
+            print(&partial_footing(context.style))?;
+        }
     }
     Ok(exit::OK)
 }
@@ -84,9 +88,10 @@ fn steps_where(
 ) -> Result<i32, CliError> {
     let mut all = Vec::new();
     let mut told = Vec::new();
+    let mut met = Met::default();
     for run in found {
         let id = &run.manifest.id;
-        let hits = match Hits::of(store, run, wanted, prices) {
+        let hits = match Hits::of(store, run, (wanted, &mut met), prices) {
             Ok(hits) => hits,
             Err(error) => {
                 warn(&format!("{id} is left out: {}", error.message));
@@ -116,10 +121,17 @@ fn steps_where(
         context.print_json(&told)?;
     } else if all.is_empty() {
         print(&runs::none_found(looked_at))?;
+        told_meant(wanted, &met).into_iter().try_for_each(|told| print(&format!("{told}\n")))?;
     } else {
         print(&runs::steps(&all, context.style))?;
     }
     Ok(exit::OK)
+}
+
+/// `no run has get_stok; did you mean get_stock?`
+pub(super) fn told_meant(wanted: &Wanted, met: &Met) -> Option<String> {
+    let (asked, meant) = wanted.meant(met)?;
+    Some(format!("no run has {}; did you mean {}?", words::line(asked), words::line(meant)))
 }
 
 /// What terms hold of in a run.
@@ -131,17 +143,18 @@ pub(super) struct Hits {
 }
 
 impl Hits {
-    /// Looks for the steps and spans of a run in which all terms hold.
+    /// Looks for the steps and spans of a run in which all terms hold. `met`: its names are noted there.
     pub(super) fn of(
         store: &Store,
         run: &RunSummary,
-        wanted: &Wanted,
+        (wanted, met): (&Wanted, &mut Met),
         prices: &Prices,
     ) -> Result<Hits, CliError> {
         let id = &run.manifest.id;
         let outline = store.outline_of(id)?;
         let is_edited = run.manifest.parent.as_ref().is_some_and(|parent| !parent.edits.is_empty());
-        let looks = wanted.needs_spans() || wanted.traces().next().is_some();
+        let has_spans = || spans::has_any(&store.run_directory(id));
+        let looks = wanted.traces().next().is_some() || wanted.needs_spans() && has_spans();
         let opened = if is_edited || looks { Opened::by_id(store, id).ok() } else { None };
         let opened = opened.map(|opened| opened.priced(prices.clone()));
         let cost = |turn: &Turn| match &opened {
@@ -152,6 +165,7 @@ impl Hits {
             Some(opened) if looks => told_by_spans(opened, wanted)?,
             _ => Told::default(),
         };
+        wanted.meet(&outline, &of_spans, met);
         let steps = wanted.steps(&outline, &cost, &of_spans);
         let spans = wanted.spans(&of_spans).into_iter().cloned().collect();
         Ok(Hits { outline, steps, spans })

@@ -2,9 +2,10 @@
 
 use super::args::{ExportArgs, SamplingArgs};
 use super::error::CliError;
-use super::runs::{Hits, pass_on_notes, wanted};
+use super::runs::{Hits, pass_on_notes, told_meant, wanted};
 use super::{Context, warn};
 use crate::run::sampling::{Sampling, Why, needed};
+use crate::run::wanted::Met;
 use crate::run::{Manifest, RunId, RunState};
 use crate::store::{RunSummary, Store};
 
@@ -101,10 +102,11 @@ fn fitting(
     });
     let Some(wanted) = terms.map(wanted).transpose()? else { return Ok(runs) };
     let prices = context.prices();
+    let mut met = Met::default();
     runs.retain(|run| {
         wanted.fits(&run.manifest, run.steps)
             && (!wanted.is_about_steps()
-                || match Hits::of(store, run, &wanted, &prices) {
+                || match Hits::of(store, run, (&wanted, &mut met), &prices) {
                     Ok(hits) => !hits.is_empty(),
                     Err(error) => {
                         warn(&format!("{} is left out: {}", run.manifest.id, error.message));
@@ -112,5 +114,8 @@ fn fitting(
                     }
                 })
     });
+    if runs.is_empty() {
+        told_meant(&wanted, &met).into_iter().for_each(|told| warn(&told));
+    }
     Ok(runs)
 }

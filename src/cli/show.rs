@@ -6,6 +6,7 @@ use super::view::Opened;
 use super::{Context, print, spans, traced, warn};
 use crate::diff::RunView;
 use crate::report::checkpoint::{CheckpointView, LaneHead};
+use crate::report::stats::partial_footing;
 use crate::report::steps::Notes;
 use crate::report::{self, Trouble, sessions, step, steps};
 use crate::run::StepKind;
@@ -41,7 +42,11 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         });
         match context.json {
             true => context.print_json(&tree_data(&opened, &tree, args.full)?)?,
-            false => print(&report::tree::show(&view, &tree, args.full, context.style))?,
+            false => {
+                let partial = tree.spent().is_partial().then(|| partial_footing(context.style));
+                let shown = report::tree::show(&view, &tree, args.full, context.style);
+                print(&format!("{shown}{}", partial.unwrap_or_default()))?;
+            }
         }
         return Ok(exit::OK);
     }

@@ -26,6 +26,11 @@ pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
     Ok(tree)
 }
 
+/// True when a run has any; a cheap look.
+pub(super) fn has_any(directory: &std::path::Path) -> bool {
+    SpanReader::open(directory).is_ok_and(|spans| !spans.is_empty())
+}
+
 /// What the spans of each export claim, and what was asked; nothing was when there are no spans.
 fn read(opened: &Opened) -> Result<(Vec<Vec<Claims>>, Vec<Asked>), CliError> {
     let spans = SpanReader::open(opened.reader.directory())?;

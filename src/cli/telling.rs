@@ -23,13 +23,16 @@ use std::collections::HashMap;
 use std::path::Path;
 
 pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i32, CliError> {
-    let is_url = to.starts_with("http://") || to.starts_with("https://");
+    let is_url = is_url(to)?;
     let file = Path::new(to);
     if !is_url && !args.dry_run {
         refuse_to_replace(file, args.force)?;
     }
     let store = context.store()?;
     let mut chosen = chosen(context, &store, args)?;
+    if chosen.runs.is_empty() {
+        return nothing(context, args, &chosen, to);
+    }
     if args.dry_run {
         report(context, args, &chosen, &[])?;
         return Ok(exit::OK);
@@ -75,6 +78,48 @@ pub(super) fn export(context: &Context, args: &ExportArgs, to: &str) -> Result<i
         write_whole(file, &whole.encode_to_vec())?;
     }
     report(context, args, &chosen, &counts)?;
+    Ok(exit::OK)
+}
+
+/// True for a collector's address, false for the name of a file.
+///
+/// # Errors
+/// For what is most likely meant as an address, and is none that can be had.
+fn is_url(to: &str) -> Result<bool, CliError> {
+    if to.starts_with("http://") || to.starts_with("https://") {
+        return Ok(true);
+    }
+    if let Some((scheme, rest)) = to.split_once("://") {
+        return Err(CliError::usage(format!("--otlp {to}: spans go by http or https, not by {scheme:?}"))
+            .hint(format!("OTLP over HTTP: --otlp http://{rest}; or the name of a file")));
+    }
+    let (host, behind) = to.split_once(':').unwrap_or_default();
+    let port = behind.split('/').next().unwrap_or_default();
+    let is_host = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || "-._".contains(c));
+    if is_host && port.parse::<u16>().is_ok() {
+        return Err(CliError::usage(format!("--otlp {to}: is that an address, or a file?"))
+            .hint(format!("an address: --otlp http://{to}; a file: --otlp ./{to}")));
+    }
+    Ok(false)
+}
+
+/// Says that there is no run to export. Nothing is sent, and no file is made.
+fn nothing(context: &Context, args: &ExportArgs, chosen: &Chosen, to: &str) -> Result<i32, CliError> {
+    let what = match (&args.terms, chosen.left_out.len()) {
+        (Some(_), 0) => "nothing found: --where holds in no run that has ended".to_string(),
+        (_, 0) => "there is no run that has ended".to_string(),
+        (_, others) => format!("of {} none is in the sample", words::many(others as u64, "run")),
+    };
+    let told = format!("{what}; nothing is exported");
+    if to == "-" && !args.dry_run {
+        // Who reads spans gets what is none.
+        print(&format!("{}\n", json::of_traces(&Traces::default())))?;
+        warn(&told);
+    } else if context.json {
+        report(context, args, chosen, &[])?;
+    } else {
+        print(&format!("{told}\n"))?;
+    }
     Ok(exit::OK)
 }
 

@@ -66,9 +66,9 @@ pub(super) fn of_toml(error: &toml::de::Error) -> Wrong {
             || "its parts: [[ignore]] and [[hole]] with dialect, path, pattern; [tools]; [replay]; [sampling]; [prices.\"MODEL\"]".into(),
             |name| format!("did you mean {name}?"),
         );
-    } else if message.starts_with("missing field") || message.contains("struct Price") {
+    } else if message.starts_with("missing field") || message.contains("struct PriceRule") {
         // Nothing else in the file has parts that it must have.
-        what = what.replace("expected struct Price", "expected a table");
+        what = what.replace("expected struct PriceRule", "expected a table");
         hint = "a price has input and output, in US dollars for a million tokens: [prices.\"MODEL\"]".into();
     } else if message.contains("expected f64") {
         what = "a number is expected here".into();

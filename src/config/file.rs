@@ -3,7 +3,7 @@
 use super::error::{Wrong, of_toml};
 use crate::dialect;
 use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules, Within};
-use crate::prices::{Price, Prices, is_price};
+use crate::prices::{Above, Price, Prices, is_price};
 use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::sampling::Sampling;
@@ -21,7 +21,7 @@ struct File {
     hole: Vec<Spanned<HoleRule>>,
     tools: ToolLists,
     replay: Replay,
-    prices: BTreeMap<String, Spanned<Price>>,
+    prices: BTreeMap<String, Spanned<PriceRule>>,
     sampling: Option<Spanned<SamplingRule>>,
 }
 
@@ -65,6 +65,26 @@ struct SamplingRule {
     slow: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceRule {
+    input: Spanned<f64>,
+    output: Spanned<f64>,
+    cache_read: Option<Spanned<f64>>,
+    cache_write: Option<Spanned<f64>>,
+    above: Option<AboveRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AboveRule {
+    tokens: u64,
+    input: Spanned<f64>,
+    output: Spanned<f64>,
+    cache_read: Option<Spanned<f64>>,
+    cache_write: Option<Spanned<f64>>,
+}
+
 /// What a file declares.
 pub(super) struct Declared {
     pub rules: Rules,
@@ -99,15 +119,34 @@ fn read_text<T: FromStr<Err = String>>(text: &Spanned<String>) -> Result<T, Wron
     text.get_ref().parse().map_err(|why: String| wrong(text.span(), why, ""))
 }
 
-fn price((model, written): (String, Spanned<Price>)) -> Result<(String, Price), Wrong> {
-    let price = written.get_ref();
-    let above = price.above.iter().flat_map(|a| [Some(a.input), Some(a.output), a.cache_read, a.cache_write]);
-    let own = [Some(price.input), Some(price.output), price.cache_read, price.cache_write];
-    if let Some(odd) = own.into_iter().chain(above).flatten().find(|dollars| !is_price(*dollars)) {
-        let what = format!("{odd} is no price of {model}: US dollars for a million tokens, 0 or more");
-        return Err(wrong(written.span(), what, "for instance: input = 2.5, output = 10"));
-    }
-    Ok((model, *price))
+fn price((model, written): (String, Spanned<PriceRule>)) -> Result<(String, Price), Wrong> {
+    let rule = written.get_ref();
+    let dollars = |written: &Spanned<f64>| {
+        let dollars = *written.get_ref();
+        if is_price(dollars) {
+            return Ok(dollars);
+        }
+        let what = format!("{dollars} is no price of {model}: US dollars for a million tokens, 0 or more");
+        Err(wrong(written.span(), what, "for instance: input = 2.5, output = 10"))
+    };
+    let some = |written: &Option<Spanned<f64>>| written.as_ref().map(dollars).transpose();
+    let above = |above: &AboveRule| {
+        Ok(Above {
+            tokens: above.tokens,
+            input: dollars(&above.input)?,
+            output: dollars(&above.output)?,
+            cache_read: some(&above.cache_read)?,
+            cache_write: some(&above.cache_write)?,
+        })
+    };
+    let price = Price {
+        input: dollars(&rule.input)?,
+        output: dollars(&rule.output)?,
+        cache_read: some(&rule.cache_read)?,
+        cache_write: some(&rule.cache_write)?,
+        above: rule.above.as_ref().map(above).transpose()?,
+    };
+    Ok((model.clone(), price))
 }
 
 fn wrong(at: Range<usize>, what: impl Into<String>, hint: impl Into<String>) -> Wrong {

@@ -29,11 +29,19 @@ pub fn stats(stats: &Stats, style: Style) -> String {
         out.push_str(&format!("{}\n", style.paint(Ink::Strong, &part)));
     }
     calls(&mut out, "model", &stats.models, style);
-    calls(&mut out, "agent", &stats.agents, style);
+    let mut agents = stats.agents.clone();
+    if let Some(unnamed) = &stats.unnamed {
+        // Lanes are numbered run by run: those of several runs are nobody's.
+        agents.insert(format!("no name ({})", many(unnamed.lanes.into(), "lane")), unnamed.calls.clone());
+    }
+    calls(&mut out, "agent", &agents, style);
     calls(&mut out, "tool", &stats.tools, style);
     if stats.tools.values().any(|calls| calls.latency.at_most) {
         out.push_str(&style.paint(Ink::Note, "<  at most: seen when the agent sent the result on"));
         out.push('\n');
+    }
+    if total.cost.is_partial() {
+        out.push_str(&partial_footing(style));
     }
     let stuck = stats.stuck.iter().map(|stuck| {
         let tools: Vec<String> = stuck.tools.iter().map(|tool| line(tool)).collect();
@@ -72,6 +80,14 @@ pub fn stats(stats: &Stats, style: Style) -> String {
     });
     found(&mut out, "context grew", growth.collect(), style);
     out
+}
+
+/// A line below sums of which some lack a part.
+pub fn partial_footing(style: Style) -> String {
+    format!(
+        "{}\n",
+        style.paint(Ink::Note, "+  some calls have no price: [prices.\"MODEL\"] in retake.toml gives one")
+    )
 }
 
 /// What was found, with the lane where it is not the only one one thinks of.

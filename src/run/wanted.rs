@@ -1,11 +1,13 @@
 //! Which steps a person looks for: `tool=issue_refund status=error tokens>10000`. A pure parser, and its answer for a run.
 
+mod meant;
 mod spans;
+mod terms;
 
+pub use meant::Met;
 pub use spans::{FoundSpan, Told};
 
 use super::outline::{CallSite, Lane, Outline, StepKind, Turn};
-use super::spelling::nearest;
 use super::{Manifest, ToolCallRef};
 use crate::prices::Cost;
 use crate::span::sought::Sought;
@@ -29,6 +31,8 @@ enum Value {
     Text(String),
     Number(f64),
     Trace(Sought),
+    /// Nobody knows it.
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -62,36 +66,6 @@ enum Op {
     Has,
 }
 
-/// Longer ones first.
-const OPS: [(&str, Op); 7] = [
-    ("!=", Op::IsNot),
-    (">=", Op::AtLeast),
-    ("<=", Op::AtMost),
-    ("=", Op::Is),
-    (">", Op::More),
-    ("<", Op::Less),
-    ("~", Op::Has),
-];
-
-const KEYS: [(&str, Key); 16] = [
-    ("tool", Key::Tool),
-    ("model", Key::Model),
-    ("agent", Key::Agent),
-    ("lane", Key::Agent),
-    ("span", Key::Span),
-    ("trace", Key::Trace),
-    ("status", Key::Status),
-    ("text", Key::Text),
-    ("tokens", Key::Tokens),
-    ("input", Key::Input),
-    ("output", Key::Output),
-    ("cost", Key::Cost),
-    ("time", Key::Time),
-    ("name", Key::Name),
-    ("exit", Key::Exit),
-    ("steps", Key::Steps),
-];
-
 /// What is wrong with a term: what, and what to do (empty when that is said).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unclear {
@@ -121,7 +95,6 @@ struct Facts<'a> {
     number: u32,
     /// What spans say of it.
     of_span: Option<&'a OfStep>,
-    wants_spans: bool,
     told: &'a Told,
 }
 
@@ -131,8 +104,7 @@ impl Wanted {
     /// # Errors
     /// The term that makes no sense, and why.
     pub fn parse(text: &str) -> Result<Wanted, Unclear> {
-        let terms = words(text)?.iter().map(|word| term(word)).collect::<Result<_, _>>()?;
-        Ok(Wanted { terms })
+        Ok(Wanted { terms: terms::parse(text)? })
     }
 
     /// True when a term is about steps.
@@ -161,9 +133,9 @@ impl Wanted {
         })
     }
 
-    /// True when a term is about what spans alone tell: [`Told`] is needed then.
+    /// True when a term is about what spans tell: of a run that has some, [`Told`] is needed then.
     pub fn needs_spans(&self) -> bool {
-        self.terms.iter().any(|term| matches!(term.key, Key::Span | Key::Agent))
+        self.terms.iter().any(|term| matches!(term.key, Key::Span | Key::Agent | Key::Status))
     }
 
     /// The ids that are looked for in traces.
@@ -190,11 +162,9 @@ impl Wanted {
 
     /// The numbers of the steps in which all terms about steps hold. `cost`: of a model call. Beside a term about a tool,
     /// those about models, tokens and cost are about the model call that asked for it. `told`: what spans say, where
-    /// [`Wanted::needs_spans`] or [`Wanted::traces`] says so. Beside a term about spans a step has failed also when its
-    /// span says so.
+    /// [`Wanted::needs_spans`] or [`Wanted::traces`] says so. A step has failed also when its span says so.
     pub fn steps(&self, outline: &Outline, cost: &dyn Fn(&Turn) -> Option<Cost>, told: &Told) -> Vec<u32> {
         let wants_tools = self.terms.iter().any(|term| term.key == Key::Tool);
-        let wants_spans = self.terms.iter().any(|term| term.key == Key::Span);
         let wants_cost = self.terms.iter().any(|term| term.key == Key::Cost);
         let holds = |number: u32, kind: StepKind| -> Option<bool> {
             let (lane, turn, call) = match kind {
@@ -210,7 +180,6 @@ impl Wanted {
                 cost: if wants_cost { cost(turn) } else { None },
                 number,
                 of_span: told.step(number),
-                wants_spans,
                 told,
             };
             let mut terms = self.terms.iter().filter(|term| !term.key.is_of_run());
@@ -249,7 +218,7 @@ impl Term {
                     Some(call) => call.result.as_ref().is_some_and(|result| result.is_error),
                     None => turn.error.is_some(),
                 };
-                let says = facts.wants_spans && facts.of_span.is_some_and(|told| told.failed);
+                let says = facts.of_span.is_some_and(|told| told.failed);
                 self.text(if failed || says { "error" } else { "ok" })
             }
             Key::Text => match facts.call {
@@ -259,10 +228,7 @@ impl Term {
             Key::Tokens => self.number(usage.map(|usage| usage.input.saturating_add(usage.output) as f64)),
             Key::Input => self.number(usage.map(|usage| usage.input as f64)),
             Key::Output => self.number(usage.map(|usage| usage.output as f64)),
-            Key::Cost => {
-                let cost = facts.cost.filter(|_| facts.call.is_none() || wants_tools);
-                self.number(cost.map(Cost::dollars))
-            }
+            Key::Cost => (facts.call.is_none() || wants_tools) && self.cost(facts.cost),
             Key::Time => {
                 let (from, to) = match facts.call {
                     Some(call) => (turn.ended_us, call.result.as_ref().map(|result| result.seen_us)),
@@ -288,7 +254,7 @@ impl Term {
             Key::Tokens => self.number(Some(span.input.saturating_add(span.output) as f64)),
             Key::Input => self.number(Some(span.input as f64)),
             Key::Output => self.number(Some(span.output as f64)),
-            Key::Cost => self.number(span.cost.map(Cost::dollars)),
+            Key::Cost => self.cost(span.cost),
             Key::Time => self.number(Some(span.took_us as f64 / 1e6)),
             Key::Tool | Key::Model | Key::Trace => false,
             Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
@@ -318,6 +284,14 @@ impl Term {
         }
     }
 
+    /// Dollars, or that nobody knows how many.
+    fn cost(&self, is: Option<Cost>) -> bool {
+        match self.value {
+            Value::Unknown => is.is_none() == (self.op == Op::Is),
+            _ => self.number(is.map(Cost::dollars)),
+        }
+    }
+
     /// What is not known is no number: nothing holds of it.
     fn number(&self, is: Option<f64>) -> bool {
         let (Some(is), Value::Number(asked)) = (is, &self.value) else { return false };
@@ -331,84 +305,6 @@ impl Term {
             Op::Has => false,
         }
     }
-}
-
-/// Splits at spaces outside of double quotes, and takes these away.
-fn words(text: &str) -> Result<Vec<String>, Unclear> {
-    let mut words = vec![String::new()];
-    let mut quoted = false;
-    for c in text.chars() {
-        match c {
-            '"' => quoted = !quoted,
-            c if c.is_whitespace() && !quoted => words.push(String::new()),
-            c => words.last_mut().into_iter().for_each(|word| word.push(c)),
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    match (quoted, words.is_empty()) {
-        (true, _) => Err(unclear("a double quote is never closed".into(), "")),
-        (_, true) => Err(unclear("there is no term".into(), EXAMPLE)),
-        _ => Ok(words),
-    }
-}
-
-const EXAMPLE: &str = "for instance: --where 'tool=issue_refund status=error'";
-
-fn unclear(what: String, hint: impl Into<String>) -> Unclear {
-    Unclear { what, hint: hint.into() }
-}
-
-fn term(word: &str) -> Result<Term, Unclear> {
-    let at = word.find(['!', '=', '>', '<', '~']).unwrap_or(word.len());
-    let (name, rest) = word.split_at_checked(at).unwrap_or((word, ""));
-    let found = OPS.iter().find_map(|(sign, op)| Some((*sign, *op, rest.strip_prefix(sign)?)));
-    let Some((sign, op, value)) = found else {
-        let what = format!("{word:?} is no term: KEY OP VALUE, OP one of = != > < >= <= ~");
-        return Err(unclear(what, EXAMPLE));
-    };
-    let key = key(name)?;
-    let no_fit = |what: &str| unclear(format!("{word:?}: {name} is {what}"), "");
-    let value = if key.is_number() {
-        if op == Op::Has {
-            return Err(no_fit("a number, and ~ is for texts"));
-        }
-        let plain = value.replace(['_', ','], "");
-        let plain = plain.trim_start_matches('$').trim_end_matches('s');
-        let number = plain.parse::<f64>().ok().filter(|number| number.is_finite());
-        Value::Number(number.ok_or_else(|| no_fit("a number"))?)
-    } else {
-        if !matches!(op, Op::Is | Op::IsNot | Op::Has) {
-            return Err(no_fit(&format!("a text, and {sign} is for numbers")));
-        }
-        if key == Key::Trace {
-            if op == Op::Has {
-                return Err(no_fit("an id, or a line with one in it, and ~ is for texts"));
-            }
-            let sought = Sought::parse(value)
-                .ok_or_else(|| no_fit("the id of a trace or span in hex, or a line with one"))?;
-            return Ok(Term { key, op, value: Value::Trace(sought) });
-        }
-        if key == Key::Status && !matches!(value, "ok" | "error") {
-            return Err(no_fit("ok or error"));
-        }
-        Value::Text(value.to_string())
-    };
-    Ok(Term { key, op, value })
-}
-
-fn key(name: &str) -> Result<Key, Unclear> {
-    if let Some(label) = name.strip_prefix("label:").filter(|label| !label.is_empty()) {
-        return Ok(Key::Label(label.to_string()));
-    }
-    if let Some((_, key)) = KEYS.iter().find(|(known, _)| *known == name) {
-        return Ok(key.clone());
-    }
-    let known: Vec<&str> = KEYS.iter().map(|(known, _)| *known).collect();
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean {meant}?"),
-        None => format!("keys: {}, label:KEY", known.join(", ")),
-    };
-    Err(unclear(format!("there is no key {name:?}"), hint))
 }
 
 #[cfg(test)]

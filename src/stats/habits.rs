@@ -1,6 +1,5 @@
 //! What an agent does again and again: equal calls, calls that bring nothing new, contexts that grow.
 
-use super::lane_name;
 use crate::diff::RunView;
 use crate::diff::tree::Tree;
 use crate::diff::view::StepNumbers;
@@ -112,7 +111,7 @@ pub(super) fn repeated(run: &RunView) -> Vec<Repeated> {
     found
 }
 
-pub(super) fn stuck(run: &RunView) -> Vec<Stuck> {
+pub(super) fn stuck(run: &RunView, lanes: &[String]) -> Vec<Stuck> {
     let mut found = Vec::new();
     let numbers = StepNumbers::of(run.outline);
     for (index, lane) in (0u32..).zip(&run.outline.lanes) {
@@ -140,7 +139,7 @@ pub(super) fn stuck(run: &RunView) -> Vec<Stuck> {
             let tools = here.iter().take(length).filter_map(|site| run.outline.call(*site));
             found.push(Stuck {
                 run: run.manifest.id.to_string(),
-                lane: lane_name(lane),
+                lane: lanes.get(index as usize).cloned().unwrap_or_default(),
                 tools: tools.map(|call| call.name.clone()).collect(),
                 times: times as u32,
                 steps: (number(here.first()), number(here.last())),
@@ -151,15 +150,15 @@ pub(super) fn stuck(run: &RunView) -> Vec<Stuck> {
     found
 }
 
-pub(super) fn growth(run: &RunView) -> Vec<Growth> {
-    let lanes = run.outline.lanes.iter().filter(|lane| lane.kind != LaneKind::Side);
-    let grown = lanes.filter_map(|lane| {
+pub(super) fn growth(run: &RunView, lanes: &[String]) -> Vec<Growth> {
+    let named = run.outline.lanes.iter().zip(lanes).filter(|(lane, _)| lane.kind != LaneKind::Side);
+    let grown = named.filter_map(|(lane, name)| {
         let read: Vec<u64> =
             lane.turns.iter().filter_map(|turn| turn.usage.map(|usage| usage.input)).collect();
         let [first, .., last] = read[..] else { return None };
         Some(Growth {
             run: run.manifest.id.to_string(),
-            lane: lane_name(lane),
+            lane: name.clone(),
             turns: read.len() as u32,
             first,
             last,

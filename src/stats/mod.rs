@@ -5,12 +5,15 @@ mod habits;
 mod prefix;
 #[cfg(test)]
 mod tests;
+mod told;
 
 pub use habits::{Growth, Repeated, Stuck};
 pub use prefix::Break;
+pub use told::Told;
 
 use crate::dialect::conversation::Usage;
 use crate::diff::RunView;
+use crate::diff::view::StepNumbers;
 use crate::prices::{Cost, Spent};
 use crate::run::{CallSite, Lane};
 use serde::Serialize;
@@ -27,8 +30,18 @@ pub struct Stats {
     pub models: BTreeMap<String, Calls>,
     /// Calls of tools by name.
     pub tools: BTreeMap<String, Calls>,
-    /// Model calls by the name or key of their lane.
+    /// Model calls by the agent that made them: by the name that spans or requests tell; of one run alone else by the key
+    /// of its lane.
     pub agents: BTreeMap<String, Calls>,
+    /// Of several runs: model calls of agents without a name, which have nothing in common.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unnamed: Option<Unnamed>,
+    /// Those by lane, for the one run.
+    #[serde(skip)]
+    lanes: BTreeMap<(u32, String), Calls>,
+    /// Those together, for several.
+    #[serde(skip)]
+    nameless: Calls,
     /// Calls that were made more than once in a run.
     pub repeated: Vec<Repeated>,
     /// Calls in a row that got the same result each time.
@@ -37,6 +50,16 @@ pub struct Stats {
     pub growth: Vec<Growth>,
     /// Requests that do not begin with the one before, so that a prompt cache does not help.
     pub breaks: Vec<Break>,
+}
+
+/// Agents without a name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Unnamed {
+    /// How many lanes of runs they are.
+    pub lanes: u32,
+    /// Their calls.
+    #[serde(flatten)]
+    pub calls: Calls,
 }
 
 /// Calls of one kind.
@@ -87,34 +110,53 @@ impl Latency {
 }
 
 impl Stats {
-    /// Adds a run.
-    pub fn add(&mut self, run: &RunView) {
+    /// Adds a run, and what its spans say.
+    pub fn add(&mut self, run: &RunView, told: &Told) {
         self.runs += 1;
+        let numbers = StepNumbers::of(run.outline);
         for (index, lane) in (0u32..).zip(&run.outline.lanes) {
-            self.models_of(run, lane);
-            self.tools_of(run, index, lane);
+            self.models_of(run, (index, lane), &numbers, told);
+            self.tools_of(run, (index, lane), &numbers, told);
         }
+        let lanes = told.lanes(run.outline, &numbers);
         self.repeated.extend(habits::repeated(run));
-        self.stuck.extend(habits::stuck(run));
-        self.growth.extend(habits::growth(run));
-        self.breaks.extend(prefix::breaks(run));
+        self.stuck.extend(habits::stuck(run, &lanes));
+        self.growth.extend(habits::growth(run, &lanes));
+        self.breaks.extend(prefix::breaks(run, &lanes));
     }
 
     /// Works out the percentiles, after the last run.
     pub fn settle(&mut self) {
+        let lanes = std::mem::take(&mut self.lanes);
+        if self.runs > 1 && !lanes.is_empty() {
+            let calls = std::mem::take(&mut self.nameless);
+            self.unnamed = Some(Unnamed { lanes: lanes.len() as u32, calls });
+        } else {
+            for ((_, lane), calls) in lanes {
+                let is_taken = self.agents.contains_key(&lane);
+                self.agents.insert(if is_taken { format!("{lane} (no name)") } else { lane }, calls);
+            }
+        }
         let kinds = [&mut self.models, &mut self.tools, &mut self.agents];
         kinds.into_iter().flat_map(|kind| kind.values_mut()).for_each(|calls| calls.latency.settle());
+        self.unnamed.iter_mut().for_each(|unnamed| unnamed.calls.latency.settle());
         self.total.latency.settle();
     }
 
-    fn models_of(&mut self, run: &RunView, lane: &Lane) {
-        for turn in &lane.turns {
+    fn models_of(&mut self, run: &RunView, (index, lane): (u32, &Lane), numbers: &StepNumbers, told: &Told) {
+        for (at, turn) in lane.turns.iter().enumerate() {
             let model = run.sent_model(turn).unwrap_or_else(|| turn.model.clone());
             let cost: Option<Cost> = run.cost_of(turn);
             let time = turn.ended_us.checked_sub(turn.started_us).filter(|_| turn.ended_us > 0);
-            let of_model = self.models.entry(model.clone()).or_default();
-            let of_agent = self.agents.entry(lane_name(lane)).or_default();
-            for calls in [&mut self.total, of_model, of_agent] {
+            let mut all = vec![&mut self.total, self.models.entry(model.clone()).or_default()];
+            match told.agent(lane, numbers.model(index as usize, at)) {
+                Some(agent) => all.push(self.agents.entry(agent).or_default()),
+                None => {
+                    all.push(self.lanes.entry((self.runs, lane.key.clone())).or_default());
+                    all.push(&mut self.nameless);
+                }
+            }
+            for calls in all {
                 calls.calls += 1;
                 calls.errors += u32::from(turn.error.is_some());
                 calls.retries += (turn.attempts.len() as u32).saturating_sub(1);
@@ -125,23 +167,21 @@ impl Stats {
         }
     }
 
-    fn tools_of(&mut self, run: &RunView, lane: u32, of: &Lane) {
+    fn tools_of(&mut self, run: &RunView, (lane, of): (u32, &Lane), numbers: &StepNumbers, told: &Told) {
         for (at, turn) in (0u32..).zip(&of.turns) {
             for (call, asked) in (0u32..).zip(&turn.calls) {
+                let site = CallSite { lane, turn: at, call };
+                let told = told.step(numbers.tool(site));
                 let calls = self.tools.entry(asked.name.clone()).or_default();
                 calls.calls += 1;
-                calls.errors += u32::from(asked.result.as_ref().is_some_and(|result| result.is_error));
-                let exact =
-                    run.source.carried_out(CallSite { lane, turn: at, call }).and_then(|by| by.took_us);
+                let came_as_error = asked.result.as_ref().is_some_and(|result| result.is_error);
+                calls.errors += u32::from(came_as_error || told.is_some_and(|told| told.failed));
+                let carried_out = || run.source.carried_out(site).and_then(|by| by.took_us);
+                let exact = told.and_then(|told| told.took_us).or_else(carried_out);
                 let most = asked.result.as_ref().map(|result| result.seen_us.saturating_sub(turn.ended_us));
                 calls.latency.at_most |= exact.is_none() && most.is_some();
                 calls.latency.add(exact.or(most));
             }
         }
     }
-}
-
-/// The name of a lane, or its key.
-fn lane_name(lane: &Lane) -> String {
-    lane.named.clone().unwrap_or_else(|| lane.key.clone())
 }

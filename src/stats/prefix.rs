@@ -1,6 +1,5 @@
 //! Requests that do not begin with the request before: what a provider has cached of that one is of no use then.
 
-use super::lane_name;
 use crate::dialect::conversation::{Block, Message, ModelRequest};
 use crate::diff::context::{say, who};
 use crate::diff::view::StepNumbers;
@@ -27,7 +26,7 @@ pub struct Break {
     pub read: Option<(u64, u64)>,
 }
 
-pub(super) fn breaks(run: &RunView) -> Vec<Break> {
+pub(super) fn breaks(run: &RunView, lanes: &[String]) -> Vec<Break> {
     let numbers = StepNumbers::of(run.outline);
     let mut found = Vec::new();
     for (index, lane) in run.outline.lanes.iter().enumerate() {
@@ -41,7 +40,7 @@ pub(super) fn breaks(run: &RunView) -> Vec<Break> {
             if let Some((what, text)) = changed {
                 found.push(Break {
                     run: run.manifest.id.to_string(),
-                    lane: lane_name(lane),
+                    lane: lanes.get(index).cloned().unwrap_or_default(),
                     step: numbers.model(index, at).unwrap_or_default(),
                     what,
                     text,

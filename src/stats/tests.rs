@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 fn stats(run: &Fake) -> Stats {
     let mut stats = Stats::default();
-    stats.add(&run.view());
+    stats.add(&run.view(), &Told::default());
     stats.settle();
     stats
 }

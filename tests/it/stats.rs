@@ -29,7 +29,7 @@ fn a_price_without_tokens_is_no_cost() {
     assert!(refund.retake(&["stats"]).expect(0).out.contains("cost n/a"));
     refund.env.file("retake.toml", "[prices.x]\ninput = -1\noutput = 1\n");
     let warned = refund.retake(&["stats"]).expect(0);
-    assert!(warned.err.contains("line 1") && warned.err.contains("not used"), "{}", warned.err);
+    assert!(warned.err.contains("line 2") && warned.err.contains("not used"), "{}", warned.err);
 }
 
 /// Asks the model that it is told to.

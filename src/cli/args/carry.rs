@@ -18,8 +18,9 @@ Examples:
 
 With --sample: every run that failed (by its exit code, a step, a span), was cut off, forked or
 replayed, or is slow, with what it was forked from; and this share of all others. Which ones goes by
-the run's id: the same run is always in, and in every larger share. Runs that are named are told of
-without it. retake.toml may say it once: [sampling] share = \"10%\", slow = \"30s\".";
+the run's id: the same run is always in, and in every larger share. retake.toml may say it once:
+[sampling] share = \"10%\", slow = \"30s\". Runs that are named are told of whatever that file says; a
+--sample beside their names holds for them too.";
 
 /// `retake export`
 #[derive(Debug, Args)]

@@ -130,7 +130,8 @@ impl Writer<'_> {
             span.trace_id = self.trace.clone();
         }
         span.parent_span_id = parent.to_vec();
-        self.add(node, &mut span.attributes);
+        let raised = raised(&span);
+        self.add(node, raised.as_deref(), &mut span.attributes);
         if parent.is_empty() {
             self.add_parent(&mut span);
         }
@@ -218,8 +219,9 @@ impl Writer<'_> {
         }
     }
 
-    /// Adds what retake knows: what the wire says goes before what an instrumentation says.
-    fn add(&self, node: &Node, to: &mut Vec<KeyValue>) {
+    /// Adds what retake knows: what the wire says goes before what an instrumentation says. `raised`: type of the exception
+    /// that the span noted.
+    fn add(&self, node: &Node, raised: Option<&str>, to: &mut Vec<KeyValue>) {
         let mut set = |one: KeyValue| {
             to.retain(|other| other.key != one.key);
             to.push(one);
@@ -275,8 +277,8 @@ impl Writer<'_> {
             }
         }
         let is_typed = to.iter().any(|one| one.key == "error.type");
-        if let (Some(error), Some(_), false) = (&node.error, node.step, is_typed) {
-            to.push(text("error.type", error_type(node.kind, error)));
+        if let (Some(error), false) = (&node.error, is_typed) {
+            to.push(text("error.type", raised.unwrap_or_else(|| error_type(node.kind, error))));
         }
     }
 
@@ -316,6 +318,16 @@ impl Writer<'_> {
 
 /// Who made the spans, as every backend asks.
 const SERVICE: &str = "service.name";
+
+/// The type of the last exception that a span notes.
+fn raised(span: &Span) -> Option<String> {
+    let noted = span.events.iter().rev().flat_map(|event| &event.attributes).chain(&span.attributes);
+    let mut types = noted.filter(|one| one.key == "exception.type");
+    types.find_map(|one| match one.value.as_ref()?.value.as_ref()? {
+        Value::String(name) if !name.is_empty() => Some(name.clone()),
+        _ => None,
+    })
+}
 
 /// The kind of an error, in few words: the status of a model's server, where one was told.
 fn error_type(kind: NodeKind, error: &str) -> &str {

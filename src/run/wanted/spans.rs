@@ -5,7 +5,7 @@ use crate::run::tree::{Node, NodeKind};
 use crate::span::SpanKey;
 use crate::span::sought::Sought;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// What spans say of a run.
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,9 @@ pub struct Told {
     steps: HashMap<u32, OfStep>,
     spans: Vec<FoundSpan>,
     traced: Vec<(Sought, HashSet<u32>)>,
+    agents: BTreeSet<String>,
+    /// Of all spans.
+    names: BTreeSet<String>,
 }
 
 /// What they say of a step.
@@ -95,6 +98,16 @@ impl Told {
         &self.spans
     }
 
+    /// Names of all agents.
+    pub(super) fn agents(&self) -> impl Iterator<Item = &String> {
+        self.agents.iter()
+    }
+
+    /// Names of all spans.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.names.iter()
+    }
+
     pub(super) fn is_traced(&self, sought: &Sought, step: u32) -> bool {
         self.traced.iter().any(|(own, steps)| own == sought && steps.contains(&step))
     }
@@ -126,16 +139,24 @@ impl Reading<'_> {
             if let Some(step) = child.step {
                 self.begun.push((child.start_us, step));
                 let names = above.names.iter().chain(&own).cloned().collect();
-                let failed = child.span.is_some() && child.error.is_some();
+                // A tool may have a span around the one that stands for the step.
+                let around = is_tool(of) && of.step.is_none() && is_tool(child) && has_failed(of);
+                let failed = around || has_failed(child);
                 let told = OfStep { names, agent: above.agents.last().cloned(), failed };
                 self.told.steps.insert(step, told);
             } else if let Some(span) = child.span.filter(|_| (self.is_asked)(&own)) {
                 self.find(child, span, &own, above);
             }
             above.own.extend(own.first().cloned());
+            for name in &own {
+                if !self.told.names.contains(name) {
+                    self.told.names.insert(name.clone());
+                }
+            }
             above.names.extend(own);
             if child.kind == NodeKind::Agent {
                 above.agents.push(child.name.clone());
+                self.told.agents.insert(child.name.clone());
             }
             above.steps.extend(child.step);
             self.walk(child, above);
@@ -183,6 +204,14 @@ impl Reading<'_> {
             names: names.to_vec(),
         });
     }
+}
+
+fn is_tool(node: &Node) -> bool {
+    node.kind == NodeKind::Tool
+}
+
+fn has_failed(node: &Node) -> bool {
+    node.span.is_some() && node.error.is_some()
 }
 
 fn steps_below(node: &Node, found: &mut Vec<u32>) {

@@ -37,7 +37,14 @@ fn steps_are_found_by_what_they_are() {
         ("tokens<0", &[]),
         ("cost>0", &[1, 4]),
         ("cost>$1", &[]),
+        ("cost=n/a", &[]),
+        ("cost!=n/a", &[1, 4]),
         ("time>=0s", &[1, 2, 3, 4]),
+        ("time<1ms", &[]),
+        ("time<5ms", &[2, 3]),
+        ("time<0.005", &[2, 3]),
+        ("time<90ms", &[1, 2, 3, 4]),
+        ("time>=1m", &[]),
         ("agent!=main", &[]),
         ("lane=main time<0", &[]),
     ] {
@@ -81,6 +88,12 @@ fn what_makes_no_sense_is_said() {
         "tool>5",
         "status=bad",
         "text=\"a",
+        "agent=researcher of tides status=ok",
+        "tokens>1 000",
+        "time>soon",
+        "time>5 ms",
+        "cost>n/a",
+        "cost=much",
         "label:=x",
         "trace=sold",
         "trace~0af7651916cd",
@@ -158,13 +171,33 @@ mod spans {
             ("span!=payer", &[1, 2, 4]),
             ("span=clerk span!=payer status=ok", &[1, 4]),
             ("span=clerk status=error", &[2, 3]),
-            ("agent=clerk status=error", &[]),
+            ("agent=clerk status=error", &[2]),
+            ("tool=look status=error", &[2]),
+            ("tool=look status=ok", &[]),
+            ("tool=look status!=error", &[]),
+            ("status=ok", &[1, 4]),
             ("trace=0af7651916cd43dd8448eb211c80319c", &[2, 3]),
             ("trace!=0af7651916cd43dd8448eb211c80319c", &[1, 4]),
             ("trace=0af7651916cd tool=pay", &[3]),
         ] {
             assert_eq!(found(terms).0, steps, "{terms}");
         }
+    }
+
+    #[test]
+    fn a_tool_has_failed_when_the_span_around_it_says_so() {
+        let mut run_of = Node::new(NodeKind::Run, "refund.1", 0, 1);
+        let call = node(NodeKind::Tool, "tools/call look", 2, Some(2), vec![]);
+        let around = node(NodeKind::Tool, "look", 1, None, vec![call]);
+        run_of.children = vec![Node { error: Some("slow".into()), ..around }];
+        let wanted = Wanted::parse("tool=look status=error").unwrap();
+        let found = |tree: &Node| {
+            let told = Told::of(tree, &HashMap::new(), &|_| false);
+            wanted.steps(&run().outline, &|_| None, &told)
+        };
+        assert_eq!(found(&run_of), [2]);
+        run_of.children[0].error = None;
+        assert_eq!(found(&run_of), [0u32; 0]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Which attributes may leave without being asked for.
 
 /// Attributes that say what a span is, not what is said in it: their names, or beginnings of them.
-const HARMLESS: [&str; 30] = [
+const HARMLESS: [&str; 31] = [
     "gen_ai.operation.name",
     "gen_ai.provider.name",
     "gen_ai.system",
@@ -30,6 +30,7 @@ const HARMLESS: [&str; 30] = [
     "mcp.method.name",
     "rpc.",
     "error.type",
+    "exception.type",
     "service.",
     "telemetry.",
 ];
