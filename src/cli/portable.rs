@@ -244,8 +244,10 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
     if context.json {
         context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
     } else {
+        let is_spans = |batch: &Batch| matches!(batch, Batch::Traces(_));
+        let is_spans_alone = outline.steps.is_empty() && run.exports.iter().any(is_spans);
         print(&format!(
-            "imported  {}   {}{}\n          next: retake show {}\n",
+            "imported  {}   {}{}\n          next: retake show {}{}\n",
             manifest.id,
             words::many(outline.steps.len() as u64, "step"),
             known
@@ -255,7 +257,8 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
                     format!("   the run {known}, edited by hand")
                 })
                 .unwrap_or_default(),
-            manifest.id
+            manifest.id,
+            if is_spans_alone { " --tree" } else { "" }
         ))?;
     }
     Ok(exit::OK)

@@ -194,7 +194,9 @@ pub(super) fn refuse_empty(opened: &Opened) -> Result<(), CliError> {
         let id = &opened.reader.manifest().id;
         let error = CliError::broken(format!("{id} holds no model call: there is nothing to replay"))
             .hint("an empty recording proves nothing, so this is not a success");
-        return Err(error.hint(format!("what it holds: retake show {id}")));
+        let has_spans = super::spans::count(&opened.reader).is_ok_and(|spans| spans > 0);
+        let tree = if has_spans { " --tree" } else { "" };
+        return Err(error.hint(format!("what it holds: retake show {id}{tree}")));
     }
     Ok(())
 }

@@ -106,9 +106,10 @@ fn steps_where(
             told.push(found);
         }
         // In order of the steps: a span before those below it, and behind the one that it is in.
-        let place = |span: &FoundSpan| match (span.within.or(span.after), span.around.first()) {
+        let first = |span: &FoundSpan| span.around.first().or(span.during.first()).copied();
+        let place = |span: &FoundSpan| match (span.within.or(span.after), first(span)) {
             (Some(step), _) => (step, 2),
-            (None, first) => (first.copied().unwrap_or_default(), 0),
+            (None, first) => (first.unwrap_or_default(), 0),
         };
         let mut rows: Vec<_> =
             hits.spans.iter().map(|span| (place(span), runs::found_span(id, span))).collect();

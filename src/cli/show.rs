@@ -54,18 +54,25 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
         let others = opened.outline.others.iter().filter_map(|id| opened.reader.exchange(*id).ok());
         let others: Vec<_> = others.filter(|exchange| exchange.request.head.is_websocket()).collect();
         let sessions = sessions::sessions(&others);
+        // Where there is no step they are all there is.
+        let spans = if opened.outline.steps.is_empty() { spans::count(&opened.reader)? } else { 0 };
         if context.json {
             let mut told = serde_json::json!({
                 "manifest": view.manifest, "state": view.state,
                 "steps": steps::rows(&view, &Notes::new()), "outline": view.outline, "cost": view.spent(),
             });
+            if spans > 0 {
+                told["spans"] = spans.into();
+            }
             if !sessions.is_empty() {
                 told["sessions"] = serde_json::json!(sessions);
             }
             context.print_json(&told)?;
         } else {
             let told = steps::show(&view, &Notes::new(), context.style);
-            print(&format!("{told}{}", sessions::show(&sessions, context.style)))?;
+            let id = view.manifest.id.to_string();
+            let spans = if spans > 0 { report::spans::elsewhere(&id, spans) } else { String::new() };
+            print(&format!("{told}{}{spans}", sessions::show(&sessions, context.style)))?;
         }
         return Ok(exit::OK);
     };

@@ -78,6 +78,11 @@ pub(super) fn keys(reader: &RunReader) -> Result<Vec<SpanKey>, CliError> {
     Ok(claims.iter().flatten().map(|claims| claims.key).collect())
 }
 
+/// How many spans a run has.
+pub(super) fn count(reader: &RunReader) -> Result<usize, CliError> {
+    Ok(keys(reader)?.into_iter().collect::<HashSet<_>>().len())
+}
+
 /// All that spans and log records say.
 pub(super) fn all(opened: &Opened) -> Result<(Vec<Span>, Vec<Log>), CliError> {
     let (traces, records) = SpanReader::open(opened.reader.directory())?.all()?;

@@ -105,10 +105,15 @@ pub(super) fn show(
     // A span that is no step is told itself, before the steps to which it leads.
     let mut told_spans = String::new();
     let mut spans_told = Vec::new();
-    for (opened, _) in found.iter().filter(|_| only.is_none() && !sought.spans.is_empty()) {
+    for (opened, traced) in found.iter().filter(|_| only.is_none() && !sought.spans.is_empty()) {
         let (all, logs) = spans::all(opened)?;
         let about = About::spans(&|key| sought.names_span(key), &all, &logs);
-        told_spans.push_str(&report::spans::about(&about, None, true, context.style));
+        if !about.is_empty() {
+            let leads = !traced.steps.is_empty() || !traced.exchanges.is_empty();
+            let whose = if leads { "the span" } else { "a span that is part of no step" };
+            told_spans.push_str(&format!("{}: {whose}\n\n", opened.reader.manifest().id));
+            told_spans.push_str(&report::spans::about(&about, None, full, context.style));
+        }
         spans_told.extend((!about.is_empty()).then(|| report::spans::data(&about)));
     }
     if context.json {

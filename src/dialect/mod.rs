@@ -30,6 +30,8 @@ use histories::{Histories, Kept, Link};
 use serde_json::Value;
 use std::borrow::Cow;
 
+pub use reply::with_status;
+
 /// What a request is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {

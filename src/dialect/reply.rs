@@ -63,16 +63,31 @@ fn begins_with(body: &[u8], starts: &[&str]) -> bool {
 /// The message of an error body, and whether the body is whole.
 pub(super) fn error_of(status: u16, body: &[u8]) -> (String, bool) {
     match json::parse(body) {
-        Ok(root) => (said_error(&root).unwrap_or_else(|| format!("HTTP status {status}")), true),
+        Ok(root) => (said_error(&root).unwrap_or_else(|| unsaid(status)), true),
         Err(_) => {
             let text = String::from_utf8_lossy(body);
             let text = text.trim();
             let message = match text.is_empty() {
-                true => format!("HTTP status {status}"),
+                true => unsaid(status),
                 false => text.chars().take(MAX_ERROR).collect(),
             };
             (message, !text.starts_with('{'))
         }
+    }
+}
+
+/// What stands for the message of a body that has none.
+fn unsaid(status: u16) -> String {
+    format!("HTTP status {status}")
+}
+
+/// An error with its status in front, told once.
+pub fn with_status(status: u16, message: &str) -> String {
+    let is_told = message.strip_prefix(&status.to_string()).is_some_and(|rest| rest.starts_with(' '));
+    match message {
+        _ if message == unsaid(status) => format!("{status} without a message"),
+        _ if is_told => message.to_string(),
+        _ => format!("{status} {message}"),
     }
 }
 
@@ -82,4 +97,18 @@ pub(super) fn said_error(root: &Node<'_>) -> Option<String> {
     let place =
         error.and_then(|e| e.get("message")).or(error).or(root.get("message")).or(root.get("detail"))?;
     Some(place.as_str().map_or_else(|| place.to_value().to_string(), str::to_string))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_told_once() {
+        let silent = error_of(503, b"").0;
+        assert_eq!(with_status(503, &silent), "503 without a message");
+        assert_eq!(with_status(503, "503 Service Unavailable"), "503 Service Unavailable");
+        assert_eq!(with_status(429, "slow down"), "429 slow down");
+        assert_eq!(with_status(503, "5031 things"), "503 5031 things");
+    }
 }

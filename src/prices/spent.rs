@@ -50,13 +50,6 @@ impl Spent {
         self.priced > 0 && !self.unpriced.is_empty()
     }
 
-    /// Adds another sum.
-    pub fn merge(&mut self, other: &Spent) {
-        self.known += other.known;
-        self.priced += other.priced;
-        self.unpriced.extend(other.unpriced.iter().cloned());
-    }
-
     /// In a narrow column: `$0.0123`, `$0.0123+` when some calls have no price, `n/a` when none has.
     pub fn narrow(&self) -> String {
         match (self.is_unknown(), self.unpriced.is_empty()) {
@@ -109,9 +102,7 @@ mod tests {
         spent.add("x", Some(Cost(12_300_000_000)));
         assert_eq!((spent.to_string(), spent.narrow()), ("$0.012 + n/a (b)".into(), "$0.012+".into()));
         assert!(spent.is_partial() && !Spent::default().is_partial());
-        let mut other = Spent::default();
-        other.merge(&spent);
-        assert_eq!(other, spent);
+        let mut other = spent.clone();
         ["c", "a", "d"].iter().for_each(|model| other.add(model, None));
         assert_eq!(other.to_string(), "$0.012 + n/a (a, b and 2 more)");
         assert_eq!(serde_json::to_string(&other).unwrap(), "null");

@@ -147,17 +147,27 @@ pub fn found_span(run: &RunId, span: &FoundSpan) -> FoundStep {
         NodeKind::Tool => "tool ",
         _ => "span ",
     };
-    let under =
-        span.under.as_ref().map(|name| format!("under {}, ", clip(&line(name), 40))).unwrap_or_default();
-    let (place, stands) = match (span.within, span.around.as_slice(), span.after) {
-        (Some(step), _, _) => (format!("{run}@{step}"), "part of this step".to_string()),
-        (None, [], Some(step)) => (run.to_string(), format!("{under}after step {step}")),
-        (None, [], None) => (run.to_string(), format!("{under}before the first step")),
-        (None, [step], _) => (run.to_string(), format!("around step {step}")),
-        (None, steps, _) => (run.to_string(), format!("around steps {}", words::ranges(steps))),
+    let steps = |steps: &[u32]| match steps {
+        [step] => format!("step {step}"),
+        steps => format!("steps {}", words::ranges(steps)),
+    };
+    let under = span.under.as_ref().map(|name| format!("under {}", clip(&line(name), 40)));
+    let (place, under, stands) = match (span.within, span.around.as_slice()) {
+        (Some(step), _) => (format!("{run}@{step}"), None, Some("part of this step".to_string())),
+        (None, []) => {
+            let stands = match (span.during.as_slice(), span.after, span.before) {
+                // A run without any step.
+                ([], None, None) => None,
+                ([], None, Some(_)) => Some("before the first step".to_string()),
+                ([], Some(step), _) => Some(format!("after step {step}")),
+                (during, ..) => Some(format!("during {}", steps(during))),
+            };
+            (run.to_string(), under, stands)
+        }
+        (None, around) => (run.to_string(), None, Some(format!("around {}", steps(around)))),
     };
     let error = span.error.as_deref().map(line).filter(|error| !error.is_empty());
-    let said = [Some(words::duration(span.took_us)), Some(stands), error].into_iter().flatten();
+    let said = [Some(words::duration(span.took_us)), under, stands, error].into_iter().flatten();
     FoundStep {
         place,
         who: format!("{kind}{}", line(&span.name)),

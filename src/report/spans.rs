@@ -17,9 +17,11 @@ const LINES: usize = 20;
 /// Names of attributes are aligned up to this width.
 const NAME: usize = 32;
 
-/// Spans of a step with their events, and log records in them. `path`: what stands above it. `full`: with all attributes.
+/// Spans of a step with their events, and log records in them. `path`: what stands above it. `full`: with all attributes,
+/// and nothing cut. Spans that were asked for themselves have their attributes in any case, cut.
 pub fn about(about: &About, path: Option<&Path>, full: bool, style: Style) -> String {
-    let mut page = Page { full, style, out: String::new(), label: "" };
+    let detail = full || about.spans.iter().any(|of| of.how == How::Asked);
+    let mut page = Page { full, detail, style, out: String::new(), label: "" };
     let levels = path.iter().flat_map(|path| &path.levels);
     let names: Vec<String> = levels.map(|level| of_kind(level, full)).collect();
     if !names.is_empty() {
@@ -43,6 +45,8 @@ pub fn about(about: &About, path: Option<&Path>, full: bool, style: Style) -> St
 
 struct Page {
     full: bool,
+    /// With attributes.
+    detail: bool,
     style: Style,
     out: String,
     /// What the next line is called.
@@ -79,7 +83,7 @@ impl Page {
             facts.push(format!("failed{told}"));
         }
         self.text(&format!("{indent}{}", facts.join("   ")));
-        if self.full {
+        if self.detail {
             self.text(&format!("{indent}    {}", ids(span.key)));
             self.attributes(&span.attributes, &indent);
         }
@@ -92,7 +96,7 @@ impl Page {
                 offset(event.time_ns, start),
                 line(&event.name)
             ));
-            if self.full {
+            if self.detail {
                 self.attributes(&event.attributes, &format!("{indent}  "));
             }
         }
@@ -104,7 +108,7 @@ impl Page {
         let says: Vec<String> = says.into_iter().filter(|part| !part.is_empty()).collect();
         let severity = words::pad(&line(&log.severity), 5);
         self.text(&format!("{} {severity} {}", offset(log.time_ns, start), says.join("  ")));
-        if self.full {
+        if self.detail {
             self.attributes(&log.attributes, "");
         }
     }
@@ -112,9 +116,10 @@ impl Page {
     fn attributes(&mut self, attributes: &Attributes, indent: &str) {
         let names: Vec<String> = attributes.0.iter().map(|(name, _)| line(name)).collect();
         let width = names.iter().map(|name| words::width(name)).max().unwrap_or_default().min(NAME);
-        for (name, (_, value)) in names.iter().zip(&attributes.0) {
+        for (name, (_, value)) in names.iter().zip(&attributes.0).take(self.most()) {
             self.text(&format!("{indent}    {}  {}", words::pad(name, width), said(value)));
         }
+        self.rest(names.len());
     }
 }
 
@@ -213,4 +218,35 @@ fn log_data(log: &Log) -> Value {
 
 fn fields(attributes: &Attributes) -> Value {
     Value::Object(attributes.0.iter().cloned().collect())
+}
+
+/// Where the spans of a run are seen that has no step.
+pub fn elsewhere(run: &str, count: usize) -> String {
+    format!("{} of it: retake show {run} --tree\n", words::many(count as u64, "span"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::otlp::json::traces;
+    use crate::span::spans;
+
+    #[test]
+    fn a_span_that_was_asked_for_has_its_attributes_cut() {
+        let attribute =
+            |n: usize| json!({"key": format!("k{n}"), "value": {"stringValue": "long ".repeat(2000)}});
+        let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"traceId": "0af7651916cd43dd8448eb211c80319c",
+            "spanId": "00f067aa0ba902b7", "name": "validate", "startTimeUnixNano": 1, "endTimeUnixNano": 2,
+            "attributes": (0..30).map(attribute).collect::<Vec<_>>()}]}]}]});
+        let spans = spans(&traces(body.to_string().as_bytes()).unwrap());
+        let asked = About::spans(&|_| true, &spans, &[]);
+        let cut = about(&asked, None, false, Style::plain(80));
+        assert!(cut.lines().all(|line| words::width(line) <= 80), "{cut}");
+        assert!(
+            cut.contains("k19  long") && !cut.contains("k20") && cut.contains("… 10 more (--full"),
+            "{cut}"
+        );
+        let whole = about(&asked, None, true, Style::plain(80));
+        assert!(whole.contains("k29") && whole.len() > 30 * 9_000 && !whole.contains('…'));
+    }
 }

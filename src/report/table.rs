@@ -21,22 +21,29 @@ pub struct Column {
     pub align: Align,
     /// What is left of the line's width is for this column; what does not fit is cut.
     pub flexible: bool,
+    /// Nothing in it is cut: text that is very long moves the rest of its own row.
+    pub whole: bool,
 }
 
 impl Column {
     /// A column with text on the left.
     pub const fn left(title: &'static str) -> Column {
-        Column { title, align: Align::Left, flexible: false }
+        Column { title, align: Align::Left, flexible: false, whole: false }
     }
 
     /// A column with numbers.
     pub const fn right(title: &'static str) -> Column {
-        Column { title, align: Align::Right, flexible: false }
+        Column { title, align: Align::Right, flexible: false, whole: false }
     }
 
     /// The column that takes what is left.
     pub const fn flexible(title: &'static str) -> Column {
-        Column { title, align: Align::Left, flexible: true }
+        Column { title, align: Align::Left, flexible: true, whole: false }
+    }
+
+    /// A column in which nothing is cut.
+    pub const fn whole(title: &'static str) -> Column {
+        Column { title, align: Align::Left, flexible: false, whole: true }
     }
 }
 
@@ -47,14 +54,16 @@ pub struct Cell {
     pub text: String,
     /// What it is.
     pub ink: Ink,
-    /// A remark behind the text, in the same column. It is never cut: the text makes room.
+    /// A remark behind the text, in the same column.
     pub remark: String,
+    /// The remark is cut before the text is; else the text makes room for it.
+    pub yields: bool,
 }
 
 impl Cell {
     /// Text in an ink.
     pub fn new(ink: Ink, text: impl Into<String>) -> Cell {
-        Cell { text: text.into(), ink, remark: String::new() }
+        Cell { text: text.into(), ink, remark: String::new(), yields: false }
     }
 
     /// The same with a remark behind it.
@@ -62,7 +71,26 @@ impl Cell {
         Cell { remark: remark.into(), ..self }
     }
 
-    fn width(&self) -> usize {
+    /// The same with a remark behind it that is cut before the text is.
+    pub fn with_note(self, remark: impl Into<String>) -> Cell {
+        Cell { remark: remark.into(), yields: true, ..self }
+    }
+
+    /// Text and remark, cut so that both fit.
+    fn cut(&self, columns: usize) -> (String, String) {
+        if self.yields {
+            let text = clip(&self.text, columns);
+            let left = columns.saturating_sub(width(&text) + GAP);
+            let is_told = left >= SHORTEST.min(width(&self.remark));
+            return (text, if is_told { clip(&self.remark, left) } else { String::new() });
+        }
+        let remark = clip(&self.remark, columns.saturating_sub(GAP));
+        let taken = if remark.is_empty() { 0 } else { width(&remark) + GAP };
+        (clip(&self.text, columns.saturating_sub(taken)), remark)
+    }
+
+    /// How wide it is with its remark.
+    pub(super) fn width(&self) -> usize {
         let remark = width(&self.remark);
         width(&self.text) + remark + if remark > 0 { GAP } else { 0 }
     }
@@ -74,7 +102,11 @@ impl Cell {
 }
 
 /// Between two columns.
-const GAP: usize = 2;
+pub(super) const GAP: usize = 2;
+/// Less than this is left of no remark.
+const SHORTEST: usize = 4;
+/// A column in which nothing is cut is no wider: what is longer moves its own row alone.
+const WIDEST: usize = 160;
 /// A flexible column is never narrower, even when the line grows too long then.
 const LEAST: usize = 16;
 
@@ -88,7 +120,11 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
     let all = || titled.then_some(&heading).into_iter().chain(rows);
     let mut widths: Vec<usize> = used
         .iter()
-        .map(|c| all().filter_map(|row| row.get(*c)).map(Cell::width).max().unwrap_or(0))
+        .map(|c| {
+            let widest = all().filter_map(|row| row.get(*c)).map(Cell::width).max().unwrap_or(0);
+            let is_whole = columns.get(*c).is_some_and(|c| c.whole);
+            if is_whole { widest.min(WIDEST) } else { widest }
+        })
         .collect();
     let flexible = used.iter().position(|c| columns.get(*c).is_some_and(|c| c.flexible));
     let total = widths.iter().sum::<usize>() + GAP * used.len().saturating_sub(1);
@@ -103,9 +139,12 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
         for (c, columns_wide) in used.iter().zip(&widths) {
             let empty = Cell::default();
             let cell = row.get(*c).unwrap_or(&empty);
-            let remark = cell.width() - width(&cell.text);
-            let text = clip(&cell.text, columns_wide.saturating_sub(remark));
-            let fill = columns_wide.saturating_sub(width(&text) + remark);
+            let (text, remark) = match columns.get(*c).is_some_and(|c| c.whole) {
+                true => (cell.text.clone(), cell.remark.clone()),
+                false => cell.cut(*columns_wide),
+            };
+            let taken = if remark.is_empty() { 0 } else { width(&remark) + GAP };
+            let fill = columns_wide.saturating_sub(width(&text) + taken);
             let on_right = columns.get(*c).is_some_and(|c| c.align == Align::Right);
             if on_right {
                 owed += fill;
@@ -115,9 +154,9 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
                 owed = 0;
                 written.push_str(&style.paint(cell.ink, &text));
             }
-            if remark > 0 {
+            if !remark.is_empty() {
                 written.push_str(&" ".repeat(GAP));
-                written.push_str(&style.paint(Ink::Note, &cell.remark));
+                written.push_str(&style.paint(Ink::Note, &remark));
             }
             // Spaces are written when text follows them, so that no line ends in them.
             owed += GAP + if on_right { 0 } else { fill };
@@ -126,4 +165,41 @@ pub fn table(columns: &[Column], rows: &[Vec<Cell>], style: Style) -> String {
         out.push('\n');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Lines of a table in which a wide cell stands over a narrow one, before a number.
+    fn lines(cell: Cell, flexible: Column, width: usize) -> Vec<String> {
+        let rows = [vec![cell, Cell::plain("7 ms")], vec![Cell::plain("short"), Cell::plain("70 ms")]];
+        table(&[flexible, Column::right("")], &rows, Style::plain(width))
+            .lines()
+            .map(str::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn a_note_yields_to_the_text_and_a_remark_does_not() {
+        let (name, why) = ("├ run of the whole day", "RuntimeError: warehouse down for widget");
+        let noted = lines(Cell::plain(name).with_note(why), Column::flexible(""), 50);
+        assert_eq!(noted[0], "├ run of the whole day  RuntimeError: ware…   7 ms");
+        assert_eq!(noted[1], format!("short{:>45}", "70 ms"));
+        let remarked = lines(Cell::plain(name).with_remark("failed, and more"), Column::flexible(""), 40);
+        assert_eq!(remarked[0], "├ run of the w…  failed, and more   7 ms");
+        let wide = lines(Cell::plain("x".repeat(300)), Column::whole(""), 40);
+        assert!(wide[0].starts_with(&"x".repeat(300)) && wide[1].chars().count() < 170, "{wide:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_remark_moves_a_column(text in "[a-z]{0,60}", remark in "[a-z]{0,60}", yields: bool, columns in 40usize..90) {
+            let cell = Cell { yields, ..Cell::plain(text).with_remark(remark) };
+            let lines = lines(cell, Column::flexible(""), columns);
+            prop_assert!(lines.iter().all(|line| width(line) <= columns), "{:?}", lines);
+            prop_assert_eq!(width(&lines[0]), width(&lines[1]));
+        }
+    }
 }

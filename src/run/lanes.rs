@@ -112,7 +112,7 @@ fn read_response(
     }
     let error = if head.status >= 400 {
         Some(match &answer.error {
-            Some(message) => format!("{} {message}", head.status),
+            Some(message) => dialect::with_status(head.status, message),
             None => format!("status {}", head.status),
         })
     } else if let Some(message) = &answer.error {

@@ -62,6 +62,15 @@ pub struct Node {
     /// The span that tells of it; none: read from the exchanges.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub span: Option<SpanKey>,
+    /// No span tells of it, though the run has spans: where it stands is retake's reading.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub derived: bool,
+    /// Of a tool: it took at most as long, for its end is when its result was seen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub at_most: bool,
+    /// Of the run: how many spans are not in the tree: they are no step and lead to none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<u64>,
     /// What happened in it, as its instrumentation tells: when, and its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<(u64, String)>,
@@ -98,6 +107,9 @@ impl Node {
             cost: None,
             error: None,
             span: None,
+            derived: false,
+            at_most: false,
+            left_out: None,
             events: Vec::new(),
             critical: false,
             held_up: None,

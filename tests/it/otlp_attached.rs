@@ -59,7 +59,14 @@ fn an_agent_that_only_exports_has_a_run() {
     assert_eq!(recording.post("/otlp/v1/traces", PROTOBUF, &protobuf("alone", &[])).status, 200);
     assert_eq!(recording.end(), 3, "a client that goes past retake must not look like a recording");
     assert!(env.retake(["show", "x.1", "--tree"]).expect(0).out.contains("└ alone"));
-    env.retake(["replay", "x.1"]).expect(3).says(&["holds no model call"]);
+    env.retake(["replay", "x.1"]).expect(3).says(&["holds no model call", "retake show x.1 --tree"]);
+    let shown = env.retake(["show", "x.1"]).expect(0).out;
+    assert!(shown.contains("1 span of it: retake show x.1 --tree"), "{shown}");
+    env.retake(["export", "x.1", "x.retake"]).expect(0);
+    let told = env.retake(["import", "x.retake", "--again"]).expect(0).out;
+    assert!(told.contains("next: retake show x.2 --tree"), "{told}");
+    let found = env.retake(["ls", "--where", "span=alone"]).expect(0).out;
+    assert!(found.contains("span alone") && !found.contains("step,") && !found.contains("before"), "{found}");
 }
 
 #[test]

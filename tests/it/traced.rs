@@ -245,7 +245,10 @@ fn steps_and_spans_are_found_by_agents_that_spans_alone_know() {
         (&serde_json::json!([]), &"validate".into())
     );
     assert_eq!(shown["spans"][0]["message"], "no such shelf");
-    tells(&team.retake(&["show", "--trace", id]).expect(0), &["validate", "failed: no such shelf", id]);
+    tells(
+        &team.retake(&["show", "--trace", id]).expect(0),
+        &["x.1: a span that is part of no step", "validate", "failed: no such shelf", id],
+    );
     let told = team.retake(&["ls", "--where", "span~valid status=error"]).expect(0);
     tells(&told, &["x.1", "span validate", "under planner, after step 5", "no such shelf"]);
 }

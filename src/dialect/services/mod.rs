@@ -150,7 +150,7 @@ pub fn line(call: &Call<'_>, width: usize) -> Option<String> {
     let came = match call.answer {
         None => "no answer".to_string(),
         Some((head, body)) if head.status >= 400 => {
-            format!("{} {}", head.status, reply::error_of(head.status, body).0)
+            reply::with_status(head.status, &reply::error_of(head.status, body).0)
         }
         Some((head, body)) => (service.gives)(&Came::of(head, body)),
     };

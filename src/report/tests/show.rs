@@ -224,3 +224,43 @@ fn runs() {
         list(&[], &[], &names, START, Style::default())
     ));
 }
+
+#[test]
+fn spans_that_are_no_steps() {
+    use crate::report::runs::{found_span, steps};
+    use crate::run::RunId;
+    use crate::run::tree::NodeKind;
+    use crate::run::wanted::FoundSpan;
+    use crate::span::{SpanId, SpanKey, TraceId};
+    let span = |name: &str| FoundSpan {
+        span: SpanKey { trace: TraceId([1; 16]), span: SpanId([2; 8]) },
+        kind: NodeKind::Other,
+        name: name.into(),
+        under: Some("run".into()),
+        within: None,
+        around: vec![],
+        during: vec![],
+        after: None,
+        before: None,
+        error: None,
+        start_us: 0,
+        took_us: 21_000,
+        input: 0,
+        output: 0,
+        cost: None,
+        agent: None,
+        names: vec![],
+    };
+    let all = [
+        FoundSpan { within: Some(3), ..span("in") },
+        FoundSpan { around: vec![1, 2, 4], ..span("above") },
+        FoundSpan { during: vec![1, 2], ..span("beside two") },
+        FoundSpan { during: vec![2], error: Some("no\nshelf".into()), ..span("beside one") },
+        FoundSpan { after: Some(4), ..span("later") },
+        FoundSpan { before: Some(1), ..span("earlier") },
+        span("in a run without steps"),
+    ];
+    let run: RunId = RunId::try_from("x.1".to_string()).expect("a name");
+    let rows: Vec<_> = all.iter().map(|span| found_span(&run, span)).collect();
+    assert_snapshot!(steps(&rows, Style::default()));
+}

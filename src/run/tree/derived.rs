@@ -98,6 +98,7 @@ impl Reading<'_> {
             let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
             let mut tool = Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end);
             tool.step = self.numbers.get(&StepKind::Tool { site }).copied();
+            tool.at_most = call.result.is_some();
             let failed = call.result.as_ref().filter(|result| result.is_error);
             tool.error = failed.map(|result| result.text.clone());
             let began = places.below.get(&site).into_iter().flatten();
@@ -192,6 +193,7 @@ mod tests {
         assert_eq!((tree.start_us, tree.end_us, tree.total().input), (0, 90, 50));
         let delegate = &tree.children[0].children[0].children[2];
         assert_eq!((delegate.step, delegate.start_us, delegate.end_us), (Some(2), 10, 60));
+        assert!(delegate.at_most && !delegate.derived, "no run without spans is marked");
         assert!(delegate.critical && !tree.children[0].children[0].children[1].critical);
         assert_eq!(delegate.held_up.unwrap().by_us, 40);
     }

@@ -31,6 +31,7 @@ pub fn spanned(outline: &Outline, name: &str, of: Spans<'_>, whole: bool) -> Nod
     let mut growth = Growth::of(&of);
     growth.place_models(outline, of.links);
     growth.place_tools(outline);
+    let spans = growth.leaves.iter().filter(|leaf| leaf.node.span.is_some()).count();
     let mut children = growth.grow(whole);
     for child in &mut children {
         turns::group(child, outline);
@@ -40,7 +41,19 @@ pub fn spanned(outline: &Outline, name: &str, of: Spans<'_>, whole: bool) -> Nod
     turns::group(&mut run, outline);
     run.settle();
     critical::mark(&mut run);
+    if spans > 0 {
+        let shown = mark_derived(&mut run);
+        run.derived = false;
+        run.left_out = spans.checked_sub(shown).filter(|more| *more > 0).map(|more| more as u64);
+    }
     run
+}
+
+/// Marks what no span tells of. Returns how many spans there are.
+fn mark_derived(node: &mut Node) -> usize {
+    node.derived = node.span.is_none();
+    let below: usize = node.children.iter_mut().map(mark_derived).sum();
+    below + usize::from(!node.derived)
 }
 
 /// A node that has no children yet.
@@ -309,8 +322,10 @@ mod tests {
         let few = tree_of(&all, false);
         assert_eq!(few.size(), CROWD + 1, "all of them, and the run");
         all.push((1000, 1, "look", ""));
-        assert_eq!(drawn(&tree_of(&all, false)), "x.1(turn(chat m))");
-        assert_eq!(tree_of(&all, true).size(), CROWD + 2);
+        let many = tree_of(&all, false);
+        assert_eq!((drawn(&many).as_str(), many.left_out), ("x.1(turn(chat m))", Some(CROWD as u64 - 1)));
+        let whole = tree_of(&all, true);
+        assert_eq!((whole.size(), whole.left_out, few.left_out), (CROWD + 2, None, None));
     }
 
     #[test]

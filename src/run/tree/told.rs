@@ -241,6 +241,9 @@ impl Writer<'_> {
             set(text("gen_ai.operation.name", operation));
             set(text(name, &node.name));
         }
+        if node.at_most {
+            set(truth("retake.duration.upper_bound"));
+        }
         node.step.map(|step| (self.of.known)(step)).into_iter().flatten().for_each(&mut set);
         if let Some(usage) = node.usage {
             let also = self.of.convention == Convention::OpenInference;

@@ -47,9 +47,15 @@ pub struct FoundSpan {
     /// The steps below it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub around: Vec<u32>,
-    /// Of a span with neither: the last step that began before it.
+    /// Of a span with neither: the steps that ran while it did.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub during: Vec<u32>,
+    /// Of a span with none of these: the last step that began before it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u32>,
+    /// Of a span before all steps: the first of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u32>,
     /// What went wrong; empty when nobody said what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -62,12 +68,12 @@ pub struct FoundSpan {
     /// Tokens out.
     pub output: u64,
     #[serde(skip)]
-    pub(super) cost: Option<Cost>,
+    pub(crate) cost: Option<Cost>,
     #[serde(skip)]
-    pub(super) agent: Option<String>,
+    pub(crate) agent: Option<String>,
     /// Its names: of its agent or tool, and its own.
     #[serde(skip)]
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
 }
 
 impl Told {
@@ -79,8 +85,17 @@ impl Told {
         let Reading { mut told, mut begun, .. } = reading;
         begun.sort_unstable();
         for span in told.spans.iter_mut().filter(|span| span.within.is_none() && span.around.is_empty()) {
-            let before = begun.partition_point(|(start_us, _)| *start_us <= span.start_us);
-            span.after = before.checked_sub(1).and_then(|at| begun.get(at)).map(|(_, step)| *step);
+            let end_us = span.start_us.saturating_add(span.took_us);
+            let earlier = begun.partition_point(|(start_us, ..)| *start_us < end_us);
+            let ran = begun.iter().take(earlier).filter(|(_, until, _)| *until > span.start_us);
+            span.during = ran.map(|(.., step)| *step).collect();
+            span.during.sort_unstable();
+            if span.during.is_empty() {
+                let before = begun.partition_point(|(start_us, ..)| *start_us <= span.start_us);
+                span.after = before.checked_sub(1).and_then(|at| begun.get(at)).map(|(.., step)| *step);
+                let first = begun.first().filter(|_| before == 0);
+                span.before = first.map(|(.., step)| *step);
+            }
         }
         told
     }
@@ -127,8 +142,8 @@ struct Reading<'a> {
     told: Told,
     names: &'a HashMap<SpanKey, &'a str>,
     is_asked: &'a dyn Fn(&[String]) -> bool,
-    /// When steps began, and which.
-    begun: Vec<(u64, u32)>,
+    /// When steps began and ended, and which.
+    begun: Vec<(u64, u64, u32)>,
 }
 
 impl Reading<'_> {
@@ -137,7 +152,7 @@ impl Reading<'_> {
             let own = self.names_of(child);
             let (names, owns, agents) = (above.names.len(), above.own.len(), above.agents.len());
             if let Some(step) = child.step {
-                self.begun.push((child.start_us, step));
+                self.begun.push((child.start_us, child.end_us, step));
                 let names = above.names.iter().chain(&own).cloned().collect();
                 // A tool may have a span around the one that stands for the step.
                 let around = is_tool(of) && of.step.is_none() && is_tool(child) && has_failed(of);
@@ -193,7 +208,9 @@ impl Reading<'_> {
             under: above.own.last().cloned(),
             within: above.steps.last().copied(),
             around,
+            during: Vec::new(),
             after: None,
+            before: None,
             error: node.error.clone(),
             start_us: node.start_us,
             took_us: node.took_us(),

@@ -201,6 +201,35 @@ mod spans {
     }
 
     #[test]
+    fn what_no_step_is_below_stands_by_time() {
+        use NodeKind::*;
+        let step = |id, number| node(Model, "m", id, Some(number), vec![]);
+        let span = |name: &str, start: u64, end: u64| Node {
+            span: Some(key(9)),
+            ..Node::new(Other, name, start * 1_000_000, end * 1_000_000)
+        };
+        let spans = || vec![span("early", 0, 1), span("long", 2, 4), span("gap", 5, 6), span("none", 6, 6)];
+        let told = |steps: Vec<Node>| {
+            let mut run = Node::new(Run, "x.1", 0, 1);
+            run.children = spans().into_iter().chain(steps).collect();
+            let told = Told::of(&run, &HashMap::new(), &|_| true);
+            let places = told.spans().iter().map(|span| (span.during.clone(), span.after, span.before));
+            places.collect::<Vec<_>>()
+        };
+        // They run from 2 to 2.5 s, and so on.
+        assert_eq!(
+            told(vec![step(2, 1), step(3, 2), step(4, 3)]),
+            [
+                (vec![], None, Some(1)),
+                (vec![1, 2], None, None),
+                (vec![], Some(3), None),
+                (vec![], Some(3), None)
+            ]
+        );
+        assert_eq!(told(vec![]), vec![(vec![], None, None); 4]);
+    }
+
+    #[test]
     fn spans_that_are_no_steps_are_found_with_the_steps_about_them() {
         let clerk = "clerk None [1, 2, 3, 4] None";
         for (terms, spans) in [

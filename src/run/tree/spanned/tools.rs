@@ -225,7 +225,8 @@ impl Growth {
         let at = found.unwrap_or_else(|| {
             let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
             let beside = self.models.get(&(site.lane, site.turn)).and_then(|at| self.leaves.get(*at)?.parent);
-            self.add(Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end), beside)
+            let node = Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end);
+            self.add(Node { at_most: call.result.is_some(), ..node }, beside)
         });
         let failed = call.result.as_ref().filter(|result| result.is_error);
         if let Some(leaf) = self.leaves.get_mut(at) {
@@ -304,8 +305,8 @@ mod tests {
         outline(&all)
     }
 
-    /// What stands below each agent's span, steps by their numbers. The agents look when it is said, in milliseconds.
-    fn below(looks: &[(u64, u64)]) -> Vec<(String, Vec<u32>)> {
+    /// The tree of both. The agents look when it is said, in milliseconds.
+    fn grown(looks: &[(u64, u64)]) -> Node {
         let span = |id: u64, parent: u64, name: &str, operation: &str, from: u64, until: u64| {
             json!({"traceId": "0af7651916cd43dd8448eb211c80319c", "spanId": format!("{id:016x}"),
                 "parentSpanId": if parent == 0 { String::new() } else { format!("{parent:016x}") }, "name": name,
@@ -321,7 +322,12 @@ mod tests {
         let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": all}]}]}).to_string();
         let spans = spans(&traces(body.as_bytes()).unwrap());
         let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-        let tree = spanned(&two_agents(), "x.1", Spans { claims: &settled(&claims), links: &[] }, false);
+        spanned(&two_agents(), "x.1", Spans { claims: &settled(&claims), links: &[] }, false)
+    }
+
+    /// What stands below each agent's span in it, steps by their numbers.
+    fn below(looks: &[(u64, u64)]) -> Vec<(String, Vec<u32>)> {
+        let tree = grown(looks);
         fn steps(node: &Node) -> Vec<u32> {
             let mut all: Vec<u32> = node.step.into_iter().collect();
             all.extend(node.children.iter().flat_map(steps));
@@ -342,6 +348,22 @@ mod tests {
         let (first, second) = (of("agent 1").unwrap(), of("agent 2").unwrap());
         assert_eq!((first.len(), second.len()), (3, 3), "{found:?}");
         assert!(first.contains(&1) && second.contains(&2), "{found:?}");
+    }
+
+    #[test]
+    fn all_is_marked_that_no_span_tells_of() {
+        fn check(node: &Node) {
+            assert_eq!(node.derived, node.span.is_none() && node.kind != NodeKind::Run, "{node:?}");
+            assert_eq!(node.at_most, node.derived && node.kind == NodeKind::Tool, "{node:?}");
+            node.children.iter().for_each(check);
+        }
+        let whole = grown(&[(1, 12)]);
+        check(&whole);
+        fn count(node: &Node, is: &dyn Fn(&Node) -> bool) -> usize {
+            usize::from(is(node)) + node.children.iter().map(|child| count(child, is)).sum::<usize>()
+        }
+        assert_eq!(count(&whole, &|node| node.at_most), 1, "the look of the other has no span");
+        assert_eq!(count(&whole, &|node| node.derived && node.kind == NodeKind::Model), 4);
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn exported(content: bool, spanned: bool) -> (Traces, String) {
     model.span = spanned.then_some(key);
     let mut tool = Node::new(NodeKind::Tool, "look", 2, 3);
     tool.step = Some(2);
+    tool.at_most = !spanned;
     let mut run = Node::new(NodeKind::Run, "fix.1", 1, 3);
     run.children = vec![model, tool];
     let of = Telling {
@@ -54,6 +55,17 @@ fn a_run_is_one_trace_and_one_tree() {
         assert!(spans.iter().all(|span| span.trace_id == roots[0].trace_id && span.span_id.len() == 8));
         let below = spans.iter().filter(|span| span.parent_span_id == roots[0].span_id);
         assert_eq!(below.count(), 2);
+    }
+}
+
+#[test]
+fn a_time_that_is_a_bound_says_so() {
+    for spanned in [false, true] {
+        let (told, _) = exported(false, spanned);
+        let bound = truth("retake.duration.upper_bound");
+        let marked = all(&told).into_iter().filter(|span| span.attributes.contains(&bound));
+        let names: Vec<&str> = marked.map(|span| span.name.as_str()).collect();
+        assert_eq!(names, if spanned { vec![] } else { vec!["execute_tool look"] });
     }
 }
 
