@@ -48,6 +48,7 @@ pub(super) fn show(context: &Context, args: &ShowArgs) -> Result<i32, CliError> 
                 print(&format!("{shown}{}", partial.unwrap_or_default()))?;
             }
         }
+        spans::free(tree);
         return Ok(exit::OK);
     }
     let Some(number) = args.step else {

@@ -14,16 +14,29 @@ use crate::span::join::{Link, join};
 use crate::span::{Log, Span, SpanKey, logs, spans};
 use crate::store::{RunReader, SpanReader};
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::thread::{Builder, JoinHandle};
 
 /// The trace tree of a run: by its spans, where it has any. `whole`: with spans that lead to no step.
 pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
-    let (exports, asked) = read(opened)?;
+    let spans = SpanReader::open(opened.reader.directory())?;
+    if spans.is_empty() {
+        return Ok(tree_of(opened, &[], &[], whole));
+    }
+    let asking = asking(opened)?;
+    let exports = spans.claims()?;
     let claims = settled(exports.iter().flatten());
+    let asked = asked(asking);
     let tree = tree_of(opened, &claims, &join(&asked, &claims), whole);
     // Of very many spans it takes a while to free what they claim: nobody has to wait for it.
     drop(claims);
-    std::thread::spawn(move || drop((exports, asked)));
+    free((exports, asked));
     Ok(tree)
+}
+
+/// Frees something large beside what is done next, or here when there is no thread for it.
+pub(super) fn free(large: impl Send + 'static) {
+    let _ = Builder::new().spawn(move || drop(large));
 }
 
 /// True when a run has any; a cheap look.
@@ -31,20 +44,17 @@ pub(super) fn has_any(directory: &std::path::Path) -> bool {
     SpanReader::open(directory).is_ok_and(|spans| !spans.is_empty())
 }
 
-/// What the spans of each export claim, and what was asked; nothing was when there are no spans.
-fn read(opened: &Opened) -> Result<(Vec<Vec<Claims>>, Vec<Asked>), CliError> {
-    let spans = SpanReader::open(opened.reader.directory())?;
-    if spans.is_empty() {
-        return Ok(Default::default());
-    }
+/// Reads what was asked, beside the spans.
+fn asking(opened: &Opened) -> io::Result<JoinHandle<Vec<Asked>>> {
     let reader = opened.reader.clone();
-    let asked = std::thread::spawn(move || {
+    Builder::new().spawn(move || {
         let exchanges = reader.ids().into_iter().filter_map(|id| reader.exchange(id).ok());
         exchanges.map(|exchange| Asked::of(&exchange)).collect()
-    });
-    let exports = spans.claims();
-    let asked = asked.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    Ok((exports?, asked))
+    })
+}
+
+fn asked(asking: JoinHandle<Vec<Asked>>) -> Vec<Asked> {
+    asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 fn tree_of(opened: &Opened, claims: &[&Claims], links: &[Link], whole: bool) -> Node {
@@ -67,8 +77,14 @@ pub(super) struct Joined {
 
 /// The spans of a run and what they are about; nothing of both where it has none.
 pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
-    let (exports, asked) = read(opened)?;
-    let links = join(&asked, &settled(exports.iter().flatten()));
+    let spans = SpanReader::open(opened.reader.directory())?;
+    if spans.is_empty() {
+        return Ok(Joined { exports: Vec::new(), links: Vec::new() });
+    }
+    let asking = asking(opened)?;
+    let exports = spans.claims()?;
+    let claims = settled(exports.iter().flatten());
+    let links = join(&asked(asking), &claims);
     Ok(Joined { exports, links })
 }
 

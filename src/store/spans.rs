@@ -177,7 +177,9 @@ impl SpanReader {
         }
         std::thread::scope(|scope| {
             let parts = exports.chunks(exports.len().div_ceil(threads.min(MOST_THREADS)));
-            let parts: Vec<_> = parts.map(|part| scope.spawn(move || read(part))).collect();
+            let spawn = |part| std::thread::Builder::new().spawn_scoped(scope, move || read(part));
+            let parts: Vec<_> =
+                parts.map(spawn).collect::<Result<_, _>>().map_err(StoreError::io(&self.path))?;
             let mut all = Vec::with_capacity(exports.len());
             for part in parts {
                 all.extend(part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?);
