@@ -4,10 +4,10 @@ use crate::intercept::Shop;
 use crate::support::env::{TestEnv, project};
 use crate::support::exporting::{Exporting, SAID, protobuf, spans};
 use crate::support::upstream::{FakeUpstream, Script};
+use crate::support::venv;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 
 const PROTOBUF: &str = "Content-Type: application/x-protobuf\r\n";
@@ -16,24 +16,7 @@ const PINNED: [&str; 2] = ["opentelemetry-sdk==1.45.0", "opentelemetry-exporter-
 /// A Python with the SDK of OpenTelemetry, in a virtual environment that is made on first use.
 fn python() -> String {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    let python = PYTHON.get_or_init(|| {
-        let home = project().join("target/otel-venv");
-        let python = home.join("bin/python");
-        let ready = home.join("ready");
-        if std::fs::read_to_string(&ready).is_ok_and(|text| text == PINNED.join(" ")) {
-            return python;
-        }
-        let run = |command: &mut Command| {
-            let output = command.output().expect("python3 is needed for the SDK's tests");
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{command:?}: {text}");
-        };
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(PINNED));
-        std::fs::write(&ready, PINNED.join(" ")).expect("write");
-        python
-    });
-    python.display().to_string()
+    PYTHON.get_or_init(|| venv::python("otel-venv", &PINNED)).display().to_string()
 }
 
 fn collector() -> FakeUpstream {

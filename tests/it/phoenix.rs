@@ -4,6 +4,7 @@
 
 use crate::examples::Model;
 use crate::support::env::{TestEnv, project};
+use crate::support::venv;
 use prost::Message;
 use retake::otlp::proto::{Span, Traces, Value as Attribute};
 use serde_json::{Value, json};
@@ -29,20 +30,12 @@ struct Phoenix {
 
 impl Phoenix {
     fn start() -> Phoenix {
-        let home = project().join("target/phoenix-venv");
-        let (python, ready) = (home.join("bin/python"), home.join("ready"));
-        if !std::fs::read_to_string(&ready).is_ok_and(|text| text == PINNED) {
-            let run =
-                |command: &mut Command| assert!(command.status().expect("python3").success(), "{command:?}");
-            run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-            run(Command::new(&python).args(["-m", "pip", "install", "-q", PINNED]));
-            std::fs::write(&ready, PINNED).expect("write");
-        }
+        let python = venv::python("phoenix-venv", &[PINNED]);
         let room = tempfile::tempdir().expect("a directory");
         let free = || TcpListener::bind("127.0.0.1:0").and_then(|at| at.local_addr()).expect("a port").port();
         let (port, grpc) = (free(), free());
         let log = std::fs::File::create(room.path().join("log")).expect("a file");
-        let child = Command::new(home.join("bin/phoenix"))
+        let child = Command::new(python.with_file_name("phoenix"))
             .arg("serve")
             .env("PHOENIX_WORKING_DIR", room.path())
             .env("PHOENIX_HOST", "127.0.0.1")

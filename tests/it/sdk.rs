@@ -2,8 +2,8 @@
 
 use crate::support::env::{TestEnv, project};
 use crate::support::refund_model::RefundModel;
+use crate::support::venv;
 use std::path::PathBuf;
-use std::process::Command;
 use std::sync::OnceLock;
 
 const PINNED: [&str; 2] = ["openai==3.52.0", "anthropic==2.11.0"];
@@ -13,23 +13,7 @@ const DONE: &str = "Done. I refunded $4999 for order A123.\n";
 /// A Python with the pinned SDKs, in a virtual environment that is made on first use.
 fn python() -> &'static PathBuf {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let home = project().join("target/sdk-venv");
-        let python = home.join("bin/python");
-        let ready = home.join("ready");
-        if std::fs::read_to_string(&ready).is_ok_and(|text| text == PINNED.join(" ")) {
-            return python;
-        }
-        let run = |command: &mut Command| {
-            let output = command.output().expect("python3 is needed for the SDK tests");
-            let text = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success(), "{command:?}: {text}");
-        };
-        run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home));
-        run(Command::new(&python).args(["-m", "pip", "install", "-q"]).args(PINNED));
-        std::fs::write(&ready, PINNED.join(" ")).expect("write");
-        python
-    })
+    PYTHON.get_or_init(|| venv::python("sdk-venv", &PINNED))
 }
 
 fn agent(name: &str) -> [String; 3] {

@@ -24,4 +24,5 @@ pub mod raw;
 pub mod refund;
 pub mod refund_model;
 pub mod socket_model;
+pub mod venv;
 pub mod worker;
