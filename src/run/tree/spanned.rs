@@ -4,7 +4,7 @@ mod tools;
 
 use super::{Node, NodeKind, critical, turns};
 use crate::exchange::ExchangeId;
-use crate::run::{Outline, StepKind};
+use crate::run::{Outline, StepKind, ToolCallRef, Turn};
 use crate::span::SpanKey;
 use crate::span::claims::{Claims, Role};
 use crate::span::join::{Link, Part};
@@ -31,7 +31,7 @@ pub fn spanned(outline: &Outline, name: &str, of: Spans<'_>, whole: bool) -> Nod
     let mut growth = Growth::of(&of);
     growth.place_models(outline, of.links);
     growth.place_tools(outline);
-    let spans = growth.leaves.iter().filter(|leaf| leaf.node.span.is_some()).count();
+    let spans = growth.leaves.iter().filter(|leaf| leaf.span.is_some()).count();
     let mut children = growth.grow(whole);
     for child in &mut children {
         turns::group(child, outline);
@@ -56,33 +56,47 @@ fn mark_derived(node: &mut Node) -> usize {
     below + usize::from(!node.derived)
 }
 
-/// A node that has no children yet.
-struct Leaf {
-    node: Node,
-    role: Option<Role>,
-    /// Of a tool's span: ids of the calls that it carries out.
-    call_ids: Vec<String>,
+/// What will be a node: a span, a step, or both.
+struct Leaf<'a> {
+    span: Option<&'a Claims>,
+    /// The step's number.
+    step: Option<u32>,
+    is: Option<Is<'a>>,
     parent: Option<usize>,
 }
 
+/// The step that a leaf is.
+#[derive(Clone, Copy)]
+enum Is<'a> {
+    Model(&'a Turn),
+    /// A tool, and the turn that asks for it.
+    Tool(&'a ToolCallRef, &'a Turn),
+}
+
 /// The tree while it is put together: nodes, and who is whose child.
-struct Growth {
-    leaves: Vec<Leaf>,
+struct Growth<'a> {
+    leaves: Vec<Leaf<'a>>,
     /// Of the spans, which are the first of the leaves.
     places: Places,
     /// Where each model step stands.
     models: HashMap<(u32, u32), usize>,
 }
 
-impl Growth {
-    fn of(of: &Spans<'_>) -> Growth {
+impl<'a> Growth<'a> {
+    fn of(of: &Spans<'a>) -> Growth<'a> {
         let shown: Vec<&Claims> = of.claims.iter().copied().filter(|claims| !claims.log).collect();
         let places = Places::new(shown.iter().map(|claims| claims.key).collect());
         let place = |at: usize, claims: &Claims| {
             let key = SpanKey { trace: claims.key.trace, span: claims.parent? };
             places.get(key).filter(|parent| *parent != at)
         };
-        let leaves = shown.iter().enumerate().map(|(at, claims)| leaf(claims, place(at, claims))).collect();
+        let leaf = |(at, claims): (usize, &&'a Claims)| Leaf {
+            span: Some(*claims),
+            step: None,
+            is: None,
+            parent: place(at, claims),
+        };
+        let leaves = shown.iter().enumerate().map(leaf).collect();
         let mut growth = Growth { leaves, places, models: HashMap::new() };
         growth.cut_circles();
         growth
@@ -116,7 +130,7 @@ impl Growth {
     }
 
     /// Puts each model step at its span, or below the span that it belongs to.
-    fn place_models(&mut self, outline: &Outline, links: &[Link]) {
+    fn place_models(&mut self, outline: &'a Outline, links: &[Link]) {
         let mut of: BTreeMap<ExchangeId, Vec<&Link>> = BTreeMap::new();
         for link in links {
             of.entry(link.exchange).or_default().push(link);
@@ -130,24 +144,18 @@ impl Growth {
                 let span = primary.and_then(|link| self.places.get(link.span));
                 let step = numbers.get(&StepKind::Model { lane, turn: index }).copied();
                 // A span that is a step already (a batch) is the parent of the next one.
-                let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.node.step.is_none()));
+                let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.step.is_none()));
                 let at = match own {
                     Some(at) => at,
                     None => {
                         let above = span.or_else(|| links.find_map(|link| self.places.get(link.span)));
                         let parent =
                             above.or_else(|| beside.and_then(|at: usize| self.leaves.get(at)?.parent));
-                        let node =
-                            Node::new(NodeKind::Model, turn.model.clone(), turn.started_us, turn.ended_us);
-                        self.add(node, parent)
+                        self.add(parent)
                     }
                 };
                 if let Some(leaf) = self.leaves.get_mut(at) {
-                    leaf.node.kind = NodeKind::Model;
-                    leaf.node.name = turn.model.clone();
-                    leaf.node.step = step;
-                    leaf.node.usage = turn.usage;
-                    leaf.node.error = turn.error.clone().or(leaf.node.error.take());
+                    (leaf.step, leaf.is) = (step, Some(Is::Model(turn)));
                 }
                 self.models.insert((lane, index), at);
                 beside = Some(at);
@@ -155,13 +163,14 @@ impl Growth {
         }
     }
 
-    fn add(&mut self, node: Node, parent: Option<usize>) -> usize {
-        self.leaves.push(Leaf { node, role: None, call_ids: Vec::new(), parent });
+    /// A leaf that no span tells of.
+    fn add(&mut self, parent: Option<usize>) -> usize {
+        self.leaves.push(Leaf { span: None, step: None, is: None, parent });
         self.leaves.len() - 1
     }
 
     /// The roots, with everything below them.
-    fn grow(mut self, whole: bool) -> Vec<Node> {
+    fn grow(self, whole: bool) -> Vec<Node> {
         let depths = self.depths();
         let mut order: Vec<usize> = (0..self.leaves.len()).collect();
         order.sort_by_key(|at| depths.get(*at).copied().unwrap_or(0));
@@ -188,26 +197,29 @@ impl Growth {
     }
 
     /// A node with everything below it; none when it is of no interest. No deeper than [`DEEPEST`] and a little.
-    fn grow_at(&mut self, at: usize, in_call: bool, whole: bool, below: &[Vec<usize>]) -> Option<Node> {
+    fn grow_at(&self, at: usize, in_call: bool, whole: bool, below: &[Vec<usize>]) -> Option<Node> {
         let crowded = self.leaves.len() > CROWD;
-        let leaf = self.leaves.get_mut(at)?;
-        let mut node = std::mem::replace(&mut leaf.node, Node::new(NodeKind::Other, String::new(), 0, 0));
-        let role = leaf.role;
-        let is_call = node.step.is_some() && matches!(node.kind, NodeKind::Model | NodeKind::Tool);
-        if let Some(children) = below.get(at).filter(|children| !children.is_empty()) {
-            node.children.reserve_exact(children.len());
-            for &child in children {
-                node.children.extend(self.grow_at(child, is_call, whole, below));
-            }
-            node.settle();
+        let leaf = self.leaves.get(at)?;
+        let of_leaf = below.get(at).map(Vec::as_slice).unwrap_or_default();
+        let mut children = Vec::with_capacity(of_leaf.len());
+        for &child in of_leaf {
+            children.extend(self.grow_at(child, leaf.is.is_some(), whole, below));
         }
+        let role = leaf.role();
         let is_request = matches!(role, Some(Role::Http | Role::Mcp)) && in_call;
-        let leads_nowhere = node.kind == NodeKind::Other && node.error.is_none() && node.children.is_empty();
         let is_shown = whole
-            || node.step.is_some()
-            || !leads_nowhere
+            || leaf.step.is_some()
+            || leaf.kind() != NodeKind::Other
+            || leaf.error().is_some()
+            || !children.is_empty()
             || !(crowded || is_request || role != Some(Role::Other) || in_call);
-        is_shown.then_some(node)
+        is_shown.then(|| {
+            let mut node = Node { children, ..leaf.node() };
+            if !node.children.is_empty() {
+                node.settle();
+            }
+            node
+        })
     }
 
     /// How many ancestors each node has.
@@ -231,20 +243,86 @@ impl Growth {
     }
 }
 
-fn leaf(claims: &Claims, parent: Option<usize>) -> Leaf {
-    let named = |name: &Option<String>| name.as_ref().unwrap_or(&claims.name).clone();
-    let (kind, name) = match claims.role {
-        Role::Model | Role::Embedding => (NodeKind::Model, named(&claims.request_model)),
-        Role::Tool => (NodeKind::Tool, named(&claims.tool)),
-        Role::Agent => (NodeKind::Agent, named(&claims.agent)),
-        Role::Workflow => (NodeKind::Workflow, bare(&claims.name).to_string()),
-        Role::Http | Role::Mcp | Role::Other => (NodeKind::Other, claims.name.clone()),
+impl Leaf<'_> {
+    fn role(&self) -> Option<Role> {
+        self.span.map(|claims| claims.role)
+    }
+
+    fn kind(&self) -> NodeKind {
+        match (self.is, self.role()) {
+            (Some(Is::Model(_)), _) => NodeKind::Model,
+            (Some(Is::Tool(..)), None) => NodeKind::Tool,
+            (_, Some(Role::Model | Role::Embedding)) => NodeKind::Model,
+            (_, Some(Role::Tool)) => NodeKind::Tool,
+            (_, Some(Role::Agent)) => NodeKind::Agent,
+            (_, Some(Role::Workflow)) => NodeKind::Workflow,
+            (_, Some(Role::Http | Role::Mcp | Role::Other) | None) => NodeKind::Other,
+        }
+    }
+
+    /// What the step is called, else what the span is about.
+    fn name(&self) -> &str {
+        match (self.is, self.span) {
+            (Some(Is::Model(turn)), _) => &turn.model,
+            (Some(Is::Tool(call, _)), None) => &call.name,
+            (_, Some(claims)) => called(claims),
+            (None, None) => "",
+        }
+    }
+
+    /// Microseconds since the Unix epoch: from, until.
+    fn time(&self) -> (u64, u64) {
+        match (self.span, self.is) {
+            (Some(claims), _) => (claims.start_ns / 1000, claims.end_ns.max(claims.start_ns) / 1000),
+            (None, Some(Is::Model(turn))) => (turn.started_us, turn.ended_us),
+            (None, Some(Is::Tool(call, turn))) => {
+                (turn.ended_us, call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us))
+            }
+            (None, None) => (0, 0),
+        }
+    }
+
+    /// What went wrong: as the wire has it, else as the span does.
+    fn error(&self) -> Option<&String> {
+        let on_the_wire = match self.is {
+            Some(Is::Model(turn)) => turn.error.as_ref(),
+            Some(Is::Tool(call, _)) => {
+                call.result.as_ref().filter(|result| result.is_error).map(|result| &result.text)
+            }
+            None => None,
+        };
+        on_the_wire.or_else(|| self.span?.error.as_ref())
+    }
+
+    /// The node, with nothing below it.
+    fn node(&self) -> Node {
+        let (start, end) = self.time();
+        let mut node = Node::new(self.kind(), self.name(), start, end);
+        node.step = self.step;
+        node.error = self.error().cloned();
+        node.span = self.span.map(|claims| claims.key);
+        if let Some(claims) = self.span {
+            node.events.clone_from(&claims.events);
+        }
+        match self.is {
+            Some(Is::Model(turn)) => node.usage = turn.usage,
+            Some(Is::Tool(call, _)) => node.at_most = self.span.is_none() && call.result.is_some(),
+            None => {}
+        }
+        node
+    }
+}
+
+/// What a span is about: a model, a tool, an agent.
+fn called(claims: &Claims) -> &str {
+    let about = match claims.role {
+        Role::Model | Role::Embedding => claims.request_model.as_deref(),
+        Role::Tool => claims.tool.as_deref(),
+        Role::Agent => claims.agent.as_deref(),
+        Role::Workflow => Some(bare(&claims.name)),
+        Role::Http | Role::Mcp | Role::Other => None,
     };
-    let mut node = Node::new(kind, name, claims.start_ns / 1000, claims.end_ns / 1000);
-    node.span = Some(claims.key);
-    node.events.clone_from(&claims.events);
-    node.error.clone_from(&claims.error);
-    Leaf { node, role: Some(claims.role), call_ids: claims.call_ids.clone(), parent }
+    about.unwrap_or(&claims.name)
 }
 
 /// A span's name without the operation that the conventions put in front of it.

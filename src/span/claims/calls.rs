@@ -6,9 +6,9 @@ use crate::span::Span;
 pub(super) fn read_mcp(span: &Span, claims: &mut Claims) {
     let Some(method) = span.attributes.text("mcp.method.name") else { return };
     claims.role(Role::Mcp);
-    claims.rpc_method = Some(method.to_string());
-    claims.fill(|c| &mut c.rpc_id, span, &["jsonrpc.request.id", "rpc.jsonrpc.request_id"]);
-    claims.fill(|c| &mut c.rpc_session, span, &["mcp.session.id"]);
+    claims.rpc().method = Some(method.to_string());
+    claims.fill(|c| &mut c.rpc().id, span, &["jsonrpc.request.id", "rpc.jsonrpc.request_id"]);
+    claims.fill(|c| &mut c.rpc().session, span, &["mcp.session.id"]);
     claims.fill(|c| &mut c.tool, span, &["gen_ai.tool.name"]);
     if claims.tool.is_none() && method == "tools/call" {
         claims.tool = span.name.rsplit_once(' ').map(|(_, tool)| tool.to_string());

@@ -41,7 +41,7 @@ fn claude_code(span: &Span, claims: &mut Claims) {
         Role::Model => {
             // What stands as the id of the answer is the id of the request.
             claims.fill(|c| &mut c.request_id, span, &["request_id"]);
-            claims.usage = usage(
+            claims.told().usage = usage(
                 span,
                 [
                     &["input_tokens"],
@@ -55,7 +55,7 @@ fn claude_code(span: &Span, claims: &mut Claims) {
                 usage.input = usage.input.saturating_add(usage.cache_read).saturating_add(usage.cache_write);
                 usage
             });
-            claims.finish_reasons.extend(span.attributes.get("stop_reason").and_then(plain));
+            claims.told().finish_reasons.extend(span.attributes.get("stop_reason").and_then(plain));
         }
         Role::Tool => {
             claims.fill(|c| &mut c.tool, span, &["tool_name"]);

@@ -19,17 +19,18 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
     );
     claims.fill(|c| &mut c.request_model, span, &["gen_ai.request.model"]);
     claims.fill(|c| &mut c.response_model, span, &["gen_ai.response.model"]);
-    claims.fill(|c| &mut c.provider, span, &["gen_ai.provider.name", "gen_ai.system"]);
+    claims.fill(|c| &mut c.told().provider, span, &["gen_ai.provider.name", "gen_ai.system"]);
     claims.fill(|c| &mut c.tool, span, &["gen_ai.tool.name"]);
     claims.fill(|c| &mut c.agent, span, &["gen_ai.agent.name", "agent_name"]);
     claims.fill(|c| &mut c.agent_id, span, &["gen_ai.agent.call.id", "gen_ai.agent.id"]);
     claims.fill(|c| &mut c.conversation, span, &["gen_ai.conversation.id"]);
-    if claims.finish_reasons.is_empty() {
+    if claims.told().finish_reasons.is_empty() {
         let told = ["gen_ai.response.finish_reasons", "anthropic.message.stop_reason"];
-        claims.finish_reasons =
+        claims.told().finish_reasons =
             told.iter().find_map(|name| span.attributes.get(name)).map(words).unwrap_or_default();
     }
-    claims.usage = claims.usage.or_else(|| {
+    let told = claims.told();
+    told.usage = told.usage.or_else(|| {
         usage(
             span,
             [

@@ -30,12 +30,12 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         claims.asked(messages(input));
     }
     if let Some(reason) = span.attributes.get("langfuse.observation.metadata.finish_reason").and_then(plain) {
-        claims.finish_reasons = vec![reason.trim_matches('"').to_string()];
+        claims.told().finish_reasons = vec![reason.trim_matches('"').to_string()];
     }
     let told = span.attributes.get("langfuse.observation.usage_details").and_then(structured);
     let told = told.unwrap_or_default();
     let number = |path: &str| path.split('/').try_fold(&told, |at, key| at.get(key)).and_then(Value::as_u64);
-    claims.usage = tokens(
+    claims.told().usage = tokens(
         &number,
         [
             &["prompt_tokens", "input_tokens", "input"],

@@ -21,7 +21,7 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
     let told =
         span.attributes.get("langsmith.metadata.usage_metadata").and_then(structured).unwrap_or_default();
     let number = |path: &str| path.split('/').try_fold(&told, |at, key| at.get(key)).and_then(Value::as_u64);
-    claims.usage = tokens(
+    claims.told().usage = tokens(
         &number,
         [
             &["input_tokens"],

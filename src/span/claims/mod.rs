@@ -79,8 +79,6 @@ pub struct Claims {
     pub request_model: Option<String>,
     /// The model that answered.
     pub response_model: Option<String>,
-    /// Whose model it is: `openai`.
-    pub provider: Option<String>,
     /// Name of the tool that is carried out.
     pub tool: Option<String>,
     /// Of a tool: ids of the calls that it carries out.
@@ -95,20 +93,36 @@ pub struct Claims {
     pub conversation: Option<String>,
     /// Id of the session.
     pub session: Option<String>,
-    /// Tokens, as the instrumentation counts them.
-    pub usage: Option<Usage>,
-    /// Why the model stopped.
-    pub finish_reasons: Vec<String>,
-    /// Method of a message to a server of tools: `tools/call`.
-    pub rpc_method: Option<String>,
-    /// Id of that message.
-    pub rpc_id: Option<String>,
-    /// Session with that server.
-    pub rpc_session: Option<String>,
+    /// Of a message to a server of tools.
+    pub rpc: Option<Box<Rpc>>,
+    /// Of a call of a model: what else it tells. Not kept beside the spans of a run.
+    pub told: Option<Box<Told>>,
     /// What the model answered.
     pub output: Option<Hash>,
     /// What it was asked last.
     pub input: Option<Input>,
+}
+
+/// What a span says of a message to a server of tools.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Rpc {
+    /// Method: `tools/call`.
+    pub method: Option<String>,
+    /// Id of the message.
+    pub id: Option<String>,
+    /// Session with the server.
+    pub session: Option<String>,
+}
+
+/// What a span says of a call of a model that nothing is found by.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Told {
+    /// Whose model it is: `openai`.
+    pub provider: Option<String>,
+    /// Tokens, as the instrumentation counts them.
+    pub usage: Option<Usage>,
+    /// Why the model stopped.
+    pub finish_reasons: Vec<String>,
 }
 
 /// Namespaces of attributes that a span has.
@@ -178,6 +192,8 @@ impl Claims {
             calls::read_http(span, &mut claims);
         }
         claims.fill(|c| &mut c.session, span, &["session.id"]);
+        claims.rpc = claims.rpc.filter(|rpc| **rpc != Rpc::default());
+        claims.told = claims.told.filter(|told| **told != Told::default());
         if claims.response_id == claims.request_id {
             claims.response_id = None;
         }
@@ -209,7 +225,6 @@ impl Claims {
             request_id: None,
             request_model: None,
             response_model: None,
-            provider: None,
             tool: None,
             call_ids: Vec::new(),
             asked_ids: Vec::new(),
@@ -217,11 +232,8 @@ impl Claims {
             agent_id: None,
             conversation: None,
             session: None,
-            usage: None,
-            finish_reasons: Vec::new(),
-            rpc_method: None,
-            rpc_id: None,
-            rpc_session: None,
+            rpc: None,
+            told: None,
             output: None,
             input: None,
         }
@@ -259,6 +271,14 @@ impl Claims {
         if slot.is_none() {
             *slot = names.iter().find_map(|name| span.attributes.get(name).and_then(plain));
         }
+    }
+
+    fn rpc(&mut self) -> &mut Rpc {
+        self.rpc.get_or_insert_default()
+    }
+
+    fn told(&mut self) -> &mut Told {
+        self.told.get_or_insert_default()
     }
 
     /// Takes what the model answered, if nothing is known yet.

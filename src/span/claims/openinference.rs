@@ -18,7 +18,7 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
     });
     claims.fill(|c| &mut c.tool, span, &["tool.name"]);
     claims.fill(|c| &mut c.agent, span, &["agent.name"]);
-    claims.fill(|c| &mut c.provider, span, &["llm.provider", "llm.system"]);
+    claims.fill(|c| &mut c.told().provider, span, &["llm.provider", "llm.system"]);
     if claims.role == Role::Tool {
         claims.call_ids.extend(span.attributes.first_text(&["tool.id", "tool_call.id"]).map(str::to_string));
     }
@@ -32,8 +32,8 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         span,
         &["llm.response.model_name", "llm.model_name", "embedding.model_name"],
     );
-    claims.finish_reasons = span.attributes.get("llm.finish_reason").map(words).unwrap_or_default();
-    claims.usage = usage(
+    claims.told().finish_reasons = span.attributes.get("llm.finish_reason").map(words).unwrap_or_default();
+    claims.told().usage = usage(
         span,
         [
             &["llm.token_count.prompt"],

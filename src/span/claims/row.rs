@@ -1,9 +1,9 @@
-//! Claims in the form in which a run keeps them beside its spans: small, and read without looking at the spans again.
+//! Claims in the form in which a run keeps them beside its spans: small, and read without looking at the spans again. What
+//! nothing is found by (tokens, say) is left out.
 //!
 //! Protobuf, so that a later version may add to it.
 
-use super::{Claims, Role};
-use crate::dialect::conversation::Usage;
+use super::{Claims, Role, Rpc};
 use crate::span::content::{Hash, Input};
 use crate::span::{Side, SpanId, SpanKey, TraceId};
 use prost::Message;
@@ -21,6 +21,7 @@ struct Heading {
     rows: u32,
 }
 
+/// Tags 19, 27 and 28 have been used for what is left out now.
 #[derive(Clone, PartialEq, Message)]
 struct Row {
     #[prost(fixed64, tag = "1")]
@@ -61,8 +62,6 @@ struct Row {
     request_model: Option<String>,
     #[prost(string, optional, tag = "18")]
     response_model: Option<String>,
-    #[prost(string, optional, tag = "19")]
-    provider: Option<String>,
     #[prost(string, optional, tag = "20")]
     tool: Option<String>,
     #[prost(string, repeated, tag = "21")]
@@ -77,10 +76,6 @@ struct Row {
     conversation: Option<String>,
     #[prost(string, optional, tag = "26")]
     session: Option<String>,
-    #[prost(message, optional, tag = "27")]
-    usage: Option<Tokens>,
-    #[prost(string, repeated, tag = "28")]
-    finish_reasons: Vec<String>,
     #[prost(string, optional, tag = "29")]
     rpc_method: Option<String>,
     #[prost(string, optional, tag = "30")]
@@ -101,20 +96,6 @@ struct Event {
     at_us: u64,
     #[prost(string, tag = "2")]
     name: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Message)]
-struct Tokens {
-    #[prost(uint64, tag = "1")]
-    input: u64,
-    #[prost(uint64, tag = "2")]
-    output: u64,
-    #[prost(uint64, tag = "3")]
-    cache_read: u64,
-    #[prost(uint64, tag = "4")]
-    cache_write: u64,
-    #[prost(uint64, tag = "5")]
-    reasoning: u64,
 }
 
 /// A hash.
@@ -175,6 +156,7 @@ pub fn read(mut bytes: &[u8]) -> Option<Vec<Claims>> {
 fn row(of: &Claims, scope: u32) -> Row {
     let place = |at: Option<usize>| at.unwrap_or_default() as u32;
     let trace = u128::from_be_bytes(of.key.trace.0);
+    let rpc = of.rpc.as_deref();
     Row {
         trace_high: (trace >> 64) as u64,
         trace_low: trace as u64,
@@ -194,7 +176,6 @@ fn row(of: &Claims, scope: u32) -> Row {
         request_id: of.request_id.clone(),
         request_model: of.request_model.clone(),
         response_model: of.response_model.clone(),
-        provider: of.provider.clone(),
         tool: of.tool.clone(),
         call_ids: of.call_ids.clone(),
         asked_ids: of.asked_ids.clone(),
@@ -202,17 +183,9 @@ fn row(of: &Claims, scope: u32) -> Row {
         agent_id: of.agent_id.clone(),
         conversation: of.conversation.clone(),
         session: of.session.clone(),
-        usage: of.usage.map(|usage| Tokens {
-            input: usage.input,
-            output: usage.output,
-            cache_read: usage.cache_read,
-            cache_write: usage.cache_write,
-            reasoning: usage.reasoning,
-        }),
-        finish_reasons: of.finish_reasons.clone(),
-        rpc_method: of.rpc_method.clone(),
-        rpc_id: of.rpc_id.clone(),
-        rpc_session: of.rpc_session.clone(),
+        rpc_method: rpc.and_then(|rpc| rpc.method.clone()),
+        rpc_id: rpc.and_then(|rpc| rpc.id.clone()),
+        rpc_session: rpc.and_then(|rpc| rpc.session.clone()),
         output: of.output.map(halves),
         input: of.input.map(|input| halves(input.last)),
         input_turns: of.input.map_or(0, |input| input.turns as u64),
@@ -224,6 +197,7 @@ fn claims(row: Row, scopes: &[Arc<str>]) -> Option<Claims> {
     let key =
         SpanKey { trace: TraceId::of(&trace.to_be_bytes())?, span: SpanId::of(&row.span.to_be_bytes())? };
     let turns = usize::try_from(row.input_turns).ok()?;
+    let rpc = Rpc { method: row.rpc_method, id: row.rpc_id, session: row.rpc_session };
     Some(Claims {
         key,
         parent: SpanId::of(&row.parent.to_be_bytes()),
@@ -242,7 +216,6 @@ fn claims(row: Row, scopes: &[Arc<str>]) -> Option<Claims> {
         request_id: row.request_id,
         request_model: row.request_model,
         response_model: row.response_model,
-        provider: row.provider,
         tool: row.tool,
         call_ids: row.call_ids,
         asked_ids: row.asked_ids,
@@ -250,17 +223,8 @@ fn claims(row: Row, scopes: &[Arc<str>]) -> Option<Claims> {
         agent_id: row.agent_id,
         conversation: row.conversation,
         session: row.session,
-        usage: row.usage.map(|tokens| Usage {
-            input: tokens.input,
-            output: tokens.output,
-            cache_read: tokens.cache_read,
-            cache_write: tokens.cache_write,
-            reasoning: tokens.reasoning,
-        }),
-        finish_reasons: row.finish_reasons,
-        rpc_method: row.rpc_method,
-        rpc_id: row.rpc_id,
-        rpc_session: row.rpc_session,
+        rpc: (rpc != Rpc::default()).then(|| Box::new(rpc)),
+        told: None,
         output: row.output.map(whole),
         input: row.input.map(|halves| Input { last: whole(halves), turns }),
     })

@@ -77,9 +77,10 @@ fn calls_of_models_say_answer_model_and_tokens() {
         let of = claims(capture, name, Role::Model);
         assert_eq!(of.response_id, id, "{capture}");
         assert_eq!(of.response_model.as_deref().unwrap_or_default(), model, "{capture}");
-        let usage = of.usage.unwrap();
+        let told = of.told.unwrap();
+        let usage = told.usage.unwrap();
         assert_eq!((usage.input, usage.output, usage.cache_read), (tokens.0, tokens.1, 3), "{capture}");
-        assert_eq!(of.finish_reasons.first().map(String::as_str).unwrap_or_default(), reason, "{capture}");
+        assert_eq!(told.finish_reasons.first().map(String::as_str).unwrap_or_default(), reason, "{capture}");
     }
     assert_eq!(
         claims("claude-code-json", "claude_code.llm_request", Role::Model).request_id,
@@ -136,7 +137,8 @@ fn agents_have_names_and_conversations() {
 #[test]
 fn other_spans_have_roles_too() {
     let mcp = claims("mcp-http", "MCP send tools/call get_weather", Role::Mcp);
-    assert_eq!((mcp.rpc_method, mcp.rpc_id, mcp.tool), (some("tools/call"), some("3"), some("get_weather")));
+    let rpc = mcp.rpc.unwrap();
+    assert_eq!((rpc.method, rpc.id, mcp.tool), (some("tools/call"), some("3"), some("get_weather")));
     claims("node-undici", "POST", Role::Http);
     claims("py-zerocode", "POST", Role::Http);
     claims("py-openlit", "embeddings emb-x", Role::Embedding);
@@ -179,8 +181,9 @@ fn older_and_odder_writings_are_read() {
     assert_eq!((old.role, old.error.as_deref()), (Role::Model, Some("no")));
     assert!(old.output.is_some() && old.input.is_some());
     assert_eq!((old.output, old.input, &old.asked_ids), (new.output, new.input, &new.asked_ids));
+    let (old, new_told) = (old.told.unwrap(), new.told.unwrap());
     assert_eq!(old.usage.map(|usage| (usage.input, usage.output)), Some((5, 6)));
-    assert_eq!((new.usage, new.finish_reasons.as_slice()), (None, &["stop".to_string()][..]));
+    assert_eq!((new_told.usage, new_told.finish_reasons.as_slice()), (None, &["stop".to_string()][..]));
 
     // OpenInference does not begin to count at 0, and writes a message in pieces.
     let odd = made_up(
@@ -254,6 +257,8 @@ fn claims_are_kept_as_they_are() {
     (odd.start_ns, odd.end_ns, odd.parent) = (u64::MAX, 3, Some(SpanId([0xff; 8])));
     odd.agent_id = Some(String::new());
     all.push(odd);
+    // What nothing is found by is read from the spans alone.
+    all.iter_mut().for_each(|claims| claims.told = None);
     assert_eq!(row::read(&row::write(&all)).as_ref(), Some(&all));
     assert_eq!(row::read(&row::write(&[])), Some(vec![]));
     assert_eq!(row::read(b"no claims"), None);

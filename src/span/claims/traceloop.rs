@@ -13,7 +13,7 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         Some("embedding") => claims.role(Role::Embedding),
         _ if span.origin.scope.contains("instrumentation.mcp") && span.name.ends_with(".mcp") => {
             claims.role(Role::Mcp);
-            claims.rpc_method = name(".mcp");
+            claims.rpc().method = name(".mcp");
         }
         _ => {}
     }
@@ -26,7 +26,8 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         }
         Role::Agent => claims.fill(|c| &mut c.agent, span, &["traceloop.entity.name"]),
         Role::Model => {
-            claims.usage = claims.usage.or_else(|| {
+            let told = claims.told();
+            told.usage = told.usage.or_else(|| {
                 let all: [&[&str]; 5] = [
                     &["llm.usage.prompt_tokens", "gen_ai.usage.input_tokens"],
                     &["llm.usage.completion_tokens", "gen_ai.usage.output_tokens"],
@@ -42,7 +43,7 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
         }
         _ => {}
     }
-    claims.fill(|c| &mut c.rpc_id, span, &["mcp.request.id"]);
+    claims.fill(|c| &mut c.rpc().id, span, &["mcp.request.id"]);
     let session = [
         "traceloop.association.properties.session_id",
         "traceloop.association.properties.thread_id",

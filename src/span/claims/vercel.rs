@@ -25,9 +25,9 @@ pub(super) fn read(span: &Span, claims: &mut Claims) {
     claims.fill(|c| &mut c.response_id, span, &["ai.response.id"]);
     claims.fill(|c| &mut c.request_model, span, &["ai.model.id"]);
     claims.fill(|c| &mut c.response_model, span, &["ai.response.model"]);
-    claims.fill(|c| &mut c.provider, span, &["ai.model.provider"]);
-    claims.finish_reasons.extend(span.attributes.get("ai.response.finishReason").and_then(plain));
-    claims.usage = usage(
+    claims.fill(|c| &mut c.told().provider, span, &["ai.model.provider"]);
+    claims.told().finish_reasons.extend(span.attributes.get("ai.response.finishReason").and_then(plain));
+    claims.told().usage = usage(
         span,
         [
             &["ai.usage.inputTokens", "ai.usage.promptTokens"],

@@ -90,7 +90,8 @@ impl<'a> Pass<'a> {
             (Method::CallId, Role::Tool | Role::Mcp) => (&claims.call_ids, None),
             (Method::CallId, Role::Model) => (&claims.asked_ids, None),
             (Method::RpcId, Role::Mcp) => {
-                let message = claims.rpc_method.as_deref().zip(claims.rpc_id.as_deref());
+                let message =
+                    claims.rpc.as_ref().and_then(|rpc| rpc.method.as_deref().zip(rpc.id.as_deref()));
                 (&[], message.map(|(name, id)| Said::Message(name, id)))
             }
             (Method::Output, Role::Model) => (&[], claims.output.map(Said::Output)),

@@ -304,15 +304,16 @@ fn is_model(asked: &Asked, claims: &Claims) -> bool {
 
 /// True unless tool, method or session of a message differ.
 fn is_message(asked: &Asked, claims: &Claims) -> bool {
-    let may = |ours: &Option<String>, theirs: &Option<String>| match (ours, theirs) {
+    let may = |ours: &Option<String>, theirs: Option<&String>| match (ours, theirs) {
         (Some(ours), Some(theirs)) => ours == theirs,
         _ => true,
     };
-    let by_method = match &claims.rpc_method {
+    let rpc = claims.rpc.as_deref();
+    let by_method = match rpc.and_then(|rpc| rpc.method.as_ref()) {
         Some(method) if !asked.rpc.is_empty() => asked.rpc.iter().any(|(ours, _)| ours == method),
         _ => true,
     };
     by_method
-        && may(&asked.rpc_session, &claims.rpc_session)
-        && (asked.kind != Kind::Tool || may(&asked.tool, &claims.tool))
+        && may(&asked.rpc_session, rpc.and_then(|rpc| rpc.session.as_ref()))
+        && (asked.kind != Kind::Tool || may(&asked.tool, claims.tool.as_ref()))
 }

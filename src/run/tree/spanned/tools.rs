@@ -4,8 +4,7 @@
 //! answer that asks for it and ends before its result is told, and who is nearest to the call of the model goes before
 //! others. What fits several calls stays open.
 
-use super::{Growth, Role};
-use crate::run::tree::{Node, NodeKind};
+use super::{Growth, Is, Role, called};
 use crate::run::{CallSite, Outline, StepKind};
 use std::collections::HashMap;
 
@@ -36,9 +35,9 @@ struct Open<'a> {
     calls: Vec<usize>,
 }
 
-impl Growth {
+impl<'a> Growth<'a> {
     /// Puts each tool step at its span, or beside the call of the model that asked for it.
-    pub(super) fn place_tools(&mut self, outline: &Outline) {
+    pub(super) fn place_tools(&mut self, outline: &'a Outline) {
         let places = self.places(outline);
         self.follow_tools(outline, &places);
         for Place { site, step, found } in places {
@@ -49,16 +48,15 @@ impl Growth {
     fn places(&self, outline: &Outline) -> Vec<Place> {
         let mut by_id: HashMap<&str, usize> = HashMap::new();
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
-        let tools = self.leaves.iter().enumerate().filter(|(_, leaf)| leaf.role == Some(Role::Tool));
-        for (at, leaf) in tools {
+        for (at, leaf) in self.leaves.iter().enumerate() {
+            let Some(claims) = leaf.span.filter(|claims| claims.role == Role::Tool) else { continue };
             // Two instrumentations tell of the same call: the outer one.
-            let above = leaf.parent.and_then(|parent| self.leaves.get(parent));
-            let is_told =
-                above.is_some_and(|of| of.role == Some(Role::Tool) && of.node.name == leaf.node.name);
+            let above = leaf.parent.and_then(|parent| self.leaves.get(parent)?.span);
+            let is_told = above.is_some_and(|of| of.role == Role::Tool && called(of) == called(claims));
             if !is_told {
-                by_name.entry(leaf.node.name.as_str()).or_default().push(at);
+                by_name.entry(called(claims)).or_default().push(at);
             }
-            by_id.extend(leaf.call_ids.iter().map(|id| (id.as_str(), at)));
+            by_id.extend(claims.call_ids.iter().map(|id| (id.as_str(), at)));
         }
         by_name.values_mut().for_each(|all| all.sort_by_key(|at| self.start(*at)));
         let numbers = outline.numbers();
@@ -167,14 +165,14 @@ impl Growth {
         let within = all.get(first..last).unwrap_or_default();
         let timely = |at: &&usize| {
             taken.get(**at) == Some(&false)
-                && self.leaves.get(**at).is_some_and(|leaf| leaf.node.end_us <= until)
+                && self.leaves.get(**at).is_some_and(|leaf| leaf.time().1 <= until)
         };
         let mut found: Vec<usize> = within.iter().filter(timely).take(MOST + 1).copied().collect();
         if found.len() > MOST {
             return Vec::new();
         }
         let model = self.models.get(&(of.lane, of.turn)).copied();
-        let spanned = |at: &usize| self.leaves.get(*at).is_some_and(|leaf| leaf.node.span.is_some());
+        let spanned = |at: &usize| self.leaves.get(*at).is_some_and(|leaf| leaf.span.is_some());
         if let (Some(near), true) = (model.filter(spanned).or(home), found.len() > 1) {
             let above = self.path(near);
             let shared = |at: usize| self.path(at).iter().zip(&above).take_while(|(a, b)| a == b).count();
@@ -185,7 +183,7 @@ impl Growth {
     }
 
     fn start(&self, at: usize) -> u64 {
-        self.leaves.get(at).map_or(0, |leaf| leaf.node.start_us)
+        self.leaves.get(at).map_or(0, |leaf| leaf.time().0)
     }
 
     /// The ancestors of a node, from the root on.
@@ -210,7 +208,7 @@ impl Growth {
                 let own = tools.get(&(lane, turn)).copied();
                 let leaf = self.models.get(&(lane, turn)).and_then(|at| self.leaves.get_mut(*at));
                 let Some(leaf) = leaf else { continue };
-                if leaf.node.span.is_none() && leaf.parent.is_none() {
+                if leaf.span.is_none() && leaf.parent.is_none() {
                     leaf.parent = own.or(beside);
                 }
                 beside = own.or(leaf.parent);
@@ -218,22 +216,16 @@ impl Growth {
         }
     }
 
-    fn place_tool(&mut self, outline: &Outline, site: CallSite, step: Option<u32>, found: Option<usize>) {
+    fn place_tool(&mut self, outline: &'a Outline, site: CallSite, step: Option<u32>, found: Option<usize>) {
         let (Some(call), Some(turn)) = (outline.call(site), outline.turn(site.lane, site.turn)) else {
             return;
         };
         let at = found.unwrap_or_else(|| {
-            let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
             let beside = self.models.get(&(site.lane, site.turn)).and_then(|at| self.leaves.get(*at)?.parent);
-            let node = Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end);
-            self.add(Node { at_most: call.result.is_some(), ..node }, beside)
+            self.add(beside)
         });
-        let failed = call.result.as_ref().filter(|result| result.is_error);
         if let Some(leaf) = self.leaves.get_mut(at) {
-            leaf.node.step = step;
-            if let Some(failed) = failed {
-                leaf.node.error = Some(failed.text.clone());
-            }
+            (leaf.step, leaf.is) = (step, Some(Is::Tool(call, turn)));
         }
     }
 }
@@ -248,6 +240,7 @@ mod tests {
     use crate::otlp::json::traces;
     use crate::run::lanes::outline;
     use crate::run::tree::spanned::{Spans, spanned};
+    use crate::run::tree::{Node, NodeKind};
     use crate::span::claims::{Claims, settled};
     use crate::span::spans;
     use serde_json::{Value, json};
