@@ -11,8 +11,8 @@ use retake::otlp::{Batch, Encoding, Signal};
 use retake::redact::Redactor;
 use retake::run::tree::{Spans, spanned};
 use retake::span::asked::Asked;
-use retake::span::claims::settled;
 use retake::span::join::join;
+use retake::span::settled::Settled;
 use retake::store::{RunReader, SpanReader, SpanWriter};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -75,13 +75,13 @@ fn round(made: &Made) -> Vec<Duration> {
     let exchanges = run.ids().into_iter().filter_map(|id| run.exchange(id).ok());
     let asked: Vec<Asked> = exchanges.map(|exchange| Asked::of(&exchange)).collect();
     lap(&mut times);
-    let claims = settled(claims.iter().flatten());
-    let links = join(&asked, &claims);
+    let settled = Settled::new(claims.iter().flatten());
+    let links = join(&asked, &settled);
     assert_eq!(links.iter().filter(|link| link.primary).count(), made.calls, "every call has a span");
     lap(&mut times);
     let outline = run.outline().expect("an outline");
-    let tree = spanned(&outline, "bench.1", Spans { claims: &claims, links: &links }, false);
-    assert!(tree.size() >= claims.len(), "all spans are in the tree");
+    let tree = spanned(&outline, "bench.1", Spans { settled: &settled, links: &links }, false);
+    assert!(tree.size() >= settled.claims().len(), "all spans are in the tree");
     lap(&mut times);
     let shown = Command::new(env!("CARGO_BIN_EXE_retake"))
         .args(["show", "last", "--tree", "--store"])

@@ -9,8 +9,9 @@ use crate::run::tree::about::{About, Sources, Step};
 use crate::run::tree::places::{Path, Places};
 use crate::run::tree::{self, Node, Spans};
 use crate::span::asked::Asked;
-use crate::span::claims::{Claims, settled};
+use crate::span::claims::Claims;
 use crate::span::join::{Link, join};
+use crate::span::settled::Settled;
 use crate::span::{Log, Span, SpanKey, logs, spans};
 use crate::store::{RunReader, SpanReader};
 use std::collections::{HashMap, HashSet};
@@ -21,15 +22,15 @@ use std::thread::{Builder, JoinHandle};
 pub(super) fn tree(opened: &Opened, whole: bool) -> Result<Node, CliError> {
     let spans = SpanReader::open(opened.reader.directory())?;
     if spans.is_empty() {
-        return Ok(tree_of(opened, &[], &[], whole));
+        return Ok(tree_of(opened, &Settled::new([]), &[], whole));
     }
     let asking = asking(opened)?;
     let exports = spans.claims()?;
-    let claims = settled(exports.iter().flatten());
+    let settled = Settled::new(exports.iter().flatten());
     let asked = asked(asking);
-    let tree = tree_of(opened, &claims, &join(&asked, &claims), whole);
+    let tree = tree_of(opened, &settled, &join(&asked, &settled), whole);
     // Of very many spans it takes a while to free what they claim: nobody has to wait for it.
-    drop(claims);
+    drop(settled);
     free((exports, asked));
     Ok(tree)
 }
@@ -57,13 +58,13 @@ fn asked(asking: JoinHandle<Vec<Asked>>) -> Vec<Asked> {
     asking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn tree_of(opened: &Opened, claims: &[&Claims], links: &[Link], whole: bool) -> Node {
+fn tree_of(opened: &Opened, settled: &Settled<'_>, links: &[Link], whole: bool) -> Node {
     let name = opened.reader.manifest().id.to_string();
     // Where there is no step at all, spans are all there is.
     let whole = whole || opened.outline.steps.is_empty();
-    match claims.is_empty() {
+    match settled.claims().is_empty() {
         true => tree::derived(&opened.outline, &name),
-        false => tree::spanned(&opened.outline, &name, Spans { claims, links }, whole),
+        false => tree::spanned(&opened.outline, &name, Spans { settled, links }, whole),
     }
 }
 
@@ -83,8 +84,7 @@ pub(super) fn joined(opened: &Opened) -> Result<Joined, CliError> {
     }
     let asking = asking(opened)?;
     let exports = spans.claims()?;
-    let claims = settled(exports.iter().flatten());
-    let links = join(&asked(asking), &claims);
+    let links = join(&asked(asking), &Settled::new(exports.iter().flatten()));
     Ok(Joined { exports, links })
 }
 
@@ -127,8 +127,9 @@ pub(super) fn about<T>(
         _ => None,
     };
     let asked = Step { number: step, exchanges: &exchanges, parents: &parents, call_id };
-    let claims = joined.claims();
-    let from = Sources { tree: &tree, claims: &claims, links: &joined.links, spans: &spans, logs: &logs };
+    let settled = joined.settled();
+    let from =
+        Sources { tree: &tree, claims: settled.claims(), links: &joined.links, spans: &spans, logs: &logs };
     let about = About::of(&asked, &from);
     let cut = joined.cut();
     let places = Places::of(&tree, &|span| cut.contains(&span));
@@ -154,13 +155,13 @@ impl Joined {
     }
 
     /// Each span once.
-    fn claims(&self) -> Vec<&Claims> {
-        settled(self.all())
+    fn settled(&self) -> Settled<'_> {
+        Settled::new(self.all())
     }
 
     /// See [`tree`].
     pub(super) fn tree(&self, opened: &Opened, whole: bool) -> Node {
-        tree_of(opened, &self.claims(), &self.links, whole)
+        tree_of(opened, &self.settled(), &self.links, whole)
     }
 
     /// The name of each span, as its instrumentation gave it.

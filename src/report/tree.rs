@@ -131,7 +131,7 @@ struct Drawing {
 impl Drawing {
     fn children<'n>(&self, of: &'n Node, indent: &str, rows: &mut Vec<Row<'n>>) {
         let left = self.most.saturating_sub(rows.len());
-        let shown = if of.size() <= left { of.children.len() } else { LEAST.max(left / 4) };
+        let shown = if of.fits(left) { of.children.len() } else { LEAST.max(left / 4) };
         let shown = shown.min(of.children.len());
         for (index, child) in of.children.iter().take(shown).enumerate() {
             let last = index + 1 == of.children.len();

@@ -157,6 +157,14 @@ impl Node {
         1 + self.children.iter().map(Node::size).sum::<usize>()
     }
 
+    /// True when it is at most so many nodes, itself included; looks at no more than that.
+    pub fn fits(&self, most: usize) -> bool {
+        fn left(node: &Node, most: usize) -> Option<usize> {
+            node.children.iter().try_fold(most.checked_sub(1)?, |most, child| left(child, most))
+        }
+        left(self, most).is_some()
+    }
+
     /// Puts children in order, widens it to hold them, and marks the critical path below it.
     fn settle(&mut self) {
         self.children.sort_by_key(|child| (child.start_us, child.step, child.end_us));

@@ -4,7 +4,7 @@ pub mod asked;
 pub mod claims;
 pub mod content;
 pub mod join;
-pub mod places;
+pub mod settled;
 pub mod sought;
 pub mod value;
 

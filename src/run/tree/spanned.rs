@@ -8,7 +8,7 @@ use crate::run::{Outline, StepKind, ToolCallRef, Turn};
 use crate::span::SpanKey;
 use crate::span::claims::{Claims, Role};
 use crate::span::join::{Link, Part};
-use crate::span::places::Places;
+use crate::span::settled::Settled;
 use std::collections::{BTreeMap, HashMap};
 
 /// A branch is no deeper than this: what stands below is put beside its ancestor there.
@@ -20,8 +20,8 @@ const CROWD: usize = 200;
 /// Spans of a run, and what they are about.
 #[derive(Debug, Clone, Copy)]
 pub struct Spans<'a> {
-    /// What they claim, each once (see [`crate::span::claims::settled`]).
-    pub claims: &'a [&'a Claims],
+    /// What they claim.
+    pub settled: &'a Settled<'a>,
     /// What they are about.
     pub links: &'a [Link],
 }
@@ -31,7 +31,7 @@ pub fn spanned(outline: &Outline, name: &str, of: Spans<'_>, whole: bool) -> Nod
     let mut growth = Growth::of(&of);
     growth.place_models(outline, of.links);
     growth.place_tools(outline);
-    let spans = growth.leaves.iter().filter(|leaf| leaf.span.is_some()).count();
+    let spans = growth.leaves.iter().filter(|leaf| leaf.span.is_some() && leaf.is_node()).count();
     let mut children = growth.grow(whole);
     for child in &mut children {
         turns::group(child, outline);
@@ -75,29 +75,24 @@ enum Is<'a> {
 
 /// The tree while it is put together: nodes, and who is whose child.
 struct Growth<'a> {
+    /// Spans at their places, records that are no nodes among them, and then what no span tells of.
     leaves: Vec<Leaf<'a>>,
-    /// Of the spans, which are the first of the leaves.
-    places: Places,
+    settled: &'a Settled<'a>,
     /// Where each model step stands.
     models: HashMap<(u32, u32), usize>,
 }
 
 impl<'a> Growth<'a> {
     fn of(of: &Spans<'a>) -> Growth<'a> {
-        let shown: Vec<&Claims> = of.claims.iter().copied().filter(|claims| !claims.log).collect();
-        let places = Places::new(shown.iter().map(|claims| claims.key).collect());
-        let place = |at: usize, claims: &Claims| {
-            let key = SpanKey { trace: claims.key.trace, span: claims.parent? };
-            places.get(key).filter(|parent| *parent != at)
+        let settled = of.settled;
+        let claims = settled.claims();
+        let is_node = |at: &usize| claims.get(*at).is_some_and(|claims| !claims.log);
+        let leaf = |(at, claims): (usize, &&'a Claims)| {
+            let parent = settled.parent(at).filter(|parent| *parent != at).filter(is_node);
+            Leaf { span: Some(*claims), step: None, is: None, parent }
         };
-        let leaf = |(at, claims): (usize, &&'a Claims)| Leaf {
-            span: Some(*claims),
-            step: None,
-            is: None,
-            parent: place(at, claims),
-        };
-        let leaves = shown.iter().enumerate().map(leaf).collect();
-        let mut growth = Growth { leaves, places, models: HashMap::new() };
+        let leaves = claims.iter().enumerate().map(leaf).collect();
+        let mut growth = Growth { leaves, settled, models: HashMap::new() };
         growth.cut_circles();
         growth
     }
@@ -129,6 +124,10 @@ impl<'a> Growth<'a> {
         }
     }
 
+    fn place(&self, span: SpanKey) -> Option<usize> {
+        self.settled.place(span).filter(|at| self.leaves.get(*at).is_some_and(Leaf::is_node))
+    }
+
     /// Puts each model step at its span, or below the span that it belongs to.
     fn place_models(&mut self, outline: &'a Outline, links: &[Link]) {
         let mut of: BTreeMap<ExchangeId, Vec<&Link>> = BTreeMap::new();
@@ -141,14 +140,14 @@ impl<'a> Growth<'a> {
             for (index, turn) in (0u32..).zip(&at_lane.turns) {
                 let mut links = turn.attempts.iter().rev().filter_map(|id| of.get(id)).flatten().copied();
                 let primary = links.clone().find(|link| link.primary && link.part != Part::Ancestor);
-                let span = primary.and_then(|link| self.places.get(link.span));
+                let span = primary.and_then(|link| self.place(link.span));
                 let step = numbers.get(&StepKind::Model { lane, turn: index }).copied();
                 // A span that is a step already (a batch) is the parent of the next one.
                 let own = span.filter(|at| self.leaves.get(*at).is_some_and(|leaf| leaf.step.is_none()));
                 let at = match own {
                     Some(at) => at,
                     None => {
-                        let above = span.or_else(|| links.find_map(|link| self.places.get(link.span)));
+                        let above = span.or_else(|| links.find_map(|link| self.place(link.span)));
                         let parent =
                             above.or_else(|| beside.and_then(|at: usize| self.leaves.get(at)?.parent));
                         self.add(parent)
@@ -184,42 +183,17 @@ impl<'a> Growth<'a> {
         }
         let mut below: Vec<Vec<usize>> = vec![Vec::new(); self.leaves.len()];
         let mut roots = Vec::new();
-        for at in order {
+        for at in order.into_iter().filter(|at| self.leaves.get(*at).is_some_and(Leaf::is_node)) {
             match parents.get(at).copied().flatten().and_then(|parent| below.get_mut(parent)) {
                 Some(of_parent) => of_parent.push(at),
                 None => roots.push(at),
             }
         }
-        let mut grown: Vec<Node> =
-            roots.into_iter().filter_map(|at| self.grow_at(at, false, whole, &below)).collect();
+        let growing = Growing { leaves: &self.leaves, below: &below, whole };
+        let mut grown = Vec::with_capacity(roots.len());
+        roots.into_iter().for_each(|at| growing.grow(at, false, &mut grown));
         grown.sort_by_key(|root| root.start_us);
         grown
-    }
-
-    /// A node with everything below it; none when it is of no interest. No deeper than [`DEEPEST`] and a little.
-    fn grow_at(&self, at: usize, in_call: bool, whole: bool, below: &[Vec<usize>]) -> Option<Node> {
-        let crowded = self.leaves.len() > CROWD;
-        let leaf = self.leaves.get(at)?;
-        let of_leaf = below.get(at).map(Vec::as_slice).unwrap_or_default();
-        let mut children = Vec::with_capacity(of_leaf.len());
-        for &child in of_leaf {
-            children.extend(self.grow_at(child, leaf.is.is_some(), whole, below));
-        }
-        let role = leaf.role();
-        let is_request = matches!(role, Some(Role::Http | Role::Mcp)) && in_call;
-        let is_shown = whole
-            || leaf.step.is_some()
-            || leaf.kind() != NodeKind::Other
-            || leaf.error().is_some()
-            || !children.is_empty()
-            || !(crowded || is_request || role != Some(Role::Other) || in_call);
-        is_shown.then(|| {
-            let mut node = Node { children, ..leaf.node() };
-            if !node.children.is_empty() {
-                node.settle();
-            }
-            node
-        })
     }
 
     /// How many ancestors each node has.
@@ -243,7 +217,48 @@ impl<'a> Growth<'a> {
     }
 }
 
+/// Leaves that become nodes, now that it is settled who is whose child.
+struct Growing<'a> {
+    leaves: &'a [Leaf<'a>],
+    /// Of each leaf its children.
+    below: &'a [Vec<usize>],
+    /// With what leads to no step.
+    whole: bool,
+}
+
+impl Growing<'_> {
+    /// Adds a node with everything below it to the others beside it, unless it is of no interest. No deeper than
+    /// [`DEEPEST`] and a little.
+    fn grow(&self, at: usize, in_call: bool, beside: &mut Vec<Node>) {
+        let Some(leaf) = self.leaves.get(at) else { return };
+        let below = self.below.get(at).map(Vec::as_slice).unwrap_or_default();
+        let mut children = Vec::with_capacity(below.len());
+        below.iter().for_each(|child| self.grow(*child, leaf.is.is_some(), &mut children));
+        let role = leaf.role();
+        let is_request = matches!(role, Some(Role::Http | Role::Mcp)) && in_call;
+        let crowded = self.leaves.len() > CROWD;
+        let is_shown = self.whole
+            || leaf.step.is_some()
+            || leaf.kind() != NodeKind::Other
+            || leaf.error().is_some()
+            || !children.is_empty()
+            || !(crowded || is_request || role != Some(Role::Other) || in_call);
+        if is_shown {
+            let mut node = Node { children, ..leaf.node() };
+            if !node.children.is_empty() {
+                node.settle();
+            }
+            beside.push(node);
+        }
+    }
+}
+
 impl Leaf<'_> {
+    /// False for a record that tells how another span went on.
+    fn is_node(&self) -> bool {
+        self.span.is_none_or(|claims| !claims.log)
+    }
+
     fn role(&self) -> Option<Role> {
         self.span.map(|claims| claims.role)
     }
@@ -334,7 +349,6 @@ fn bare(name: &str) -> &str {
 mod tests {
     use super::*;
     use crate::otlp::json::traces;
-    use crate::span::claims::settled;
     use crate::span::spans;
     use serde_json::{Value, json};
 
@@ -353,7 +367,7 @@ mod tests {
         let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": spans_of}]}]}).to_string();
         let spans = spans(&traces(body.as_bytes()).unwrap());
         let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-        let of = Spans { claims: &settled(&claims), links: &[] };
+        let of = Spans { settled: &Settled::new(&claims), links: &[] };
         spanned(&Outline::default(), "x.1", of, whole)
     }
 

@@ -298,7 +298,7 @@ impl Claims {
 
     /// Where two tellings of one span differ, the one to believe: the real one, that which ended later, that which says
     /// more.
-    fn weight(&self) -> impl Ord + use<> {
+    pub(super) fn weight(&self) -> impl Ord + use<> {
         let told = [&self.response_id, &self.request_id, &self.request_model, &self.response_model];
         let told = told.iter().filter(|slot| slot.is_some()).count();
         (
@@ -312,27 +312,6 @@ impl Claims {
             self.start_ns,
         )
     }
-}
-
-/// One telling of every span, in order of their beginnings: spans come several times, and announced before they are real.
-pub fn settled<'a>(all: impl IntoIterator<Item = &'a Claims>) -> Vec<&'a Claims> {
-    let order = |claims: &Claims| (claims.start_ns, claims.key);
-    let all: Vec<&Claims> = all.into_iter().collect();
-    // Keys side by side, and spans in about the order in which they came: claims lie wide apart.
-    let mut by_key: Vec<(SpanKey, usize)> = (0..).zip(&all).map(|(at, claims)| (claims.key, at)).collect();
-    by_key.sort_unstable();
-    let same = by_key.chunk_by(|one, next| one.0 == next.0);
-    let mut kept: Vec<usize> = same
-        .filter_map(|same| match same {
-            [(_, only)] => Some(*only),
-            // Of those that weigh the same the first.
-            many => many.iter().rev().map(|(_, at)| *at).max_by_key(|at| all[*at].weight()),
-        })
-        .collect();
-    kept.sort_unstable();
-    let mut settled: Vec<&Claims> = kept.into_iter().map(|at| all[at]).collect();
-    settled.sort_by_cached_key(|claims| order(claims));
-    settled
 }
 
 /// A text or a number as text.

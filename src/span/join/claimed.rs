@@ -1,12 +1,12 @@
 //! What both sides say: ids of calls, content, and where nothing is said, time.
 
-use super::index::MOST_HOPS;
 use super::pairs::{Among, SLACK_US, wider};
 use super::windows::Windows;
 use super::{Method, Part, Pass, window};
 use crate::span::asked::{Asked, Kind};
 use crate::span::claims::{Claims, Role};
 use crate::span::content::{Hash, Input};
+use crate::span::settled::MOST_HOPS;
 use std::collections::{HashMap, HashSet};
 
 /// What is compared.
@@ -186,7 +186,7 @@ impl<'a> Pass<'a> {
         let time = (self.asked[exchange].started_us, self.asked[exchange].ended_us);
         let at_work = agents.around(time, MOST_HOPS, |agent| self.is_in_trace(exchange, agent))?;
         let is_innermost = |agent: &&usize| {
-            at_work.iter().all(|other| other == *agent || self.index.is_above(*other, **agent))
+            at_work.iter().all(|other| other == *agent || self.settled.is_above(*other, **agent))
         };
         at_work.iter().find(is_innermost).copied()
     }

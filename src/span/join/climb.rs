@@ -1,9 +1,9 @@
 //! From the span that a request names up to the call that it is part of.
 
-use super::index::MOST_HOPS;
 use super::{Method, Part, Pass};
 use crate::span::asked::{Asked, Kind};
 use crate::span::claims::Role;
+use crate::span::settled::MOST_HOPS;
 use std::collections::HashMap;
 
 /// More spans than this do not share an id by being about one exchange.
@@ -16,7 +16,7 @@ impl<'a> Pass<'a> {
         let named_by = self.calls_by_parent();
         for exchange in 0..self.asked.len() {
             for parent in self.asked[exchange].parents.clone() {
-                if let Some(span) = self.index.get(parent) {
+                if let Some(span) = self.settled.place(parent) {
                     let part = match self.part(exchange, span) {
                         // Whatever is around several calls is none of them.
                         Part::Caller if named_by.get(&span) == Some(&None) => Part::Ancestor,
@@ -35,7 +35,7 @@ impl<'a> Pass<'a> {
     fn calls_by_parent(&self) -> HashMap<usize, Option<usize>> {
         let mut calls = HashMap::new();
         for (at, asked) in self.asked.iter().enumerate() {
-            for span in asked.parents.iter().filter_map(|parent| self.index.get(*parent)) {
+            for span in asked.parents.iter().filter_map(|parent| self.settled.place(*parent)) {
                 let known = calls.entry(span).or_insert(Some(self.call_of[at]));
                 *known = known.filter(|known| *known == self.call_of[at]);
             }
@@ -61,7 +61,7 @@ impl<'a> Pass<'a> {
         }
         let mut innermost = Some(span).filter(|&at| is_call(self.spans()[at].role));
         let mut found = Vec::new();
-        for at in self.index.ancestors(span).take_while(|&at| passes(at)) {
+        for at in self.settled.ancestors(span).take_while(|&at| passes(at)) {
             if !is_call(self.spans()[at].role) {
                 continue;
             }

@@ -7,7 +7,6 @@
 mod attempts;
 mod claimed;
 mod climb;
-mod index;
 mod pairs;
 mod primary;
 #[cfg(test)]
@@ -17,8 +16,8 @@ mod windows;
 use super::SpanKey;
 use super::asked::{Asked, Kind};
 use super::claims::{Claims, Role};
+use super::settled::Settled;
 use crate::exchange::ExchangeId;
-use index::Index;
 use std::collections::BTreeMap;
 
 /// How a link was found, from the surest to the least sure.
@@ -128,14 +127,14 @@ impl Method {
     }
 }
 
-/// Joins exchanges and spans, each of them once (see [`settled`](super::claims::settled)). Links are in order of exchange,
+/// Joins exchanges and spans. Links are in order of exchange,
 /// the primary one first.
-pub fn join(asked: &[Asked], spans: &[&Claims]) -> Vec<Link> {
+pub fn join(asked: &[Asked], spans: &Settled<'_>) -> Vec<Link> {
     join_by(asked, spans, &Method::ALL)
 }
 
 /// Like [`join`], by some of the methods only.
-pub fn join_by(asked: &[Asked], spans: &[&Claims], methods: &[Method]) -> Vec<Link> {
+pub fn join_by(asked: &[Asked], spans: &Settled<'_>, methods: &[Method]) -> Vec<Link> {
     let mut pass = Pass::new(asked, spans);
     let by = |method| methods.contains(&method);
     if by(Method::Traceparent) {
@@ -173,7 +172,7 @@ struct Found {
 /// One pass. Exchanges and spans go by their place in two sorted lists.
 struct Pass<'a> {
     asked: Vec<&'a Asked>,
-    index: Index<'a>,
+    settled: &'a Settled<'a>,
     /// Of each exchange: the first attempt of its call.
     call_of: Vec<usize>,
     /// Of each first attempt: all attempts, itself included.
@@ -185,7 +184,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(asked: &'a [Asked], spans: &[&'a Claims]) -> Pass<'a> {
+    fn new(asked: &'a [Asked], settled: &'a Settled<'a>) -> Pass<'a> {
         let mut asked: Vec<&Asked> = asked.iter().collect();
         asked.sort_by_key(|of| of.id);
         asked.dedup_by_key(|of| of.id);
@@ -196,8 +195,8 @@ impl<'a> Pass<'a> {
         }
         Pass {
             found: vec![BTreeMap::new(); asked.len()],
-            taken: vec![None; spans.len()],
-            index: Index::new(spans.to_vec()),
+            taken: vec![None; settled.claims().len()],
+            settled,
             asked,
             call_of,
             attempts,
@@ -205,7 +204,7 @@ impl<'a> Pass<'a> {
     }
 
     fn spans(&self) -> &[&'a Claims] {
-        self.index.spans()
+        self.settled.claims()
     }
 
     /// Keeps a link; of two for the same pair the surer one.
@@ -265,7 +264,7 @@ impl<'a> Pass<'a> {
         let parents = &self.asked[exchange].parents;
         let trace = self.spans()[span].key.trace;
         parents.iter().any(|parent| parent.trace == trace)
-            || !parents.iter().any(|parent| self.index.has_trace(parent.trace))
+            || !parents.iter().any(|parent| self.settled.has_trace(parent.trace))
     }
 
     /// Microseconds since the Unix epoch: when a call's first attempt began, and its last ended.

@@ -109,7 +109,7 @@ impl Pass<'_> {
 
     fn are_one_chain(&self, spans: &[usize]) -> bool {
         spans.iter().enumerate().all(|(at, &a)| {
-            spans.iter().skip(at + 1).all(|&b| self.index.is_above(a, b) || self.index.is_above(b, a))
+            spans.iter().skip(at + 1).all(|&b| self.settled.is_above(a, b) || self.settled.is_above(b, a))
         })
     }
 

@@ -42,7 +42,7 @@ impl Pass<'_> {
             let above = found
                 .iter()
                 .filter(|(_, other)| other.part != Part::Ancestor)
-                .filter(|(other, _)| self.index.is_above(**other, **span))
+                .filter(|(other, _)| self.settled.is_above(**other, **span))
                 .count();
             // The last of the spans that the request names is the nearest to the wire.
             let named = self.asked[exchange].parents.iter().rposition(|key| *key == self.spans()[**span].key);

@@ -49,7 +49,9 @@ impl<'a> Growth<'a> {
         let mut by_id: HashMap<&str, usize> = HashMap::new();
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
         for (at, leaf) in self.leaves.iter().enumerate() {
-            let Some(claims) = leaf.span.filter(|claims| claims.role == Role::Tool) else { continue };
+            let Some(claims) = leaf.span.filter(|claims| claims.role == Role::Tool && !claims.log) else {
+                continue;
+            };
             // Two instrumentations tell of the same call: the outer one.
             let above = leaf.parent.and_then(|parent| self.leaves.get(parent)?.span);
             let is_told = above.is_some_and(|of| of.role == Role::Tool && called(of) == called(claims));
@@ -241,7 +243,8 @@ mod tests {
     use crate::run::lanes::outline;
     use crate::run::tree::spanned::{Spans, spanned};
     use crate::run::tree::{Node, NodeKind};
-    use crate::span::claims::{Claims, settled};
+    use crate::span::claims::Claims;
+    use crate::span::settled::Settled;
     use crate::span::spans;
     use serde_json::{Value, json};
 
@@ -315,7 +318,7 @@ mod tests {
         let body = json!({"resourceSpans": [{"scopeSpans": [{"spans": all}]}]}).to_string();
         let spans = spans(&traces(body.as_bytes()).unwrap());
         let claims: Vec<Claims> = spans.iter().map(Claims::of).collect();
-        spanned(&two_agents(), "x.1", Spans { claims: &settled(&claims), links: &[] }, false)
+        spanned(&two_agents(), "x.1", Spans { settled: &Settled::new(&claims), links: &[] }, false)
     }
 
     /// What stands below each agent's span in it, steps by their numbers.

@@ -107,8 +107,8 @@ proptest::proptest! {
         let came = Traces { resource_spans: vec![ResourceSpans { scope_spans, ..ResourceSpans::default() }] };
         let spans = crate::span::spans(&came);
         let claims: Vec<_> = spans.iter().map(crate::span::claims::Claims::of).collect();
-        let claims = crate::span::claims::settled(&claims);
-        let of = crate::run::tree::Spans { claims: &claims, links: &[] };
+        let settled = crate::span::settled::Settled::new(&claims);
+        let of = crate::run::tree::Spans { settled: &settled, links: &[] };
         let tree = crate::run::tree::spanned(&crate::run::Outline::default(), "x.1", of, true);
         let of = Telling {
             uuid: [7; 16],

@@ -258,7 +258,8 @@ fn a_wrapped_function_has_the_spans_with_its_call() {
 fn a_span_that_was_announced_gives_way_to_the_real_one() {
     let capture = Capture::load("py-pydantic-ai-logfire");
     let claims = capture.claims();
-    let settled = crate::span::claims::settled(&claims);
+    let settled = crate::span::settled::Settled::new(&claims);
+    let settled = settled.claims();
     assert!(claims.iter().any(|claims| claims.open) && settled.iter().all(|claims| !claims.open));
     assert_eq!(settled.len(), 7, "spans came two or three times");
     // Before it is there, the announcement stands for it, with the real parent.

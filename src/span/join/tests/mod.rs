@@ -6,13 +6,14 @@ mod large;
 
 use super::{Link, Method};
 use crate::span::asked::Asked;
-use crate::span::claims::{Claims, settled};
+use crate::span::claims::Claims;
+use crate::span::settled::Settled;
 
 /// Joins spans as they came.
 fn join(asked: &[Asked], spans: &[Claims]) -> Vec<Link> {
-    super::join(asked, &settled(spans))
+    super::join(asked, &Settled::new(spans))
 }
 
 fn join_by(asked: &[Asked], spans: &[Claims], methods: &[Method]) -> Vec<Link> {
-    super::join_by(asked, &settled(spans), methods)
+    super::join_by(asked, &Settled::new(spans), methods)
 }
