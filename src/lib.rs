@@ -18,6 +18,7 @@ pub mod run;
 pub mod span;
 
 pub mod diff;
+pub mod import;
 pub mod stats;
 pub mod store;
 

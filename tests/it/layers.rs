@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp", "otlp"],
     &["run", "span", "prices", "redact", "holes", "proxy"],
-    &["store", "diff", "stats"],
+    &["store", "diff", "stats", "import"],
     &["record", "replay", "config", "agent", "bridge", "shell", "report"],
     &["cli", "demo"],
 ];
