@@ -38,6 +38,10 @@ pub struct Launch {
     pub stdout_aside: bool,
     /// Nothing of what it prints is passed on.
     pub quiet: bool,
+    /// What is kept of its standard output has its standard error in it.
+    pub keep_stderr: bool,
+    /// It leads a process group of its own, at a terminal too.
+    pub own_group: bool,
 }
 
 /// Why there is no agent.
@@ -133,7 +137,8 @@ impl Agent {
     /// # Errors
     /// [`StartError`] when there is nothing to start or the operating system refuses.
     pub fn start(launch: Launch) -> Result<Agent, StartError> {
-        Agent::start_in(launch, at_a_terminal())
+        let shared = !launch.own_group && at_a_terminal();
+        Agent::start_in(launch, shared)
     }
 
     fn start_in(launch: Launch, shared: bool) -> Result<Agent, StartError> {
@@ -163,14 +168,17 @@ impl Agent {
         }
         if launch.keep_stdout.is_some() {
             let (ours, theirs) = io::pipe().map_err(failed)?;
+            if launch.keep_stderr {
+                command.stderr(theirs.try_clone().map_err(failed)?);
+            }
             command.stdout(theirs);
             output = Some(ours);
         }
-        if launch.quiet {
+        if launch.quiet && !launch.keep_stderr {
             command.stderr(std::process::Stdio::null());
-            if output.is_none() {
-                command.stdout(std::process::Stdio::null());
-            }
+        }
+        if launch.quiet && output.is_none() {
+            command.stdout(std::process::Stdio::null());
         }
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => StartError::NotFound { command: name.clone() },

@@ -70,6 +70,7 @@ pub(super) fn recorded(
         stop: None,
         json: context.json,
         quiet: false,
+        held: None,
     };
     let planned = session.plan("", None);
     let writer = store.create_run(&name, |id| {

@@ -148,6 +148,7 @@ impl<'a> Rerun<'a> {
             stop: None,
             json: false,
             quiet: false,
+            held: None,
         }
     }
 

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// How long exchanges under way may take to end once the agent has.
 const LAST_EXCHANGES: Duration = Duration::from_millis(500);
@@ -68,6 +69,17 @@ pub struct Session<'a> {
     pub json: bool,
     /// Nothing of what the agent prints is passed on; the beginning of its standard output is kept.
     pub quiet: bool,
+    /// Of a test: what is held of the agent beside that.
+    pub held: Option<Held<'a>>,
+}
+
+/// How an agent under test is held.
+#[derive(Clone, Copy)]
+pub struct Held<'a> {
+    /// It is ended when it takes longer.
+    pub within: Duration,
+    /// Told of its process group, and that it is gone.
+    pub watch: &'a (dyn Fn(u32, bool) + Sync),
 }
 
 /// How it went.
@@ -78,6 +90,8 @@ pub struct Landed {
     pub took_us: u64,
     /// Hosts whose traffic went through unseen, and why.
     pub unseen: Vec<(String, Unseen)>,
+    /// It was ended because it took too long.
+    pub timed_out: bool,
 }
 
 /// Microseconds since the Unix epoch.
@@ -173,15 +187,30 @@ impl Session<'_> {
             keep_stdout: self.quiet.then_some(KEPT_OUTPUT),
             stdout_aside: self.json,
             quiet: self.quiet,
+            keep_stderr: self.held.is_some(),
+            own_group: self.held.is_some(),
         };
         let mut agent = Agent::start(launch).map_err(|e| CliError::broken(e.to_string()))?;
-        let ended = match self.stop.clone() {
-            None => agent.wait().await?,
-            Some(stop) => wait_or_stop(&mut agent, stop).await?,
+        let group = agent.id().filter(|_| self.held.is_some());
+        if let (Some(held), Some(group)) = (self.held, group) {
+            (held.watch)(group, true);
+        }
+        let within = self.held.map(|held| held.within);
+        let (ended, timed_out) = match within {
+            None => (wait_or_stop(&mut agent, self.stop.clone()).await?, false),
+            Some(within) => match timeout(within, wait_or_stop(&mut agent, self.stop.clone())).await {
+                Ok(ended) => (ended?, false),
+                Err(_) => (agent.end(AFTER_SIGNAL).await?, true),
+            },
         };
+        if let (Some(held), Some(group)) = (self.held, group) {
+            // What it left behind goes with it.
+            agent.end(Duration::ZERO).await?;
+            (held.watch)(group, false);
+        }
         let unseen = proxy.unseen();
         proxy.stop(LAST_EXCHANGES).await;
-        Ok(Landed { ended, took_us: started.elapsed().as_micros() as u64, unseen })
+        Ok(Landed { ended, took_us: started.elapsed().as_micros() as u64, unseen, timed_out })
     }
 }
 
@@ -194,7 +223,8 @@ pub(super) fn interception(hosts: Intercepted) -> Result<Interception, CliError>
     })
 }
 
-async fn wait_or_stop(agent: &mut Agent, mut stop: watch::Receiver<Stop>) -> std::io::Result<Ended> {
+async fn wait_or_stop(agent: &mut Agent, stop: Option<watch::Receiver<Stop>>) -> std::io::Result<Ended> {
+    let Some(mut stop) = stop else { return agent.wait().await };
     tokio::select! {
         ended = agent.wait() => return ended,
         _ = stop.wait_for(|stop| *stop != Stop::No) => {}
