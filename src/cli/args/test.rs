@@ -1,0 +1,110 @@
+//! Recorded runs as tests.
+
+use clap::{Args, Subcommand};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+pub(super) const TEST_EXAMPLES: &str = "\
+Examples:
+  retake test add refund.1            refund.1 becomes tests/retake/refund.retake
+  retake test add refund.1 --as cents --check cents.toml
+  retake test                         every case, offline, without a key
+  retake test -k refund -j 4          those with `refund` in their names, four at once
+  retake test --shard 1/3 --report shard1.json
+  retake test merge shard*.json --report junit.xml --report report.html
+  git bisect run retake test --bisect-exit
+
+A case replays its recording with the agent's command as it is now: that of the case, else of
+retake.toml ([test] command), else the recorded one. Nothing is asked of a model. Tools of the agent
+run for real, but for those that retake.toml calls irreversible.
+
+What must hold beside: [[check]] in retake.toml and in NAME.toml beside NAME.retake.
+
+Exit codes: 0 all passed, 1 a regression, 2 not to be judged (a fence, a time limit), 3 broken or
+empty: no case, or a case without a model call. The first of 1, 3, 2 that is there.";
+
+/// `retake test`
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct TestArgs {
+    /// Something else than running cases
+    #[command(subcommand)]
+    pub verb: Option<TestCommand>,
+    /// Cases, or directories of them [default: tests/retake beside retake.toml]
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// Only cases with this in their names
+    #[arg(short = 'k', long = "only", value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// How many at once [default: one a core]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// Only the I-th of N parts of the suite: the same cases each time
+    #[arg(long, value_name = "I/N", value_parser = shard)]
+    pub shard: Option<Shard>,
+    /// Write a report, by its ending: .xml (JUnit), .md, .html, .json; may be given several times
+    #[arg(long = "report", value_name = "FILE")]
+    pub reports: Vec<PathBuf>,
+    /// Stop before the agent runs this tool; may be given several times
+    #[arg(long = "fence", value_name = "TOOL")]
+    pub fences: Vec<String>,
+    /// Exit codes for `git bisect run`: 0 passed, 1 a regression, 125 cannot be judged
+    #[arg(long)]
+    pub bisect_exit: bool,
+    /// Show what every agent printed, and every finding
+    #[arg(short, long)]
+    pub verbose: bool,
+    /// Another command for every case
+    #[arg(last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+}
+
+/// The verbs below `retake test`.
+#[derive(Debug, Subcommand)]
+pub enum TestCommand {
+    /// Make a case of a recorded run
+    Add(AddArgs),
+}
+
+/// `retake test add`
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// Which run: refund.1, refund (the newest of that name), last (the newest of all)
+    pub run: String,
+    /// Name of the case [default: that of the run]
+    #[arg(long = "as", value_name = "NAME")]
+    pub name: Option<String>,
+    /// A file of checks ([[check]]) that becomes NAME.toml
+    #[arg(long, value_name = "FILE")]
+    pub check: Option<PathBuf>,
+    /// Replace a case of that name
+    #[arg(long)]
+    pub force: bool,
+    /// Write although something in it still looks like a secret
+    #[arg(long)]
+    pub allow_secrets: bool,
+}
+
+/// A part of a suite: `2/3` is the second of three.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1.
+    pub index: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+impl Shard {
+    /// True when the case at this place, from 0, is in it.
+    pub fn has(self, place: usize) -> bool {
+        place % self.of == self.index - 1
+    }
+}
+
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
+    match parts {
+        Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
+        _ => Err("a shard is I/N, as 1/3 for the first of three".into()),
+    }
+}

@@ -1,0 +1,63 @@
+//! Which cases there are, and which of them are wanted.
+
+use super::super::args::TestArgs;
+use super::super::error::CliError;
+use crate::suite::case::{Case, ENDING};
+use std::path::{Path, PathBuf};
+
+/// A directory in a directory in …: links may go round.
+const DEEPEST: usize = 32;
+
+/// The cases that are wanted, in order of their names, and how many others there are.
+pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Case>, usize), CliError> {
+    let usual = root.join(usual);
+    let given: Vec<PathBuf> = match args.paths.is_empty() {
+        true => vec![usual.clone()],
+        false => args.paths.clone(),
+    };
+    let mut files = Vec::new();
+    for path in &given {
+        if path.is_dir() {
+            walk(path, &mut files, 0)?;
+        } else if path.is_file() {
+            files.push(path.clone());
+        } else if args.paths.is_empty() {
+            return Err(CliError::broken(format!("there is no test: no directory {}", path.display()))
+                .hint("retake test add RUN makes a recorded run one"));
+        } else {
+            return Err(CliError::broken(format!("no such test: {}", path.display())));
+        }
+    }
+    let mut cases: Vec<Case> =
+        files.into_iter().map(|file| Case::named(&usual, &std::path::absolute(&file).unwrap_or(file))).collect();
+    cases.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
+    cases.dedup_by(|a, b| a.file == b.file);
+    let all = cases.len();
+    if let Some(pattern) = &args.pattern {
+        cases.retain(|case| case.name.contains(pattern.as_str()));
+    }
+    let left_out = all - cases.len();
+    if all > 0 && cases.is_empty() {
+        let what = format!("no case has {:?} in its name; there are {all}", args.pattern.as_deref().unwrap_or_default());
+        return Err(CliError::broken(what));
+    }
+    if let Some(shard) = args.shard {
+        let mut place = 0..;
+        cases.retain(|_| place.next().is_some_and(|place| shard.has(place)));
+    }
+    Ok((cases, left_out))
+}
+
+fn walk(directory: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), CliError> {
+    let failed = |e: std::io::Error| CliError::broken(format!("{}: {e}", directory.display()));
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if path.is_dir() && !hidden && depth < DEEPEST {
+            walk(&path, files, depth + 1)?;
+        } else if path.extension().is_some_and(|ending| ending == ENDING) && path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,202 @@
+//! What became of the cases of a suite: data that reports are made of, and that shards are put together from.
+
+use super::checks::CheckResult;
+use super::findings::{Drift, Finding, Severity};
+use serde::{Deserialize, Serialize};
+
+/// What a case came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The agent does what it did, and every check holds.
+    Passed,
+    /// It does not.
+    Regression,
+    /// Not to be judged: the agent was stopped before the end by something that says nothing about it.
+    Inconclusive,
+    /// The case itself is unusable, or the agent cannot be run.
+    Broken,
+}
+
+impl Verdict {
+    /// Its word: `passed`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Passed => "passed",
+            Verdict::Regression => "regression",
+            Verdict::Inconclusive => "inconclusive",
+            Verdict::Broken => "broken",
+        }
+    }
+}
+
+/// What became of one case.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CaseOutcome {
+    /// Its name, unique in the suite: the path below the suite's directory, without the ending.
+    pub name: String,
+    /// Its file, as it was found.
+    pub file: String,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// Why, in one sentence; empty when it passed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// What to do next, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hints: Vec<String>,
+    /// What drifted first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift: Option<Drift>,
+    /// Steps of the recording, and how many of them were gone through again.
+    pub steps: u32,
+    /// See `steps`.
+    pub replayed: u32,
+    /// Model calls that were made for real.
+    pub live: u32,
+    /// Tools that the agent ran for real: names, and how often.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools_run: Vec<(String, u32)>,
+    /// What differs, the first cause first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<Finding>,
+    /// What was asked to hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// Why nothing recorded was right for a request, as it is explained in a terminal.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub miss: String,
+    /// What the agent printed, its end when it is long; kept of cases that did not pass.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub output: String,
+    /// Other things to be known, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Wall time in microseconds, and how much of it the agent's process lived.
+    pub took_us: u64,
+    /// See `took_us`.
+    pub agent_us: u64,
+}
+
+impl CaseOutcome {
+    /// A case about which nothing is known but why.
+    pub fn broken(name: &str, file: &str, why: impl Into<String>) -> CaseOutcome {
+        CaseOutcome {
+            name: name.to_string(),
+            file: file.to_string(),
+            verdict: Verdict::Broken,
+            why: why.into(),
+            hints: Vec::new(),
+            drift: None,
+            steps: 0,
+            replayed: 0,
+            live: 0,
+            tools_run: Vec::new(),
+            findings: Vec::new(),
+            checks: Vec::new(),
+            miss: String::new(),
+            output: String::new(),
+            warnings: Vec::new(),
+            took_us: 0,
+            agent_us: 0,
+        }
+    }
+
+    /// The finding that decides, if one does.
+    pub fn first_error(&self) -> Option<&Finding> {
+        self.findings.iter().find(|finding| finding.severity == Severity::Error)
+    }
+}
+
+/// What became of a suite, or of a shard of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SuiteOutcome {
+    /// Version of this form: 1.
+    pub format: u32,
+    /// Version of retake.
+    pub retake: String,
+    /// When it began: microseconds since the Unix epoch.
+    pub started_us: u64,
+    /// Wall time in microseconds; of several shards that of the longest.
+    pub took_us: u64,
+    /// Which shards: `1/3`; empty for a whole suite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shards: Vec<String>,
+    /// Cases that a pattern left out.
+    pub left_out: usize,
+    /// The cases in order of their names.
+    pub cases: Vec<CaseOutcome>,
+}
+
+/// How many cases came to what.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Passed.
+    pub passed: usize,
+    /// Regressions.
+    pub regressions: usize,
+    /// Not to be judged.
+    pub inconclusive: usize,
+    /// Broken.
+    pub broken: usize,
+}
+
+impl SuiteOutcome {
+    /// How many came to what.
+    pub fn counts(&self) -> Counts {
+        let of = |verdict| self.cases.iter().filter(|case| case.verdict == verdict).count();
+        Counts {
+            passed: of(Verdict::Passed),
+            regressions: of(Verdict::Regression),
+            inconclusive: of(Verdict::Inconclusive),
+            broken: of(Verdict::Broken),
+        }
+    }
+
+    /// The verdict of the whole: a regression is told whatever else there is, then what is broken, then what is open. A
+    /// suite without a case is broken: it proves nothing. A shard may be empty.
+    pub fn verdict(&self) -> Verdict {
+        let counts = self.counts();
+        match counts {
+            _ if self.cases.is_empty() && self.shards.is_empty() => Verdict::Broken,
+            Counts { regressions: 1.., .. } => Verdict::Regression,
+            Counts { broken: 1.., .. } => Verdict::Broken,
+            Counts { inconclusive: 1.., .. } => Verdict::Inconclusive,
+            _ => Verdict::Passed,
+        }
+    }
+
+    /// One outcome of the shards of a suite.
+    ///
+    /// # Errors
+    /// In words: none, a case that is in two of them, or shards of different suites.
+    pub fn merged(shards: Vec<SuiteOutcome>) -> Result<SuiteOutcome, String> {
+        let mut shards = shards.into_iter();
+        let mut whole = shards.next().ok_or("there is nothing to merge")?;
+        for shard in shards {
+            whole.started_us = whole.started_us.min(shard.started_us);
+            whole.took_us = whole.took_us.max(shard.took_us);
+            whole.left_out += shard.left_out;
+            whole.shards.extend(shard.shards);
+            whole.cases.extend(shard.cases);
+        }
+        whole.cases.sort_by(|a, b| a.name.cmp(&b.name));
+        if let Some([twice, _]) = whole.cases.array_windows().find(|[a, b]| a.name == b.name) {
+            return Err(format!("{} is in two of the reports", twice.name));
+        }
+        let of = |shard: &String| shard.split_once('/').map(|(_, of)| of.to_string());
+        let counts: std::collections::BTreeSet<Option<String>> = whole.shards.iter().map(of).collect();
+        if let [Some(of)] = counts.into_iter().collect::<Vec<_>>().as_slice() {
+            let missing: Vec<String> = (1..=of.parse::<usize>().unwrap_or_default())
+                .map(|index| format!("{index}/{of}"))
+                .filter(|shard| !whole.shards.contains(shard))
+                .collect();
+            if !missing.is_empty() {
+                return Err(format!("the report of shard {} is missing", missing.join(", ")));
+            }
+            // A whole suite again.
+            whole.shards.clear();
+        }
+        Ok(whole)
+    }
+}
