@@ -5,12 +5,14 @@ mod carry;
 mod removal;
 mod run;
 mod sampling;
+mod test;
 
 pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
 pub use carry::{ExportArgs, ImportArgs};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;
+pub use test::{AddArgs, TestArgs, TestCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -185,6 +187,9 @@ pub enum Command {
         after_help = "Examples:\n  retake import refund.retake                 as refund.N, the next free number\n  retake import refund.retake --name theirs   as theirs.1"
     )]
     Import(ImportArgs),
+    /// Replay recorded runs as tests, offline: does the agent still do what it did?
+    #[command(after_help = test::TEST_EXAMPLES)]
+    Test(TestArgs),
     /// Remove runs; forks keep what they share with them
     #[command(after_help = "Example:\n  retake rm refund.1 refund.2")]
     Rm(RmArgs),
@@ -205,6 +210,12 @@ pub enum Command {
     },
     /// Print the manual page
     Man,
+    /// Cleans up behind a suite that was killed
+    #[command(hide = true, name = "test-guard")]
+    TestGuard {
+        /// What is removed
+        directory: PathBuf,
+    },
     /// The demo's agent
     #[command(hide = true, name = "demo-agent")]
     DemoAgent {

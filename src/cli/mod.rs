@@ -28,6 +28,7 @@ mod start;
 mod stats;
 mod surroundings;
 mod telling;
+mod test;
 mod traced;
 mod unseen;
 mod view;
@@ -191,6 +192,8 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Doctor(args) => doctor::doctor(context, args),
         Command::Export(args) => portable::export(context, &args),
         Command::Import(args) => portable::import(context, &args),
+        Command::Test(args) => test::test(context, &args),
+        Command::TestGuard { directory } => Ok(test::guard::keep_watch(directory)),
         Command::Rm(args) => runs::rm(context, &args),
         Command::Gc(args) => gc::gc(context, &args),
         Command::Index(args::IndexCommand::Rebuild) => runs::rebuild(context),

@@ -13,9 +13,11 @@ use crate::exchange::parts;
 use crate::otlp::Batch;
 use crate::redact::Redactor;
 use crate::report::words;
-use crate::run::{Manifest, Outline};
+use crate::run::{Manifest, Outline, RunId};
 use crate::store::bundle::{self, ExportSource, ImportOptions, ImportedRun};
-use crate::store::{BodyRef, RequestRecord, ResponseRecord, RunWriter, SpanReader, SpanWriter, StoreError};
+use crate::store::{
+    BodyRef, RequestRecord, ResponseRecord, RunWriter, SpanReader, SpanWriter, Store, StoreError,
+};
 use bytes::Bytes;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::Path;
@@ -90,34 +92,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     refuse_to_replace(file, args.force)?;
     let store = context.store()?;
     let opened = Opened::open(&store, &asked)?;
-    if let Some(why) = &opened.reader.manifest().incomplete {
-        warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
-    }
-    let redactor = knowing(redactor(&store, &[])?, &opened);
-    let mut text = Vec::new();
-    let mut run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
-    bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
-    // Directories that the conversation speaks of must be known where it is replayed; others stay here.
-    let Manifest { home, temp, .. } = opened.reader.manifest();
-    let said: Vec<u8> = text.splitn(3, |b| *b == b'\n').nth(2).unwrap_or_default().to_vec();
-    let spoken_of =
-        |place: &str| !place.is_empty() && memchr::memmem::find(&said, place.as_bytes()).is_some();
-    let (home_leaves, temp_leaves) = (spoken_of(home), spoken_of(temp));
-    if home_leaves || temp_leaves {
-        run.manifest.home = if home_leaves { home.clone() } else { String::new() };
-        run.manifest.temp = if temp_leaves { temp.clone() } else { String::new() };
-        text.clear();
-        bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
-    }
-    let found = secrets_left(&redactor, &opened, &text);
-    if !found.is_empty() {
-        let what = format!("{asked} still holds what looks like a secret: {}", found.join(", "));
-        if !args.allow_secrets {
-            return Err(CliError::broken(format!("nothing was written: {what}"))
-                .hint("--allow-secrets writes it all the same"));
-        }
-        warn(&what);
-    }
+    let text = exported(&store, &opened, args.allow_secrets)?;
     if file == Path::new("-") {
         print(&String::from_utf8_lossy(&text))?;
         return Ok(exit::OK);
@@ -132,6 +107,43 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
         print(&format!("exported  {}   {} ({size})\n", opened.reader.manifest().id, file.display()))?;
     }
     Ok(exit::OK)
+}
+
+/// The file of a run, as it may leave this machine.
+pub(super) fn exported(store: &Store, opened: &Opened, allow_secrets: bool) -> Result<Vec<u8>, CliError> {
+    if let Some(why) = &opened.reader.manifest().incomplete {
+        warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
+    }
+    let redactor = knowing(redactor(store, &[])?, opened);
+    let mut text = Vec::new();
+    let mut run = Leaving { run: opened, manifest: leaving(opened.reader.manifest(), &machine()) };
+    bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    // Directories that the conversation speaks of must be known where it is replayed; others stay here.
+    let Manifest { home, temp, .. } = opened.reader.manifest();
+    let said: Vec<u8> = text.splitn(3, |b| *b == b'\n').nth(2).unwrap_or_default().to_vec();
+    let spoken_of =
+        |place: &str| !place.is_empty() && memchr::memmem::find(&said, place.as_bytes()).is_some();
+    let (home_leaves, temp_leaves) = (spoken_of(home), spoken_of(temp));
+    if home_leaves || temp_leaves {
+        run.manifest.home = if home_leaves { home.clone() } else { String::new() };
+        run.manifest.temp = if temp_leaves { temp.clone() } else { String::new() };
+        text.clear();
+        bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
+    }
+    let found = secrets_left(&redactor, opened, &text);
+    if !found.is_empty() {
+        let what = format!(
+            "{} still holds what looks like a secret: {}",
+            opened.reader.manifest().id,
+            found.join(", ")
+        );
+        if !allow_secrets {
+            return Err(CliError::broken(format!("nothing was written: {what}"))
+                .hint("--allow-secrets writes it all the same"));
+        }
+        warn(&what);
+    }
+    Ok(text)
 }
 
 /// A file that is there stays there unless it is to be replaced.
@@ -262,6 +274,16 @@ pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliErr
         ))?;
     }
     Ok(exit::OK)
+}
+
+/// Puts a run into a store, under this name: what it is called there.
+pub(super) fn stored(store: &Store, run: &ImportedRun, name: &str) -> Result<RunId, CliError> {
+    let mut source = run.manifest.clone();
+    source.directory = machine().at_home(&source.directory);
+    source.imported = true;
+    let writer = store.create_run(name, |id| Manifest { id, ..source })?;
+    let outline = crate::run::lanes::outline(&run.exchanges);
+    Ok(written(writer, run, &outline)?.id)
 }
 
 /// Everything of an imported run, sealed. Half of it would be no import: an error then.

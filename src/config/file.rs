@@ -1,5 +1,6 @@
 //! The file as it is written, and what it declares.
 
+use super::Config;
 use super::error::{Wrong, of_toml};
 use crate::dialect;
 use crate::holes::{Hole, HoleKind, Ignore, RuleError, RuleField, Rules, Within};
@@ -8,9 +9,13 @@ use crate::replay::policy::Policy;
 use crate::replay::tools::{ToolClass, ToolClasses};
 use crate::run::sampling::Sampling;
 use crate::run::spelling::nearest;
+use crate::suite::case::{Common, limit};
+use crate::suite::checks::Check;
+use crate::suite::findings::Severities;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::str::FromStr;
 use toml::Spanned;
 
@@ -23,6 +28,9 @@ struct File {
     replay: Replay,
     prices: BTreeMap<String, Spanned<PriceRule>>,
     sampling: Option<Spanned<SamplingRule>>,
+    test: Option<TestRule>,
+    check: Vec<Check>,
+    findings: Severities,
 }
 
 #[derive(Debug, Deserialize)]
@@ -65,6 +73,15 @@ struct SamplingRule {
     slow: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TestRule {
+    directory: Option<PathBuf>,
+    command: Option<Spanned<Vec<String>>>,
+    copy: bool,
+    timeout: Option<Spanned<f64>>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PriceRule {
@@ -85,17 +102,8 @@ struct AboveRule {
     cache_write: Option<Spanned<f64>>,
 }
 
-/// What a file declares.
-pub(super) struct Declared {
-    pub rules: Rules,
-    pub tools: ToolClasses,
-    pub allow: Option<Policy>,
-    pub prices: Prices,
-    pub sampling: Option<Sampling>,
-}
-
 /// Reads a file's text.
-pub(super) fn read(text: &str) -> Result<Declared, Wrong> {
+pub(super) fn read(text: &str) -> Result<Config, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| of_toml(&error))?;
     let ignores = file.ignore.iter().map(ignore).collect::<Result<_, _>>()?;
     let holes = file.hole.iter().map(hole).collect::<Result<_, _>>()?;
@@ -103,7 +111,39 @@ pub(super) fn read(text: &str) -> Result<Declared, Wrong> {
     let allow = file.replay.allow.as_deref().map(policy).transpose()?;
     let prices = file.prices.into_iter().map(price).collect::<Result<_, _>>()?;
     let sampling = file.sampling.as_ref().map(sampling).transpose()?;
-    Ok(Declared { rules: Rules::new(ignores, holes), tools, allow, prices: Prices(prices), sampling })
+    let suite = file.test.as_ref().map(common).transpose()?.unwrap_or_default();
+    Ok(Config {
+        path: None,
+        rules: Rules::new(ignores, holes),
+        tools,
+        allow,
+        prices: Prices(prices),
+        sampling,
+        suite,
+        checks: file.check,
+        severities: file.findings,
+    })
+}
+
+fn common(rule: &TestRule) -> Result<Common, Wrong> {
+    let usual = Common::default();
+    if let Some(empty) = rule.command.as_ref().filter(|command| command.get_ref().is_empty()) {
+        return Err(wrong(
+            empty.span(),
+            "the command has no words",
+            "for instance: command = [\"python\", \"agent.py\"]",
+        ));
+    }
+    let timeout = rule.timeout.as_ref().map(|seconds| {
+        let what = format!("{} is no time limit: seconds, more than 0", seconds.get_ref());
+        limit(*seconds.get_ref()).ok_or_else(|| wrong(seconds.span(), what, "for instance: timeout = 60"))
+    });
+    Ok(Common {
+        directory: rule.directory.clone().unwrap_or(usual.directory),
+        command: rule.command.as_ref().map(|command| command.get_ref().clone()),
+        copy: rule.copy,
+        timeout: timeout.transpose()?.unwrap_or(usual.timeout),
+    })
 }
 
 fn sampling(rule: &Spanned<SamplingRule>) -> Result<Sampling, Wrong> {

@@ -19,6 +19,15 @@
 //! share = "10%"
 //! slow = "30s"
 //!
+//! [test]                                       # what all cases of `retake test` have in common
+//! command = ["python", "agent.py"]
+//!
+//! [findings]                                   # how much they matter
+//! TEXT_CHANGED = "note"
+//!
+//! [[check]]                                    # what must hold of every case
+//! never = "delete_order"
+//!
 //! [prices."my-model"]                         # US dollars for a million tokens
 //! input = 0.5
 //! output = 2
@@ -36,6 +45,9 @@ use crate::prices::Prices;
 use crate::replay::policy::Policy;
 use crate::replay::tools::ToolClasses;
 use crate::run::sampling::Sampling;
+use crate::suite::case::Common;
+use crate::suite::checks::Check;
+use crate::suite::findings::Severities;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +69,12 @@ pub struct Config {
     pub prices: Prices,
     /// Of many runs, which are worth their place; none where nothing is said.
     pub sampling: Option<Sampling>,
+    /// What `retake test` goes by.
+    pub suite: Common,
+    /// What must hold of every case.
+    pub checks: Vec<Check>,
+    /// How much findings matter.
+    pub severities: Severities,
 }
 
 impl Config {
@@ -95,9 +113,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Wrong`]: the line, what is wrong, and what to do.
     pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        let file::Declared { rules, tools, allow, prices, sampling } =
-            file::read(text).map_err(|wrong| ConfigError::wrong(path, text, wrong))?;
-        Ok(Config { path: Some(path.to_path_buf()), rules, tools, allow, prices, sampling })
+        let declared = file::read(text).map_err(|wrong| ConfigError::wrong(path, text, wrong))?;
+        Ok(Config { path: Some(path.to_path_buf()), ..declared })
     }
 }
 

@@ -27,6 +27,7 @@ pub mod step;
 pub mod steps;
 mod structure;
 pub mod style;
+pub mod suite;
 pub mod table;
 pub mod tool_results;
 pub mod tools_run;

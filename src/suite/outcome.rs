@@ -1,6 +1,6 @@
 //! What became of the cases of a suite: data that reports are made of, and that shards are put together from.
 
-use super::checks::CheckResult;
+use super::checks::Judgement;
 use super::findings::{Drift, Finding, Severity};
 use serde::{Deserialize, Serialize};
 
@@ -62,7 +62,7 @@ pub struct CaseOutcome {
     pub findings: Vec<Finding>,
     /// What was asked to hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub checks: Vec<CheckResult>,
+    pub checks: Vec<Judgement>,
     /// Why nothing recorded was right for a request, as it is explained in a terminal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub miss: String,

@@ -8,7 +8,7 @@ const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp", "otlp"],
     &["run", "span", "prices", "redact", "holes", "proxy"],
     &["store", "diff", "stats", "import"],
-    &["record", "replay", "config", "agent", "bridge", "shell", "report"],
+    &["record", "replay", "config", "agent", "bridge", "shell", "report", "suite"],
     &["cli", "demo"],
 ];
 

@@ -102,7 +102,8 @@ impl Shard {
 }
 
 fn shard(text: &str) -> Result<Shard, String> {
-    let parts = text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
+    let parts =
+        text.split_once('/').and_then(|(i, n)| Some((i.trim().parse().ok()?, n.trim().parse().ok()?)));
     match parts {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
         _ => Err("a shard is I/N, as 1/3 for the first of three".into()),

@@ -28,8 +28,10 @@ pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Ca
             return Err(CliError::broken(format!("no such test: {}", path.display())));
         }
     }
-    let mut cases: Vec<Case> =
-        files.into_iter().map(|file| Case::named(&usual, &std::path::absolute(&file).unwrap_or(file))).collect();
+    let mut cases: Vec<Case> = files
+        .into_iter()
+        .map(|file| Case::named(&usual, &std::path::absolute(&file).unwrap_or(file)))
+        .collect();
     cases.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
     cases.dedup_by(|a, b| a.file == b.file);
     let all = cases.len();
@@ -38,7 +40,10 @@ pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Ca
     }
     let left_out = all - cases.len();
     if all > 0 && cases.is_empty() {
-        let what = format!("no case has {:?} in its name; there are {all}", args.pattern.as_deref().unwrap_or_default());
+        let what = format!(
+            "no case has {:?} in its name; there are {all}",
+            args.pattern.as_deref().unwrap_or_default()
+        );
         return Err(CliError::broken(what));
     }
     if let Some(shard) = args.shard {

@@ -1,0 +1,100 @@
+//! `retake test add`
+
+use super::super::args::AddArgs;
+use super::super::error::{CliError, exit};
+use super::super::portable;
+use super::super::replay::refuse_empty;
+use super::super::view::Opened;
+use super::super::{Context, print};
+use crate::config::Config;
+use crate::report::heading;
+use crate::suite::case::{Beside, ENDING};
+use std::path::Path;
+
+pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
+    let config = context.config()?;
+    let here = context.directory()?;
+    let root = config.path.as_deref().and_then(Path::parent).map_or(here.clone(), |path| here.join(path));
+    let store = context.store()?;
+    let opened = Opened::open(&store, &args.run)?;
+    refuse_empty(&opened)?;
+    let manifest = opened.reader.manifest();
+    let name = args.name.as_deref().unwrap_or(manifest.id.name());
+    let is_name = !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
+    if !is_name {
+        return Err(CliError::usage(format!("{name:?} is no name of a case: refund, billing/refund")));
+    }
+    let file = root.join(&config.suite.directory).join(format!("{name}.{ENDING}"));
+    let beside = file.with_extension("toml");
+    let said = beside_of(args, manifest.directory.as_ref(), &root, &config)?;
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory)
+            .map_err(|e| CliError::broken(format!("cannot make {}: {e}", directory.display())))?;
+    }
+    if said.is_some() {
+        portable::refuse_to_replace(&beside, args.force)?;
+    }
+    portable::refuse_to_replace(&file, args.force)?;
+    let text = portable::exported(&store, &opened, args.allow_secrets)?;
+    portable::write_whole(&file, &text)?;
+    if let Some(text) = &said {
+        portable::write_whole(&beside, text.as_bytes())?;
+    }
+    let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
+    if context.json {
+        context.print_json(&serde_json::json!({ "case": name, "file": shown(&file), "run": manifest.id }))?;
+        return Ok(exit::OK);
+    }
+    print(&crate::report::suite::added(
+        &crate::report::suite::Added {
+            name,
+            file: &shown(&file),
+            beside: said.as_ref().map(|_| shown(&beside)),
+            run: &opened.view(),
+            command: &heading::command(config.suite.command.as_deref().unwrap_or(&manifest.command)),
+            checks: config
+                .checks
+                .iter()
+                .map(|check| check.name.clone())
+                .chain(own_checks(said.as_deref()))
+                .collect(),
+        },
+        context.style,
+    ))?;
+    Ok(exit::OK)
+}
+
+/// What is to stand beside the case; none when there is nothing to say.
+fn beside_of(
+    args: &AddArgs,
+    recorded: &Path,
+    root: &Path,
+    config: &Config,
+) -> Result<Option<String>, CliError> {
+    let mut text = String::new();
+    // Where it ran, seen from here: another machine has this directory elsewhere.
+    let below = recorded.strip_prefix(root).ok().filter(|below| *below != Path::new(""));
+    if let Some(below) = below.filter(|_| config.suite.command.is_none()) {
+        text.push_str(&format!("directory = {:?}\n", below.display().to_string()));
+    }
+    if let Some(path) = &args.check {
+        let checks = std::fs::read_to_string(path)
+            .map_err(|e| CliError::broken(format!("{}: {e}", path.display())))?;
+        let read: Beside = toml::from_str(&checks)
+            .map_err(|e| CliError::broken(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+        if read.check.is_empty() {
+            let what = format!("{} has no [[check]] in it", path.display());
+            return Err(CliError::broken(what).hint("for instance: [[check]]\nnever = \"delete_order\""));
+        }
+        if read.directory.is_some() {
+            text.clear();
+        }
+        text.push_str(&checks);
+    }
+    Ok((!text.is_empty()).then_some(text))
+}
+
+fn own_checks(said: Option<&str>) -> Vec<String> {
+    let read = said.and_then(|text| toml::from_str::<Beside>(text).ok()).unwrap_or_default();
+    read.check.into_iter().map(|check| check.name).collect()
+}

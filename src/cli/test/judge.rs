@@ -1,0 +1,189 @@
+//! What a case came to, from what the agent did.
+
+use super::super::error::exit;
+use super::super::replay::done;
+use super::super::rerun::Rerun;
+use super::super::session::Landed;
+use super::super::view::Opened;
+use crate::config::Config;
+use crate::diff::RunView;
+use crate::replay::player::Player;
+use crate::report::results::{Compared, Replay};
+use crate::report::words::many;
+use crate::report::{Style, miss};
+use crate::suite::case::{Beside, Case};
+use crate::suite::checks::{Check, Judgement, Outcome, Subject};
+use crate::suite::findings::{Finding, Severity, find};
+use crate::suite::outcome::{CaseOutcome, Verdict};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// An agent that ran, and its recording.
+pub(super) struct Ran<'a> {
+    pub rerun: &'a Rerun<'a>,
+    pub player: &'a Player,
+    pub landed: &'a Landed,
+    /// What it did now.
+    pub now: &'a Opened,
+}
+
+/// What a case is called.
+pub(super) struct Called<'a> {
+    pub case: &'a Case,
+    pub file: &'a str,
+}
+
+/// Judges a case.
+pub(super) fn judge(
+    called: &Called<'_>,
+    ran: &Ran<'_>,
+    config: &Config,
+    beside: &Beside,
+    root: &Path,
+) -> CaseOutcome {
+    let tally = ran.player.tally();
+    let ended = (ran.landed.ended.exit_code, ran.landed.ended.signal);
+    let (replay, code) = done(ran.rerun, ran.player, Some(ended), ran.landed.took_us);
+    let recorded = ran.rerun.opened;
+    let severities = config.severities.clone().with(&beside.findings);
+    let found = find(&recorded.view(), &ran.now.view(), &ran.rerun.surroundings, Some(&tally), &severities);
+    let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;
+    let checks: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
+    // Of a run that was cut off a check would say what is not so.
+    let checks = if whole { checked(&ran.now.view(), checks, root) } else { Vec::new() };
+    let (verdict, why) = verdict(ran, &replay, code, &found.all, &checks);
+    let misses = tally.misses.first();
+    CaseOutcome {
+        verdict,
+        why,
+        hints: misses.map(|miss| miss.hints.clone()).unwrap_or_default(),
+        drift: found.drift(),
+        steps: replay.steps,
+        replayed: replay.replayed,
+        live: replay.answers.live,
+        tools_run: replay.tools.ran.clone().into_iter().collect(),
+        miss: misses.map(|of| miss::miss(of, Style::default())).unwrap_or_default(),
+        warnings: ran.rerun.misspelt.clone(),
+        findings: found.all,
+        checks,
+        agent_us: ran.landed.took_us,
+        ..CaseOutcome::broken(&called.case.name, called.file, "")
+    }
+}
+
+fn verdict(
+    ran: &Ran<'_>,
+    replay: &Replay,
+    code: i32,
+    findings: &[Finding],
+    checks: &[Judgement],
+) -> (Verdict, String) {
+    let asked =
+        replay.answers.recorded + replay.answers.edited + replay.answers.refused + replay.answers.live;
+    if ran.landed.timed_out {
+        let why = format!("the agent had not ended after {:.0} s", ran.landed.took_us as f64 / 1e6);
+        return (Verdict::Inconclusive, why);
+    }
+    if asked == 0 && replay.tools.servers.is_empty() {
+        let end = match (ran.landed.ended.exit_code, ran.landed.ended.signal) {
+            (Some(0), _) => "it ended with exit 0".to_string(),
+            (Some(code), _) => format!("it ended with exit {code}"),
+            (None, signal) => format!("signal {} ended it", signal.unwrap_or_default()),
+        };
+        return (Verdict::Broken, format!("the agent asked for nothing: {end}"));
+    }
+    if code == exit::FENCE {
+        let by = match &replay.outcome {
+            Compared::Stopped { by } => by.clone(),
+            _ => "at a fence".into(),
+        };
+        return (Verdict::Inconclusive, format!("the agent was stopped {by}"));
+    }
+    let worst = |finding: &&Finding| finding.severity == Severity::Error;
+    if let Some(first) = findings.iter().find(worst) {
+        return (Verdict::Regression, told(first));
+    }
+    let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. });
+    let serious = || checks.iter().filter(|check| check.severity == Severity::Error);
+    if let Some(check) = serious().find(|check| failed(&check.outcome)) {
+        return (Verdict::Regression, format!("the check fails: {}", check.name));
+    }
+    if let Some(check) = serious().find(|check| !matches!(check.outcome, Outcome::Passed)) {
+        return (Verdict::Inconclusive, format!("a check cannot be judged: {}", check.name));
+    }
+    // What the replay itself says goes before how much anybody thinks that it matters, but where a finding says the same.
+    match (&replay.outcome, code) {
+        (_, exit::OK) => (Verdict::Passed, String::new()),
+        _ if !findings.is_empty() => (Verdict::Passed, String::new()),
+        (_, exit::MISS) => (Verdict::Regression, "the agent asks something that was not recorded".into()),
+        (Compared::Differs { what }, _) => (Verdict::Regression, what.clone()),
+        _ => {
+            let steps = many(replay.unasked.len() as u64, "recorded step");
+            (Verdict::Regression, format!("{steps} never asked for"))
+        }
+    }
+}
+
+/// A finding in one line.
+fn told(finding: &Finding) -> String {
+    match finding.step {
+        Some(step) => format!("{}, step {step}: {}", finding.code, finding.what),
+        None => format!("{}: {}", finding.code, finding.what),
+    }
+}
+
+/// The checks of a run; those that are commands are run.
+fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgement> {
+    let subject = Subject::of(run);
+    for check in &mut checks {
+        let Some(path) = check.schema_file().map(|path| root.join(path)) else { continue };
+        // One that cannot be read stays a file, which no answer can be judged by.
+        if let Some(schema) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
+            check.set_schema(schema);
+        }
+    }
+    let mut judged = subject.judge(&checks);
+    for (check, judgement) in checks.iter().zip(&mut judged) {
+        if let Some(words) = check.command() {
+            judgement.outcome = by_command(words, &subject, root);
+        }
+    }
+    judged
+}
+
+/// A program of the author's own gets the run as JSON: exit code 0 is that it holds.
+fn by_command(words: &[String], subject: &Subject, root: &Path) -> Outcome {
+    let broken = |why: String| Outcome::Broken { why };
+    let Some((program, arguments)) = words.split_first() else { return broken("it has no words".into()) };
+    let child = Command::new(program)
+        .args(arguments)
+        .current_dir(root)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return broken(format!("{program} cannot be started: {error}")),
+    };
+    let document = subject.document().to_string();
+    // It may end before it has read all of it.
+    let feed =
+        child.stdin.take().map(|mut pipe| std::thread::spawn(move || pipe.write_all(document.as_bytes())));
+    let ended = child.wait_with_output();
+    if let Some(feed) = feed {
+        let _ = feed.join();
+    }
+    match ended {
+        Ok(ended) if ended.status.success() => Outcome::Passed,
+        Ok(ended) => {
+            let said =
+                [&ended.stdout, &ended.stderr].map(|text| String::from_utf8_lossy(text).trim().to_string());
+            let last = said.iter().flat_map(|text| text.lines()).last().unwrap_or_default().to_string();
+            let what = if last.is_empty() { format!("{program}: {}", ended.status) } else { last };
+            Outcome::Failed { what }
+        }
+        Err(error) => broken(format!("{program}: {error}")),
+    }
+}

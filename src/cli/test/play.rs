@@ -1,0 +1,201 @@
+//! One case: its recording is put into a store of its own, the agent runs behind it, and what it did is judged.
+
+use super::super::error::CliError;
+use super::super::portable::stored;
+use super::super::record::redactor;
+use super::super::replay::outcome_of;
+use super::super::rerun::{Asked, Rerun, knowing};
+use super::super::session::{Held, Landed, Session};
+use super::super::view::Opened;
+use super::super::{Context, surroundings};
+use super::copy::copy;
+use super::guard::Guard;
+use super::judge::{Called, Ran, judge};
+use crate::config::Config;
+use crate::record::Recorder;
+use crate::replay::player::Player;
+use crate::store::Store;
+use crate::store::bundle::{self, BundleError, ImportOptions};
+use crate::suite::case::{Beside, Case, limit};
+use crate::suite::outcome::{CaseOutcome, Verdict};
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// So much of the end of what an agent printed is kept.
+const OUTPUT: usize = 16 * 1024;
+
+/// What all cases of a suite have in common.
+pub(super) struct Bench<'a> {
+    pub context: &'a Context,
+    pub config: &'a Config,
+    /// Where `retake.toml` is, or where retake was called.
+    pub root: &'a Path,
+    /// For stores and copies; removed with everything in it.
+    pub scratch: &'a Path,
+    /// `--fence`
+    pub fences: &'a [String],
+    /// `-- COMMAND`
+    pub command: &'a [String],
+    pub guard: Option<&'a Guard>,
+    /// Keep what agents print, also of cases that pass.
+    pub verbose: bool,
+}
+
+/// A case, as its two files have it.
+struct Read {
+    beside: Beside,
+    run: bundle::ImportedRun,
+}
+
+impl Bench<'_> {
+    /// Plays a case; whatever is wrong is its outcome. The flag: somebody asked retake to end.
+    pub(super) fn play(&self, case: &Case) -> (CaseOutcome, bool) {
+        let began = Instant::now();
+        let file = self.shown(&case.file);
+        let (mut outcome, ended) = self.played(case, &file).unwrap_or_else(|error| {
+            let mut broken = CaseOutcome::broken(&case.name, &file, error.message);
+            broken.hints = error.hints;
+            (broken, false)
+        });
+        outcome.took_us = began.elapsed().as_micros() as u64;
+        (outcome, ended)
+    }
+
+    /// A path as one would type it here.
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.root).unwrap_or(path).display().to_string()
+    }
+
+    fn read(&self, case: &Case) -> Result<Read, CliError> {
+        let name = self.shown(&case.file);
+        let unreadable = |e: std::io::Error| CliError::broken(format!("{name}: {e}"));
+        let file = std::fs::File::open(&case.file).map_err(unreadable)?;
+        let run = bundle::import(&mut BufReader::new(file), ImportOptions::default()).map_err(|e| {
+            let error = CliError::broken(format!("{name}: {e}"));
+            match e {
+                BundleError::Edited { .. } => error.hint(format!(
+                    "if it was edited on purpose: retake import --allow-edited {name}, then retake test add RUN"
+                )),
+                _ => error,
+            }
+        })?;
+        let path = case.beside();
+        let beside = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|e| {
+                CliError::broken(format!("{}: {}", self.shown(&path), e.to_string().trim_end()))
+            })?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Beside::default(),
+            Err(e) => return Err(CliError::broken(format!("{}: {e}", self.shown(&path)))),
+        };
+        Ok(Read { beside, run })
+    }
+
+    fn played(&self, case: &Case, file: &str) -> Result<(CaseOutcome, bool), CliError> {
+        let Read { beside, run } = self.read(case)?;
+        let own = tempfile::tempdir_in(self.scratch)?;
+        let store = Store::find_or_create(Some(&own.path().join("store")), own.path())?;
+        let id = stored(&store, &run, "case")?;
+        let opened = Opened::by_id(&store, &id)?.priced(self.config.prices.clone());
+        if opened.outline.lanes.is_empty() {
+            let why = "it holds no model call: an empty recording proves nothing";
+            return Ok((CaseOutcome::broken(&case.name, file, why), false));
+        }
+        let common = &self.config.suite;
+        let command = match (self.command, &beside.command, &common.command) {
+            ([], Some(own), _) => own.clone(),
+            ([], None, Some(common)) => common.clone(),
+            ([], None, None) => opened.reader.manifest().command.clone(),
+            (given, ..) => given.to_vec(),
+        };
+        if command.is_empty() {
+            let why = format!("{file} does not say which command it recorded");
+            return Err(CliError::broken(why).hint(format!(
+                "say it in {}: command = [\"python\", \"agent.py\"]",
+                self.shown(&case.beside())
+            )));
+        }
+        let asked = Asked {
+            verb: "test",
+            fences: self.fences,
+            unfence: &[],
+            unpin: &[],
+            added: &[],
+            command: &command,
+            yes: true,
+        };
+        let redactor = knowing(redactor(&store, &command)?, &opened);
+        let mut rerun = Rerun::of(self.context, self.config, &opened, redactor, &asked)?;
+        let directory = self.directory(&beside, own.path())?;
+        rerun.surroundings = surroundings::of(opened.reader.manifest(), &directory);
+        rerun.start.directory = Some(directory.clone());
+        rerun.start.restore = true;
+        rerun.directory = directory;
+        // A case is the recording of this agent, whatever its command is called today.
+        rerun.own_command = true;
+        let mut options = rerun.options();
+        options.policy = self.config.allow.clone().unwrap_or_default();
+        let player = Arc::new(Player::new(rerun.run(), options).map_err(CliError::broken)?);
+        let writer = rerun.recording(&store, "now")?;
+        let now = writer.manifest().id.clone();
+        let recorder = Recorder::start(writer, rerun.redactor.clone(), |_| {})?;
+        let tell = |group, is_there| {
+            if let Some(guard) = self.guard {
+                guard.tell(group, is_there);
+            }
+        };
+        let within = beside.timeout.and_then(limit).unwrap_or(common.timeout);
+        let session = Session {
+            tape: Some(recorder.clone()),
+            answerer: Some(player.clone()),
+            stop: Some(player.stopped()),
+            quiet: true,
+            held: Some(Held { within, watch: &tell }),
+            ..rerun.session()
+        };
+        let landed = session.run();
+        let tally = player.tally();
+        recorder.finish(|m| {
+            m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &tally));
+            m.stale = tally.stale_at.clone();
+        })?;
+        let landed = landed?;
+        let replayed = Opened::by_id(&store, &now)?.priced(self.config.prices.clone());
+        let ran = Ran { rerun: &rerun, player: &player, landed: &landed, now: &replayed };
+        let called = Called { case, file };
+        let mut outcome = judge(&called, &ran, self.config, &beside, self.root);
+        if self.verbose || outcome.verdict != Verdict::Passed {
+            outcome.output = tail(&landed, &rerun);
+        }
+        Ok((outcome, landed.ended.told_to_end))
+    }
+
+    /// Where the agent of a case runs.
+    fn directory(&self, beside: &Beside, own: &Path) -> Result<PathBuf, CliError> {
+        let directory = match &beside.directory {
+            Some(below) => self.root.join(below),
+            None => self.root.to_path_buf(),
+        };
+        if !directory.is_dir() {
+            return Err(CliError::broken(format!("there is no directory {}", directory.display())));
+        }
+        if !beside.copy.unwrap_or(self.config.suite.copy) {
+            return Ok(directory);
+        }
+        // Its last part keeps its name: programs print it.
+        let name = directory.file_name().map_or_else(|| "agent".into(), PathBuf::from);
+        let to = own.join("copy").join(name);
+        copy(&directory, &to)
+            .map_err(|e| CliError::broken(format!("cannot copy the agent's directory: {e}")))?;
+        Ok(to)
+    }
+}
+
+/// The end of what an agent printed, without secrets.
+fn tail(landed: &Landed, rerun: &Rerun<'_>) -> String {
+    let printed = landed.ended.stdout.as_deref().unwrap_or_default();
+    let from = printed.len().saturating_sub(OUTPUT);
+    let text = String::from_utf8_lossy(printed.get(from..).unwrap_or_default());
+    rerun.redactor.text(&text).0
+}
