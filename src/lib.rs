@@ -29,6 +29,7 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod shell;
+pub mod suite;
 
 pub mod cli;
 pub mod demo;

@@ -8,12 +8,12 @@ const FLOORS: [&[&str]; 5] = [
     &["exchange", "dialect", "mcp", "otlp"],
     &["run", "span", "prices", "redact", "holes", "proxy"],
     &["store", "diff", "stats", "import"],
-    &["record", "replay", "config", "agent", "bridge", "shell", "report"],
+    &["record", "replay", "config", "agent", "bridge", "shell", "report", "suite"],
     &["cli", "demo"],
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
     "exchange",
     "dialect",
     "mcp",
@@ -26,6 +26,8 @@ const PURE: [&str; 12] = [
     "stats",
     "prices",
     "replay/matcher",
+    "suite/findings",
+    "suite/checks",
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
