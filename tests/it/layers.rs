@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 12] = [
+const PURE: [&str; 14] = [
     "exchange",
     "dialect",
     "mcp",
@@ -26,6 +26,8 @@ const PURE: [&str; 12] = [
     "stats",
     "prices",
     "replay/matcher",
+    "suite/findings",
+    "suite/checks",
 ];
 
 fn sources(directory: &Path) -> Vec<PathBuf> {
