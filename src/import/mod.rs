@@ -9,6 +9,7 @@ pub mod llama_stack;
 pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
+mod tnetstring;
 pub mod vcr;
 mod wire;
 mod yaml;

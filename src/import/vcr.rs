@@ -3,7 +3,7 @@
 //! What is replayed is what vcrpy would serve: a `body.string` as it stands. A `parsed_body`, which some projects keep
 //! in its place, is JSON that was read and lost its white space; it is written without any.
 
-use super::wire::{Making, Told, ToldAnswer};
+use super::wire::{Making, Told, ToldAnswer, in_latin1};
 use super::yaml::{self, Budget, Yaml};
 use super::{Foreign, Unreadable};
 use crate::exchange::{BodyEnd, HeaderList};
@@ -11,6 +11,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use std::rc::Rc;
+
+/// What a body that was read and written again has lost.
+const PARSED: &str = "the key order and white space of parsed_body";
 
 /// See [`super::read`].
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
@@ -22,7 +25,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable>
     let mut run = Making::of("interaction");
     for (index, interaction) in list.iter().enumerate() {
         let number = index + 1;
-        let told = told(&mut run, number, interaction, &budget)
+        let told = told(&mut run, interaction, &budget)
             .map_err(|why| Unreadable::new(format!("interaction {number}: {}", why.what)))?;
         run.add(number, told)?;
     }
@@ -31,7 +34,6 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable>
 
 fn told(
     run: &mut Making,
-    number: usize,
     interaction: &Rc<Yaml>,
     budget: &Budget,
 ) -> Result<Told, Unreadable> {
@@ -41,7 +43,7 @@ fn told(
     let method = text(request, "method").unwrap_or_else(|| "GET".into()).to_ascii_uppercase();
     let asked = body(request, budget).map_err(|why| Unreadable::new(format!("request.{}", why.what)))?;
     if asked.is_parsed {
-        run.lacks("white space of request.parsed_body", &[], number);
+        run.lacks(PARSED, &[], 0);
     }
     // `recorded_at` is when VCR wrote it down, which is when the answer had come.
     let started_us = text(interaction, "recorded_at").and_then(|at| {
@@ -54,7 +56,7 @@ fn told(
             let said =
                 body(response, budget).map_err(|why| Unreadable::new(format!("response.{}", why.what)))?;
             if said.is_parsed {
-                run.lacks("white space and key order of response.parsed_body", &[], number);
+                run.lacks(PARSED, &[], 0);
             }
             let status = response.said("status");
             let code = status.and_then(|status| status.said("code").or(Some(status)).and_then(Yaml::text));
@@ -87,14 +89,6 @@ fn headers(of: &Yaml, budget: &Budget) -> Result<HeaderList, Unreadable> {
         }
     }
     Ok(list)
-}
-
-/// Values are one character a byte; those that hold more are in UTF-8 on the wire.
-fn in_latin1(value: &str) -> String {
-    match value.chars().all(|c| u32::from(c) < 256) {
-        true => value.to_string(),
-        false => crate::exchange::headers::latin1(value.as_bytes()),
-    }
 }
 
 struct Body {

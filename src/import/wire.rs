@@ -129,7 +129,7 @@ impl Making {
                 self.lacks("response body", &NOT_SOUND, number);
             }
             if lengths.len() > 1 {
-                self.lacks("times of a stream's events", &[], number);
+                self.lacks("the times of a stream's events", &[], 0);
             }
         }
         let (head_us, end_us) = told.times.unwrap_or_default();
@@ -212,6 +212,14 @@ fn way(url: &str) -> Option<(Upstream, String)> {
     let target = target.split('#').next().unwrap_or_default();
     let target = if target.starts_with('/') { target.to_string() } else { format!("/{target}") };
     Some((Upstream { provider: host.to_string(), origin: format!("{scheme}://{host}") }, target))
+}
+
+/// Values are one character a byte; those that hold more are in UTF-8 on the wire.
+pub(super) fn in_latin1(value: &str) -> String {
+    match value.chars().all(|c| u32::from(c) < 256) {
+        true => value.to_string(),
+        false => crate::exchange::headers::latin1(value.as_bytes()),
+    }
 }
 
 /// Headers that say how long the body is, and how it is encoded, are made to fit the body that the file holds: many

@@ -47,8 +47,10 @@ pub(super) fn import(
     }
     let store = context.store_or_new()?;
     let mut told = Vec::new();
-    for (index, run) in runs.into_iter().enumerate() {
-        let uuid = uuid_of(kind, index, &bytes);
+    let named = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    for (index, mut run) in runs.into_iter().enumerate() {
+        run.labels.entry("file".into()).or_insert_with(|| named.clone());
+        let uuid = uuid_of(kind, &run.name, index, &bytes);
         let known = store.run_of_uuid(&uuid, None).map(|known| known.id);
         if let (Some(known), false, None) = (&known, args.again, &args.name) {
             if !context.json {
@@ -89,10 +91,11 @@ fn line(id: &RunId, steps: usize, sound: &[&str], lacks: &[Lack]) -> String {
     line
 }
 
-/// The same file has the same runs: one that is here already is known again.
-fn uuid_of(kind: Kind, index: usize, bytes: &[u8]) -> String {
+/// A file has the same runs whenever it is imported: one that is here already is known again.
+fn uuid_of(kind: Kind, name: &str, index: usize, bytes: &[u8]) -> String {
     let mut hash = blake3::Hasher::new();
-    hash.update(kind.name().as_bytes()).update(&(index as u64).to_le_bytes()).update(bytes);
+    hash.update(kind.name().as_bytes()).update(&[0]).update(name.as_bytes()).update(&[0]);
+    hash.update(&(index as u64).to_le_bytes()).update(bytes);
     let mut id = [0; 16];
     hash.finalize_xof().fill(&mut id);
     uuid::Builder::from_bytes(id)
