@@ -182,10 +182,8 @@ pub enum Command {
     /// Write a run to one readable file, for another machine; or runs as spans, for what shows traces
     #[command(override_usage = carry::EXPORT_USAGE, after_help = carry::EXPORT_EXAMPLES)]
     Export(ExportArgs),
-    /// Read a run from a file that `export` wrote
-    #[command(
-        after_help = "Examples:\n  retake import refund.retake                 as refund.N, the next free number\n  retake import refund.retake --name theirs   as theirs.1"
-    )]
+    /// Read a run from a file that `export` wrote, or runs from files of other tools
+    #[command(after_help = carry::IMPORT_EXAMPLES)]
     Import(ImportArgs),
     /// Replay recorded runs as tests, offline: does the agent still do what it did?
     #[command(after_help = test::TEST_EXAMPLES)]

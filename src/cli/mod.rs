@@ -12,6 +12,7 @@ mod error;
 mod fences;
 mod fork;
 mod gc;
+mod import;
 mod mcp;
 mod portable;
 mod precedent;
@@ -191,7 +192,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Diff(args) => diff::diff(context, &args),
         Command::Doctor(args) => doctor::doctor(context, args),
         Command::Export(args) => portable::export(context, &args),
-        Command::Import(args) => portable::import(context, &args),
+        Command::Import(args) => import::import(context, &args),
         Command::Test(args) => test::test(context, &args),
         Command::TestGuard { directory } => Ok(test::guard::keep_watch(directory)),
         Command::Rm(args) => runs::rm(context, &args),

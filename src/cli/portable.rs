@@ -1,6 +1,6 @@
-//! `retake export` and `import`
+//! `retake export`
 
-use super::args::{ExportArgs, ImportArgs};
+use super::args::ExportArgs;
 use super::error::{CliError, exit};
 use super::record::redactor;
 use super::rerun::knowing;
@@ -9,17 +9,12 @@ use super::{Context, print, warn};
 use crate::agent::environment::{self, Machine};
 use crate::agent::providers::is_base_url_variable;
 use crate::exchange::Exchange;
-use crate::exchange::parts;
 use crate::otlp::Batch;
 use crate::redact::Redactor;
-use crate::report::words;
-use crate::run::{Manifest, Outline, RunId};
-use crate::store::bundle::{self, ExportSource, ImportOptions, ImportedRun};
-use crate::store::{
-    BodyRef, RequestRecord, ResponseRecord, RunWriter, SpanReader, SpanWriter, Store, StoreError,
-};
-use bytes::Bytes;
-use std::io::{BufReader, BufWriter, Write};
+use crate::run::{Manifest, Outline};
+use crate::store::bundle::{self, ExportSource};
+use crate::store::{SpanReader, Store, StoreError};
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// A run as it leaves this machine.
@@ -191,157 +186,4 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     drop(out);
     file.persist(path).map_err(|e| failed(e.error))?;
     Ok(())
-}
-
-pub(super) fn import(context: &Context, args: &ImportArgs) -> Result<i32, CliError> {
-    let name = args.file.display();
-    let file = std::fs::File::open(&args.file).map_err(|e| CliError::broken(format!("{name}: {e}")))?;
-    let options = ImportOptions { allow_edited: args.allow_edited, ..ImportOptions::default() };
-    let run = bundle::import(&mut BufReader::new(file), options).map_err(|e| {
-        let error = CliError::broken(format!("{name}: {e}"));
-        match e {
-            bundle::BundleError::Edited { .. } => {
-                error.hint("if it was edited on purpose: --allow-edited makes its checksums anew")
-            }
-            bundle::BundleError::Truncated { .. } => error.hint("copy or export it again"),
-            _ => error,
-        }
-    })?;
-    let store = context.store_or_new()?;
-    let known = store.run_of_uuid(&run.manifest.uuid, None).map(|known| known.id);
-    // A name of its own says that a copy is wanted.
-    if let (Some(known), false, None) = (&known, args.again || !run.edited.is_empty(), &args.name) {
-        if context.json {
-            context.print_json(&serde_json::json!({ "run": known, "already_here": true }))?;
-        } else {
-            print(&format!(
-                "already here as {known}: nothing was imported (--again imports it once more)\n"
-            ))?;
-        }
-        return Ok(exit::OK);
-    }
-    let redactor = redactor(&store, &[])?;
-    redactor.learn_stand_ins(&run.manifest.own_stand_ins);
-    for exchange in &run.exchanges {
-        redactor.learn_stand_ins(&exchange.request.stand_ins);
-        if let Some(response) = &exchange.response {
-            redactor.learn_stand_ins(&response.stand_ins);
-        }
-    }
-    let wanted = args.name.as_deref().unwrap_or(run.manifest.id.name());
-    let wanted = super::record::run_name(Some(wanted), &[])?;
-    let mut source = run.manifest.clone();
-    source.directory = machine().at_home(&source.directory);
-    source.imported = true;
-    let writer = store.create_run(&wanted, |id| Manifest { id, ..source })?;
-    let id = writer.manifest().id.clone();
-    let outline = crate::run::lanes::outline(&run.exchanges);
-    let manifest = match written(writer, &run, &outline) {
-        Ok(manifest) => manifest,
-        Err(error) => {
-            store.remove_run(&id)?;
-            return Err(error);
-        }
-    };
-    if !run.edited.is_empty() {
-        warn(&format!(
-            "{name} was edited by hand ({} lines); its checksums were made anew",
-            run.edited.len()
-        ));
-    }
-    if run.damaged_exports > 0 {
-        let what = words::many(run.damaged_exports as u64, "export");
-        warn(&format!("{name}: {what} of spans or logs damaged and left out; the run itself is whole"));
-    }
-    if context.json {
-        context.print_json(&serde_json::json!({ "run": manifest.id, "exchanges": run.exchanges.len() }))?;
-    } else {
-        let is_spans = |batch: &Batch| matches!(batch, Batch::Traces(_));
-        let is_spans_alone = outline.steps.is_empty() && run.exports.iter().any(is_spans);
-        print(&format!(
-            "imported  {}   {}{}\n          next: retake show {}{}\n",
-            manifest.id,
-            words::many(outline.steps.len() as u64, "step"),
-            known
-                .map(|known| if run.edited.is_empty() {
-                    format!("   the same run as {known}")
-                } else {
-                    format!("   the run {known}, edited by hand")
-                })
-                .unwrap_or_default(),
-            manifest.id,
-            if is_spans_alone { " --tree" } else { "" }
-        ))?;
-    }
-    Ok(exit::OK)
-}
-
-/// Puts a run into a store, under this name: what it is called there.
-pub(super) fn stored(store: &Store, run: &ImportedRun, name: &str) -> Result<RunId, CliError> {
-    let mut source = run.manifest.clone();
-    source.directory = machine().at_home(&source.directory);
-    source.imported = true;
-    let writer = store.create_run(name, |id| Manifest { id, ..source })?;
-    let outline = crate::run::lanes::outline(&run.exchanges);
-    Ok(written(writer, run, &outline)?.id)
-}
-
-/// Everything of an imported run, sealed. Half of it would be no import: an error then.
-fn written(mut writer: RunWriter, run: &ImportedRun, outline: &Outline) -> Result<Manifest, CliError> {
-    if run.manifest.outcome.is_none() {
-        writer.copies_interrupted();
-    }
-    for exchange in &run.exchanges {
-        write_exchange(&mut writer, exchange)?;
-    }
-    writer.sync()?;
-    if !run.exports.is_empty() {
-        let mut spans = SpanWriter::new(writer.directory())?;
-        run.exports.iter().try_for_each(|batch| spans.put(batch))?;
-        spans.sync()?;
-    }
-    let manifest = writer.seal(Some(outline), |_| ())?;
-    match &manifest.incomplete {
-        Some(why) if run.manifest.incomplete.is_none() => Err(CliError::broken(why.clone())),
-        _ => Ok(manifest),
-    }
-}
-
-fn write_exchange(writer: &mut RunWriter, exchange: &Exchange) -> Result<(), StoreError> {
-    let request = &exchange.request;
-    let body = write_body(writer, &request.body);
-    let sent = request.sent.as_ref().map(|sent| write_body(writer, sent));
-    writer.put_request(&RequestRecord {
-        id: request.id,
-        started_us: request.started_us,
-        upstream: request.upstream.clone(),
-        head: request.head.clone(),
-        body,
-        end: request.end.clone(),
-        sent,
-        sent_target: request.sent_target.clone(),
-        stand_ins: request.stand_ins.clone(),
-    });
-    if let Some(response) = &exchange.response {
-        let part = writer.put_part(&response.body);
-        let body = writer.put_body(&[part]);
-        writer.put_response(&ResponseRecord {
-            id: request.id,
-            source: response.source.clone(),
-            head: response.head.clone(),
-            fault: response.fault.clone(),
-            head_us: response.head_us,
-            body,
-            frames: response.frames.clone(),
-            end: response.end.clone(),
-            end_us: response.end_us,
-            stand_ins: response.stand_ins.clone(),
-        });
-    }
-    writer.commit()
-}
-
-fn write_body(writer: &mut RunWriter, body: &Bytes) -> BodyRef {
-    let ids: Vec<_> = parts::split(body).ranges().map(|range| writer.put_part(&body[range])).collect();
-    writer.put_body(&ids)
 }

@@ -364,6 +364,7 @@ pub(super) fn manifest_of(id: RunId, redactor: &Redactor, command: &[String], di
         upstreams: Vec::new(),
         parent: None,
         imported: false,
+        lacks: Vec::new(),
         stale: Vec::new(),
         intercepted: None,
         shell: false,
@@ -430,7 +431,7 @@ fn parse_labels(labels: &[String]) -> Result<BTreeMap<String, String>, CliError>
 }
 
 /// The name of a label helps to tell whether its value is a secret.
-fn redacted_label(
+pub(super) fn redacted_label(
     redactor: &Redactor,
     (name, value): (String, String),
     found: &mut Vec<StandIn>,

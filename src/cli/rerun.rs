@@ -17,7 +17,8 @@ use crate::replay::recording::RecordedRun;
 use crate::replay::serve::Timing;
 use crate::replay::tools::Pinning;
 use crate::report::heading;
-use crate::run::{Manifest, Parent, RunId};
+use crate::run::lack::sound_for;
+use crate::run::{Lack, Manifest, Parent, RunId, Use};
 use crate::store::{RunWriter, Store};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,6 +72,8 @@ impl<'a> Rerun<'a> {
         asked: &Asked<'_>,
     ) -> Result<Rerun<'a>, CliError> {
         let manifest = opened.reader.manifest();
+        let wanted = if asked.verb == "fork" { Use::Fork } else { Use::Replay };
+        refuse_unsound(manifest, wanted)?;
         let other = !asked.command.is_empty() && asked.command != manifest.command;
         let may_differ = other && asked.verb == "fork";
         fences::check(opened, "--fence", asked.fences, asked.added, may_differ)?;
@@ -177,6 +180,21 @@ impl<'a> Rerun<'a> {
         });
         own
     }
+}
+
+/// A run from a file of another tool may lack what this needs.
+fn refuse_unsound(manifest: &Manifest, wanted: Use) -> Result<(), CliError> {
+    let spoils = |lack: &&Lack| lack.spoils.contains(&wanted);
+    let missing: Vec<&str> = manifest.lacks.iter().filter(spoils).map(|lack| lack.what.as_str()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let (id, wanted) = (&manifest.id, wanted.name());
+    Err(CliError::broken(format!(
+        "{id} is not sound for a {wanted}: the file that it was imported from does not have {}. Nothing was run.",
+        missing.join("; ")
+    ))
+    .hint(format!("what it is sound for: {}", sound_for(&manifest.lacks).into_iter().map(Use::name).collect::<Vec<_>>().join(", "))))
 }
 
 /// A redactor that knows the stand-ins of a recording.

@@ -10,7 +10,7 @@ mod play;
 use super::args::{TestArgs, TestCommand};
 use super::error::{CliError, exit};
 use super::session::now_us;
-use super::{Context, print, warn};
+use super::{Context, print};
 use crate::report::suite;
 use crate::suite::case::Case;
 use crate::suite::outcome::{CaseOutcome, SuiteOutcome, Verdict};

@@ -9,11 +9,15 @@ pub mod llama_stack;
 pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
+mod tnetstring;
 pub mod vcr;
+mod wire;
+mod yaml;
 
 use crate::exchange::Exchange;
 use crate::otlp::Batch;
-use serde::Serialize;
+use crate::run::lack::sound_for;
+pub use crate::run::{Lack, Use};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A kind of file.
@@ -35,27 +39,62 @@ pub enum Kind {
     Messages,
 }
 
-/// A use of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Use {
-    /// Reading it.
-    View,
-    /// Comparing it with another.
-    Diff,
-    /// Answering an agent from it.
-    Replay,
-    /// Going on from a step of it.
-    Fork,
+impl Kind {
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Vcr => "vcr",
+            Kind::Har => "har",
+            Kind::Mitmproxy => "mitmproxy",
+            Kind::LlamaStack => "llama-stack",
+            Kind::Inspect => "inspect",
+            Kind::Otlp => "otlp",
+            Kind::Messages => "messages",
+        }
+    }
+
+    /// In words: `a cassette of VCR`.
+    pub fn article(self) -> &'static str {
+        match self {
+            Kind::Vcr => "a cassette of VCR",
+            Kind::Har => "an HTTP archive",
+            Kind::Mitmproxy => "flows of mitmproxy",
+            Kind::LlamaStack => "recordings of llama-stack",
+            Kind::Inspect => "a log of Inspect",
+            Kind::Otlp => "an OTLP trace",
+            Kind::Messages => "lists of messages",
+        }
+    }
 }
 
-/// Something that a file does not say.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lack {
-    /// What is missing, by the name that the file's format has for it: `response.body of interaction 3`.
-    pub what: String,
-    /// What the run is not sound for because of it. Nothing: it is only less than it might be.
-    pub spoils: Vec<Use>,
+/// The kind of a file by its beginning, where that is plain. For hints: nothing is read by a guess.
+pub fn looks_like(bytes: &[u8]) -> Option<Kind> {
+    let beginning = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
+    let text = String::from_utf8_lossy(beginning);
+    let text = text.trim_start_matches('\u{feff}').trim_start();
+    let has = |needle: &str| text.contains(needle);
+    if beginning.starts_with(b"PK\x03\x04") || (text.starts_with('{') && has("\"eval\"") && has("\"task\"")) {
+        return Some(Kind::Inspect);
+    }
+    if !text.starts_with('{') {
+        let is_vcr = text.lines().any(|line| matches!(line, "interactions:" | "http_interactions:"));
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let is_flow = (1..10).contains(&digits) && text.as_bytes().get(digits) == Some(&b':');
+        return is_vcr.then_some(Kind::Vcr).or(is_flow.then_some(Kind::Mitmproxy));
+    }
+    if has("\"log\"") && has("\"creator\"") {
+        Some(Kind::Har)
+    } else if has("\"interactions\"") {
+        Some(Kind::Vcr)
+    } else if has("\"resourceSpans\"") {
+        Some(Kind::Otlp)
+    } else if has("\"request\"") && has("\"endpoint\"") {
+        Some(Kind::LlamaStack)
+    } else if has("\"messages\"") {
+        Some(Kind::Messages)
+    } else {
+        None
+    }
 }
 
 /// A run that was read from somebody else's file.
@@ -80,8 +119,7 @@ pub struct Foreign {
 impl Foreign {
     /// What it is sound for.
     pub fn uses(&self) -> BTreeSet<Use> {
-        let spoilt: BTreeSet<Use> = self.lacks.iter().flat_map(|lack| lack.spoils.iter().copied()).collect();
-        [Use::View, Use::Diff, Use::Replay, Use::Fork].into_iter().filter(|of| !spoilt.contains(of)).collect()
+        sound_for(&self.lacks)
     }
 }
 

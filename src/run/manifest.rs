@@ -1,5 +1,6 @@
 //! Who a run is: its id, command, surroundings, parent and outcome.
 
+use super::lack::Lack;
 use super::stop::Stopped;
 use crate::exchange::{ExchangeId, StandIn, Upstream};
 use serde::{Deserialize, Serialize};
@@ -215,6 +216,9 @@ pub struct Manifest {
     /// True when it was read from a file: it was recorded elsewhere, perhaps by somebody else. Never exported.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub imported: bool,
+    /// What the file of another tool, from which it was read, did not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<Lack>,
     /// Recorded results in a fork that a write before them, which was not as recorded, has made stale.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stale: Vec<StaleAt>,

@@ -4,6 +4,7 @@ mod ancestry;
 pub mod checkpoint;
 pub mod edit;
 mod ends;
+pub mod lack;
 pub mod lanes;
 pub mod likeness;
 pub mod manifest;
@@ -17,6 +18,7 @@ pub mod wanted;
 
 pub use ancestry::Ancestor;
 pub use checkpoint::Checkpoint;
+pub use lack::{Lack, Use};
 pub use manifest::{Intercepted, Manifest, Outcome, Parent, RunId, RunState, StaleAt};
 pub use outline::{CallSite, Lane, LaneKind, Outline, Step, StepKind, ToolCallRef, Turn};
 pub use stop::Stopped;

@@ -200,6 +200,7 @@ fn nameless(id: &RunId) -> Manifest {
         upstreams: Vec::new(),
         parent: None,
         imported: false,
+        lacks: Vec::new(),
         stale: Vec::new(),
         intercepted: None,
         shell: false,

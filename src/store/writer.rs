@@ -8,7 +8,7 @@ use super::segment::SegmentWriter;
 use super::{
     BodyRef, PartId, RequestRecord, ResponseRecord, RunReader, RunTotals, StoreError, atomic, outline_file,
 };
-use crate::exchange::ExchangeId;
+use crate::exchange::{Exchange, ExchangeId, parts};
 use crate::run::{Manifest, Outline, RunState};
 use serde::Serialize;
 use std::fs;
@@ -170,6 +170,45 @@ impl RunWriter {
     /// [`RunWriter::commit`].
     pub fn put_response(&mut self, record: &ResponseRecord) {
         self.put_record(kind::RESPONSE, record.id, record);
+    }
+
+    /// Adds a whole exchange, as it is. Buffered until [`RunWriter::commit`].
+    pub fn put_exchange(&mut self, exchange: &Exchange) {
+        let request = &exchange.request;
+        let body = self.put_split(&request.body);
+        let sent = request.sent.as_ref().map(|sent| self.put_split(sent));
+        self.put_request(&RequestRecord {
+            id: request.id,
+            started_us: request.started_us,
+            upstream: request.upstream.clone(),
+            head: request.head.clone(),
+            body,
+            end: request.end.clone(),
+            sent,
+            sent_target: request.sent_target.clone(),
+            stand_ins: request.stand_ins.clone(),
+        });
+        let Some(response) = &exchange.response else { return };
+        let part = self.put_part(&response.body);
+        let body = self.put_body(&[part]);
+        self.put_response(&ResponseRecord {
+            id: request.id,
+            source: response.source.clone(),
+            head: response.head.clone(),
+            fault: response.fault.clone(),
+            head_us: response.head_us,
+            body,
+            frames: response.frames.clone(),
+            end: response.end.clone(),
+            end_us: response.end_us,
+            stand_ins: response.stand_ins.clone(),
+        });
+    }
+
+    /// A body, in parts that others may share.
+    fn put_split(&mut self, body: &[u8]) -> BodyRef {
+        let ids: Vec<PartId> = parts::split(body).ranges().map(|range| self.put_part(&body[range])).collect();
+        self.put_body(&ids)
     }
 
     fn put_record(&mut self, kind: u8, id: ExchangeId, record: &impl Serialize) {

@@ -1,4 +1,7 @@
-//! Runs as tests: what differs from the recorded run ([`findings`]), and what must hold of any run ([`checks`]).
+//! Recorded runs as tests: what differs from them ([`findings`]), what must hold of any run ([`checks`]), cases, and what
+//! became of them.
 
+pub mod case;
 pub mod checks;
 pub mod findings;
+pub mod outcome;

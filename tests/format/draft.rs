@@ -46,6 +46,7 @@ impl Draft {
             upstreams: vec![upstream.clone()],
             parent: None,
             imported: false,
+            lacks: Vec::new(),
             stale: Vec::new(),
             intercepted: None,
             shell: false,

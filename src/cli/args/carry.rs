@@ -1,7 +1,8 @@
 //! Runs that leave, and come back.
 
 use super::SamplingArgs;
-use clap::Args;
+use crate::import::Kind;
+use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -63,12 +64,62 @@ pub struct ExportArgs {
     pub allow_secrets: bool,
 }
 
+pub(super) const IMPORT_EXAMPLES: &str = "\
+Examples:
+  retake import refund.retake                 as refund.N, the next free number
+  retake import refund.retake --name theirs   as theirs.1
+  retake import --from vcr tests/cassettes/*.yaml
+  retake import --from har session.har --name checkout
+  retake import --from mitmproxy flows.mitm
+
+Each run is told with what it is sound for (view, diff, replay, fork) and what its file does not say.
+What looks like a secret is replaced, as in a recording. Such a run has no command: retake replay RUN
+-- COMMAND runs one against it.";
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum From {
+    /// Cassettes of VCR and vcrpy (YAML)
+    Vcr,
+    /// HTTP archives of browsers, proxies and clients
+    Har,
+    /// Flows of mitmproxy
+    Mitmproxy,
+    /// Recordings of llama-stack's tests (JSON, or one a line)
+    LlamaStack,
+    /// Logs of Inspect (.eval, .json)
+    Inspect,
+    /// OTLP traces with the content of model calls (protobuf or JSON)
+    Otlp,
+    /// Lists of messages in OpenAI's form, one a line
+    Messages,
+}
+
+impl From {
+    /// As the readers have it.
+    pub fn kind(self) -> Kind {
+        match self {
+            From::Vcr => Kind::Vcr,
+            From::Har => Kind::Har,
+            From::Mitmproxy => Kind::Mitmproxy,
+            From::LlamaStack => Kind::LlamaStack,
+            From::Inspect => Kind::Inspect,
+            From::Otlp => Kind::Otlp,
+            From::Messages => Kind::Messages,
+        }
+    }
+}
+
 /// `retake import`
 #[derive(Debug, Args)]
 pub struct ImportArgs {
-    /// The file to read
-    pub file: PathBuf,
-    /// Name of the new run [default: as in the file]
+    /// The files to read
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// What kind of file it is [default: retake's own]
+    #[arg(long, value_name = "KIND")]
+    pub from: Option<From>,
+    /// Name of the new runs [default: as in the file]
     #[arg(long)]
     pub name: Option<String>,
     /// Accept a file that was edited by hand: checksums that no longer fit are made anew

@@ -1,7 +1,7 @@
 //! One case: its recording is put into a store of its own, the agent runs behind it, and what it did is judged.
 
 use super::super::error::CliError;
-use super::super::portable::stored;
+use super::super::import::own::stored;
 use super::super::record::redactor;
 use super::super::replay::outcome_of;
 use super::super::rerun::{Asked, Rerun, knowing};
@@ -96,8 +96,8 @@ impl Bench<'_> {
         let Read { beside, run } = self.read(case)?;
         let own = tempfile::tempdir_in(self.scratch)?;
         let store = Store::find_or_create(Some(&own.path().join("store")), own.path())?;
-        let id = stored(&store, &run, "case")?;
-        let opened = Opened::by_id(&store, &id)?.priced(self.config.prices.clone());
+        let (manifest, _) = stored(&store, &run, "case")?;
+        let opened = Opened::by_id(&store, &manifest.id)?.priced(self.config.prices.clone());
         if opened.outline.lanes.is_empty() {
             let why = "it holds no model call: an empty recording proves nothing";
             return Ok((CaseOutcome::broken(&case.name, file, why), false));

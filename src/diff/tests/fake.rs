@@ -73,6 +73,7 @@ impl Fake {
                 upstreams: Vec::new(),
                 parent: None,
                 imported: false,
+                lacks: Vec::new(),
                 stale: Vec::new(),
                 intercepted: None,
                 shell: false,

@@ -87,6 +87,7 @@ pub fn manifest(id: RunId) -> Manifest {
         upstreams: vec![upstream()],
         parent: None,
         imported: false,
+        lacks: Vec::new(),
         stale: Vec::new(),
         intercepted: None,
         shell: false,

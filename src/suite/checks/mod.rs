@@ -7,10 +7,10 @@ pub use check::{Check, Rule, Schema};
 pub use subject::Subject;
 
 use super::findings::Severity;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What a check came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
     /// It holds.
@@ -28,14 +28,14 @@ pub enum Outcome {
 }
 
 /// A check and what it came to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
     /// Name of the check.
     pub name: String,
     /// How much it matters when it fails.
     pub severity: Severity,
     /// Why somebody wanted it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// What it came to.
     #[serde(flatten)]

@@ -9,10 +9,10 @@ pub use severities::{Severities, Threshold};
 use crate::diff::{Comparison, RunView};
 use crate::holes::Surroundings;
 use crate::replay::tally::Tally;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The part that differs, whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
     /// Where: `issue_refund.amount_usd`, `system`, `messages[3].text`; empty for the whole.
     pub path: String,
@@ -23,7 +23,7 @@ pub struct Difference {
 }
 
 /// One thing that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// What kind of difference it is.
     pub code: Code,
@@ -40,7 +40,7 @@ pub struct Finding {
     /// The smallest part that differs.
     pub difference: Option<Difference>,
     /// What else differs in the same place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub more: Vec<Difference>,
     /// True when it comes after another finding and may follow from it.
     pub follows: bool,
