@@ -15,6 +15,7 @@ use crate::run::{Manifest, Outline};
 use crate::store::bundle::{self, ExportSource};
 use crate::store::{SpanReader, Store, StoreError};
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// A run as it leaves this machine.
@@ -180,7 +181,9 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
             directory.display()
         )));
     }
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    // As any other file: who may read it is for the umask to say.
+    let mode = std::fs::Permissions::from_mode(0o666);
+    let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(directory).map_err(failed)?;
     let mut out = BufWriter::new(&mut file);
     out.write_all(bytes).and_then(|()| out.flush()).map_err(failed)?;
     drop(out);
