@@ -18,7 +18,7 @@ use guard::Guard;
 use play::Bench;
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -176,7 +176,7 @@ impl Telling<'_> {
     }
 }
 
-fn write(path: &PathBuf, outcome: &SuiteOutcome) -> Result<(), CliError> {
+fn write(path: &Path, outcome: &SuiteOutcome) -> Result<(), CliError> {
     let text = match path.extension().and_then(|ending| ending.to_str()) {
         Some("json") => serde_json::to_string_pretty(outcome).map_err(|e| CliError::broken(e.to_string()))?,
         _ => {

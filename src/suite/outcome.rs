@@ -181,7 +181,8 @@ impl SuiteOutcome {
             whole.cases.extend(shard.cases);
         }
         whole.cases.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some([twice, _]) = whole.cases.array_windows().find(|[a, b]| a.name == b.name) {
+        let twice = whole.cases.windows(2).find(|pair| matches!(pair, [a, b] if a.name == b.name));
+        if let Some(twice) = twice.and_then(<[CaseOutcome]>::first) {
             return Err(format!("{} is in two of the reports", twice.name));
         }
         let of = |shard: &String| shard.split_once('/').map(|(_, of)| of.to_string());
