@@ -88,7 +88,7 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     refuse_to_replace(file, args.force)?;
     let store = context.store()?;
     let opened = Opened::open(&store, &asked)?;
-    let text = exported(&store, &opened, args.allow_secrets)?;
+    let text = exported(&store, &opened, Leave { allow_secrets: args.allow_secrets, ..Leave::default() })?;
     if file == Path::new("-") {
         print(&String::from_utf8_lossy(&text))?;
         return Ok(exit::OK);
@@ -105,14 +105,26 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     Ok(exit::OK)
 }
 
+/// How a run leaves.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Leave {
+    /// Without what it was forked from or is a replay of.
+    pub alone: bool,
+    /// With what still looks like a secret.
+    pub allow_secrets: bool,
+}
+
 /// The file of a run, as it may leave this machine.
-pub(super) fn exported(store: &Store, opened: &Opened, allow_secrets: bool) -> Result<Vec<u8>, CliError> {
+pub(super) fn exported(store: &Store, opened: &Opened, how: Leave) -> Result<Vec<u8>, CliError> {
     if let Some(why) = &opened.reader.manifest().incomplete {
         warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
     }
     let redactor = knowing(redactor(store, &[])?, opened);
     let mut text = Vec::new();
     let mut run = Leaving { run: opened, manifest: leaving(opened.reader.manifest(), &machine()) };
+    if how.alone {
+        run.manifest.parent = None;
+    }
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
     // Directories that the conversation speaks of must be known where it is replayed; others stay here.
     let Manifest { home, temp, .. } = opened.reader.manifest();
@@ -133,7 +145,7 @@ pub(super) fn exported(store: &Store, opened: &Opened, allow_secrets: bool) -> R
             opened.reader.manifest().id,
             found.join(", ")
         );
-        if !allow_secrets {
+        if !how.allow_secrets {
             return Err(CliError::broken(format!("nothing was written: {what}"))
                 .hint("--allow-secrets writes it all the same"));
         }

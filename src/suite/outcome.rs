@@ -66,6 +66,9 @@ pub struct CaseOutcome {
     /// Why nothing recorded was right for a request, as it is explained in a terminal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub miss: String,
+    /// The file with what it does now, which waits to be accepted; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pending: String,
     /// What the agent printed, its end when it is long; kept of cases that did not pass.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
@@ -95,6 +98,7 @@ impl CaseOutcome {
             findings: Vec::new(),
             checks: Vec::new(),
             miss: String::new(),
+            pending: String::new(),
             output: String::new(),
             warnings: Vec::new(),
             took_us: 0,

@@ -2,7 +2,7 @@
 
 use super::super::args::AddArgs;
 use super::super::error::{CliError, exit};
-use super::super::portable;
+use super::super::portable::{self, Leave};
 use super::super::replay::refuse_empty;
 use super::super::view::Opened;
 use super::super::{Context, print};
@@ -35,7 +35,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
         portable::refuse_to_replace(&beside, args.force)?;
     }
     portable::refuse_to_replace(&file, args.force)?;
-    let text = portable::exported(&store, &opened, args.allow_secrets)?;
+    let text = portable::exported(&store, &opened, Leave { alone: true, allow_secrets: args.allow_secrets })?;
     portable::write_whole(&file, &text)?;
     if let Some(text) = &said {
         portable::write_whole(&beside, text.as_bytes())?;

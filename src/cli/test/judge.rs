@@ -26,6 +26,8 @@ pub(super) struct Ran<'a> {
     pub landed: &'a Landed,
     /// What it did now.
     pub now: &'a Opened,
+    /// What was not recorded was asked live.
+    pub live: bool,
 }
 
 /// What a case is called.
@@ -100,8 +102,18 @@ fn verdict(
         };
         return (Verdict::Inconclusive, format!("the agent was stopped {by}"));
     }
+    if ran.live {
+        let tally = ran.player.tally();
+        if let Some((why, _)) = tally.live_failures().next() {
+            return (Verdict::Inconclusive, format!("a live call failed: {why}"));
+        }
+        if tally.live_limit {
+            return (Verdict::Inconclusive, "the limit of live calls was reached (--max-live)".into());
+        }
+    }
     let worst = |finding: &&Finding| finding.severity == Severity::Error;
-    if let Some(first) = findings.iter().find(worst) {
+    // Live, the agent may do something else: whether it may, its checks say, and then whoever reviews it.
+    if let Some(first) = findings.iter().find(worst).filter(|_| !ran.live) {
         return (Verdict::Regression, told(first));
     }
     let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. });
@@ -114,6 +126,7 @@ fn verdict(
     }
     // What the replay itself says goes before how much anybody thinks that it matters, but where a finding says the same.
     match (&replay.outcome, code) {
+        _ if ran.live => (Verdict::Passed, String::new()),
         (_, exit::OK) => (Verdict::Passed, String::new()),
         _ if !findings.is_empty() => (Verdict::Passed, String::new()),
         (_, exit::MISS) => (Verdict::Regression, "the agent asks something that was not recorded".into()),
