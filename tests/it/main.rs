@@ -66,6 +66,7 @@ mod signed_forks;
 mod slow;
 mod socket_lengths;
 mod stats;
+mod suite;
 mod told_failed;
 mod traced;
 mod trees;
