@@ -81,8 +81,38 @@ impl Comparison {
     }
 }
 
+/// How the request of a model call differs from its counterpart in the other run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Index into [`Comparison::rows`].
+    pub row: usize,
+    /// How; in more than ids and clocks.
+    pub diff: ContextDiff,
+}
+
+/// Requests that are told of in one comparison.
+const ASKED: usize = 200;
+
 /// Compares two runs. `surroundings`: where and when the left one (as recorded) and the right one (as live) ran.
 pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> Comparison {
+    compare_with(left, right, surroundings, 0).0
+}
+
+/// The same, with how the requests of the first 200 model calls differ that differ; a request holds those before it.
+pub fn compare_asked(
+    left: &RunView,
+    right: &RunView,
+    surroundings: &Surroundings,
+) -> (Comparison, Vec<Asked>) {
+    compare_with(left, right, surroundings, ASKED)
+}
+
+fn compare_with(
+    left: &RunView,
+    right: &RunView,
+    surroundings: &Surroundings,
+    asked: usize,
+) -> (Comparison, Vec<Asked>) {
     let worlds = Worlds::of(left, right, surroundings);
     let kin = Kin::of(left, right);
     let stops = (Stop::of(left), Stop::of(right));
@@ -96,10 +126,14 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
+    let differ = |row: &StepPair| row.asked_differently && !row.is_side && row.status != Status::NotRun;
+    let asked = (0..rows.len()).filter(|at| rows.get(*at).is_some_and(differ)).take(asked);
+    let asked = asked.filter_map(|row| Some(Asked { row, diff: requests.diff(&rows, row)?.ok()? }));
+    let asked = asked.filter(|asked| !asked.diff.is_volatile_only()).collect();
     let outcome = Outcomes::of(&worlds, (left, right), stops);
     let structure = trees.map(|trees| trees.structure(&rows, (left, right)));
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
-    Comparison {
+    let comparison = Comparison {
         left: left.manifest.id.to_string(),
         right: right.manifest.id.to_string(),
         kin,
@@ -113,7 +147,8 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
         outcome,
         left_totals: Totals::of(left),
         right_totals: Totals::of(right),
-    }
+    };
+    (comparison, asked)
 }
 
 fn rows_of(

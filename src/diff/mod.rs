@@ -24,7 +24,7 @@ mod rows;
 mod worlds;
 
 pub use cause::{Cause, Instead, Kin, Parting};
-pub use compare::{Comparison, compare};
+pub use compare::{Asked, Comparison, compare, compare_asked};
 pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};

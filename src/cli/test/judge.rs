@@ -12,7 +12,7 @@ use crate::report::results::{Compared, Replay};
 use crate::report::words::many;
 use crate::report::{Style, miss};
 use crate::suite::case::{Beside, Case};
-use crate::suite::checks::{Check, Judgement, Outcome, Subject};
+use crate::suite::checks::{self, Check, Judgement, Outcome, Subject};
 use crate::suite::findings::{Finding, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
 use std::io::Write;
@@ -51,9 +51,9 @@ pub(super) fn judge(
     let severities = config.severities.clone().with(&beside.findings);
     let found = find(&recorded.view(), &ran.now.view(), &ran.rerun.surroundings, Some(&tally), &severities);
     let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;
-    let checks: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
+    let wanted: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
     // Of a run that was cut off a check would say what is not so.
-    let checks = if whole { checked(&ran.now.view(), checks, root) } else { Vec::new() };
+    let checks = if whole { checked(&ran.now.view(), wanted, root) } else { Vec::new() };
     let (verdict, why) = verdict(ran, &replay, code, &found.all, &checks);
     let misses = tally.misses.first();
     CaseOutcome {
@@ -156,7 +156,7 @@ fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgem
             check.set_schema(schema);
         }
     }
-    let mut judged = subject.judge(&checks);
+    let mut judged = checks::judge(&subject, &checks);
     for (check, judgement) in checks.iter().zip(&mut judged) {
         if let Some(words) = check.command() {
             judgement.outcome = by_command(words, &subject, root);

@@ -1,10 +1,17 @@
 //! What must hold of a run: predicates, as they are written in `retake.toml` and in the files of cases.
 
 mod check;
+mod expression;
+mod judge;
+mod schema;
+mod sentence;
 mod subject;
+mod tokens;
+mod values;
 
 pub use check::{Check, Rule, Schema};
-pub use subject::Subject;
+pub use judge::judge;
+pub use subject::{Subject, VERSION};
 
 use super::findings::Severity;
 use serde::{Deserialize, Serialize};
@@ -41,3 +48,6 @@ pub struct Judgement {
     #[serde(flatten)]
     pub outcome: Outcome,
 }
+
+#[cfg(test)]
+mod tests;
