@@ -1,12 +1,12 @@
 //! The expressions of checks: what they may use, and what they come to.
 
+use super::functions::{self, LACKING, Steps, json, of_json};
 use super::sentence::{Sentence, Sign};
 use super::subject::Subject;
 use super::tokens::{Kind, tokens};
-use super::{Outcome, schema, values};
+use super::{Outcome, values};
 use crate::run::spelling::nearest;
-use minijinja::value::{Enumerator, Object, ObjectRepr, Serde, ValueKind, from_args};
-use minijinja::{Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde_json::Value as Json;
 use std::cmp::Ordering;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,8 +16,6 @@ use std::sync::Arc;
 const LONGEST: usize = 10_000;
 /// Instructions that a part of an expression may take.
 const FUEL: u64 = 100_000;
-/// Bytes that a compiled regular expression may take.
-const PATTERN: usize = 1 << 20;
 
 /// What an expression may name beside functions.
 const NAMES: [&str; 12] = [
@@ -127,44 +125,7 @@ impl<'s> Bench<'s> {
     pub(super) fn of(subject: &'s Subject) -> Bench<'s> {
         let mut environment = empty();
         let all = Arc::new(subject.clone());
-        let of = all.clone();
-        environment.add_function("step", move |which: Value| one_step(&of, &which));
-        let of = all.clone();
-        environment.add_function("count", move |name: String| of.calls(&name).len());
-        let of = all.clone();
-        environment.add_function("first", move |name: String| match of.calls(&name).first() {
-            Some(step) => Ok(of_json(step)),
-            None => Err(lacking(no_call(&of, &name))),
-        });
-        let of = all.clone();
-        environment.add_function("last", move |name: String| match of.calls(&name).last() {
-            Some(step) => Ok(of_json(step)),
-            None => Err(lacking(no_call(&of, &name))),
-        });
-        let of = all.clone();
-        environment.add_function("before", move |first: String, then: String| {
-            match before(&of, &first, &then) {
-                Outcome::Passed => Ok(true),
-                Outcome::Failed { what } => Err(lacking(what)),
-                Outcome::Broken { why } => Err(Error::new(ErrorKind::InvalidOperation, why)),
-            }
-        });
-        environment.add_function("matches", |text: Value, pattern: String| {
-            let Some(text) = text.as_str() else {
-                let what = format!("matches wants a text, and this is {}", values::kind(&json(&text)?));
-                return Err(lacking(what));
-            };
-            pattern_of(&pattern)
-                .map(|pattern| pattern.is_match(text))
-                .map_err(|why| Error::new(ErrorKind::InvalidOperation, why))
-        });
-        environment.add_function("schema", |value: Value, schema: Value| {
-            match schema::judge(&json(&schema)?, &json(&value)?) {
-                Outcome::Passed => Ok(true),
-                Outcome::Failed { what } => Err(lacking(what)),
-                Outcome::Broken { why } => Err(Error::new(ErrorKind::InvalidOperation, why)),
-            }
-        });
+        functions::add(&mut environment, &all);
         let member = |name: &str| (name.to_string(), of_json(subject.member(name)));
         let answer =
             subject.member("answer").as_str().and_then(|text| serde_json::from_str::<Json>(text).ok());
@@ -325,50 +286,6 @@ impl<'s> Bench<'s> {
     }
 }
 
-/// All steps, as a list; called with a name, the calls of that tool.
-#[derive(Debug)]
-struct Steps {
-    all: Vec<Value>,
-    of: Arc<Subject>,
-}
-
-impl Object for Steps {
-    fn repr(self: &Arc<Self>) -> ObjectRepr {
-        ObjectRepr::Seq
-    }
-
-    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        self.all.get(key.as_usize()?).cloned()
-    }
-
-    fn enumerate(self: &Arc<Self>) -> Enumerator {
-        Enumerator::Seq(self.all.len())
-    }
-
-    fn call(self: &Arc<Self>, _: &mut State<'_, '_>, args: &[Value]) -> Result<Value, Error> {
-        let (name,): (String,) = from_args(args)?;
-        Ok(self.of.calls(&name).into_iter().map(of_json).collect())
-    }
-}
-
-/// Marks what a function of ours says of a run.
-const LACKING: char = '\u{1}';
-
-fn lacking(what: String) -> Error {
-    Error::new(ErrorKind::UndefinedError, format!("{LACKING}{what}"))
-}
-
-fn of_json(value: impl serde::Serialize) -> Value {
-    Value::from(Serde(value))
-}
-
-fn json(value: &Value) -> Result<Json, Error> {
-    if value.kind() == ValueKind::Invalid {
-        return Err(Error::new(ErrorKind::InvalidOperation, value.to_string()));
-    }
-    serde_json::to_value(value).map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
-}
-
 /// Where the names and brackets that hang together from a token on end, one by one: `a`, `a.b`, `a.b[0]`.
 fn chain(tokens: &[super::tokens::Token<'_>], begin: usize) -> Vec<usize> {
     let Some(first) = tokens.get(begin).filter(|t| t.kind == Kind::Name) else { return Vec::new() };
@@ -415,71 +332,6 @@ fn members(holder: &Value) -> String {
         Ok(other) => format!("it is looked for in {}", values::short(&other)),
         Err(_) => "it is looked for in something that has no members".into(),
     }
-}
-
-fn no_call(subject: &Subject, name: &str) -> String {
-    format!("{name} is not called: {}", subject.tools())
-}
-
-/// `step('lookup_order')`, `step(4)`.
-fn one_step(subject: &Subject, which: &Value) -> Result<Value, Error> {
-    if let Some(name) = which.as_str() {
-        return match subject.calls(name).as_slice() {
-            [] => Err(lacking(no_call(subject, name))),
-            [one] => Ok(of_json(one)),
-            many => Err(lacking(format!(
-                "{name} is called {} times: say first({name:?}), last({name:?}) or steps({name:?})",
-                many.len()
-            ))),
-        };
-    }
-    let all = subject.member("steps").as_array().map(Vec::as_slice).unwrap_or_default();
-    let Some(number) = which.as_i64().filter(|_| which.is_integer()) else {
-        return Err(Error::new(
-            ErrorKind::InvalidOperation,
-            "step wants the name of a tool or the number of a step",
-        ));
-    };
-    let at = usize::try_from(number).ok().and_then(|number| number.checked_sub(1));
-    match at.and_then(|at| all.get(at)) {
-        Some(step) => Ok(of_json(step)),
-        None => Err(lacking(format!("there is no step {number}: the run has {}", all.len()))),
-    }
-}
-
-/// Whether each call of `then` has a call of `first` before it, of which the model knew the result.
-pub(super) fn before(subject: &Subject, first: &str, then: &str) -> Outcome {
-    let number = |step: &Json, name: &str| step.get(name).and_then(Json::as_u64);
-    let (firsts, thens) = (subject.calls(first), subject.calls(then));
-    let (Some(a), Some(b)) = (firsts.first(), thens.first()) else {
-        let missing = if firsts.is_empty() { first } else { then };
-        return Outcome::Failed { what: no_call(subject, missing) };
-    };
-    let (at, asked) = (number(a, "step"), number(a, "asked_by"));
-    let (later, asked_later) = (number(b, "step"), number(b, "asked_by"));
-    let told = |n: Option<u64>| n.unwrap_or_default();
-    if asked == asked_later {
-        let what = format!("{first} and {then} are asked for in one answer (step {})", told(asked));
-        return Outcome::Failed { what };
-    }
-    if asked < asked_later {
-        return Outcome::Passed;
-    }
-    let what = format!("{then} is called at step {}, {first} not before step {}", told(later), told(at));
-    Outcome::Failed { what }
-}
-
-/// A regular expression of limited size.
-///
-/// # Errors
-/// One sentence.
-pub(super) fn pattern_of(pattern: &str) -> Result<regex::Regex, String> {
-    let built = regex::RegexBuilder::new(pattern).size_limit(PATTERN).dfa_size_limit(PATTERN).build();
-    built.map_err(|error| {
-        let why = error.to_string();
-        let last = why.lines().last().unwrap_or_default().trim_start_matches("error: ").to_string();
-        format!("{pattern:?} is no regular expression: {last}")
-    })
 }
 
 fn holds(sign: Sign, (left, l): (&str, &Json), (right, r): (&str, &Json)) -> Result<bool, Trouble> {

@@ -1,8 +1,8 @@
 //! Judging a run by its checks.
 
 use super::check::{Check, Rule, Schema};
-use super::expression::{self, Bench};
-use super::{Judgement, Outcome, Subject, schema, values};
+use super::expression::Bench;
+use super::{Judgement, Outcome, Subject, functions, schema, values};
 use serde_json::Value;
 
 /// Judges a run by checks. A command is broken here: whoever runs it judges it.
@@ -24,14 +24,15 @@ fn outcome(subject: &Subject, bench: &Bench<'_>, rule: &Rule) -> Outcome {
             Some(step) => Outcome::Failed { what: format!("{tool} is called at step {step}") },
             None => Outcome::Passed,
         },
-        Rule::Before(first, then) => expression::before(subject, first, then),
+        Rule::Before(first, then) => functions::before(subject, first, then),
         Rule::AtMost { call, times } => match subject.calls(call).len() as u64 {
             called if called > *times => {
-                Outcome::Failed { what: format!("{call} is called {called} times, {times} at most") }
+                let called = if called == 1 { "once".to_string() } else { format!("{called} times") };
+                Outcome::Failed { what: format!("{call} is called {called}, and at most {times} is allowed") }
             }
             _ => Outcome::Passed,
         },
-        Rule::AnswerMatches(pattern) => match (expression::pattern_of(pattern), answer(subject)) {
+        Rule::AnswerMatches(pattern) => match (functions::pattern_of(pattern), answer(subject)) {
             (Err(why), _) => Outcome::Broken { why },
             (_, Err(what)) => Outcome::Failed { what },
             (Ok(found), Ok(text)) if found.is_match(text) => Outcome::Passed,

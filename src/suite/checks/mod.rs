@@ -2,6 +2,7 @@
 
 mod check;
 mod expression;
+mod functions;
 mod judge;
 mod schema;
 mod sentence;

@@ -97,10 +97,8 @@ impl Subject {
                 not_known("answer", why)
             }
         };
-        if let Some(text) = answer.as_str() {
-            if serde_json::from_str::<Value>(text).is_err() {
-                not_known("answer_json", format!("the answer is no JSON: {}", super::values::short(&answer)));
-            }
+        if answer.as_str().is_some_and(|text| serde_json::from_str::<Value>(text).is_err()) {
+            not_known("answer_json", format!("the answer is no JSON: {}", super::values::short(&answer)));
         }
         let outcome = run.manifest.outcome.as_ref();
         let exit = outcome.and_then(|o| o.exit_code);

@@ -161,7 +161,10 @@ fn short_forms_say_what_is_the_case() {
             "before = [\"get_policy\", \"get_customer\"]",
             "get_policy and get_customer are asked for in one answer (step 3)",
         ),
-        ("at_most = { call = \"issue_refund\", times = 0 }", "issue_refund is called 1 times, 0 at most"),
+        (
+            "at_most = { call = \"issue_refund\", times = 0 }",
+            "issue_refund is called once, and at most 0 is allowed",
+        ),
         (
             "answer_matches = \"49\\\\.99\"",
             "\"49\\\\.99\" is not found in the answer: the answer is \"Done. I refunded $4,999.00 for order A123.\"",
