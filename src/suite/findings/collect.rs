@@ -2,16 +2,31 @@
 
 use super::smallest::{difference, fields};
 use super::{Code, Collected, Difference, Drift, Finding, requests};
-use crate::diff::{Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
+use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
 use crate::exchange::Source;
 use crate::run::StepKind;
 use std::collections::{HashMap, HashSet};
 
 /// Finds what differs in the steps of two runs. `asked`: how their requests differ.
-pub(super) fn steps(out: &mut Collected, right: &RunView, comparison: &Comparison, asked: &[Asked]) {
-    let asked: HashMap<usize, &crate::diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
-    let mut walk =
-        Walk { out, right, asked, comparison, told: HashSet::new(), lanes: HashSet::new(), refused: None };
+pub(super) fn steps(
+    out: &mut Collected,
+    (left, right): (&RunView, &RunView),
+    comparison: &Comparison,
+    asked: &[Asked],
+) {
+    let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
+    let mut walk = Walk {
+        out,
+        left,
+        right,
+        asked,
+        comparison,
+        told: HashSet::new(),
+        lanes: HashSet::new(),
+        refused: None,
+        first_refused: None,
+    };
+    walk.first_refused = comparison.rows.iter().position(|row| !row.is_side && walk.is_refused(row));
     for (at, row) in comparison.rows.iter().enumerate().filter(|(_, row)| !row.is_side) {
         walk.row(at, row);
     }
@@ -20,8 +35,9 @@ pub(super) fn steps(out: &mut Collected, right: &RunView, comparison: &Compariso
 
 struct Walk<'a, 'r> {
     out: &'a mut Collected,
+    left: &'a RunView<'r>,
     right: &'a RunView<'r>,
-    asked: HashMap<usize, &'a crate::diff::ContextDiff>,
+    asked: HashMap<usize, &'a diff::ContextDiff>,
     comparison: &'a Comparison,
     /// Differences of requests that were told: later requests hold them too.
     told: HashSet<(Code, String, Vec<Difference>)>,
@@ -29,6 +45,8 @@ struct Walk<'a, 'r> {
     lanes: HashSet<&'a str>,
     /// The row at which the replay had no answer, and the calls behind it that do not happen.
     refused: Option<(usize, Vec<String>)>,
+    /// That row, before the walk has come to it.
+    first_refused: Option<usize>,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -48,7 +66,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// Tells how a request differs, but for what was told before. True when it does.
-    fn request(&mut self, at: usize, diff: &crate::diff::ContextDiff, row: &StepPair) -> bool {
+    fn request(&mut self, at: usize, diff: &diff::ContextDiff, row: &StepPair) -> bool {
         let history = !self.lanes.contains(row.lane.as_str());
         let mut any = false;
         for finding in requests::findings(diff, (row.left, row.right), history) {
@@ -73,6 +91,10 @@ impl<'a> Walk<'a, '_> {
                     && acts.is_some_and(|p| p.row == at || p.right == row.right || p.left == row.left)
             });
             let differs = differs || context.is_some_and(|diff| self.request(at, diff, row));
+            // What begins a conversation of its own may be the next request of a recorded one, told differently.
+            let begun = !differs && row.status == Status::OnlyRight;
+            let next = if begun { self.next_recorded(row) } else { None };
+            let differs = differs || next.is_some_and(|diff| self.request(at, &diff, row));
             if !differs && row.status == Status::OnlyRight && !self.lanes.contains(row.lane.as_str()) {
                 let what = "the agent asks the model once more than recorded".to_string();
                 self.out.at(at, Finding::new(Code::NewCall, Drift::Code, steps, what));
@@ -190,16 +212,15 @@ impl<'a> Walk<'a, '_> {
             Some(Act::Returns { text: Some(r), is_error: re, .. }),
         ) = (&row.before, &row.after)
         else {
-            let now = matches!(&row.before, Some(Act::Returns { text: Some(_), .. }));
-            let what = match now {
-                true => format!("the result of {tool} never comes back"),
-                false => format!("the result of {tool} comes back, and did not"),
+            let was_told = matches!(&row.before, Some(Act::Returns { text: Some(_), .. }));
+            let (code, what) = match was_told {
+                true => (Code::MissingCall, format!("the model is never told what {tool} returned")),
+                false => (Code::ToolResultChanged, format!("the result of {tool} comes back, and did not")),
             };
-            let finding = Finding::new(Code::ToolResultChanged, Drift::Code, steps, what);
-            return if self.refused.is_some() {
-                self.out.following(at, finding)
-            } else {
-                self.out.at(at, finding)
+            let finding = Finding::new(code, Drift::Code, steps, what);
+            return match self.first_refused {
+                Some(refused) => self.out.following(at.max(refused + 1), finding),
+                None => self.out.at(at, finding),
             };
         };
         let changes = fields(&row.fields, tool);
@@ -262,6 +283,23 @@ impl<'a> Walk<'a, '_> {
         (model.left.is_some() && model.right.is_some() && model.status != Status::Moved).then_some(model_at)
     }
 
+    /// How a request that nothing recorded is right for differs from the first recorded one that was never made.
+    fn next_recorded(&self, row: &StepPair) -> Option<diff::ContextDiff> {
+        let is_next = |row: &&StepPair| {
+            let missing = matches!(row.status, Status::OnlyLeft | Status::NotRun);
+            missing && row.kind == PairKind::Model && !row.is_side
+        };
+        let next = self.comparison.rows.iter().find(is_next)?;
+        let request = |run: &RunView, step: u32| {
+            let StepKind::Model { lane, turn } = run.outline.step(step)? else { return None };
+            run.source.request(*run.outline.turn(lane, turn)?.attempts.last()?).ok()
+        };
+        let (then, now) = (request(self.left, next.left?)?, request(self.right, row.right?)?);
+        // Another conversation altogether is no telling of this one.
+        let same = then.messages.iter().zip(&now.messages).filter(|(then, now)| then == now).count();
+        (same > 0).then(|| diff::context::context(&then, &now))
+    }
+
     /// True for a request that retake itself turned down.
     fn is_refused(&self, row: &StepPair) -> bool {
         let turn = row.right.and_then(|number| match self.right.outline.step(number) {
@@ -310,7 +348,7 @@ fn names(changes: &[Difference], tool: &str) -> String {
 /// What a step did, in a few words.
 fn act(act: Option<&Act>) -> String {
     match act {
-        Some(Act::Says { text }) => format!("says {:?}", crate::diff::excerpt::middle(text, 60)),
+        Some(Act::Says { text }) => format!("says {:?}", diff::excerpt::middle(text, 60)),
         Some(Act::Calls { calls, .. } | Act::Fenced { calls }) => {
             let names: Vec<&str> = calls.iter().map(|call| call.tool.as_str()).collect();
             format!("calls {}", names.join(" and "))

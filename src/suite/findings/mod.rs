@@ -86,7 +86,7 @@ pub fn find(
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    collect::steps(&mut collected, right, &comparison, &asked);
+    collect::steps(&mut collected, (left, right), &comparison, &asked);
     if let Some(tally) = tally {
         unanswered::told(&mut collected, left, tally);
     }
