@@ -7,7 +7,7 @@ mod run;
 mod sampling;
 
 pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
-pub use carry::{ExportArgs, ImportArgs};
+pub use carry::{ExportArgs, ImportArgs, To};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;

@@ -5,7 +5,7 @@ use super::error::{CliError, exit};
 use super::record::redactor;
 use super::rerun::knowing;
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, archive, print, warn};
 use crate::agent::environment::{self, Machine};
 use crate::agent::providers::is_base_url_variable;
 use crate::exchange::Exchange;
@@ -91,6 +91,9 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
         warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
     }
     let redactor = knowing(redactor(&store, &[])?, &opened);
+    if let Some(written) = archive::of(&opened, args.to, file)? {
+        return leave(context, args, &opened, &redactor, file, written.as_bytes());
+    }
     let mut text = Vec::new();
     let mut run = Leaving { run: &opened, manifest: leaving(opened.reader.manifest(), &machine()) };
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
@@ -106,9 +109,25 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
         text.clear();
         bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
     }
-    let found = secrets_left(&redactor, &opened, &text);
+    leave(context, args, &opened, &redactor, file, &text)
+}
+
+/// Writes what is to leave, unless a secret would leave with it, and says so.
+fn leave(
+    context: &Context,
+    args: &ExportArgs,
+    opened: &Opened,
+    redactor: &Redactor,
+    file: &Path,
+    text: &[u8],
+) -> Result<i32, CliError> {
+    let found = secrets_left(redactor, opened, text);
     if !found.is_empty() {
-        let what = format!("{asked} still holds what looks like a secret: {}", found.join(", "));
+        let what = format!(
+            "{} still holds what looks like a secret: {}",
+            opened.reader.manifest().id,
+            found.join(", ")
+        );
         if !args.allow_secrets {
             return Err(CliError::broken(format!("nothing was written: {what}"))
                 .hint("--allow-secrets writes it all the same"));
@@ -116,10 +135,10 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
         warn(&what);
     }
     if file == Path::new("-") {
-        print(&String::from_utf8_lossy(&text))?;
+        print(&String::from_utf8_lossy(text))?;
         return Ok(exit::OK);
     }
-    write_whole(file, &text)?;
+    write_whole(file, text)?;
     let size = super::runs::bytes(text.len() as u64);
     if context.json {
         let value =

@@ -3,6 +3,10 @@
 //! What is replayed is what vcrpy would serve: a `body.string` as it stands. A `parsed_body`, which some projects keep
 //! in its place, is JSON that was read and lost its white space; it is written without any.
 
+mod cassette;
+
+pub use cassette::{is_cut_off, write};
+
 use super::wire::{Making, Told, ToldAnswer, in_latin1};
 use super::yaml::{self, Budget, Yaml};
 use super::{Foreign, Unreadable};
@@ -32,11 +36,7 @@ pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable>
     Ok(vec![run.finish(name)])
 }
 
-fn told(
-    run: &mut Making,
-    interaction: &Rc<Yaml>,
-    budget: &Budget,
-) -> Result<Told, Unreadable> {
+fn told(run: &mut Making, interaction: &Rc<Yaml>, budget: &Budget) -> Result<Told, Unreadable> {
     let request = interaction.said("request").ok_or_else(|| Unreadable::new("no `request`"))?;
     let text = |of: &Yaml, name: &str| of.said(name).and_then(Yaml::text).map(|text| text.into_owned());
     let url = text(request, "uri").ok_or_else(|| Unreadable::new("no `request.uri`"))?;
