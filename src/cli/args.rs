@@ -8,7 +8,7 @@ mod sampling;
 mod test;
 
 pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
-pub use carry::{ExportArgs, ImportArgs};
+pub use carry::{ExportArgs, ImportArgs, To};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and the only place that prints.
 
+mod archive;
 mod args;
 mod control;
 mod demo;

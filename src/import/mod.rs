@@ -9,6 +9,9 @@ pub mod llama_stack;
 pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
+pub mod plain;
+#[cfg(test)]
+mod tests;
 mod tnetstring;
 pub mod vcr;
 mod wire;

@@ -24,6 +24,7 @@ mod gemini;
 mod heads;
 mod holes;
 mod http2;
+mod imports;
 mod intercept;
 mod invisible;
 mod kin;
