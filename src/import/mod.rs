@@ -11,6 +11,9 @@ pub mod mitmproxy;
 pub mod otlp;
 pub mod vcr;
 
+mod said;
+mod transcript;
+
 use crate::exchange::Exchange;
 use crate::otlp::Batch;
 use serde::Serialize;

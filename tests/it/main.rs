@@ -69,6 +69,7 @@ mod stats;
 mod told_failed;
 mod traced;
 mod trees;
+mod trial_pairs;
 mod twins;
 mod typos;
 mod verbs;
