@@ -94,7 +94,7 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
     let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
     let pairs = lanes::pair(&worlds, left, right, trees.as_ref());
     let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref(), (&pairs, &numbers));
-    let tools = tools::parting(&worlds, (left, right), &pairs, (&numbers.0, &numbers.1));
+    let tools = tools::parting(&worlds, (left, right), &pairs, (&numbers.0, &numbers.1), stops);
     let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows

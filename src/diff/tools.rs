@@ -3,6 +3,7 @@
 use super::field;
 use super::keys::args_tree;
 use super::lanes::{self, LanePair};
+use super::stop::Stop;
 use super::view::{RunView, StepNumbers};
 use super::worlds::Worlds;
 use crate::run::{CallSite, LaneKind, Turn};
@@ -26,12 +27,14 @@ struct Made<'a> {
     turn: &'a Turn,
 }
 
-/// Where the calls of two runs first part, in the order of the left run; none when they make the same.
+/// Where the calls of two runs first part, in the order of the left run; none when they make the same, as far as retake
+/// let them run.
 pub(super) fn parting(
     worlds: &Worlds,
     (left, right): (&RunView, &RunView),
     pairs: &[LanePair],
     (lefts, rights): (&StepNumbers, &StepNumbers),
+    stops: (Option<Stop>, Option<Stop>),
 ) -> Option<ToolParting> {
     let of_pair = |pair: &LanePair| {
         let (l, r) = (made(left, pair.left), made(right, pair.right));
@@ -41,7 +44,8 @@ pub(super) fn parting(
             left: l.get(common).and_then(|call| lefts.tool(call.site)),
             right: r.get(common).and_then(|call| rights.tool(call.site)),
         };
-        (common < l.len().max(r.len())).then_some(parting)
+        let is_cut = (l.len() == common && stops.0.is_some()) || (r.len() == common && stops.1.is_some());
+        (common < l.len().max(r.len()) && !is_cut).then_some(parting)
     };
     let partings = pairs.iter().filter_map(of_pair);
     partings.min_by_key(|parting| parting.left.or(parting.right))
