@@ -10,6 +10,7 @@ use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
 use super::stop::{self, Stop};
 use super::structure::{Structure, Trees};
+use super::tools::{self, ToolParting};
 use super::view::{RunView, StepNumbers};
 use super::worlds::{Side, Worlds};
 use crate::holes::Surroundings;
@@ -55,6 +56,9 @@ pub struct Comparison {
     pub first: Option<Parting>,
     /// The first step at which they act differently, and why.
     pub acts: Option<Parting>,
+    /// The first call that is another one, whatever is said before it; none when both make the same calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolParting>,
     /// How what the model saw at that step (or, when they act the same, at the first that differs) differs; none when
     /// the requests are the same.
     pub context: Option<ContextDiff>,
@@ -117,7 +121,10 @@ fn compare_with(
     let kin = Kin::of(left, right);
     let stops = (Stop::of(left), Stop::of(right));
     let trees = Trees::of(&worlds, left, right);
-    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref());
+    let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
+    let pairs = lanes::pair(&worlds, left, right, trees.as_ref());
+    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref(), (&pairs, &numbers));
+    let tools = tools::parting(&worlds, (left, right), &pairs, (&numbers.0, &numbers.1), stops);
     let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows
@@ -142,6 +149,7 @@ fn compare_with(
         levels,
         first,
         acts,
+        tools,
         context: context.filter(|c| !c.is_empty()),
         structure,
         outcome,
@@ -157,12 +165,12 @@ fn rows_of(
     kin: &Kin,
     stops: (Option<Stop>, Option<Stop>),
     trees: Option<&Trees>,
+    (pairs, numbers): (&[LanePair], &(StepNumbers, StepNumbers)),
 ) -> Vec<StepPair> {
-    let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
     let build = Builder { worlds, left, right, kin, numbers };
     let mut rows = Vec::new();
-    for pair in lanes::pair(worlds, left, right, trees) {
-        build.lane(&pair, &mut rows);
+    for pair in pairs {
+        build.lane(pair, &mut rows);
     }
     if trees.is_some() {
         // Spans tell which agent took a turn that another conversation has.
@@ -181,7 +189,7 @@ struct Builder<'a, 'r> {
     left: &'a RunView<'r>,
     right: &'a RunView<'r>,
     kin: &'a Kin,
-    numbers: (StepNumbers, StepNumbers),
+    numbers: &'a (StepNumbers, StepNumbers),
 }
 
 impl Builder<'_, '_> {

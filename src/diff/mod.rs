@@ -13,6 +13,7 @@ pub mod levels;
 pub mod outcome;
 pub mod stop;
 pub mod structure;
+pub mod tools;
 pub mod tree;
 pub mod view;
 pub mod volatile;
@@ -32,6 +33,7 @@ pub use outcome::{Outcomes, Totals};
 pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
 pub use stop::Stop;
 pub use structure::Structure;
+pub use tools::ToolParting;
 pub use view::{CarriedOut, Conversations, RunView, ServerTotals};
 
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub mod vcr;
 mod wire;
 mod yaml;
 
+mod said;
+mod transcript;
+
 use crate::exchange::Exchange;
 use crate::otlp::Batch;
 use crate::run::lack::sound_for;

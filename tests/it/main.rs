@@ -71,6 +71,7 @@ mod suite;
 mod told_failed;
 mod traced;
 mod trees;
+mod trial_pairs;
 mod twins;
 mod typos;
 mod verbs;
