@@ -19,6 +19,10 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     let opened = Opened::open(&store, &args.run)?;
     refuse_empty(&opened)?;
     let manifest = opened.reader.manifest();
+    if let Some(why) = &manifest.incomplete {
+        return Err(CliError::broken(format!("{} is incomplete and makes no test: {why}", manifest.id))
+            .hint("record it again"));
+    }
     let name = args.name.as_deref().unwrap_or(manifest.id.name());
     let is_name = !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     if !is_name {

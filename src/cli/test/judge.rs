@@ -8,6 +8,7 @@ use super::super::view::Opened;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
+use crate::replay::tally::Tally;
 use crate::report::results::{Compared, Replay};
 use crate::report::words::many;
 use crate::report::{Style, miss};
@@ -59,7 +60,7 @@ pub(super) fn judge(
     CaseOutcome {
         verdict,
         why,
-        hints: misses.map(|miss| miss.hints.clone()).unwrap_or_default(),
+        hints: hints(&tally, &called.case.name),
         drift: found.drift(),
         steps: replay.steps,
         replayed: replay.replayed,
@@ -136,6 +137,18 @@ fn verdict(
             (Verdict::Regression, format!("{steps} never asked for"))
         }
     }
+}
+
+/// What to do about a request that nothing recorded is right for: of the hints of a replay those that are not about the
+/// run, which has no name here.
+fn hints(tally: &Tally, name: &str) -> Vec<String> {
+    let Some(miss) = tally.misses.first() else { return Vec::new() };
+    let others = miss.hints.iter().filter(|hint| !hint.contains("`retake "));
+    let rules = miss.nearest.iter().filter_map(|near| near.rule.as_ref());
+    let rules =
+        rules.take(1).map(|rule| format!("if it may differ, in retake.toml: {}", rule.replace('\n', " ")));
+    let update = format!("if it was changed on purpose: retake test --update -k {name}, then retake review");
+    rules.chain(others.cloned()).chain([update]).collect()
 }
 
 /// A finding in one line.
