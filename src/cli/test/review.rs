@@ -165,7 +165,7 @@ impl<'a> Pending<'a> {
                 self.case.name
             )),
             Err(error) => {
-                CliError::from(error).tell();
+                error.tell();
                 Ok(())
             }
         }
