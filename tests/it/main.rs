@@ -5,6 +5,7 @@ mod support;
 mod attach;
 mod attach_places;
 mod bedrock;
+mod bisect;
 mod carrying;
 mod damage;
 mod declared;
