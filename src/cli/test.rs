@@ -83,11 +83,8 @@ fn bisect_exit(verdict: Verdict) -> i32 {
 
 fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError> {
     let (started_us, began) = (now_us(), Instant::now());
-    let config = context.config()?;
-    let here = context.directory()?;
-    let root =
-        config.path.as_deref().and_then(|path| path.parent()).map_or(here.clone(), |path| here.join(path));
-    let (cases, left_out) = find::find(args, &root, &config.suite.directory)?;
+    let of = find::Suite::of(context)?;
+    let (cases, left_out) = find::find(args, &of)?;
     let live = match args.update {
         true => Some(Live { upstreams: parse_upstreams(&args.upstreams)?, most: args.max_live }),
         false => None,
@@ -96,8 +93,8 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     let guard = Guard::start(scratch.path());
     let bench = Bench {
         context,
-        config: &config,
-        root: &root,
+        config: &of.config,
+        root: &of.root,
         scratch: scratch.path(),
         fences: &args.fences,
         command: &args.command,

@@ -6,15 +6,15 @@ use super::super::portable::{self, Leave};
 use super::super::replay::refuse_empty;
 use super::super::view::Opened;
 use super::super::{Context, print};
+use super::find::Suite;
 use crate::config::Config;
 use crate::report::heading;
 use crate::suite::case::{Beside, ENDING};
 use std::path::Path;
 
 pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
-    let config = context.config()?;
-    let here = context.directory()?;
-    let root = config.path.as_deref().and_then(Path::parent).map_or(here.clone(), |path| here.join(path));
+    let suite = Suite::of(context)?;
+    let (config, here) = (&suite.config, context.directory()?);
     let store = context.store()?;
     let opened = Opened::open(&store, &args.run)?;
     refuse_empty(&opened)?;
@@ -28,9 +28,9 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     if !is_name {
         return Err(CliError::usage(format!("{name:?} is no name of a case: refund, billing/refund")));
     }
-    let file = root.join(&config.suite.directory).join(format!("{name}.{ENDING}"));
+    let file = suite.directory().join(format!("{name}.{ENDING}"));
     let beside = file.with_extension("toml");
-    let said = beside_of(args, manifest.directory.as_ref(), &root, &config)?;
+    let said = beside_of(args, manifest.directory.as_ref(), &suite.root, config)?;
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory)
             .map_err(|e| CliError::broken(format!("cannot make {}: {e}", directory.display())))?;

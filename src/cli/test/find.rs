@@ -1,16 +1,38 @@
 //! Which cases there are, and which of them are wanted.
 
+use super::super::Context;
 use super::super::args::TestArgs;
 use super::super::error::CliError;
+use crate::config::Config;
 use crate::suite::case::{Case, ENDING};
 use std::path::{Path, PathBuf};
 
 /// A directory in a directory in …: links may go round.
 const DEEPEST: usize = 32;
 
+/// Where a suite is, and what is declared of it.
+pub(super) struct Suite {
+    pub config: Config,
+    /// Where `retake.toml` is, else where retake was called.
+    pub root: PathBuf,
+}
+
+impl Suite {
+    pub(super) fn of(context: &Context) -> Result<Suite, CliError> {
+        let (config, here) = (context.config()?, context.directory()?);
+        let above = config.path.as_deref().and_then(Path::parent).map(|path| here.join(path));
+        Ok(Suite { config, root: above.unwrap_or(here) })
+    }
+
+    /// Where its cases are.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.root.join(&self.config.suite.directory)
+    }
+}
+
 /// The cases that are wanted, in order of their names, and how many others there are.
-pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Case>, usize), CliError> {
-    let usual = root.join(usual);
+pub(super) fn find(args: &TestArgs, suite: &Suite) -> Result<(Vec<Case>, usize), CliError> {
+    let usual = suite.directory();
     let given: Vec<PathBuf> = match args.paths.is_empty() {
         true => vec![usual.clone()],
         false => args.paths.clone(),

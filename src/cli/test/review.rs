@@ -5,7 +5,7 @@ use super::super::error::{CliError, exit};
 use super::super::import::own::stored;
 use super::super::view::Opened;
 use super::super::{Context, print, surroundings};
-use super::find::files;
+use super::find::{Suite, files};
 use crate::report::{difference, suite};
 use crate::store::Store;
 use crate::store::bundle::{self, ImportOptions};
@@ -16,8 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// The cases of which something waits.
 pub(super) fn waiting(context: &Context) -> Result<Vec<Case>, CliError> {
-    let (root, directory) = place(context)?;
-    let suite = root.join(directory);
+    let suite = Suite::of(context)?.directory();
     let all = files(&suite, &|path| path.to_string_lossy().ends_with(PENDING))?;
     let mut cases: Vec<Case> = all
         .iter()
@@ -26,13 +25,6 @@ pub(super) fn waiting(context: &Context) -> Result<Vec<Case>, CliError> {
         .collect();
     cases.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(cases)
-}
-
-/// Where `retake.toml` is, else here; and where the cases are, seen from there.
-pub(super) fn place(context: &Context) -> Result<(PathBuf, PathBuf), CliError> {
-    let (config, here) = (context.config()?, context.directory()?);
-    let root = config.path.as_deref().and_then(Path::parent).map_or(here.clone(), |path| here.join(path));
-    Ok((root, config.suite.directory))
 }
 
 /// What becomes of a pending case.
@@ -156,8 +148,7 @@ impl<'a> Pending<'a> {
 
     /// Lets a person say that what differs may differ.
     fn edit(&self, context: &Context) -> Result<(), CliError> {
-        let (root, _) = place(context)?;
-        let path = root.join(crate::config::NAME);
+        let path = Suite::of(context)?.root.join(crate::config::NAME);
         super::super::editor::open(&path)?;
         match context.config() {
             Ok(_) => print(&format!(
