@@ -233,8 +233,8 @@ pub struct Added<'a> {
     pub run: &'a RunView<'a>,
     /// The agent's command, as it is typed.
     pub command: &'a str,
-    /// Names of checks.
-    pub checks: Vec<String>,
+    /// Names of checks, and what each says of the recorded run.
+    pub checks: Vec<(String, Outcome)>,
 }
 
 /// What a new case asserts.
@@ -269,8 +269,14 @@ pub fn added(of: &Added<'_>, style: Style) -> String {
     if let Some(code) = end {
         say(format!("asserts: it ends with exit {code}"));
     }
-    for check in &of.checks {
-        say(format!("checks:  {check}"));
+    for (check, outcome) in &of.checks {
+        say(match outcome {
+            Outcome::Passed => format!("checks:  {check}"),
+            Outcome::Failed { what } => {
+                format!("checks:  {check}   fails in the recorded run: {}", line(what))
+            }
+            Outcome::Broken { why } => format!("checks:  {check}   cannot be judged: {}", line(why)),
+        });
     }
     if let Some(beside) = &of.beside {
         say(format!("beside:  {beside}"));

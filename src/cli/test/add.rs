@@ -7,9 +7,11 @@ use super::super::replay::refuse_empty;
 use super::super::view::Opened;
 use super::super::{Context, print};
 use super::find::Suite;
+use super::judge::checked;
 use crate::config::Config;
 use crate::report::heading;
 use crate::suite::case::{Beside, ENDING};
+use crate::suite::checks::{Check, Outcome};
 use std::path::Path;
 
 pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
@@ -44,6 +46,16 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     if let Some(text) = &said {
         portable::write_whole(&beside, text.as_bytes())?;
     }
+    let own = said.as_deref().and_then(|text| toml::from_str::<Beside>(text).ok()).unwrap_or_default();
+    let checks: Vec<Check> = config.checks.iter().cloned().chain(own.check).collect();
+    // Commands are for the suite to run.
+    let (commands, others): (Vec<Check>, Vec<Check>) =
+        checks.into_iter().partition(|check| check.command().is_some());
+    let judged = checked(&opened.view(), others, &suite.root).into_iter();
+    let judged: Vec<(String, Outcome)> = judged
+        .map(|judgement| (judgement.name, judgement.outcome))
+        .chain(commands.into_iter().map(|check| (check.name, Outcome::Passed)))
+        .collect();
     let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     if context.json {
         context.print_json(&serde_json::json!({ "case": name, "file": shown(&file), "run": manifest.id }))?;
@@ -56,12 +68,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
             beside: said.as_ref().map(|_| shown(&beside)),
             run: &opened.view(),
             command: &heading::command(config.suite.command.as_deref().unwrap_or(&manifest.command)),
-            checks: config
-                .checks
-                .iter()
-                .map(|check| check.name.clone())
-                .chain(own_checks(said.as_deref()))
-                .collect(),
+            checks: judged,
         },
         context.style,
     ))?;
@@ -96,9 +103,4 @@ fn beside_of(
         text.push_str(&checks);
     }
     Ok((!text.is_empty()).then_some(text))
-}
-
-fn own_checks(said: Option<&str>) -> Vec<String> {
-    let read = said.and_then(|text| toml::from_str::<Beside>(text).ok()).unwrap_or_default();
-    read.check.into_iter().map(|check| check.name).collect()
 }

@@ -160,7 +160,7 @@ fn told(finding: &Finding) -> String {
 }
 
 /// The checks of a run; those that are commands are run.
-fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgement> {
+pub(super) fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgement> {
     let subject = Subject::of(run);
     for check in &mut checks {
         let Some(path) = check.schema_file().map(|path| root.join(path)) else { continue };
