@@ -325,6 +325,9 @@ impl Page<'_> {
         for text in told {
             self.out.push_str(&format!("{text}\n"));
         }
+        if let Some(calls) = self.calls() {
+            self.out.push_str(&format!("{:9} {calls}\n", "tools"));
+        }
         let facts = totals(&c.left_totals, &c.right_totals);
         for (n, part) in words::fold(&facts, self.style.columns() - 10).into_iter().enumerate() {
             self.out.push_str(&format!("{:9} {part}\n", if n == 0 { "totals" } else { "" }));
@@ -350,6 +353,21 @@ impl Page<'_> {
             (false, Some(_)) => self.style.paint(Ink::Good, "the same actions, the same outcome"),
         };
         self.out.push_str(&format!("{:9} {verdict}\n", "verdict"));
+    }
+
+    /// Where they first call another tool, or with other arguments, when they differ in words before that.
+    fn calls(&self) -> Option<String> {
+        let parting = self.c.tools.as_ref()?;
+        let first = self.c.acts.as_ref().and_then(|acts| self.c.rows.get(acts.row))?;
+        let in_words =
+            matches!(first.before, Some(Act::Says { .. })) && matches!(first.after, Some(Act::Says { .. }));
+        let step =
+            |number: Option<u32>| number.map_or_else(|| "no more".to_string(), |n| format!("step {n}"));
+        let common = words::many(parting.common as u64, "call");
+        let place = format!("{} | {}", step(parting.left), step(parting.right));
+        in_words.then(|| {
+            format!("they call other tools, or with other arguments, from {place} on: {common} in common")
+        })
     }
 
     /// `fenced at 8`, for each run that was stopped.
