@@ -12,7 +12,7 @@ pub use carry::{ExportArgs, ImportArgs};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;
-pub use test::{AddArgs, TestArgs, TestCommand};
+pub use test::{AddArgs, MergeArgs, Report, TestArgs, TestCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
