@@ -10,6 +10,9 @@ pub mod places;
 mod sides;
 mod told;
 
+#[cfg(test)]
+mod tests;
+
 pub use kind::ReportKind;
 
 use super::style::{Ink, Style};

@@ -163,7 +163,7 @@ fn shown(n: usize, failed: usize, of: &CaseOutcome) -> Case {
         miss: block(of.miss.trim_end()),
         output: block(of.output.trim_end()),
         warnings: of.warnings.iter().map(|warning| line(warning)).collect(),
-        hints: of.hints.iter().map(|hint| line(hint)).collect(),
+        hints: told::hints(of).map(|hint| line(hint)).collect(),
     }
 }
 

@@ -108,8 +108,8 @@ fn details(of: &CaseOutcome) -> String {
         let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default().join("\n");
         out.push_str(&format!("the agent's last words:\n\n{}", fenced("text", &last)));
     }
-    for hint in &of.hints {
-        out.push_str(&format!("next: {}\n\n", code(hint)));
+    for hint in told::hints(of) {
+        out.push_str(&format!("next: {}\n\n", prose(hint)));
     }
     out.push_str("</details>\n");
     out

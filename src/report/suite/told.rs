@@ -9,7 +9,7 @@ use crate::suite::outcome::{CaseOutcome, SuiteOutcome, Verdict};
 /// Lines of one difference in plain text.
 const LINES: usize = 60;
 
-/// `1 of 4 cases is a regression` is what the suite came to, in one line.
+/// What the suite came to in one line: `1 regression, 3 passed`.
 pub(super) fn headline(of: &SuiteOutcome) -> String {
     let counts = of.counts();
     let mut parts = Vec::new();
@@ -153,8 +153,13 @@ pub(super) fn plain(of: &CaseOutcome) -> String {
         out.push_str(&format!("{}\n", block(of.miss.trim_end())));
     }
     of.warnings.iter().for_each(|warning| out.push_str(&format!("warning: {}\n", line(warning))));
-    of.hints.iter().for_each(|hint| out.push_str(&format!("next: {}\n", line(hint))));
+    hints(of).for_each(|hint| out.push_str(&format!("next: {}\n", line(hint))));
     out
+}
+
+/// What to do next, unless the explanation of a miss has said it.
+pub(super) fn hints(of: &CaseOutcome) -> impl Iterator<Item = &String> {
+    of.hints.iter().filter(|_| of.miss.is_empty())
 }
 
 /// A difference as the lines of a diff, without colors.
