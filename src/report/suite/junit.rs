@@ -3,7 +3,7 @@
 //! A test suite for each directory of cases. A regression is a failure. What is broken, and what cannot be judged, is an
 //! error, not skipped: readers show what was skipped as well.
 
-use super::super::words::block;
+use super::super::words::{block, line};
 use super::told;
 use crate::suite::outcome::{CaseOutcome, SuiteOutcome, Verdict};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
@@ -35,7 +35,7 @@ pub fn junit(of: &SuiteOutcome) -> Result<String, String> {
         if let Some(at) = timestamp(of.started_us) {
             suite.extra.insert("timestamp".into(), at.into());
         }
-        suite.add_property(("retake.version", of.retake.as_str()));
+        suite.add_property(("retake.version", line(&of.retake).as_str()));
         suite.add_test_cases(cases.into_iter().map(|case| test_case(&name, case)));
         report.add_test_suite(suite);
     }

@@ -148,7 +148,7 @@ fn a_comment_has_whole_cases_and_says_what_it_left_out() {
         let text = markdown::markdown(&many(300, Verdict::Regression), most);
         assert!(text.len() <= most, "{} of {most}", text.len());
         assert!(text.contains("There is no room here for the details of"), "{most}");
-        assert_eq!(text.matches("<details>\n").count(), text.matches("\n</details>\n").count() / 2);
+        assert_eq!(text.matches("<details>\n").count(), text.matches("\n</details>\n").count());
         let details = text.matches("<summary>").count();
         let left: usize =
             text.split("details of ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
@@ -208,7 +208,10 @@ impl Element {
         let attributes = start.attributes().map(|attribute| {
             let attribute = attribute.expect("an attribute");
             let name = String::from_utf8(attribute.key.as_ref().to_vec()).expect("a name");
-            (name, attribute.unescape_value().expect("a value").into_owned())
+            (
+                name,
+                attribute.normalized_value(quick_xml::XmlVersion::Implicit1_0).expect("a value").into_owned(),
+            )
         });
         let name = String::from_utf8(start.name().as_ref().to_vec()).expect("a name");
         Element { name, attributes: attributes.collect(), ..Element::default() }
@@ -329,9 +332,7 @@ fn the_page_needs_nothing_else() {
     let text = written("html", &many(200, Verdict::Regression));
     holds_as_page(&text);
     assert_eq!(text.matches("<details class=\"case\"").count(), 200);
-    assert!(
-        written("html", &odd()).contains("<span>4999</span>") || written("html", &odd()).contains("<mark>")
-    );
+    assert!(written("html", &odd()).contains("<mark>.</mark>"), "the part of a line that differs");
 }
 
 fn text() -> impl Strategy<Value = String> {
