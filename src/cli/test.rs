@@ -89,6 +89,7 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     };
     let told = Telling { context, verbose: args.verbose, of: cases.len(), done: AtomicUsize::new(0) };
     let jobs = args.jobs.or(std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let quoting = reports::Quoting::start(context, &args.reports.reports)?;
     let (outcomes, ended) = play_all(&bench, &cases, jobs, &told);
     if let Some(guard) = guard {
         guard.end();
@@ -110,6 +111,7 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     }
     told.clear();
     tell(context, &outcome)?;
+    drop(quoting);
     reports::write(context, &root, &scratch_path, &args.reports.reports, &outcome)?;
     Ok(outcome)
 }

@@ -92,6 +92,20 @@ fn annotations_leave_json_alone() {
 }
 
 #[test]
+fn what_others_say_is_no_command() {
+    let env = project_with_cases();
+    let agent = "echo ::error::forged >&2; exit 1";
+    env.file("tests/retake/refund.toml", &format!("command = [\"sh\", \"-c\", {agent:?}]\n"));
+    let ran = env.retake(["test", "-k", "refund", "--report", "github"]).expect(3);
+    let (quoted, own) = ran.out.split_once("\n1 case ").expect("a footing");
+    let word = quoted.lines().next().and_then(|line| line.strip_prefix("::stop-commands::")).expect("a word");
+    assert!(word.len() >= 32 && quoted.contains("::error::forged"), "{}", ran.out);
+    let (_, own) = own.split_once(&format!("\n::{word}::\n")).expect("commands are let in again");
+    assert!(own.starts_with("::error file=tests/retake/refund.retake,line=1,title=broken"), "{own}");
+    assert_eq!(own.lines().count(), 1, "{own}");
+}
+
+#[test]
 fn shards_merge_into_the_whole() {
     let env = project_with_cases();
     break_a_case(&env);

@@ -21,12 +21,14 @@ pub(super) fn merge(context: &Context, args: &MergeArgs) -> Result<i32, CliError
     }
     let whole =
         SuiteOutcome::merged(shards).map_err(|why| CliError::broken(format!("cannot merge: {why}")))?;
+    let quoting = reports::Quoting::start(context, &args.reports.reports)?;
     if !context.json {
         for case in &whole.cases {
             print(&suite::case(case, args.verbose, context.style))?;
         }
     }
     tell(context, &whole)?;
+    drop(quoting);
     let here = context.directory()?;
     let config = context.config()?;
     let root = config.path.as_deref().and_then(Path::parent).map_or(here.clone(), |path| here.join(path));

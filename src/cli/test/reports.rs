@@ -9,6 +9,29 @@ use crate::suite::outcome::SuiteOutcome;
 use std::io::Write;
 use std::path::Path;
 
+/// While it lives, GitHub takes nothing that is printed for a command: what agents, models and tools say is not retake's own.
+pub(super) struct Quoting(String);
+
+impl Quoting {
+    /// Begins where annotations are going to be printed.
+    pub(super) fn start(context: &Context, reports: &[Report]) -> Result<Option<Quoting>, CliError> {
+        let printed = |report: &Report| report.kind == ReportKind::Github && report.file.is_none();
+        if context.json || !reports.iter().any(printed) {
+            return Ok(None);
+        }
+        // Nobody else may know the word that ends it.
+        let word = uuid::Uuid::now_v7().simple().to_string();
+        print(&format!("::stop-commands::{word}\n"))?;
+        Ok(Some(Quoting(word)))
+    }
+}
+
+impl Drop for Quoting {
+    fn drop(&mut self) {
+        let _ = print(&format!("::{}::\n", self.0));
+    }
+}
+
 /// Writes all that are asked for, each whole or not at all. One that cannot be written keeps none of the others back.
 pub(super) fn write(
     context: &Context,

@@ -13,11 +13,11 @@ use std::time::Duration;
 /// The suite of cases that are in no directory, and above all others.
 const ROOT: &str = "retake";
 
-/// A suite as JUnit XML.
+/// A suite as JUnit XML. `below`: see [`super::ReportKind::written`].
 ///
 /// # Errors
 /// In words, what the writer says.
-pub fn junit(of: &SuiteOutcome) -> Result<String, String> {
+pub fn junit(of: &SuiteOutcome, below: &str) -> Result<String, String> {
     let mut report = Report::new(ROOT);
     report.set_time(Duration::from_micros(of.took_us));
     let mut suites: BTreeMap<&str, Vec<&CaseOutcome>> = BTreeMap::new();
@@ -36,13 +36,13 @@ pub fn junit(of: &SuiteOutcome) -> Result<String, String> {
             suite.extra.insert("timestamp".into(), at.into());
         }
         suite.add_property(("retake.version", line(&of.retake).as_str()));
-        suite.add_test_cases(cases.into_iter().map(|case| test_case(&name, case)));
+        suite.add_test_cases(cases.into_iter().map(|case| test_case(&name, case, below)));
         report.add_test_suite(suite);
     }
     report.to_string().map_err(|e| e.to_string())
 }
 
-fn test_case(suite: &str, of: &CaseOutcome) -> TestCase {
+fn test_case(suite: &str, of: &CaseOutcome, below: &str) -> TestCase {
     let failed = |kind| {
         let mut status = TestCaseStatus::non_success(kind);
         let kind = of.first_error().map_or(of.verdict.word(), |finding| finding.code.name());
@@ -58,7 +58,7 @@ fn test_case(suite: &str, of: &CaseOutcome) -> TestCase {
     let mut case = TestCase::new(block(name), status);
     case.set_classname(suite).set_time(Duration::from_micros(of.took_us));
     if !of.file.is_empty() {
-        case.extra.insert("file".into(), block(&of.file).into());
+        case.extra.insert("file".into(), format!("{below}{}", block(&of.file)).into());
     }
     if !of.output.is_empty() {
         case.set_system_out(block(&of.output));

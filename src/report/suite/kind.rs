@@ -48,7 +48,7 @@ impl ReportKind {
     /// In words: a report that cannot be put together, which would be a bug.
     pub fn written(self, outcome: &SuiteOutcome, below: &str) -> Result<String, String> {
         Ok(match self {
-            ReportKind::Junit => junit::junit(outcome)?,
+            ReportKind::Junit => junit::junit(outcome, below)?,
             ReportKind::Markdown => markdown::markdown(outcome, markdown::COMMENT),
             ReportKind::Html => html::html(outcome)?,
             ReportKind::Json => {

@@ -10,6 +10,8 @@ const AROUND: usize = 3;
 const COMPARED: usize = 2000;
 /// Characters of a line before and after the part that differs.
 const BESIDE: usize = 80;
+/// Characters of a word.
+const WORD: usize = 40;
 /// Characters of the part itself, and of a line that differs as a whole.
 const PART: usize = 2000;
 
@@ -115,16 +117,21 @@ fn replaced(was: &[&str], is: &[&str]) -> Vec<Row> {
 
 /// A line and the one in its place, each as what comes before the difference, the difference, and what comes after it.
 fn pair(was: &str, is: &str) -> (Row, Row) {
-    let head: usize =
-        was.chars().zip(is.chars()).take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum();
+    let same = |pairs: &mut dyn Iterator<Item = (char, char)>| -> usize {
+        pairs.take_while(|(a, b)| a == b).map(|(c, _)| c.len_utf8()).sum()
+    };
+    let head = same(&mut was.chars().zip(is.chars()));
+    let begun = of_word(was.get(..head).unwrap_or_default().chars().rev());
+    let head = head - begun;
     let (rest_was, rest_is) = (was.get(head..).unwrap_or_default(), is.get(head..).unwrap_or_default());
-    let tail: usize = rest_was
-        .chars()
-        .rev()
-        .zip(rest_is.chars().rev())
-        .take_while(|(a, b)| a == b)
-        .map(|(c, _)| c.len_utf8())
-        .sum();
+    let shorter = rest_was.len().min(rest_is.len()) - begun;
+    let mut left = shorter;
+    let mut tail = same(&mut rest_was.chars().rev().zip(rest_is.chars().rev()).take_while(|(c, _)| {
+        let fits = c.len_utf8() <= left;
+        left = left.saturating_sub(c.len_utf8());
+        fits
+    }));
+    tail -= of_word(rest_was.get(rest_was.len() - tail..).unwrap_or_default().chars());
     let of = |sign, line: &str, rest: &str| {
         let middle = rest.get(..rest.len() - tail).unwrap_or_default();
         let (before, after) = (line.get(..head).unwrap_or_default(), rest.get(rest.len() - tail..));
@@ -136,6 +143,13 @@ fn pair(was: &str, is: &str) -> (Row, Row) {
         Row { sign, parts: parts.into_iter().filter(|(_, text)| !text.is_empty()).collect() }
     };
     (of(Sign::Minus, was, rest_was), of(Sign::Plus, is, rest_is))
+}
+
+/// How many bytes there are of a word or a number that the difference is a part of; none when it is no word any more.
+fn of_word(chars: impl Iterator<Item = char>) -> usize {
+    let mut part = chars.take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.' | ','));
+    let bytes = part.by_ref().take(WORD).map(char::len_utf8).sum();
+    if part.next().is_some() { 0 } else { bytes }
 }
 
 /// The beginning of a text, visible.
@@ -176,9 +190,32 @@ mod tests {
     fn the_part_of_a_line_that_differs_is_known() {
         let rows = rows(&of(Some("{\"amount\":4999}"), Some("{\"amount\":49.99}")), 10);
         let part = |row: &Row| row.parts.iter().find(|(differs, _)| *differs).map(|(_, text)| text.clone());
-        assert_eq!(rows.iter().map(part).collect::<Vec<_>>(), [None, Some(".".into())]);
+        assert_eq!(rows.iter().map(part).collect::<Vec<_>>(), [Some("4999".into()), Some("49.99".into())]);
         assert_eq!(rows[0].plain(), "- {\"amount\":4999}");
         assert_eq!(rows[1].plain(), "+ {\"amount\":49.99}");
+    }
+
+    #[test]
+    fn whole_words_differ_and_no_part_is_told_twice() {
+        let told = |before, after| {
+            let rows = rows(&of(Some(before), Some(after)), 10);
+            rows.into_iter()
+                .map(|row| {
+                    row.parts
+                        .into_iter()
+                        .map(|(differs, text)| if differs { format!("[{text}]") } else { text })
+                        .collect()
+                })
+                .collect::<Vec<String>>()
+        };
+        assert_eq!(told("in dollars, yes", "in cents, yes"), ["in [dollars,] yes", "in [cents,] yes"]);
+        assert_eq!(
+            told("I paid $4,999.00 now", "I paid $49.99 now"),
+            ["I paid $[4,999.00] now", "I paid $[49.99] now"]
+        );
+        assert_eq!(told("a", "aa"), ["[a]", "[aa]"]);
+        assert_eq!(told("a b", "a b b"), ["a [b]", "a [b b]"]);
+        assert_eq!(told("猫", "猫 犬"), ["[猫]", "[猫 犬]"]);
     }
 
     #[test]
@@ -234,6 +271,11 @@ mod tests {
             let all = rows(&of(Some(&a), Some(&b)), usize::MAX);
             prop_assert_eq!(all.is_empty(), a == b);
             prop_assert!(all.iter().all(|row| !row.plain().contains(char::is_control)));
+            // The parts of a line are the line.
+            if a != b && !a.contains('\n') && !b.contains('\n') {
+                let whole = |row: &Row| row.parts.iter().map(|(_, text)| text.as_str()).collect::<String>();
+                prop_assert_eq!(all.iter().map(whole).collect::<Vec<_>>(), [shown(&a), shown(&b)]);
+            }
         }
     }
 }
