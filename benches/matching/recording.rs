@@ -4,13 +4,13 @@ use crate::agent::{Conversation, Size, THEN, response};
 use retake::dialect::conversation::{ModelAnswer, ModelRequest};
 use retake::exchange::{
     BodyEnd, Exchange, ExchangeId, FrameMark, HeaderList, RecordedRequest, RecordedResponse, RequestHead,
-    ResponseHead, Source, SpanContext, Upstream, parts,
+    ResponseHead, Source, SpanContext, Upstream,
 };
 use retake::replay::matcher::Recording;
 use retake::replay::recording::RecordedRun;
 use retake::run::lanes::LaneBuilder;
 use retake::run::{Outline, RunId};
-use retake::store::{RequestRecord, ResponseRecord, RunReader, RunWriter, Store};
+use retake::store::{RunReader, RunWriter, Store};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -124,36 +124,7 @@ fn exchange(id: u32, body: Vec<u8>, answer: Vec<u8>) -> Exchange {
 }
 
 fn write(writer: &mut RunWriter, exchange: &Exchange) {
-    let request = &exchange.request;
-    let ranges = parts::split(&request.body);
-    let cut: Vec<_> = ranges.ranges().map(|range| writer.put_part(&request.body[range])).collect();
-    let body = writer.put_body(&cut);
-    writer.put_request(&RequestRecord {
-        id: request.id,
-        started_us: request.started_us,
-        upstream: request.upstream.clone(),
-        head: request.head.clone(),
-        body,
-        end: request.end.clone(),
-        sent: None,
-        sent_target: None,
-        stand_ins: Vec::new(),
-    });
-    let response = exchange.response.as_ref().expect("response");
-    let part = writer.put_part(&response.body);
-    let body = writer.put_body(&[part]);
-    writer.put_response(&ResponseRecord {
-        id: request.id,
-        source: response.source.clone(),
-        head: response.head.clone(),
-        fault: None,
-        head_us: response.head_us,
-        body,
-        frames: response.frames.clone(),
-        end: response.end.clone(),
-        end_us: response.end_us,
-        stand_ins: Vec::new(),
-    });
+    writer.put_exchange(exchange);
     writer.commit().expect("commit");
 }
 

@@ -3,13 +3,13 @@
 use prost::Message;
 use retake::exchange::{
     BodyEnd, Exchange, ExchangeId, HeaderList, RecordedRequest, RecordedResponse, RequestHead, ResponseHead,
-    Source, Upstream, parts,
+    Source, Upstream,
 };
 use retake::otlp::proto::{
     AnyValue, KeyValue, Resource, ResourceSpans, Scope, ScopeSpans, Span, Traces, Value,
 };
 use retake::run::lanes::LaneBuilder;
-use retake::store::{RequestRecord, ResponseRecord, RunWriter, Store};
+use retake::store::{RunWriter, Store};
 use std::path::{Path, PathBuf};
 
 /// What SDKs put into one export.
@@ -179,34 +179,6 @@ fn exchange(number: u32, at: usize) -> Exchange {
 }
 
 fn write(writer: &mut RunWriter, exchange: &Exchange) {
-    let (request, response) = (&exchange.request, exchange.response.as_ref().expect("a response"));
-    let ranges = parts::split(&request.body);
-    let cut: Vec<_> = ranges.ranges().map(|range| writer.put_part(&request.body[range])).collect();
-    let body = writer.put_body(&cut);
-    writer.put_request(&RequestRecord {
-        id: request.id,
-        started_us: request.started_us,
-        upstream: request.upstream.clone(),
-        head: request.head.clone(),
-        body,
-        end: request.end.clone(),
-        sent: None,
-        sent_target: None,
-        stand_ins: Vec::new(),
-    });
-    let part = writer.put_part(&response.body);
-    let body = writer.put_body(&[part]);
-    writer.put_response(&ResponseRecord {
-        id: request.id,
-        source: response.source.clone(),
-        head: response.head.clone(),
-        fault: None,
-        head_us: response.head_us,
-        body,
-        frames: response.frames.clone(),
-        end: response.end.clone(),
-        end_us: response.end_us,
-        stand_ins: Vec::new(),
-    });
+    writer.put_exchange(exchange);
     writer.commit().expect("what was written");
 }

@@ -8,11 +8,11 @@ mod sampling;
 mod test;
 
 pub use attach::{EnvArgs, PORT, ProxyArgs, Shell};
-pub use carry::{ExportArgs, ImportArgs};
+pub use carry::{ExportArgs, ImportArgs, To};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;
-pub use test::{AddArgs, MergeArgs, Report, TestArgs, TestCommand};
+pub use test::{AddArgs, MergeArgs, Report, ReviewArgs, TestArgs, TestCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -188,6 +188,9 @@ pub enum Command {
     /// Replay recorded runs as tests, offline: does the agent still do what it did?
     #[command(after_help = test::TEST_EXAMPLES)]
     Test(TestArgs),
+    /// Look at what agents do differently now (`retake test --update`), one case after the other, and accept it or not
+    #[command(after_help = "Example:\n  retake test --update && retake review")]
+    Review(ReviewArgs),
     /// Remove runs; forks keep what they share with them
     #[command(after_help = "Example:\n  retake rm refund.1 refund.2")]
     Rm(RmArgs),

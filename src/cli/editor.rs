@@ -7,6 +7,7 @@ use crate::replay::recording::RecordedRun;
 use crate::run::{Outline, StepKind};
 use serde_json::{Value, json};
 use std::io::Write;
+use std::path::Path;
 
 /// What a calling answer looks like in the editor.
 const CALLS: &str = r#"an answer that calls tools is edited as {"text":…,"calls":[{"name":…,"args":{…}}]}"#;
@@ -62,24 +63,37 @@ fn read_calling(text: &str) -> Result<Value, CliError> {
     }
 }
 
-/// What the person makes of a text.
-fn changed(text: &str) -> Result<String, CliError> {
-    let editor = std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".into());
-    let mut file = tempfile::Builder::new().prefix("retake-").suffix(".txt").tempfile()?;
-    file.write_all(text.as_bytes())?;
+fn editor() -> String {
+    std::env::var("VISUAL").or_else(|_| std::env::var("EDITOR")).unwrap_or_else(|_| "vi".into())
+}
+
+/// Opens a file in the person's editor.
+///
+/// # Errors
+/// When it cannot be started, or gives up.
+pub(super) fn open(path: &Path) -> Result<(), CliError> {
+    let editor = editor();
     let status = std::process::Command::new("sh")
         .arg("-c")
         .arg(format!("{editor} \"$1\""))
         .arg("sh")
-        .arg(file.path())
+        .arg(path)
         .status()
         .map_err(|e| CliError::broken(format!("cannot start the editor {editor}: {e}")))?;
     if !status.success() {
         return Err(CliError::broken(format!("the editor {editor} gave up ({status}); nothing was run"))
             .hint("EDITOR or VISUAL says which editor to use"));
     }
+    Ok(())
+}
+
+/// What the person makes of a text.
+fn changed(text: &str) -> Result<String, CliError> {
+    let mut file = tempfile::Builder::new().prefix("retake-").suffix(".txt").tempfile()?;
+    file.write_all(text.as_bytes())?;
+    open(file.path())?;
     let mut new = std::fs::read_to_string(file.path()).map_err(|e| {
-        CliError::broken(format!("what the editor {editor} left cannot be read: {e}; nothing was run"))
+        CliError::broken(format!("what the editor {} left cannot be read: {e}; nothing was run", editor()))
     })?;
     // Editors end a file with a line feed that the text had not.
     if !text.ends_with('\n') && new.ends_with('\n') {

@@ -1,5 +1,6 @@
 //! The command line: one file a verb, and the only place that prints.
 
+mod archive;
 mod args;
 mod control;
 mod demo;
@@ -194,6 +195,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Export(args) => portable::export(context, &args),
         Command::Import(args) => import::import(context, &args),
         Command::Test(args) => test::test(context, &args),
+        Command::Review(args) => test::review::review(context, &args),
         Command::TestGuard { directory } => Ok(test::guard::keep_watch(directory)),
         Command::Rm(args) => runs::rm(context, &args),
         Command::Gc(args) => gc::gc(context, &args),

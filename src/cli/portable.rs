@@ -5,7 +5,7 @@ use super::error::{CliError, exit};
 use super::record::redactor;
 use super::rerun::knowing;
 use super::view::Opened;
-use super::{Context, print, warn};
+use super::{Context, archive, print, warn};
 use crate::agent::environment::{self, Machine};
 use crate::agent::providers::is_base_url_variable;
 use crate::exchange::Exchange;
@@ -88,7 +88,17 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     refuse_to_replace(file, args.force)?;
     let store = context.store()?;
     let opened = Opened::open(&store, &asked)?;
-    let text = exported(&store, &opened, args.allow_secrets)?;
+    if let Some(why) = &opened.reader.manifest().incomplete {
+        warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
+    }
+    let text = match archive::of(&opened, args.to, file)? {
+        Some(written) => {
+            let redactor = knowing(redactor(&store, &[])?, &opened);
+            refuse_secrets(&redactor, &opened, written.as_bytes(), args.allow_secrets)?;
+            written.into_bytes()
+        }
+        None => exported(&store, &opened, Leave { allow_secrets: args.allow_secrets, ..Leave::default() })?,
+    };
     if file == Path::new("-") {
         print(&String::from_utf8_lossy(&text))?;
         return Ok(exit::OK);
@@ -105,14 +115,23 @@ pub(super) fn export(context: &Context, args: &ExportArgs) -> Result<i32, CliErr
     Ok(exit::OK)
 }
 
+/// How a run leaves.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Leave {
+    /// Without what it was forked from or is a replay of.
+    pub alone: bool,
+    /// With what still looks like a secret.
+    pub allow_secrets: bool,
+}
+
 /// The file of a run, as it may leave this machine.
-pub(super) fn exported(store: &Store, opened: &Opened, allow_secrets: bool) -> Result<Vec<u8>, CliError> {
-    if let Some(why) = &opened.reader.manifest().incomplete {
-        warn(&format!("{} is incomplete, and so is what is exported: {why}", opened.reader.manifest().id));
-    }
+pub(super) fn exported(store: &Store, opened: &Opened, how: Leave) -> Result<Vec<u8>, CliError> {
     let redactor = knowing(redactor(store, &[])?, opened);
     let mut text = Vec::new();
     let mut run = Leaving { run: opened, manifest: leaving(opened.reader.manifest(), &machine()) };
+    if how.alone {
+        run.manifest.parent = None;
+    }
     bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
     // Directories that the conversation speaks of must be known where it is replayed; others stay here.
     let Manifest { home, temp, .. } = opened.reader.manifest();
@@ -126,20 +145,26 @@ pub(super) fn exported(store: &Store, opened: &Opened, allow_secrets: bool) -> R
         text.clear();
         bundle::export(&run, &mut text).map_err(|e| CliError::broken(e.to_string()))?;
     }
-    let found = secrets_left(&redactor, opened, &text);
+    refuse_secrets(&redactor, opened, &text, how.allow_secrets)?;
+    Ok(text)
+}
+
+/// Lets nothing leave that looks like a secret, unless that was asked for.
+fn refuse_secrets(redactor: &Redactor, opened: &Opened, text: &[u8], allowed: bool) -> Result<(), CliError> {
+    let found = secrets_left(redactor, opened, text);
     if !found.is_empty() {
         let what = format!(
             "{} still holds what looks like a secret: {}",
             opened.reader.manifest().id,
             found.join(", ")
         );
-        if !allow_secrets {
+        if !allowed {
             return Err(CliError::broken(format!("nothing was written: {what}"))
                 .hint("--allow-secrets writes it all the same"));
         }
         warn(&what);
     }
-    Ok(text)
+    Ok(())
 }
 
 /// A file that is there stays there unless it is to be replaced.

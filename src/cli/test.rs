@@ -8,16 +8,19 @@ mod judge;
 mod merge;
 mod play;
 mod reports;
+pub(super) mod review;
 
 use super::args::{TestArgs, TestCommand};
 use super::error::{CliError, exit};
+use super::record::parse_upstreams;
 use super::session::now_us;
 use super::{Context, print};
 use crate::report::suite;
+use crate::report::words::many;
 use crate::suite::case::Case;
 use crate::suite::outcome::{CaseOutcome, FORMAT, SuiteOutcome, Verdict};
 use guard::Guard;
-use play::Bench;
+use play::{Bench, Live};
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -48,7 +51,19 @@ fn run(context: &Context, args: &TestArgs) -> Result<i32, CliError> {
         });
     }
     let outcome = done?;
-    Ok(exit_code(outcome.verdict()))
+    let code = exit_code(outcome.verdict());
+    if args.check && code == exit::OK {
+        let waiting = review::waiting(context)?;
+        if let Some(first) = waiting.first() {
+            let n = many(waiting.len() as u64, "case");
+            return Err(CliError {
+                code: exit::DIFFERS,
+                ..CliError::broken(format!("{n} wait to be reviewed, the first: {}", first.name))
+            }
+            .hint("retake review"));
+        }
+    }
+    Ok(code)
 }
 
 fn exit_code(verdict: Verdict) -> i32 {
@@ -75,6 +90,10 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     let root =
         config.path.as_deref().and_then(|path| path.parent()).map_or(here.clone(), |path| here.join(path));
     let (cases, left_out) = find::find(args, &root, &config.suite.directory)?;
+    let live = match args.update {
+        true => Some(Live { upstreams: parse_upstreams(&args.upstreams)?, most: args.max_live }),
+        false => None,
+    };
     let scratch = tempfile::Builder::new().prefix("retake-test-").tempdir()?;
     let guard = Guard::start(scratch.path());
     let bench = Bench {
@@ -85,6 +104,7 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
         fences: &args.fences,
         command: &args.command,
         guard: guard.as_ref(),
+        live,
         verbose: args.verbose,
     };
     let told = Telling { context, verbose: args.verbose, of: cases.len(), done: AtomicUsize::new(0) };

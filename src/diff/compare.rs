@@ -10,6 +10,7 @@ use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
 use super::stop::{self, Stop};
 use super::structure::{Structure, Trees};
+use super::tools::{self, ToolParting};
 use super::view::{RunView, StepNumbers};
 use super::worlds::{Side, Worlds};
 use crate::holes::Surroundings;
@@ -55,6 +56,9 @@ pub struct Comparison {
     pub first: Option<Parting>,
     /// The first step at which they act differently, and why.
     pub acts: Option<Parting>,
+    /// The first call that is another one, whatever is said before it; none when both make the same calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<ToolParting>,
     /// How what the model saw at that step (or, when they act the same, at the first that differs) differs; none when
     /// the requests are the same.
     pub context: Option<ContextDiff>,
@@ -81,13 +85,46 @@ impl Comparison {
     }
 }
 
+/// How the request of a model call differs from its counterpart in the other run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Asked {
+    /// Index into [`Comparison::rows`].
+    pub row: usize,
+    /// How; in more than ids and clocks.
+    pub diff: ContextDiff,
+}
+
+/// Requests that are told of in one comparison.
+const ASKED: usize = 200;
+
 /// Compares two runs. `surroundings`: where and when the left one (as recorded) and the right one (as live) ran.
 pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> Comparison {
+    compare_with(left, right, surroundings, 0).0
+}
+
+/// The same, with how the requests of the first 200 model calls differ that differ; a request holds those before it.
+pub fn compare_asked(
+    left: &RunView,
+    right: &RunView,
+    surroundings: &Surroundings,
+) -> (Comparison, Vec<Asked>) {
+    compare_with(left, right, surroundings, ASKED)
+}
+
+fn compare_with(
+    left: &RunView,
+    right: &RunView,
+    surroundings: &Surroundings,
+    asked: usize,
+) -> (Comparison, Vec<Asked>) {
     let worlds = Worlds::of(left, right, surroundings);
     let kin = Kin::of(left, right);
     let stops = (Stop::of(left), Stop::of(right));
     let trees = Trees::of(&worlds, left, right);
-    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref());
+    let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
+    let pairs = lanes::pair(&worlds, left, right, trees.as_ref());
+    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref(), (&pairs, &numbers));
+    let tools = tools::parting(&worlds, (left, right), &pairs, (&numbers.0, &numbers.1), stops);
     let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
     let acts = rows
@@ -96,10 +133,14 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
+    let differ = |row: &StepPair| row.asked_differently && !row.is_side && row.status != Status::NotRun;
+    let asked = (0..rows.len()).filter(|at| rows.get(*at).is_some_and(differ)).take(asked);
+    let asked = asked.filter_map(|row| Some(Asked { row, diff: requests.diff(&rows, row)?.ok()? }));
+    let asked = asked.filter(|asked| !asked.diff.is_volatile_only()).collect();
     let outcome = Outcomes::of(&worlds, (left, right), stops);
     let structure = trees.map(|trees| trees.structure(&rows, (left, right)));
     let levels = Levels::of(&rows, first_bytes(left, right, &rows), outcome.differ());
-    Comparison {
+    let comparison = Comparison {
         left: left.manifest.id.to_string(),
         right: right.manifest.id.to_string(),
         kin,
@@ -108,12 +149,14 @@ pub fn compare(left: &RunView, right: &RunView, surroundings: &Surroundings) -> 
         levels,
         first,
         acts,
+        tools,
         context: context.filter(|c| !c.is_empty()),
         structure,
         outcome,
         left_totals: Totals::of(left),
         right_totals: Totals::of(right),
-    }
+    };
+    (comparison, asked)
 }
 
 fn rows_of(
@@ -122,12 +165,12 @@ fn rows_of(
     kin: &Kin,
     stops: (Option<Stop>, Option<Stop>),
     trees: Option<&Trees>,
+    (pairs, numbers): (&[LanePair], &(StepNumbers, StepNumbers)),
 ) -> Vec<StepPair> {
-    let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
     let build = Builder { worlds, left, right, kin, numbers };
     let mut rows = Vec::new();
-    for pair in lanes::pair(worlds, left, right, trees) {
-        build.lane(&pair, &mut rows);
+    for pair in pairs {
+        build.lane(pair, &mut rows);
     }
     if trees.is_some() {
         // Spans tell which agent took a turn that another conversation has.
@@ -146,7 +189,7 @@ struct Builder<'a, 'r> {
     left: &'a RunView<'r>,
     right: &'a RunView<'r>,
     kin: &'a Kin,
-    numbers: (StepNumbers, StepNumbers),
+    numbers: &'a (StepNumbers, StepNumbers),
 }
 
 impl Builder<'_, '_> {

@@ -13,6 +13,7 @@ pub mod levels;
 pub mod outcome;
 pub mod stop;
 pub mod structure;
+pub mod tools;
 pub mod tree;
 pub mod view;
 pub mod volatile;
@@ -24,7 +25,7 @@ mod rows;
 mod worlds;
 
 pub use cause::{Cause, Instead, Kin, Parting};
-pub use compare::{Comparison, compare};
+pub use compare::{Asked, Comparison, compare, compare_asked};
 pub use context::{ContextDiff, context};
 pub use field::FieldChange;
 pub use levels::{Level, Levels};
@@ -32,6 +33,7 @@ pub use outcome::{Outcomes, Totals};
 pub use rows::{Act, Call, PairKind, Status, StepPair, fenced};
 pub use stop::Stop;
 pub use structure::Structure;
+pub use tools::ToolParting;
 pub use view::{CarriedOut, Conversations, RunView, ServerTotals};
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ pub struct StepPair {
     #[serde(skip)]
     pub(super) places: (Option<Place>, Option<Place>),
     #[serde(skip)]
-    pub(super) is_side: bool,
+    pub(crate) is_side: bool,
 }
 
 /// Where a step stands in its outline.

@@ -1,5 +1,9 @@
 //! HTTP archives: HAR 1.2, as browsers, proxies and HTTP clients write it. Bodies stand in it decoded.
 
+mod archive;
+
+pub use archive::write;
+
 use super::wire::{Making, NOT_PLAYED, Told, ToldAnswer, in_latin1};
 use super::{Foreign, Unreadable};
 use crate::exchange::{BodyEnd, Fault, HeaderList};
@@ -70,20 +74,18 @@ fn answer(
     if body.is_none() && size.is_some_and(|size| size > 0) {
         run.lacks("response.content.text", &NOT_PLAYED, number);
     }
+    let end = match response.get("_error").and_then(Value::as_str) {
+        Some(what) if !what.is_empty() => BodyEnd::Error { what: what.to_string() },
+        _ => BodyEnd::Complete,
+    };
     let mut headers = headers(response);
     headers.remove("content-encoding");
-    Ok(Some(ToldAnswer {
-        status,
-        headers,
-        body: body.unwrap_or_default(),
-        times: times(entry),
-        end: BodyEnd::Complete,
-    }))
+    Ok(Some(ToldAnswer { status, headers, body: body.unwrap_or_default(), times: times(entry), end }))
 }
 
 /// When head and end of an answer came.
 fn times(entry: &Value) -> Option<(u64, u64)> {
-    let us = |ms: f64| if ms.is_finite() && ms > 0.0 { (ms * 1000.0) as u64 } else { 0 };
+    let us = |ms: f64| if ms.is_finite() && ms > 0.0 { (ms * 1000.0).round() as u64 } else { 0 };
     let end = us(entry.get("time")?.as_f64()?);
     let receiving = entry.pointer("/timings/receive").and_then(Value::as_f64).unwrap_or_default();
     Some((end.saturating_sub(us(receiving)), end))

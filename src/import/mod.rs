@@ -9,10 +9,16 @@ pub mod llama_stack;
 pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
+pub mod plain;
+#[cfg(test)]
+mod tests;
 mod tnetstring;
 pub mod vcr;
 mod wire;
 mod yaml;
+
+mod said;
+mod transcript;
 
 use crate::exchange::Exchange;
 use crate::otlp::Batch;

@@ -3,6 +3,10 @@
 //! What is replayed is what vcrpy would serve: a `body.string` as it stands. A `parsed_body`, which some projects keep
 //! in its place, is JSON that was read and lost its white space; it is written without any.
 
+mod cassette;
+
+pub use cassette::{is_cut_off, write};
+
 use super::wire::{Making, Told, ToldAnswer, in_latin1};
 use super::yaml::{self, Budget, Yaml};
 use super::{Foreign, Unreadable};
@@ -37,7 +41,7 @@ fn told(run: &mut Making, interaction: &Rc<Yaml>, budget: &Budget) -> Result<Tol
     let text = |of: &Yaml, name: &str| of.said(name).and_then(Yaml::text).map(|text| text.into_owned());
     let url = text(request, "uri").ok_or_else(|| Unreadable::new("no `request.uri`"))?;
     let method = text(request, "method").unwrap_or_else(|| "GET".into()).to_ascii_uppercase();
-    let asked = body(request, budget).map_err(|why| Unreadable::new(format!("request.{}", why.what)))?;
+    let asked = body(request, "request", budget)?;
     if asked.is_parsed {
         run.lacks(PARSED, &[], 0);
     }
@@ -49,8 +53,7 @@ fn told(run: &mut Making, interaction: &Rc<Yaml>, budget: &Budget) -> Result<Tol
     let answer = match interaction.said("response") {
         None => None,
         Some(response) => {
-            let said =
-                body(response, budget).map_err(|why| Unreadable::new(format!("response.{}", why.what)))?;
+            let said = body(response, "response", budget)?;
             if said.is_parsed {
                 run.lacks(PARSED, &[], 0);
             }
@@ -92,7 +95,7 @@ struct Body {
     is_parsed: bool,
 }
 
-fn body(of: &Yaml, budget: &Budget) -> Result<Body, Unreadable> {
+fn body(of: &Yaml, side: &str, budget: &Budget) -> Result<Body, Unreadable> {
     if let Some(parsed) = of.said("parsed_body") {
         return Ok(Body { bytes: parsed.json(budget)?.into(), is_parsed: true });
     }
@@ -104,16 +107,15 @@ fn body(of: &Yaml, budget: &Budget) -> Result<Body, Unreadable> {
     if let Some(packed) = body.said("base64_string") {
         let packed: String = packed.text().unwrap_or_default().split_ascii_whitespace().collect();
         let unpacked = STANDARD.decode(packed);
-        return raw(
-            unpacked.map_err(|why| Unreadable::new(format!("body.base64_string is no base64: {why}")))?
-        );
+        return raw(unpacked
+            .map_err(|why| Unreadable::new(format!("{side}.body.base64_string is no base64: {why}")))?);
     }
     match body.said("string").unwrap_or(body) {
         Yaml::Bytes(bytes) => raw(bytes.clone()),
         Yaml::Map(entries) if entries.is_empty() || body.get("string").is_some() => raw(Vec::new()),
         scalar => match scalar.text() {
             Some(text) => raw(text.into_owned().into_bytes()),
-            None => Err(Unreadable::new("body is neither a text nor binary")),
+            None => Err(Unreadable::new(format!("{side}.body is neither a text nor binary"))),
         },
     }
 }

@@ -351,7 +351,8 @@ mod tests {
             (b"a: 1\nb: !!binary '%'", "line 2: !!binary is no base64"),
             (b"a: &x [*x]", "line 1: an alias of a value that holds it"),
             (b"", "no YAML document"),
-            (&"[".repeat(5000).into_bytes(), "nested deeper than 100"),
+            (&[b"- ".repeat(200), b"a".to_vec()].concat(), "line 1: nested deeper than 100"),
+            (&b"[".repeat(5000), "recursion limit"),
         ] {
             let error = read(yaml).unwrap_err().what;
             assert!(error.contains(wanted), "{error}");

@@ -135,6 +135,12 @@ pub(super) fn footing(run: &RunView, legend: Vec<String>, style: Style) -> Strin
         RunState::Recording => lines.push("still recording: more steps may follow".into()),
         RunState::Complete => {}
     }
+    for lack in &run.manifest.lacks {
+        let spoils: Vec<&str> = lack.spoils.iter().map(|spoilt| spoilt.name()).collect();
+        let so =
+            if spoils.is_empty() { String::new() } else { format!(": not sound for {}", spoils.join(", ")) };
+        lines.push(format!("imported without {}{so}", line(&lack.what)));
+    }
     let servers = run.source.servers();
     let to_servers: u32 = servers.iter().map(|server| server.messages).sum();
     if !servers.is_empty() {

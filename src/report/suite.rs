@@ -61,9 +61,13 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     let drift = drift.map(|drift| format!("{} drift", drift.name())).unwrap_or_default();
     let facts = [steps, live, format!("{:.2} s", of.took_us as f64 / 1e6), drift];
     let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|fact| !fact.is_empty()).collect();
+    let (mark, ink) = match of.pending.is_empty() {
+        true => (mark(of.verdict), ink(of.verdict)),
+        false => ("NEW", Ink::Note),
+    };
     let mut out = format!(
         "{} {}   {}\n",
-        style.paint(ink(of.verdict), &pad(mark(of.verdict), INDENT - 1)),
+        style.paint(ink, &pad(mark, INDENT - 1)),
         style.paint(Ink::Strong, &line(&of.name)),
         style.paint(Ink::Dim, &facts.join("   "))
     );
@@ -89,6 +93,9 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
             .iter()
             .map(|(name, times)| if *times > 1 { format!("{times}x {name}") } else { name.clone() });
         say(&mut out, Ink::Dim, &format!("ran for real: {}", tools.collect::<Vec<_>>().join(", ")), style);
+    }
+    if !of.pending.is_empty() {
+        say(&mut out, Ink::Dim, &format!("next: retake review {}", of.name), style);
     }
     of.warnings.iter().for_each(|warning| say(&mut out, Ink::Note, warning, style));
     if !passed || all {
@@ -175,6 +182,31 @@ fn printed(output: &str, all: bool, style: Style) -> String {
     say(&mut out, Ink::Dim, if from > 0 { "the agent's last words:" } else { "the agent said:" }, style);
     for text in lines.iter().skip(from) {
         out.push_str(&format!("{}{} {}\n", " ".repeat(INDENT), style.paint(Ink::Dim, "│"), line(text)));
+    }
+    out
+}
+
+/// What an agent does differently now and nobody has accepted yet. `place`: the how manyth of how many; `steps`: before, now.
+pub fn pending(
+    name: &str,
+    (at, of): (usize, usize),
+    steps: (usize, usize),
+    findings: &[Finding],
+    style: Style,
+) -> String {
+    let count = match steps {
+        (before, now) if before == now => many(now as u64, "step"),
+        (before, now) => format!("{now} steps, {before} before"),
+    };
+    let mut out = format!(
+        "\n{} {}   {}\n",
+        style.paint(Ink::Dim, &pad(&format!("{at}/{of}"), INDENT - 1)),
+        style.paint(Ink::Strong, &line(name)),
+        style.paint(Ink::Dim, &count)
+    );
+    findings.iter().for_each(|finding| out.push_str(&self::finding(finding, style)));
+    if findings.is_empty() {
+        say(&mut out, Ink::Dim, "nothing differs but ids, clocks and the like", style);
     }
     out
 }

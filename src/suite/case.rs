@@ -9,6 +9,9 @@ use std::time::Duration;
 /// What case files end in.
 pub const ENDING: &str = "retake";
 
+/// What stands behind that of a case that waits to be accepted.
+pub const PENDING: &str = ".new";
+
 /// A case that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -24,6 +27,13 @@ impl Case {
         let suite = std::path::absolute(suite).unwrap_or_else(|_| suite.to_path_buf());
         let below = file.strip_prefix(&suite).unwrap_or(file).with_extension("");
         Case { name: below.to_string_lossy().replace('\\', "/"), file: file.to_path_buf() }
+    }
+
+    /// What it would be once somebody has accepted it; it need not be there.
+    pub fn pending(&self) -> PathBuf {
+        let mut name = self.file.clone().into_os_string();
+        name.push(PENDING);
+        PathBuf::from(name)
     }
 
     /// The file beside it in which its author says more; it need not be there.

@@ -66,6 +66,9 @@ pub struct CaseOutcome {
     /// Why nothing recorded was right for a request, as it is explained in a terminal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub miss: String,
+    /// The file with what it does now, which waits to be accepted; empty when there is none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pending: String,
     /// What the agent printed, its end when it is long; kept of cases that did not pass.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
@@ -95,6 +98,7 @@ impl CaseOutcome {
             findings: Vec::new(),
             checks: Vec::new(),
             miss: String::new(),
+            pending: String::new(),
             output: String::new(),
             warnings: Vec::new(),
             took_us: 0,
@@ -193,11 +197,12 @@ impl SuiteOutcome {
         }
         let mut names = whole.shards.clone();
         names.sort();
-        if let Some([twice, _]) = names.array_windows().find(|[a, b]| a == b) {
+        if let Some([twice, ..]) = names.windows(2).find(|two| matches!(two, [a, b] if a == b)) {
             return Err(format!("shard {twice} is in two of the reports"));
         }
         whole.cases.sort_by(|a, b| a.name.cmp(&b.name));
-        if let Some([twice, _]) = whole.cases.array_windows().find(|[a, b]| a.name == b.name) {
+        let twice = whole.cases.windows(2).find(|pair| matches!(pair, [a, b] if a.name == b.name));
+        if let Some(twice) = twice.and_then(<[CaseOutcome]>::first) {
             return Err(format!("{} is in two of the reports", twice.name));
         }
         let Some(first) = parts.first() else { return Ok(whole) };

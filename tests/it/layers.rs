@@ -13,8 +13,9 @@ const FLOORS: [&[&str]; 5] = [
 ];
 
 /// Rooms that neither wait nor touch sockets, files or clocks.
-const PURE: [&str; 14] = [
+const PURE: [&str; 15] = [
     "exchange",
+    "import",
     "dialect",
     "mcp",
     "otlp",

@@ -13,6 +13,7 @@ pub(super) const EXPORT_EXAMPLES: &str = "\
 Examples:
   retake export refund.1 refund.retake
   retake export refund.1 - | less
+  retake export refund.1 refund.har      an HTTP archive; .yaml: a cassette of vcrpy
   retake export refund.1 refund.2 --otlp http://localhost:6006   to Phoenix, Jaeger, Langfuse, …
   retake export --otlp URL --all --sample 10% --slow p95         those that tell something
   retake export --otlp URL --where 'tool=issue_refund' --dry-run
@@ -34,6 +35,9 @@ pub struct ExportArgs {
     /// ends in .json, else protobuf; - for JSON on standard output)
     #[arg(long, value_name = "URL|FILE", conflicts_with = "allow_secrets")]
     pub otlp: Option<String>,
+    /// A file for other tools instead [default: by the file's name: .har, .yaml; else retake's own]
+    #[arg(long, value_name = "KIND", conflicts_with = "otlp")]
+    pub to: Option<To>,
     /// With --otlp: every run in which these terms hold, as `retake ls --where` has them
     #[arg(long = "where", value_name = "TERMS", requires = "otlp", conflicts_with = "words")]
     pub terms: Option<String>,
@@ -75,6 +79,17 @@ Examples:
 Each run is told with what it is sound for (view, diff, replay, fork) and what its file does not say.
 What looks like a secret is replaced, as in a recording. Such a run has no command: retake replay RUN
 -- COMMAND runs one against it.";
+
+/// For whom a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum To {
+    /// retake's own: everything
+    Retake,
+    /// An HTTP archive
+    Har,
+    /// A cassette of vcrpy (YAML)
+    Vcr,
+}
 
 /// Whose file it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -48,6 +48,29 @@ pub struct TestArgs {
     /// Stop before the agent runs this tool; may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
+    /// Where an agent asks for something else than recorded, ask a model from there on, and write what it does now beside
+    /// the case, for `retake review`
+    #[arg(long, conflicts_with_all = ["check", "bisect_exit"], help_heading = "When the agent was changed on purpose")]
+    pub update: bool,
+    /// With --update: where the models are: URL for all providers, or PROVIDER=URL [default: as this environment says]
+    #[arg(
+        long = "upstream",
+        value_name = "URL",
+        requires = "update",
+        help_heading = "When the agent was changed on purpose"
+    )]
+    pub upstreams: Vec<String>,
+    /// With --update: stop a case at its N-th live call
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "update",
+        help_heading = "When the agent was changed on purpose"
+    )]
+    pub max_live: Option<u32>,
+    /// Fail too when something waits to be reviewed; writes nothing but reports
+    #[arg(long, help_heading = "When the agent was changed on purpose")]
+    pub check: bool,
     /// Exit codes for `git bisect run`: 0 passed, 1 a regression, 125 cannot be judged
     #[arg(long)]
     pub bisect_exit: bool,
@@ -137,6 +160,20 @@ pub struct AddArgs {
     /// Write although something in it still looks like a secret
     #[arg(long)]
     pub allow_secrets: bool,
+}
+
+/// `retake review`
+#[derive(Debug, Args)]
+pub struct ReviewArgs {
+    /// Only these cases
+    #[arg(value_name = "CASE")]
+    pub cases: Vec<String>,
+    /// Accept all that waits, without asking
+    #[arg(long, conflicts_with = "reject")]
+    pub accept: bool,
+    /// Reject all that waits, without asking
+    #[arg(long)]
+    pub reject: bool,
 }
 
 /// A part of a suite: `2/3` is the second of three.

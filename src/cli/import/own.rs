@@ -46,7 +46,7 @@ pub(super) fn import(context: &Context, args: &ImportArgs, path: &Path) -> Resul
     // A name of its own says that a copy is wanted.
     if let (Some(known), false, None) = (&known, args.again || !run.edited.is_empty(), &args.name) {
         if !context.json {
-            print(&already_here(&known))?;
+            print(&already_here(known))?;
         }
         return Ok(json!({ "run": known, "already_here": true }));
     }

@@ -2,7 +2,7 @@
 
 use super::super::args::AddArgs;
 use super::super::error::{CliError, exit};
-use super::super::portable;
+use super::super::portable::{self, Leave};
 use super::super::replay::refuse_empty;
 use super::super::view::Opened;
 use super::super::{Context, print};
@@ -19,6 +19,10 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     let opened = Opened::open(&store, &args.run)?;
     refuse_empty(&opened)?;
     let manifest = opened.reader.manifest();
+    if let Some(why) = &manifest.incomplete {
+        return Err(CliError::broken(format!("{} is incomplete and makes no test: {why}", manifest.id))
+            .hint("record it again"));
+    }
     let name = args.name.as_deref().unwrap_or(manifest.id.name());
     let is_name = !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
     if !is_name {
@@ -35,7 +39,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
         portable::refuse_to_replace(&beside, args.force)?;
     }
     portable::refuse_to_replace(&file, args.force)?;
-    let text = portable::exported(&store, &opened, args.allow_secrets)?;
+    let text = portable::exported(&store, &opened, Leave { alone: true, allow_secrets: args.allow_secrets })?;
     portable::write_whole(&file, &text)?;
     if let Some(text) = &said {
         portable::write_whole(&beside, text.as_bytes())?;

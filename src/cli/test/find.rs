@@ -15,12 +15,12 @@ pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Ca
         true => vec![usual.clone()],
         false => args.paths.clone(),
     };
-    let mut files = Vec::new();
+    let mut all = Vec::new();
     for path in &given {
         if path.is_dir() {
-            walk(path, &mut files, 0)?;
+            all.extend(files(path, &|path| path.extension().is_some_and(|ending| ending == ENDING))?);
         } else if path.is_file() {
-            files.push(path.clone());
+            all.push(path.clone());
         } else if args.paths.is_empty() {
             return Err(CliError::broken(format!("there is no test: no directory {}", path.display()))
                 .hint("retake test add RUN makes a recorded run one"));
@@ -28,20 +28,20 @@ pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Ca
             return Err(CliError::broken(format!("no such test: {}", path.display())));
         }
     }
-    let mut cases: Vec<Case> = files
+    let mut cases: Vec<Case> = all
         .into_iter()
         .map(|file| Case::named(&usual, &std::path::absolute(&file).unwrap_or(file)))
         .collect();
     cases.sort_by(|a, b| (&a.name, &a.file).cmp(&(&b.name, &b.file)));
     cases.dedup_by(|a, b| a.file == b.file);
-    let all = cases.len();
+    let found = cases.len();
     if let Some(pattern) = &args.pattern {
         cases.retain(|case| case.name.contains(pattern.as_str()));
     }
-    let left_out = all - cases.len();
-    if all > 0 && cases.is_empty() {
+    let left_out = found - cases.len();
+    if found > 0 && cases.is_empty() {
         let what = format!(
-            "no case has {:?} in its name; there are {all}",
+            "no case has {:?} in its name; there are {found}",
             args.pattern.as_deref().unwrap_or_default()
         );
         return Err(CliError::broken(what));
@@ -53,14 +53,28 @@ pub(super) fn find(args: &TestArgs, root: &Path, usual: &Path) -> Result<(Vec<Ca
     Ok((cases, left_out))
 }
 
-fn walk(directory: &Path, files: &mut Vec<PathBuf>, depth: usize) -> Result<(), CliError> {
+/// The files below a directory that are wanted; none when there is no directory.
+pub(super) fn files(directory: &Path, wanted: &dyn Fn(&Path) -> bool) -> Result<Vec<PathBuf>, CliError> {
+    let mut files = Vec::new();
+    if directory.is_dir() {
+        walk(directory, wanted, &mut files, 0)?;
+    }
+    Ok(files)
+}
+
+fn walk(
+    directory: &Path,
+    wanted: &dyn Fn(&Path) -> bool,
+    files: &mut Vec<PathBuf>,
+    depth: usize,
+) -> Result<(), CliError> {
     let failed = |e: std::io::Error| CliError::broken(format!("{}: {e}", directory.display()));
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if path.is_dir() && !hidden && depth < DEEPEST {
-            walk(&path, files, depth + 1)?;
-        } else if path.extension().is_some_and(|ending| ending == ENDING) && path.is_file() {
+            walk(&path, wanted, files, depth + 1)?;
+        } else if wanted(&path) && path.is_file() {
             files.push(path);
         }
     }

@@ -8,11 +8,12 @@ use super::super::view::Opened;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
+use crate::replay::tally::Tally;
 use crate::report::results::{Compared, Replay};
 use crate::report::words::many;
 use crate::report::{Style, miss};
 use crate::suite::case::{Beside, Case};
-use crate::suite::checks::{Check, Judgement, Outcome, Subject};
+use crate::suite::checks::{self, Check, Judgement, Outcome, Subject};
 use crate::suite::findings::{Finding, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
 use std::io::Write;
@@ -26,6 +27,8 @@ pub(super) struct Ran<'a> {
     pub landed: &'a Landed,
     /// What it did now.
     pub now: &'a Opened,
+    /// What was not recorded was asked live.
+    pub live: bool,
 }
 
 /// What a case is called.
@@ -49,15 +52,15 @@ pub(super) fn judge(
     let severities = config.severities.clone().with(&beside.findings);
     let found = find(&recorded.view(), &ran.now.view(), &ran.rerun.surroundings, Some(&tally), &severities);
     let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;
-    let checks: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
+    let wanted: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
     // Of a run that was cut off a check would say what is not so.
-    let checks = if whole { checked(&ran.now.view(), checks, root) } else { Vec::new() };
+    let checks = if whole { checked(&ran.now.view(), wanted, root) } else { Vec::new() };
     let (verdict, why) = verdict(ran, &replay, code, &found.all, &checks);
     let misses = tally.misses.first();
     CaseOutcome {
         verdict,
         why,
-        hints: misses.map(|miss| miss.hints.clone()).unwrap_or_default(),
+        hints: hints(&tally, &called.case.name),
         drift: found.drift(),
         steps: replay.steps,
         replayed: replay.replayed,
@@ -100,8 +103,18 @@ fn verdict(
         };
         return (Verdict::Inconclusive, format!("the agent was stopped {by}"));
     }
+    if ran.live {
+        let tally = ran.player.tally();
+        if let Some((why, _)) = tally.live_failures().next() {
+            return (Verdict::Inconclusive, format!("a live call failed: {why}"));
+        }
+        if tally.live_limit {
+            return (Verdict::Inconclusive, "the limit of live calls was reached (--max-live)".into());
+        }
+    }
     let worst = |finding: &&Finding| finding.severity == Severity::Error;
-    if let Some(first) = findings.iter().find(worst) {
+    // Live, the agent may do something else: whether it may, its checks say, and then whoever reviews it.
+    if let Some(first) = findings.iter().find(worst).filter(|_| !ran.live) {
         return (Verdict::Regression, told(first));
     }
     let failed = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. });
@@ -114,6 +127,7 @@ fn verdict(
     }
     // What the replay itself says goes before how much anybody thinks that it matters, but where a finding says the same.
     match (&replay.outcome, code) {
+        _ if ran.live => (Verdict::Passed, String::new()),
         (_, exit::OK) => (Verdict::Passed, String::new()),
         _ if !findings.is_empty() => (Verdict::Passed, String::new()),
         (_, exit::MISS) => (Verdict::Regression, "the agent asks something that was not recorded".into()),
@@ -123,6 +137,18 @@ fn verdict(
             (Verdict::Regression, format!("{steps} never asked for"))
         }
     }
+}
+
+/// What to do about a request that nothing recorded is right for: of the hints of a replay those that are not about the
+/// run, which has no name here.
+fn hints(tally: &Tally, name: &str) -> Vec<String> {
+    let Some(miss) = tally.misses.first() else { return Vec::new() };
+    let others = miss.hints.iter().filter(|hint| !hint.contains("`retake "));
+    let rules = miss.nearest.iter().filter_map(|near| near.rule.as_ref());
+    let rules =
+        rules.take(1).map(|rule| format!("if it may differ, in retake.toml: {}", rule.replace('\n', " ")));
+    let update = format!("if it was changed on purpose: retake test --update -k {name}, then retake review");
+    rules.chain(others.cloned()).chain([update]).collect()
 }
 
 /// A finding in one line.
@@ -143,7 +169,7 @@ fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgem
             check.set_schema(schema);
         }
     }
-    let mut judged = subject.judge(&checks);
+    let mut judged = checks::judge(&subject, &checks);
     for (check, judgement) in checks.iter().zip(&mut judged) {
         if let Some(words) = check.command() {
             judgement.outcome = by_command(words, &subject, root);

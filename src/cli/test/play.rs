@@ -2,6 +2,7 @@
 
 use super::super::error::CliError;
 use super::super::import::own::stored;
+use super::super::portable::{Leave, exported, write_whole};
 use super::super::record::redactor;
 use super::super::replay::outcome_of;
 use super::super::rerun::{Asked, Rerun, knowing};
@@ -11,9 +12,12 @@ use super::super::{Context, surroundings};
 use super::copy::copy;
 use super::guard::Guard;
 use super::judge::{Called, Ran, judge};
+use crate::agent::base_url::UpstreamOverride;
 use crate::config::Config;
 use crate::record::Recorder;
+use crate::replay::plan::Plan;
 use crate::replay::player::Player;
+use crate::replay::policy::Policy;
 use crate::store::Store;
 use crate::store::bundle::{self, BundleError, ImportOptions};
 use crate::suite::case::{Beside, Case, limit};
@@ -39,8 +43,27 @@ pub(super) struct Bench<'a> {
     /// `-- COMMAND`
     pub command: &'a [String],
     pub guard: Option<&'a Guard>,
+    /// With `--update`.
+    pub live: Option<Live>,
     /// Keep what agents print, also of cases that pass.
     pub verbose: bool,
+}
+
+/// What does not come from a recording is asked live.
+pub(super) struct Live {
+    /// `--upstream`
+    pub upstreams: Vec<UpstreamOverride>,
+    /// `--max-live`
+    pub most: Option<u32>,
+}
+
+/// A case and where it is played.
+struct Place<'a> {
+    called: Called<'a>,
+    beside: &'a Beside,
+    store: &'a Store,
+    /// A directory of its own.
+    own: &'a Path,
 }
 
 /// A case, as its two files have it.
@@ -102,20 +125,35 @@ impl Bench<'_> {
             let why = "it holds no model call: an empty recording proves nothing";
             return Ok((CaseOutcome::broken(&case.name, file, why), false));
         }
-        let common = &self.config.suite;
-        let command = match (self.command, &beside.command, &common.command) {
-            ([], Some(own), _) => own.clone(),
-            ([], None, Some(common)) => common.clone(),
-            ([], None, None) => opened.reader.manifest().command.clone(),
-            (given, ..) => given.to_vec(),
+        let place = Place { called: Called { case, file }, beside: &beside, store: &store, own: own.path() };
+        let (outcome, ended, _) = self.attempt(&place, &opened, None)?;
+        let (Some(live), false, Verdict::Regression) = (&self.live, ended, outcome.verdict) else {
+            return Ok((outcome, ended));
         };
-        if command.is_empty() {
-            let why = format!("{file} does not say which command it recorded");
-            return Err(CliError::broken(why).hint(format!(
-                "say it in {}: command = [\"python\", \"agent.py\"]",
-                self.shown(&case.beside())
-            )));
+        if outcome.drift.is_none() && outcome.miss.is_empty() {
+            // It does what it did: asking a model would change nothing about the check that fails.
+            return Ok((outcome, ended));
         }
+        let (mut outcome, ended, now) = self.attempt(&place, &opened, Some(live))?;
+        if outcome.verdict == Verdict::Passed && !ended {
+            let pending = case.pending();
+            let text = exported(&store, &now, Leave { alone: true, allow_secrets: false })?;
+            write_whole(&pending, &text)?;
+            outcome.pending = self.shown(&pending);
+        }
+        Ok((outcome, ended))
+    }
+
+    /// Runs the agent of a case: behind the recording alone or, where it asks for something else, live from there on.
+    fn attempt(
+        &self,
+        place: &Place<'_>,
+        opened: &Opened,
+        live: Option<&Live>,
+    ) -> Result<(CaseOutcome, bool, Opened), CliError> {
+        let beside = place.beside;
+        let common = &self.config.suite;
+        let command = self.command_of(place, opened)?;
         let asked = Asked {
             verb: "test",
             fences: self.fences,
@@ -125,9 +163,9 @@ impl Bench<'_> {
             command: &command,
             yes: true,
         };
-        let redactor = knowing(redactor(&store, &command)?, &opened);
-        let mut rerun = Rerun::of(self.context, self.config, &opened, redactor, &asked)?;
-        let directory = self.directory(&beside, own.path())?;
+        let redactor = knowing(redactor(place.store, &command)?, opened);
+        let mut rerun = Rerun::of(self.context, self.config, opened, redactor, &asked)?;
+        let directory = self.directory(beside, place.own)?;
         rerun.surroundings = surroundings::of(opened.reader.manifest(), &directory);
         rerun.start.directory = Some(directory.clone());
         rerun.start.restore = true;
@@ -136,8 +174,16 @@ impl Bench<'_> {
         rerun.own_command = true;
         let mut options = rerun.options();
         options.policy = self.config.allow.clone().unwrap_or_default();
+        if let Some(live) = live {
+            let steps = opened.outline.steps.len() as u32;
+            let plan =
+                Plan::new(&rerun.run(), &[], Some(steps)).map_err(|problem| CliError::broken(problem.why))?;
+            options.plan = Some(plan);
+            options.policy = Policy::default();
+            options.max_live = live.most;
+        }
         let player = Arc::new(Player::new(rerun.run(), options).map_err(CliError::broken)?);
-        let writer = rerun.recording(&store, "now")?;
+        let writer = rerun.recording(place.store, "now")?;
         let now = writer.manifest().id.clone();
         let recorder = Recorder::start(writer, rerun.redactor.clone(), |_| {})?;
         let tell = |group, is_there| {
@@ -145,13 +191,17 @@ impl Bench<'_> {
                 guard.tell(group, is_there);
             }
         };
-        let within = beside.timeout.and_then(limit).unwrap_or(common.timeout);
         let session = Session {
             tape: Some(recorder.clone()),
             answerer: Some(player.clone()),
             stop: Some(player.stopped()),
             quiet: true,
-            held: Some(Held { within, watch: &tell }),
+            may_dial: live.is_some(),
+            overrides: live.map(|live| live.upstreams.as_slice()).unwrap_or_default(),
+            held: Some(Held {
+                within: beside.timeout.and_then(limit).unwrap_or(common.timeout),
+                watch: &tell,
+            }),
             ..rerun.session()
         };
         let landed = session.run();
@@ -161,14 +211,35 @@ impl Bench<'_> {
             m.stale = tally.stale_at.clone();
         })?;
         let landed = landed?;
-        let replayed = Opened::by_id(&store, &now)?.priced(self.config.prices.clone());
-        let ran = Ran { rerun: &rerun, player: &player, landed: &landed, now: &replayed };
-        let called = Called { case, file };
-        let mut outcome = judge(&called, &ran, self.config, &beside, self.root);
+        let replayed = Opened::by_id(place.store, &now)?.priced(self.config.prices.clone());
+        let ran =
+            Ran { rerun: &rerun, player: &player, landed: &landed, now: &replayed, live: live.is_some() };
+        let mut outcome = judge(&place.called, &ran, self.config, beside, self.root);
         if self.verbose || outcome.verdict != Verdict::Passed {
             outcome.output = tail(&landed, &rerun);
         }
-        Ok((outcome, landed.ended.told_to_end))
+        let ended = landed.ended.told_to_end;
+        drop(rerun);
+        Ok((outcome, ended, replayed))
+    }
+
+    /// The agent's command: the one that is given, else the case's own, that of all, the recorded one.
+    fn command_of(&self, place: &Place<'_>, opened: &Opened) -> Result<Vec<String>, CliError> {
+        let command = match (self.command, &place.beside.command, &self.config.suite.command) {
+            ([], Some(own), _) => own.clone(),
+            ([], None, Some(common)) => common.clone(),
+            ([], None, None) => opened.reader.manifest().command.clone(),
+            (given, ..) => given.to_vec(),
+        };
+        if command.is_empty() {
+            let beside = self.shown(&place.called.case.beside());
+            return Err(CliError::broken(format!(
+                "{} does not say which command it recorded",
+                place.called.file
+            ))
+            .hint(format!("say it in {beside}: command = [\"python\", \"agent.py\"]")));
+        }
+        Ok(command)
     }
 
     /// Where the agent of a case runs.

@@ -2,6 +2,7 @@
 
 pub(crate) mod fake;
 mod structure;
+mod tools;
 mod worlds;
 
 use super::*;

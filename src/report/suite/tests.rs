@@ -288,7 +288,7 @@ fn holds_as_junit(text: &str, of: &SuiteOutcome) {
                     known.iter().position(|name| *name == child.name).expect("known to the schema")
                 })
                 .collect();
-            assert!(order.is_sorted() && order.array_windows().all(|[a, b]| a != b));
+            assert!(order.is_sorted() && order.windows(2).all(|two| two[0] != two[1]));
             for failed in case.named("failure").into_iter().chain(case.named("error")) {
                 assert!(!failed.get("message").is_empty() && !failed.get("type").is_empty());
             }
@@ -398,6 +398,7 @@ fn filled(texts: &[String], verdict: Verdict) -> SuiteOutcome {
 
 /// Blocks end where they are meant to, and nothing but what the report opens is HTML.
 fn holds_as_markdown(text: &str) {
+    let tags = regex::Regex::new("<[^>]*>?").expect("a pattern");
     let mut fence: Option<String> = None;
     let mut details = 0_i32;
     for line in text.lines() {
@@ -413,7 +414,6 @@ fn holds_as_markdown(text: &str) {
             None => {
                 details +=
                     line.matches("<details>").count() as i32 - line.matches("</details>").count() as i32;
-                let tags = regex::Regex::new("<[^>]*>?").expect("a pattern");
                 for tag in tags.find_iter(line) {
                     let known = [
                         "<details>",

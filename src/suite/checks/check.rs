@@ -1,5 +1,6 @@
 //! A check as it is written.
 
+use super::{expression, functions, schema};
 use crate::suite::findings::Severity;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
@@ -174,6 +175,9 @@ impl Rule {
     /// Says what is wrong with it before any run is there.
     fn validate(&self) -> Result<(), String> {
         match self {
+            Rule::That(expression) => expression::validate(expression),
+            Rule::AnswerMatches(pattern) => functions::pattern_of(pattern).map(|_| ()),
+            Rule::AnswerSchema(Schema::Here(schema)) => schema::validate(schema),
             Rule::Command(words) if words.is_empty() => Err("the command has no words".into()),
             _ => Ok(()),
         }

@@ -1,10 +1,18 @@
 //! What must hold of a run: predicates, as they are written in `retake.toml` and in the files of cases.
 
 mod check;
+mod expression;
+mod functions;
+mod judge;
+mod schema;
+mod sentence;
 mod subject;
+mod tokens;
+mod values;
 
 pub use check::{Check, Rule, Schema};
-pub use subject::Subject;
+pub use judge::judge;
+pub use subject::{Subject, VERSION};
 
 use super::findings::Severity;
 use serde::{Deserialize, Serialize};
@@ -43,3 +51,6 @@ pub struct Judgement {
     #[serde(flatten)]
     pub outcome: Outcome,
 }
+
+#[cfg(test)]
+mod tests;

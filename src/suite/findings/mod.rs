@@ -1,18 +1,23 @@
 //! What a run does differently from the recorded one, in the order of cause and effect.
 
 mod code;
+mod collect;
+mod requests;
 mod severities;
+mod smallest;
+mod totals;
+mod unanswered;
 
 pub use code::{CODES, Code, Drift, Severity};
 pub use severities::{Severities, Threshold};
 
-use crate::diff::{Comparison, RunView};
+use crate::diff::{self, Comparison, Kin, RunView};
 use crate::holes::Surroundings;
 use crate::replay::tally::Tally;
 use serde::{Deserialize, Serialize};
 
 /// The part that differs, whole.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Difference {
     /// Where: `issue_refund.amount_usd`, `system`, `messages[3].text`; empty for the whole.
     pub path: String,
@@ -78,6 +83,89 @@ pub fn find(
     tally: Option<&Tally>,
     severities: &Severities,
 ) -> Findings {
-    let _ = (tally, severities);
-    Findings { all: Vec::new(), comparison: crate::diff::compare(left, right, surroundings) }
+    let (comparison, asked) = diff::compare_asked(left, right, surroundings);
+    let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
+    let mut collected = Collected::default();
+    collect::steps(&mut collected, (left, right), &comparison, &asked);
+    if let Some(tally) = tally {
+        unanswered::told(&mut collected, left, tally);
+    }
+    totals::ended(&mut collected, &comparison, severities);
+    totals::sent(&mut collected, left, right);
+    Findings { all: collected.in_order(severities, replayed), comparison }
 }
+
+/// What was found so far.
+#[derive(Debug, Default)]
+struct Collected {
+    found: Vec<Found>,
+}
+
+/// A finding, and where in the order of cause and effect it stands.
+#[derive(Debug)]
+struct Found {
+    /// Index of the row of the comparison; what belongs to none comes last.
+    row: usize,
+    finding: Finding,
+    /// True for what tells of the whole run or how it was replayed: nothing follows from it.
+    beside: bool,
+    /// True for what the difference before it brings about, whoever's doing that is.
+    inherits: bool,
+}
+
+impl Collected {
+    fn in_order(mut self, severities: &Severities, replayed: bool) -> Vec<Finding> {
+        self.found.sort_by_key(|found| (found.beside, found.row));
+        let cause =
+            self.found.iter().find(|found| !found.beside).map(|found| (found.row, found.finding.drift));
+        let told = self.found.into_iter().filter_map(|found| {
+            let mut finding = found.finding;
+            if let Some((row, drift)) = cause {
+                finding.follows = if found.beside { found.inherits } else { found.row > row };
+                if finding.follows && found.inherits {
+                    finding.drift = drift;
+                }
+            }
+            finding.severity = severities.of(finding.code, replayed);
+            (finding.severity != Severity::Off).then_some(finding)
+        });
+        told.collect()
+    }
+
+    /// True when something that is the agent's own doing was found already.
+    fn has_code(&self) -> bool {
+        self.found.iter().any(|found| !found.beside && found.finding.drift == Drift::Code)
+    }
+
+    fn at(&mut self, row: usize, finding: Finding) {
+        self.found.push(Found { row, finding, beside: false, inherits: false });
+    }
+
+    /// What follows from what differs before it.
+    fn following(&mut self, row: usize, finding: Finding) {
+        self.found.push(Found { row, finding, beside: false, inherits: true });
+    }
+
+    /// What is told of the whole run. `inherits`: it may come from whatever differs in it.
+    fn beside(&mut self, finding: Finding, inherits: bool) {
+        self.found.push(Found { row: usize::MAX, finding, beside: true, inherits });
+    }
+}
+
+impl Finding {
+    fn new(code: Code, drift: Drift, (step, now): (Option<u32>, Option<u32>), what: String) -> Finding {
+        let severity = Severity::Error;
+        Finding { code, severity, drift, step, now, what, difference: None, more: Vec::new(), follows: false }
+    }
+
+    fn with(mut self, mut differences: Vec<Difference>) -> Finding {
+        if !differences.is_empty() {
+            self.difference = Some(differences.remove(0));
+            self.more = differences;
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests;

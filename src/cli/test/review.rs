@@ -1,0 +1,173 @@
+//! `retake review`: what agents do differently now, accepted or not, one case after the other.
+
+use super::super::args::ReviewArgs;
+use super::super::error::{CliError, exit};
+use super::super::import::own::stored;
+use super::super::view::Opened;
+use super::super::{Context, print, surroundings};
+use super::find::files;
+use crate::report::{difference, suite};
+use crate::store::Store;
+use crate::store::bundle::{self, ImportOptions};
+use crate::suite::case::{Case, PENDING};
+use crate::suite::findings::{Findings, find};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+/// The cases of which something waits.
+pub(super) fn waiting(context: &Context) -> Result<Vec<Case>, CliError> {
+    let (root, directory) = place(context)?;
+    let suite = root.join(directory);
+    let all = files(&suite, &|path| path.to_string_lossy().ends_with(PENDING))?;
+    let mut cases: Vec<Case> = all
+        .iter()
+        .filter_map(|path| Some(PathBuf::from(path.to_string_lossy().strip_suffix(PENDING)?)))
+        .map(|file| Case::named(&suite, &file))
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(cases)
+}
+
+/// Where `retake.toml` is, else here; and where the cases are, seen from there.
+pub(super) fn place(context: &Context) -> Result<(PathBuf, PathBuf), CliError> {
+    let (config, here) = (context.config()?, context.directory()?);
+    let root = config.path.as_deref().and_then(Path::parent).map_or(here.clone(), |path| here.join(path));
+    Ok((root, config.suite.directory))
+}
+
+/// What becomes of a pending case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Accept,
+    Reject,
+    Skip,
+    Quit,
+}
+
+pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32, CliError> {
+    let mut cases = waiting(context)?;
+    if let Some(unknown) = args.cases.iter().find(|name| cases.iter().all(|case| case.name != **name)) {
+        let there: Vec<&str> = cases.iter().map(|case| case.name.as_str()).collect();
+        let what = format!("nothing of {unknown} waits to be reviewed");
+        return Err(match there.as_slice() {
+            [] => CliError::broken(what).hint("retake test --update writes what has changed"),
+            there => CliError::broken(what).hint(format!("there are {}", there.join(", "))),
+        });
+    }
+    cases.retain(|case| args.cases.is_empty() || args.cases.contains(&case.name));
+    if cases.is_empty() {
+        print("nothing waits to be reviewed\n")?;
+        return Ok(exit::OK);
+    }
+    let asks = !args.accept && !args.reject;
+    let can_ask = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let mut left = 0;
+    for (at, case) in cases.iter().enumerate() {
+        let pending = Pending::open(context, case)?;
+        print(&pending.told(context, (at + 1, cases.len())))?;
+        let choice = match (args.accept, args.reject) {
+            (true, _) => Choice::Accept,
+            (_, true) => Choice::Reject,
+            _ if can_ask => pending.ask(context)?,
+            _ => Choice::Skip,
+        };
+        let file = case.pending();
+        let failed = |e: std::io::Error| CliError::broken(format!("{}: {e}", file.display()));
+        match choice {
+            Choice::Accept => {
+                std::fs::rename(&file, &case.file).map_err(failed)?;
+                print(&format!("accepted  {}\n", case.name))?;
+            }
+            Choice::Reject => {
+                std::fs::remove_file(&file).map_err(failed)?;
+                print(&format!("rejected  {}: the case is as it was\n", case.name))?;
+            }
+            Choice::Skip => left += 1,
+            Choice::Quit => {
+                left += cases.len() - at;
+                break;
+            }
+        }
+    }
+    if left > 0 && asks && !can_ask {
+        return Err(CliError {
+            code: exit::DIFFERS,
+            ..CliError::broken(format!("{left} of them wait: nobody can be asked here"))
+        }
+        .hint("in a terminal: retake review; else --accept or --reject"));
+    }
+    Ok(if left > 0 { exit::DIFFERS } else { exit::OK })
+}
+
+/// A case that waits, and what it was.
+struct Pending<'a> {
+    case: &'a Case,
+    before: Opened,
+    after: Opened,
+    findings: Findings,
+    _store: tempfile::TempDir,
+}
+
+impl<'a> Pending<'a> {
+    fn open(context: &Context, case: &'a Case) -> Result<Pending<'a>, CliError> {
+        let config = context.config()?;
+        let directory = tempfile::Builder::new().prefix("retake-review-").tempdir()?;
+        let store = Store::find_or_create(Some(&directory.path().join("store")), directory.path())?;
+        let open = |file: &Path, name: &str| -> Result<Opened, CliError> {
+            let told = |e: String| CliError::broken(format!("{}: {e}", file.display()));
+            let bytes = std::fs::File::open(file).map_err(|e| told(e.to_string()))?;
+            let run = bundle::import(&mut BufReader::new(bytes), ImportOptions::default());
+            let (manifest, _) = stored(&store, &run.map_err(|e| told(e.to_string()))?, name)?;
+            Ok(Opened::by_id(&store, &manifest.id)?.priced(config.prices.clone()))
+        };
+        let (before, after) = (open(&case.file, "before")?, open(&case.pending(), "after")?);
+        let between = surroundings::between(before.reader.manifest(), after.reader.manifest());
+        let findings = find(&before.view(), &after.view(), &between, None, &config.severities);
+        Ok(Pending { case, before, after, findings, _store: directory })
+    }
+
+    fn told(&self, context: &Context, place: (usize, usize)) -> String {
+        let steps = (self.before.outline.steps.len(), self.after.outline.steps.len());
+        suite::pending(&self.case.name, place, steps, &self.findings.all, context.style)
+    }
+
+    /// Asks until the answer is a choice.
+    fn ask(&self, context: &Context) -> Result<Choice, CliError> {
+        loop {
+            print("[a]ccept  [r]eject  [s]kip  [d]iff  [e]dit retake.toml  [q]uit: ")?;
+            std::io::stdout().flush()?;
+            let mut line = String::new();
+            if std::io::stdin().lock().read_line(&mut line)? == 0 {
+                return Ok(Choice::Quit);
+            }
+            match line.trim() {
+                "a" | "accept" => return Ok(Choice::Accept),
+                "r" | "reject" => return Ok(Choice::Reject),
+                "s" | "skip" | "" => return Ok(Choice::Skip),
+                "q" | "quit" => return Ok(Choice::Quit),
+                "d" | "diff" => {
+                    print(&difference::difference(&self.findings.comparison, true, context.style))?
+                }
+                "e" | "edit" => self.edit(context)?,
+                other => print(&format!("{other:?} is none of these\n"))?,
+            }
+        }
+    }
+
+    /// Lets a person say that what differs may differ.
+    fn edit(&self, context: &Context) -> Result<(), CliError> {
+        let (root, _) = place(context)?;
+        let path = root.join(crate::config::NAME);
+        super::super::editor::open(&path)?;
+        match context.config() {
+            Ok(_) => print(&format!(
+                "with these rules: reject, then retake test -k {} shows whether it still differs\n",
+                self.case.name
+            )),
+            Err(error) => {
+                error.tell();
+                Ok(())
+            }
+        }
+    }
+}

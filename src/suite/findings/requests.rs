@@ -1,0 +1,86 @@
+//! What differs in what the agent asks.
+
+use super::smallest::{difference, fields, join};
+use super::{Code, Difference, Drift, Finding};
+use crate::diff::ContextDiff;
+use crate::diff::context::{MessageChange, ToolChange};
+
+/// The findings of one request. `history`: what differs in what the model said and the tools returned counts too, for
+/// nothing before this request differs.
+pub(super) fn findings(diff: &ContextDiff, steps: (Option<u32>, Option<u32>), history: bool) -> Vec<Finding> {
+    let found = |code: Code, what: String, differences: Vec<Difference>| {
+        Finding::new(code, Drift::Code, steps, what).with(differences)
+    };
+    let mut out = Vec::new();
+    if let Some((l, r)) = &diff.model {
+        let what = format!("{r} is asked instead of {l}");
+        out.push(found(Code::ModelChanged, what, vec![difference("model", Some(l), Some(r))]));
+    }
+    if let Some((l, r)) = diff.system.as_ref().filter(|_| !diff.system_varies) {
+        let some = |text: &'_ String| (!text.is_empty()).then(|| text.clone());
+        let (l, r) = (some(l), some(r));
+        let what = match (&l, &r) {
+            (None, _) => "there is a system prompt now",
+            (_, None) => "there is no system prompt any more",
+            _ => "the system prompt is another one",
+        };
+        let differs = difference("system", l.as_deref(), r.as_deref());
+        out.push(found(Code::PromptChanged, what.into(), vec![differs]));
+    }
+    let params = fields(&diff.params, "");
+    if !params.is_empty() {
+        let names: Vec<&str> = params.iter().map(|p| p.path.as_str()).collect();
+        out.push(found(Code::ParamsChanged, format!("another {}", names.join(", ")), params.clone()));
+    }
+    for change in diff.tools.iter().filter(|change| !change.varies()) {
+        let (what, differences) = match change {
+            ToolChange::Added { tool } => {
+                (format!("the tool {tool} is on offer now"), vec![difference("tools", None, Some(tool))])
+            }
+            ToolChange::Dropped { tool } => (
+                format!("the tool {tool} is not on offer any more"),
+                vec![difference("tools", Some(tool), None)],
+            ),
+            ToolChange::Changed { tool, fields: changes } => {
+                (format!("the tool {tool} is described differently"), fields(changes, tool))
+            }
+        };
+        out.push(found(Code::ToolsChanged, what, differences));
+    }
+    for change in &diff.messages {
+        if let Some((what, differences)) = message(change, history) {
+            out.push(found(Code::PromptChanged, what, differences));
+        }
+    }
+    out
+}
+
+fn message(change: &MessageChange, history: bool) -> Option<(String, Vec<Difference>)> {
+    let counts = |who: &str| history || matches!(who, "system" | "user");
+    let name = |who: &str| match who {
+        "system" => "the system prompt".to_string(),
+        "user" => "the user's message".to_string(),
+        "tool" => "a tool's result in the history".to_string(),
+        _ => "what the model said in the history".to_string(),
+    };
+    match change {
+        MessageChange::Changed { left, who, fields: changes, .. } if counts(who) => {
+            let differences = fields(changes, &format!("messages[{left}]"));
+            (!differences.is_empty()).then(|| (format!("{} is another one", name(who)), differences))
+        }
+        MessageChange::Truncated { left, who, before, after, .. } if counts(who) => {
+            let verb = if after.len() < before.len() { "is cut short" } else { "is longer" };
+            let path = join(&format!("messages[{left}]"), "text");
+            Some((format!("{} {verb}", name(who)), vec![difference(&path, Some(before), Some(after))]))
+        }
+        MessageChange::Added { index, who, text } if counts(who) => {
+            let path = format!("messages[{index}]");
+            Some((format!("{} is new", name(who)), vec![difference(&path, None, Some(text))]))
+        }
+        MessageChange::Dropped { index, who, text } if counts(who) => {
+            let path = format!("messages[{index}]");
+            Some((format!("{} is missing", name(who)), vec![difference(&path, Some(text), None)]))
+        }
+        _ => None,
+    }
+}
