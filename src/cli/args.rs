@@ -12,7 +12,7 @@ pub use carry::{ExportArgs, ImportArgs, To};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;
-pub use test::{AddArgs, ReviewArgs, TestArgs, TestCommand};
+pub use test::{AddArgs, MergeArgs, Report, ReviewArgs, TestArgs, TestCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;

@@ -5,7 +5,9 @@ mod copy;
 mod find;
 pub(super) mod guard;
 mod judge;
+mod merge;
 mod play;
+mod reports;
 pub(super) mod review;
 
 use super::args::{TestArgs, TestCommand};
@@ -16,12 +18,11 @@ use super::{Context, print};
 use crate::report::suite;
 use crate::report::words::many;
 use crate::suite::case::Case;
-use crate::suite::outcome::{CaseOutcome, SuiteOutcome, Verdict};
+use crate::suite::outcome::{CaseOutcome, FORMAT, SuiteOutcome, Verdict};
 use guard::Guard;
 use play::{Bench, Live};
 use std::io::{IsTerminal, Write};
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -32,6 +33,7 @@ const CANNOT_JUDGE: i32 = 125;
 pub(super) fn test(context: &Context, args: &TestArgs) -> Result<i32, CliError> {
     match &args.verb {
         Some(TestCommand::Add(add)) => add::add(context, add),
+        Some(TestCommand::Merge(merge)) => merge::merge(context, merge),
         None => run(context, args),
     }
 }
@@ -104,13 +106,15 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     };
     let told = Telling { context, verbose: args.verbose, of: cases.len(), done: AtomicUsize::new(0) };
     let jobs = args.jobs.or(std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
+    let quoting = reports::Quoting::start(context, &args.reports.reports)?;
     let (outcomes, ended) = play_all(&bench, &cases, jobs, &told);
     if let Some(guard) = guard {
         guard.end();
     }
+    let scratch_path = scratch.path().to_path_buf();
     drop(scratch);
     let outcome = SuiteOutcome {
-        format: 1,
+        format: FORMAT,
         retake: env!("CARGO_PKG_VERSION").into(),
         started_us,
         took_us: began.elapsed().as_micros() as u64,
@@ -122,16 +126,19 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
         let done = outcome.cases.len();
         return Err(CliError::broken(format!("told to end after {done} of {} cases", cases.len())));
     }
-    for path in &args.reports {
-        write(path, &outcome)?;
-    }
-    if context.json {
-        context.print_json(&outcome)?;
-    } else {
-        told.clear();
-        print(&suite::footing(&outcome, context.style))?;
-    }
+    told.clear();
+    tell(context, &outcome)?;
+    drop(quoting);
+    reports::write(context, &root, &scratch_path, &args.reports.reports, &outcome)?;
     Ok(outcome)
+}
+
+/// What a suite came to, where no report was asked for.
+fn tell(context: &Context, outcome: &SuiteOutcome) -> Result<(), CliError> {
+    match context.json {
+        true => context.print_json(outcome),
+        false => print(&suite::footing(outcome, context.style)),
+    }
 }
 
 /// Plays all cases, so many at once; in order of their names. The flag: somebody asked retake to end.
@@ -191,15 +198,4 @@ impl Telling<'_> {
             let _ = write!(std::io::stderr().lock(), "\r\x1b[K");
         }
     }
-}
-
-fn write(path: &Path, outcome: &SuiteOutcome) -> Result<(), CliError> {
-    let text = match path.extension().and_then(|ending| ending.to_str()) {
-        Some("json") => serde_json::to_string_pretty(outcome).map_err(|e| CliError::broken(e.to_string()))?,
-        _ => {
-            let what = format!("{} says no kind of report by its ending", path.display());
-            return Err(CliError::usage(what).hint("there are .xml (JUnit), .md, .html and .json"));
-        }
-    };
-    super::portable::write_whole(path, text.as_bytes())
 }

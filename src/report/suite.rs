@@ -1,4 +1,19 @@
-//! A suite in a terminal: a line for each case, and why where one did not pass.
+//! A suite in a terminal: a line for each case, and why where one did not pass. Other forms are in rooms of their own.
+
+pub mod github;
+pub mod gitlab;
+pub mod html;
+pub mod junit;
+mod kind;
+pub mod markdown;
+pub mod places;
+mod sides;
+mod told;
+
+#[cfg(test)]
+mod tests;
+
+pub use kind::ReportKind;
 
 use super::style::{Ink, Style};
 use super::words::{fold, line, many, pad};

@@ -67,7 +67,9 @@ fn visible(c: char, out: &mut String) {
         | '\u{200b}'..='\u{200f}'
         | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
+        | '\u{feff}'
+        // No characters, by Unicode's own word: XML cannot hold them.
+        | '\u{fffe}'..='\u{ffff}' => out.push_str(&format!("\\u{{{:x}}}", c as u32)),
         c => out.push(c),
     }
 }

@@ -112,6 +112,12 @@ impl CaseOutcome {
     }
 }
 
+/// Version of the form of [`SuiteOutcome`].
+pub const FORMAT: u32 = 1;
+
+/// More shards than anybody has.
+const MOST: usize = 10_000;
+
 /// What became of a suite, or of a shard of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SuiteOutcome {
@@ -170,38 +176,108 @@ impl SuiteOutcome {
         }
     }
 
-    /// One outcome of the shards of a suite.
+    /// One outcome of the shards of a suite. A shard that is missing is a broken case of it: what was not run proves
+    /// nothing.
     ///
     /// # Errors
-    /// In words: none, a case that is in two of them, or shards of different suites.
+    /// In words: none, a shard or a case that is in two of them, or shards of different suites.
     pub fn merged(shards: Vec<SuiteOutcome>) -> Result<SuiteOutcome, String> {
+        let parts: Vec<Option<(usize, usize)>> = shards.iter().flat_map(SuiteOutcome::parts).collect();
+        let alone = shards.iter().any(|shard| shard.shards.is_empty());
         let mut shards = shards.into_iter();
         let mut whole = shards.next().ok_or("there is nothing to merge")?;
         for shard in shards {
             whole.started_us = whole.started_us.min(shard.started_us);
             whole.took_us = whole.took_us.max(shard.took_us);
-            whole.left_out += shard.left_out;
+            // Each shard of a suite leaves out the same, before it takes its part.
+            whole.left_out =
+                if alone { whole.left_out + shard.left_out } else { whole.left_out.max(shard.left_out) };
             whole.shards.extend(shard.shards);
             whole.cases.extend(shard.cases);
+        }
+        let mut names = whole.shards.clone();
+        names.sort();
+        if let Some([twice, ..]) = names.windows(2).find(|two| matches!(two, [a, b] if a == b)) {
+            return Err(format!("shard {twice} is in two of the reports"));
         }
         whole.cases.sort_by(|a, b| a.name.cmp(&b.name));
         let twice = whole.cases.windows(2).find(|pair| matches!(pair, [a, b] if a.name == b.name));
         if let Some(twice) = twice.and_then(<[CaseOutcome]>::first) {
             return Err(format!("{} is in two of the reports", twice.name));
         }
-        let of = |shard: &String| shard.split_once('/').map(|(_, of)| of.to_string());
-        let counts: std::collections::BTreeSet<Option<String>> = whole.shards.iter().map(of).collect();
-        if let [Some(of)] = counts.into_iter().collect::<Vec<_>>().as_slice() {
-            let missing: Vec<String> = (1..=of.parse::<usize>().unwrap_or_default())
-                .map(|index| format!("{index}/{of}"))
-                .filter(|shard| !whole.shards.contains(shard))
-                .collect();
-            if !missing.is_empty() {
-                return Err(format!("the report of shard {} is missing", missing.join(", ")));
-            }
-            // A whole suite again.
-            whole.shards.clear();
+        let Some(first) = parts.first() else { return Ok(whole) };
+        let strangers = alone || parts.iter().any(|part| part.map(|(_, of)| of) != first.map(|(_, of)| of));
+        let of = first.map(|(_, of)| of).filter(|_| !strangers);
+        let Some(of) = of else {
+            return Err(format!("they are not of one suite: {}", names.join(", ")));
+        };
+        for index in (1..=of).filter(|index| !parts.contains(&Some((*index, of)))) {
+            let why = format!("the report of shard {index}/{of} is missing");
+            whole.cases.push(CaseOutcome::broken(&format!("shard {index}/{of}"), "", why));
         }
+        // A whole suite again.
+        whole.shards.clear();
         Ok(whole)
+    }
+
+    /// Its shards as numbers; none of what is not one.
+    fn parts(&self) -> Vec<Option<(usize, usize)>> {
+        let part = |text: &String| {
+            let (index, of) = text.split_once('/')?;
+            let (index, of): (usize, usize) = (index.parse().ok()?, of.parse().ok()?);
+            ((1..=of).contains(&index) && of <= MOST).then_some((index, of))
+        };
+        self.shards.iter().map(part).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shard(part: &[&str], cases: &[&str]) -> SuiteOutcome {
+        let passed =
+            |name: &&str| CaseOutcome { verdict: Verdict::Passed, ..CaseOutcome::broken(name, "", "") };
+        SuiteOutcome {
+            format: FORMAT,
+            retake: "1".into(),
+            started_us: 5,
+            took_us: 7,
+            shards: part.iter().map(ToString::to_string).collect(),
+            left_out: 3,
+            cases: cases.iter().map(passed).collect(),
+        }
+    }
+
+    #[test]
+    fn shards_are_one_suite_again() {
+        let whole =
+            SuiteOutcome::merged(vec![shard(&["2/2"], &["b"]), shard(&["1/2"], &["a", "c"])]).unwrap();
+        assert_eq!(whole.cases.iter().map(|case| case.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!((whole.verdict(), whole.left_out, whole.shards.len()), (Verdict::Passed, 3, 0));
+        let empty = SuiteOutcome::merged(vec![shard(&["2/2"], &[]), shard(&["1/2"], &[])]).unwrap();
+        assert_eq!(empty.verdict(), Verdict::Broken);
+    }
+
+    #[test]
+    fn a_missing_shard_breaks_the_whole() {
+        let whole = SuiteOutcome::merged(vec![shard(&["1/3"], &["a"]), shard(&["3/3"], &["b"])]).unwrap();
+        assert_eq!(whole.verdict(), Verdict::Broken);
+        assert_eq!(whole.cases[2].why, "the report of shard 2/3 is missing");
+    }
+
+    #[test]
+    fn what_does_not_belong_together_is_not_merged() {
+        let wrong = |shards| SuiteOutcome::merged(shards).unwrap_err();
+        assert!(wrong(vec![]).contains("nothing"));
+        assert_eq!(
+            wrong(vec![shard(&["1/2"], &["a"]), shard(&["1/2"], &["a"])]),
+            "shard 1/2 is in two of the reports"
+        );
+        assert_eq!(wrong(vec![shard(&[], &["a"]), shard(&[], &["a"])]), "a is in two of the reports");
+        for strangers in [&["2/3"][..], &[], &["x"], &["2/99999999999"]] {
+            let said = wrong(vec![shard(&["1/2"], &["a"]), shard(strangers, &["b"])]);
+            assert!(said.contains("not of one suite"), "{said}");
+        }
     }
 }

@@ -1,8 +1,9 @@
 //! Recorded runs as tests.
 
+use crate::report::suite::ReportKind;
 use clap::{Args, Subcommand};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(super) const TEST_EXAMPLES: &str = "\
 Examples:
@@ -42,9 +43,8 @@ pub struct TestArgs {
     /// Only the I-th of N parts of the suite: the same cases each time
     #[arg(long, value_name = "I/N", value_parser = shard)]
     pub shard: Option<Shard>,
-    /// Write a report, by its ending: .xml (JUnit), .md, .html, .json; may be given several times
-    #[arg(long = "report", value_name = "FILE")]
-    pub reports: Vec<PathBuf>,
+    #[command(flatten)]
+    pub reports: ReportArgs,
     /// Stop before the agent runs this tool; may be given several times
     #[arg(long = "fence", value_name = "TOOL")]
     pub fences: Vec<String>,
@@ -87,6 +87,60 @@ pub struct TestArgs {
 pub enum TestCommand {
     /// Make a case of a recorded run
     Add(AddArgs),
+    /// Put the reports of shards together; exits as the whole suite would have
+    Merge(MergeArgs),
+}
+
+/// What reports to write.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Write a report: FILE.xml (JUnit), .md, .html, .json, or KIND=FILE with a kind of junit, markdown, html, json,
+    /// gitlab (Code Quality), github; `github` alone prints annotations and fills the job's summary. Several times
+    #[arg(long = "report", value_name = "FILE", value_parser = report)]
+    pub reports: Vec<Report>,
+}
+
+/// `retake test merge`
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// What `retake test --shard I/N --report FILE.json` wrote
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub reports: ReportArgs,
+    /// Show every finding
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// A report that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Its kind.
+    pub kind: ReportKind,
+    /// Where to; standard output when there is none.
+    pub file: Option<PathBuf>,
+}
+
+fn report(text: &str) -> Result<Report, String> {
+    if let Some((name, file)) = text.split_once('=')
+        && let Some(kind) = ReportKind::named(name)
+    {
+        return match file {
+            "" => Err(format!("which file? {name}=FILE")),
+            file => Ok(Report { kind, file: Some(file.into()) }),
+        };
+    }
+    match (ReportKind::named(text), Path::new(text).extension().and_then(|ending| ending.to_str())) {
+        (Some(ReportKind::Github), _) => Ok(Report { kind: ReportKind::Github, file: None }),
+        (Some(_), _) => Err(format!("which file? {text}=FILE")),
+        (None, ending) => match ending.and_then(ReportKind::by_ending) {
+            Some(kind) => Ok(Report { kind, file: Some(text.into()) }),
+            None => Err("its ending says no kind of report: there are .xml (JUnit), .md, .html and .json, \
+                         and KIND=FILE with a kind of junit, markdown, html, json, gitlab and github"
+                .into()),
+        },
+    }
 }
 
 /// `retake test add`
@@ -144,5 +198,24 @@ fn shard(text: &str) -> Result<Shard, String> {
     match parts {
         Some((index, of)) if (1..=of).contains(&index) => Ok(Shard { index, of }),
         _ => Err("a shard is I/N, as 1/3 for the first of three".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_are_known_by_ending_or_by_name() {
+        let of = |kind, file: &str| Ok(Report { kind, file: Some(file.into()) });
+        assert_eq!(report("out/junit.XML"), of(ReportKind::Junit, "out/junit.XML"));
+        assert_eq!(report("gitlab=quality.json"), of(ReportKind::Gitlab, "quality.json"));
+        assert_eq!(report("a=b.json"), of(ReportKind::Json, "a=b.json"));
+        assert_eq!(report("github"), Ok(Report { kind: ReportKind::Github, file: None }));
+        for (text, said) in
+            [("junit", "junit=FILE"), ("gitlab=", "which file?"), ("x.txt", "KIND=FILE"), ("", "KIND")]
+        {
+            assert!(report(text).unwrap_err().contains(said), "{text}");
+        }
     }
 }

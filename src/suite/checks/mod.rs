@@ -31,6 +31,8 @@ pub enum Outcome {
     /// It cannot be told whether it holds: the check is wrong, or what it asks for is not known.
     Broken {
         /// Why, in one sentence without a full stop.
+        // A judgement, which this is flattened into, has a `why` of its own.
+        #[serde(rename = "because")]
         why: String,
     },
 }
