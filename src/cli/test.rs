@@ -129,7 +129,7 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     told.clear();
     tell(context, &outcome)?;
     drop(quoting);
-    reports::write(context, &root, &scratch_path, &args.reports.reports, &outcome)?;
+    reports::write(context, &of.root, &scratch_path, &args.reports.reports, &outcome)?;
     Ok(outcome)
 }
 
