@@ -12,7 +12,7 @@ pub use carry::{ExportArgs, ImportArgs, To};
 pub use removal::{GcArgs, RmArgs};
 pub use run::{McpArgs, RunArgs};
 pub use sampling::SamplingArgs;
-pub use test::{AddArgs, MergeArgs, Report, ReviewArgs, TestArgs, TestCommand};
+pub use test::{AddArgs, CheckArgs, MergeArgs, Report, ReviewArgs, TestArgs, TestCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -188,6 +188,11 @@ pub enum Command {
     /// Replay recorded runs as tests, offline: does the agent still do what it did?
     #[command(after_help = test::TEST_EXAMPLES)]
     Test(TestArgs),
+    /// Judge runs, forks too, by checks: those of retake.toml, and of files
+    #[command(
+        after_help = "Example:\n  retake check refund.1 refund.2 --check cents.toml   does the fork do what the recording did not?\n\nExit codes: 0 all hold, 1 one fails, 2 one cannot be judged, 3 there is none."
+    )]
+    Check(CheckArgs),
     /// Look at what agents do differently now (`retake test --update`), one case after the other, and accept it or not
     #[command(after_help = "Example:\n  retake test --update && retake review")]
     Review(ReviewArgs),

@@ -195,6 +195,7 @@ fn run(context: &Context, command: Command) -> Result<i32, CliError> {
         Command::Export(args) => portable::export(context, &args),
         Command::Import(args) => import::import(context, &args),
         Command::Test(args) => test::test(context, &args),
+        Command::Check(args) => test::check::check(context, &args),
         Command::Review(args) => test::review::review(context, &args),
         Command::TestGuard { directory } => Ok(test::guard::keep_watch(directory)),
         Command::Rm(args) => runs::rm(context, &args),

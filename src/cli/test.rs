@@ -1,6 +1,7 @@
 //! `retake test`
 
 mod add;
+pub(super) mod check;
 mod copy;
 mod find;
 pub(super) mod guard;

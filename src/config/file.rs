@@ -80,6 +80,15 @@ struct TestRule {
     command: Option<Spanned<Vec<String>>>,
     copy: bool,
     timeout: Option<Spanned<f64>>,
+    budget: BudgetRule,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct BudgetRule {
+    tokens: Option<u64>,
+    cost: Option<Spanned<f64>>,
+    seconds: Option<Spanned<f64>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -111,6 +120,8 @@ pub(super) fn read(text: &str) -> Result<Config, Wrong> {
     let allow = file.replay.allow.as_deref().map(policy).transpose()?;
     let prices = file.prices.into_iter().map(price).collect::<Result<_, _>>()?;
     let sampling = file.sampling.as_ref().map(sampling).transpose()?;
+    let mut checks = file.check;
+    checks.extend(file.test.as_ref().map(|rule| budget(&rule.budget)).transpose()?.unwrap_or_default());
     let suite = file.test.as_ref().map(common).transpose()?.unwrap_or_default();
     Ok(Config {
         path: None,
@@ -120,9 +131,31 @@ pub(super) fn read(text: &str) -> Result<Config, Wrong> {
         prices: Prices(prices),
         sampling,
         suite,
-        checks: file.check,
+        checks,
         severities: file.findings,
     })
+}
+
+/// What no case may exceed, as checks.
+fn budget(rule: &BudgetRule) -> Result<Vec<Check>, Wrong> {
+    let amount = |of: &Spanned<f64>| match *of.get_ref() {
+        amount if amount.is_finite() && amount >= 0.0 => Ok(amount),
+        amount => {
+            Err(wrong(of.span(), format!("{amount} is no budget: 0 or more"), "for instance: cost = 0.1"))
+        }
+    };
+    let mut checks = Vec::new();
+    let mut add = |name: &str, that: String| checks.push(Check::that(&format!("budget: {name}"), that));
+    if let Some(tokens) = rule.tokens {
+        add("tokens", format!("tokens.input + tokens.output <= {tokens}"));
+    }
+    if let Some(cost) = &rule.cost {
+        add("cost", format!("cost <= {}", amount(cost)?));
+    }
+    if let Some(seconds) = &rule.seconds {
+        add("seconds", format!("seconds <= {}", amount(seconds)?));
+    }
+    Ok(checks)
 }
 
 fn common(rule: &TestRule) -> Result<Common, Wrong> {

@@ -211,6 +211,13 @@ pub fn pending(
     out
 }
 
+/// A run and what checks say of it.
+pub fn judged(run: &str, checks: &[Judgement], style: Style) -> String {
+    let mut out = format!("{}\n", style.paint(Ink::Strong, run));
+    checks.iter().for_each(|check| out.push_str(&self::check(check, true, style)));
+    out
+}
+
 /// What the suite came to.
 pub fn footing(of: &SuiteOutcome, style: Style) -> String {
     let counts = of.counts();

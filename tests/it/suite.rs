@@ -315,3 +315,37 @@ fn an_agent_under_test_leaves_nothing_behind() {
     let Ran { code, .. } = refund.retake(&["test"]);
     assert_eq!((code, processes("97532")), (0, 0));
 }
+
+#[test]
+fn forks_are_judged_by_the_same_checks() {
+    let refund = Refund::recorded();
+    refund.env.file(
+        "cents.toml",
+        "[[check]]\nname = \"amount in dollars\"\n\
+         that = \"step('issue_refund').args.amount_usd == step('lookup_order').result.amount / 100\"\n",
+    );
+    refund.retake(&["check", "refund.1"]).expect(3).says(&["there is no check"]);
+    let recorded = refund.retake(&["check", "refund.1", "--check", "cents.toml"]).expect(1).out;
+    assert!(recorded.contains("check fails  amount in dollars"), "{recorded}");
+    refund
+        .retake(&["fork", "refund.1", "--set", "1..:system+=\"Amounts are in cents.\"", "--no-control"])
+        .expect(0);
+    let fork = refund.retake(&["check", "refund.2", "--check", "cents.toml"]).expect(0).out;
+    assert!(fork.contains("check holds  amount in dollars"), "{fork}");
+}
+
+#[test]
+fn a_budget_is_a_check_of_every_case() {
+    let refund = added(&[]);
+    refund.env.file("retake.toml", "[test.budget]\ntokens = 10\n");
+    let over = refund.only(&[], 1);
+    assert!(over["why"].as_str().is_some_and(|why| why.contains("budget: tokens")), "{over}");
+    refund.env.file("retake.toml", "[test.budget]\ntokens = 100000\n");
+    refund.only(&[], 0);
+    // What has no price cannot be held against a budget, and is not within it either.
+    refund.env.file("retake.toml", "[test.budget]\ncost = 1.0\n");
+    let unknown = refund.only(&[], 2);
+    assert!(unknown["why"].as_str().is_some_and(|why| why.contains("budget: cost")), "{unknown}");
+    refund.env.file("retake.toml", "[test.budget]\ncost = -1.0\n");
+    refund.retake(&["test"]).expect(3).says(&["-1 is no budget"]);
+}

@@ -162,6 +162,17 @@ pub struct AddArgs {
     pub allow_secrets: bool,
 }
 
+/// `retake check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Which runs: refund.1, refund (the newest of that name), last (the newest of all)
+    #[arg(required = true, value_name = "RUN")]
+    pub runs: Vec<String>,
+    /// Files of checks ([[check]]), beside those of retake.toml; may be given several times
+    #[arg(long = "check", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+}
+
 /// `retake review`
 #[derive(Debug, Args)]
 pub struct ReviewArgs {

@@ -86,6 +86,12 @@ pub enum Schema {
 }
 
 impl Check {
+    /// An expression that must come out true, under a name.
+    pub fn that(name: &str, expression: String) -> Check {
+        let severity = Severity::default();
+        Check { name: name.to_string(), rule: Rule::That(expression), why: None, severity }
+    }
+
     /// The file whose JSON is to be given to [`Check::set_schema`] before the check is judged.
     pub fn schema_file(&self) -> Option<&Path> {
         match &self.rule {
