@@ -59,7 +59,7 @@ fn run(context: &Context, args: &TestArgs) -> Result<i32, CliError> {
             let n = many(waiting.len() as u64, "case");
             return Err(CliError {
                 code: exit::DIFFERS,
-                ..CliError::broken(format!("{n} wait to be reviewed, the first: {}", first.name))
+                ..CliError::broken(format!("{n} to be reviewed, the first: {}", first.name))
             }
             .hint("retake review"));
         }
@@ -114,6 +114,15 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
     }
     let scratch_path = scratch.path().to_path_buf();
     drop(scratch);
+    let whole =
+        args.paths.is_empty() && args.pattern.is_none() && args.shard.is_none_or(|shard| shard.index == 1);
+    let mut outcomes = outcomes;
+    if whole && !ended {
+        let alone = find::left_alone(&of)?;
+        alone.iter().for_each(|outcome| told.tell(outcome));
+        outcomes.extend(alone);
+        outcomes.sort_by(|a, b| a.name.cmp(&b.name));
+    }
     let outcome = SuiteOutcome {
         format: FORMAT,
         retake: env!("CARGO_PKG_VERSION").into(),

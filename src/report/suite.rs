@@ -59,7 +59,7 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     let live = if of.live > 0 { many(of.live.into(), "live call") } else { String::new() };
     let drift = of.drift.filter(|_| of.verdict == Verdict::Regression);
     let drift = drift.map(|drift| format!("{} drift", drift.name())).unwrap_or_default();
-    let facts = [steps, live, format!("{:.2} s", of.took_us as f64 / 1e6), drift];
+    let facts = [steps, of.matched.clone(), live, format!("{:.2} s", of.took_us as f64 / 1e6), drift];
     let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|fact| !fact.is_empty()).collect();
     let (mark, ink) = match of.pending.is_empty() {
         true => (mark(of.verdict), ink(of.verdict)),
@@ -73,10 +73,12 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     );
     let told: Vec<&Finding> = of.findings.iter().filter(|f| all || f.severity > Severity::Note).collect();
     let passed = of.verdict == Verdict::Passed;
-    let said = of.first_error().is_some();
-    if !of.why.is_empty() && !said {
+    let judged = matches!(of.verdict, Verdict::Passed | Verdict::Regression);
+    if !of.why.is_empty() && (!judged || of.first_error().is_none()) {
         say(&mut out, Ink::Plain, &of.why, style);
     }
+    // What does not happen in a run that was cut off says nothing about the agent.
+    let told: Vec<&Finding> = told.into_iter().filter(|_| judged || all).collect();
     let most = if all { usize::MAX } else { FINDINGS };
     for finding in told.iter().take(most) {
         out.push_str(&self::finding(finding, style));
@@ -95,7 +97,8 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
         say(&mut out, Ink::Dim, &format!("ran for real: {}", tools.collect::<Vec<_>>().join(", ")), style);
     }
     if !of.pending.is_empty() {
-        say(&mut out, Ink::Dim, &format!("next: retake review {}", of.name), style);
+        let next = format!("what it does now is in {}, next: retake review", of.pending);
+        say(&mut out, Ink::Dim, &next, style);
     }
     of.warnings.iter().for_each(|warning| say(&mut out, Ink::Note, warning, style));
     if !passed || all {
@@ -142,10 +145,20 @@ fn sides(of: &Difference, style: Style) -> String {
     }
     for (sign, ink, text) in [("-", Ink::Minus, &of.before), ("+", Ink::Plus, &of.after)] {
         let Some(text) = text else { continue };
-        let short: String = line(text).chars().take(SIDE).collect();
+        let short: String = as_it_is(text).chars().take(SIDE).collect();
         out.push_str(&format!("{indent}{} {}\n", style.paint(ink, sign), style.paint(ink, &short)));
     }
     out
+}
+
+/// A text on one line with all its white space: what differs may be a space.
+fn as_it_is(text: &str) -> String {
+    let escaped = text.chars().flat_map(|c| match c {
+        '\n' | '\t' | '\r' => c.escape_default().collect::<Vec<char>>(),
+        c => vec![c],
+    });
+    let text: String = escaped.collect();
+    if line(&text) == text { text } else { format!("{text:?}") }
 }
 
 fn check(of: &Judgement, all: bool, style: Style) -> String {
@@ -221,12 +234,18 @@ pub fn judged(run: &str, checks: &[Judgement], style: Style) -> String {
 /// What the suite came to.
 pub fn footing(of: &SuiteOutcome, style: Style) -> String {
     let counts = of.counts();
+    if of.cases.is_empty() && of.shards.is_empty() {
+        return "no case: an empty suite proves nothing (retake test add RUN makes a recorded run one)\n"
+            .into();
+    }
     let mut parts = vec![(Ink::Good, format!("{} passed", counts.passed))];
     let mut some = |ink, n: usize, text: String| {
         if n > 0 {
             parts.push((ink, text));
         }
     };
+    let new = of.cases.iter().filter(|case| !case.pending.is_empty()).count();
+    some(Ink::Note, new, format!("{new} of them to be reviewed"));
     some(Ink::Bad, counts.regressions, many(counts.regressions as u64, "regression"));
     some(Ink::Bad, counts.broken, format!("{} broken", counts.broken));
     some(Ink::Note, counts.inconclusive, format!("{} not to be judged", counts.inconclusive));

@@ -52,6 +52,9 @@ pub struct CaseOutcome {
     pub steps: u32,
     /// See `steps`.
     pub replayed: u32,
+    /// How requests matched, unless all did exactly: `3 exact, 2 renamed`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub matched: String,
     /// Model calls that were made for real.
     pub live: u32,
     /// Tools that the agent ran for real: names, and how often.
@@ -93,6 +96,7 @@ impl CaseOutcome {
             drift: None,
             steps: 0,
             replayed: 0,
+            matched: String::new(),
             live: 0,
             tools_run: Vec::new(),
             findings: Vec::new(),

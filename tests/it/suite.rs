@@ -148,7 +148,7 @@ fn a_correct_fix_passes_its_check_and_is_reviewed() {
     // Nothing is overwritten unseen.
     assert!(refund.case("refund.retake.new").exists());
     refund.retake(&["test"]).expect(1);
-    refund.retake(&["review"]).expect(1).says(&["1 of them wait", "--accept"]);
+    refund.retake(&["review"]).expect(1).says(&["1 to be reviewed", "--accept"]);
     let seen = refund.retake(&["review", "--accept"]).expect(0).out;
     assert!(seen.contains("ARGS_CHANGED") && seen.contains("accepted  refund"), "{seen}");
     let after = refund.only(&["--check"], 0);
@@ -163,7 +163,7 @@ fn what_waits_fails_a_check_and_may_be_rejected() {
     refund.retake(&["test", "--update"]).expect(0);
     refund.edit("You handle refunds. Amounts are in cents.", "You handle refunds.");
     refund.retake(&["test"]).expect(0);
-    refund.retake(&["test", "--check"]).expect(1).says(&["1 case wait", "refund"]);
+    refund.retake(&["test", "--check"]).expect(1).says(&["1 case to be reviewed", "refund"]);
     refund.retake(&["test", "--check", "--update"]).expect(64);
     refund
         .retake(&["review", "other", "--reject"])
@@ -179,7 +179,7 @@ fn what_proves_nothing_is_no_success() {
     refund.retake(&["test"]).expect(3).says(&["there is no test", "retake test add RUN"]);
     std::fs::create_dir_all(refund.case("")).expect("a directory");
     let empty = refund.retake(&["test"]).expect(3);
-    assert!(empty.out.contains("0 cases"), "{}", empty.all());
+    assert!(empty.out.contains("an empty suite proves nothing"), "{}", empty.all());
     refund.retake(&["test", "add", "refund.1"]).expect(0);
     refund.retake(&["test", "-k", "nothing"]).expect(3).says(&["no case has \"nothing\" in its name"]);
     refund.retake(&["test", "none.retake"]).expect(3).says(&["no such test: none.retake"]);
@@ -337,15 +337,100 @@ fn forks_are_judged_by_the_same_checks() {
 #[test]
 fn a_budget_is_a_check_of_every_case() {
     let refund = added(&[]);
-    refund.env.file("retake.toml", "[test.budget]\ntokens = 10\n");
+    refund.env.file("retake.toml", "[test.budget]\nseconds = 0.001\n");
     let over = refund.only(&[], 1);
-    assert!(over["why"].as_str().is_some_and(|why| why.contains("budget: tokens")), "{over}");
-    refund.env.file("retake.toml", "[test.budget]\ntokens = 100000\n");
+    assert!(over["why"].as_str().is_some_and(|why| why.contains("budget: seconds")), "{over}");
+    refund.env.file("retake.toml", "[test.budget]\nseconds = 600\n");
     refund.only(&[], 0);
-    // What has no price cannot be held against a budget, and is not within it either.
-    refund.env.file("retake.toml", "[test.budget]\ncost = 1.0\n");
+    // This model counts no tokens: what is not known cannot be held against a budget, and is not within it either.
+    refund.env.file("retake.toml", "[test.budget]\ntokens = 100000\n");
     let unknown = refund.only(&[], 2);
-    assert!(unknown["why"].as_str().is_some_and(|why| why.contains("budget: cost")), "{unknown}");
+    assert!(unknown["why"].as_str().is_some_and(|why| why.contains("budget: tokens")), "{unknown}");
     refund.env.file("retake.toml", "[test.budget]\ncost = -1.0\n");
     refund.retake(&["test"]).expect(3).says(&["-1 is no budget"]);
+}
+
+#[test]
+fn a_key_of_one_letter_is_no_finding() {
+    let mut refund = Refund::ready();
+    refund.env.set("OPENAI_API_KEY", "x");
+    refund.retake(&["run", "--name", "refund", "--", "python3", "agent.py"]).expect(0);
+    refund.retake(&["test", "add", "refund.1"]).expect(0);
+    for _ in 0..5 {
+        let case = refund.only(&[], 0);
+        assert!(codes(&case).is_empty(), "{case}");
+    }
+}
+
+#[test]
+fn an_old_answer_to_a_new_result_is_never_made_a_recording() {
+    let refund = added(&[]);
+    refund.edit("\"window_days\": 30", "\"window_days\": 31");
+    let asked = refund.model.asked();
+    let updated = refund.only(&["--update"], 0);
+    assert!(updated["live"].as_u64() > Some(0), "{updated}");
+    assert!(refund.model.asked() > asked, "what comes after the new result is asked again");
+}
+
+#[test]
+fn a_crash_comes_before_what_it_prevents() {
+    let refund = added(&[]);
+    refund.edit("{\"refundable\": True, \"window_days\": 30}", "1 / 0");
+    let case = refund.only(&[], 1);
+    assert_eq!(codes(&case).first(), Some(&"OUTCOME_CHANGED"), "{case}");
+    let told = refund.retake(&["test"]).expect(1).out;
+    assert!(told.contains("ZeroDivisionError"), "{told}");
+}
+
+#[test]
+fn a_stream_that_was_none_is_a_parameter() {
+    let refund = added(&[]);
+    refund.edit("\"tools\": SCHEMAS}", "\"tools\": SCHEMAS, \"stream\": True}");
+    let case = refund.only(&[], 1);
+    assert_eq!(codes(&case).first(), Some(&"PARAMS_CHANGED"), "{case}");
+}
+
+#[test]
+fn tools_in_another_order_are_told_as_that() {
+    let refund = added(&[]);
+    refund.edit("for name in TOOLS]", "for name in reversed(list(TOOLS))]");
+    let case = refund.only(&[], 1);
+    let what = case["findings"][0]["what"].as_str().unwrap_or_default();
+    assert!(codes(&case).first() == Some(&"TOOLS_CHANGED") && what.contains("another order"), "{case}");
+}
+
+#[test]
+fn what_is_said_of_no_case_is_not_passed_over() {
+    let refund = added(&[]);
+    std::fs::write(refund.case("other.toml"), "[[check]]\nnever = \"x\"\n").expect("a file");
+    let ran = refund.retake(&["test"]).expect(3);
+    assert!(
+        ran.out.contains("BROKEN") && ran.out.contains("is about a case that is not there"),
+        "{}",
+        ran.out
+    );
+    refund.retake(&["test", "-k", "refund"]).expect(0);
+}
+
+#[test]
+fn a_check_that_hangs_is_ended() {
+    let refund = added(&[]);
+    let text = "timeout = 1.5\n[[check]]\ncommand = [\"sh\", \"-c\", \"sleep 97533\"]\n";
+    std::fs::write(refund.case("refund.toml"), text).expect("beside");
+    let case = refund.only(&[], 2);
+    assert!(case["checks"][0].to_string().contains("had not ended"), "{case}");
+    assert_eq!(processes("97533"), 0);
+    std::fs::write(refund.case("refund.toml"), "timeout = 0\n").expect("beside");
+    let wrong = refund.only(&[], 3);
+    assert!(wrong["why"].as_str().is_some_and(|why| why.contains("0 is no time limit")), "{wrong}");
+}
+
+#[test]
+fn a_tool_is_forbidden_by_the_beginning_of_its_name() {
+    let refund = added(&[]);
+    for (never, code) in [("issue_*", 1), ("issue_refunds", 0), ("", 3), ("*x", 3)] {
+        std::fs::write(refund.case("refund.toml"), format!("[[check]]\nnever = {never:?}\n"))
+            .expect("beside");
+        refund.only(&[], code);
+    }
 }

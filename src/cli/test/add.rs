@@ -7,9 +7,11 @@ use super::super::replay::refuse_empty;
 use super::super::view::Opened;
 use super::super::{Context, print};
 use super::find::Suite;
-use super::judge::checked;
+use super::judge::{ALONE, checked};
 use crate::config::Config;
 use crate::report::heading;
+use crate::run::Use;
+use crate::run::lack::sound_for;
 use crate::suite::case::{Beside, ENDING};
 use crate::suite::checks::{Check, Outcome};
 use std::path::Path;
@@ -24,6 +26,13 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     if let Some(why) = &manifest.incomplete {
         return Err(CliError::broken(format!("{} is incomplete and makes no test: {why}", manifest.id))
             .hint("record it again"));
+    }
+    if !sound_for(&manifest.lacks).contains(&Use::Replay) {
+        return Err(CliError::broken(format!(
+            "{} is not sound for a replay, and makes no test",
+            manifest.id
+        ))
+        .hint(format!("retake show {} says what its file lacks", manifest.id)));
     }
     let name = args.name.as_deref().unwrap_or(manifest.id.name());
     let is_name = !name.is_empty() && name.split('/').all(|part| !part.is_empty() && !part.starts_with('.'));
@@ -51,7 +60,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     // Commands are for the suite to run.
     let (commands, others): (Vec<Check>, Vec<Check>) =
         checks.into_iter().partition(|check| check.command().is_some());
-    let judged = checked(&opened.view(), others, &suite.root).into_iter();
+    let judged = checked(&opened.view(), others, &suite.root, ALONE).into_iter();
     let judged: Vec<(String, Outcome)> = judged
         .map(|judgement| (judgement.name, judgement.outcome))
         .chain(commands.into_iter().map(|check| (check.name, Outcome::Passed)))

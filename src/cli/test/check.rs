@@ -5,7 +5,7 @@ use super::super::error::{CliError, exit};
 use super::super::view::Opened;
 use super::super::{Context, print};
 use super::find::Suite;
-use super::judge::checked;
+use super::judge::{ALONE, checked};
 use crate::report::suite;
 use crate::suite::case::Beside;
 use crate::suite::checks::{Check, Judgement, Outcome};
@@ -29,8 +29,10 @@ pub(in crate::cli) fn check(context: &Context, args: &CheckArgs) -> Result<i32, 
     let mut judged: Vec<(String, Vec<Judgement>)> = Vec::new();
     for run in &args.runs {
         let opened = Opened::open(&store, run)?.priced(config.prices.clone());
-        judged
-            .push((opened.reader.manifest().id.to_string(), checked(&opened.view(), checks.clone(), &root)));
+        judged.push((
+            opened.reader.manifest().id.to_string(),
+            checked(&opened.view(), checks.clone(), &root, ALONE),
+        ));
     }
     if context.json {
         let all = judged.iter().map(|(run, checks)| json!({ "run": run, "checks": checks }));

@@ -5,6 +5,7 @@ use super::super::args::TestArgs;
 use super::super::error::CliError;
 use crate::config::Config;
 use crate::suite::case::{Case, ENDING};
+use crate::suite::outcome::CaseOutcome;
 use std::path::{Path, PathBuf};
 
 /// A directory in a directory in …: links may go round.
@@ -73,6 +74,23 @@ pub(super) fn find(args: &TestArgs, suite: &Suite) -> Result<(Vec<Case>, usize),
         cases.retain(|_| place.next().is_some_and(|place| shard.has(place)));
     }
     Ok((cases, left_out))
+}
+
+/// What an author says of cases that are not there: nobody would miss the checks in it.
+pub(super) fn left_alone(suite: &Suite) -> Result<Vec<CaseOutcome>, CliError> {
+    let directory = suite.directory();
+    let all = files(&directory, &|path| path.extension().is_some_and(|ending| ending == "toml"))?;
+    let alone = all.into_iter().filter(|path| {
+        path.file_name().is_some_and(|name| name != crate::config::NAME)
+            && !path.with_extension(ENDING).is_file()
+    });
+    let outcome = |path: PathBuf| {
+        let case = Case::named(&directory, &path);
+        let file = path.strip_prefix(&suite.root).unwrap_or(&path).display().to_string();
+        let why = format!("{file} is about a case that is not there: {}.{ENDING}", case.name);
+        CaseOutcome::broken(&case.name, &file, why)
+    };
+    Ok(alone.map(outcome).collect())
 }
 
 /// The files below a directory that are wanted; none when there is no directory.

@@ -3,12 +3,14 @@
 use super::super::error::exit;
 use super::super::replay::done;
 use super::super::rerun::Rerun;
-use super::super::session::Landed;
+use super::super::session::{Held, Landed};
 use super::super::view::Opened;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
+use crate::replay::policy;
 use crate::replay::tally::Tally;
+use crate::report::heading::command;
 use crate::report::results::{Compared, Replay};
 use crate::report::words::many;
 use crate::report::{Style, miss};
@@ -16,9 +18,17 @@ use crate::suite::case::{Beside, Case};
 use crate::suite::checks::{self, Check, Judgement, Outcome, Subject};
 use crate::suite::findings::{Finding, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Checks of runs that no suite plays may take so long.
+pub(super) const ALONE: Held<'static> = Held { within: Duration::from_secs(60), watch: &|_, _| {} };
 
 /// An agent that ran, and its recording.
 pub(super) struct Ran<'a> {
@@ -29,6 +39,8 @@ pub(super) struct Ran<'a> {
     pub now: &'a Opened,
     /// What was not recorded was asked live.
     pub live: bool,
+    /// How its checks are held too.
+    pub held: Held<'a>,
 }
 
 /// What a case is called.
@@ -54,7 +66,7 @@ pub(super) fn judge(
     let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;
     let wanted: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
     // Of a run that was cut off a check would say what is not so.
-    let checks = if whole { checked(&ran.now.view(), wanted, root) } else { Vec::new() };
+    let checks = if whole { checked(&ran.now.view(), wanted, root, ran.held) } else { Vec::new() };
     let (verdict, why) = verdict(ran, &replay, code, &found.all, &checks);
     let misses = tally.misses.first();
     CaseOutcome {
@@ -64,6 +76,7 @@ pub(super) fn judge(
         drift: found.drift(),
         steps: replay.steps,
         replayed: replay.replayed,
+        matched: matched(&tally),
         live: replay.answers.live,
         tools_run: replay.tools.ran.clone().into_iter().collect(),
         miss: misses.map(|of| miss::miss(of, Style::default())).unwrap_or_default(),
@@ -84,7 +97,8 @@ fn verdict(
 ) -> (Verdict, String) {
     let asked =
         replay.answers.recorded + replay.answers.edited + replay.answers.refused + replay.answers.live;
-    if ran.landed.timed_out {
+    // An agent that goes on asking after a request was refused is judged by that request.
+    if ran.landed.timed_out && replay.answers.refused == 0 {
         let why = format!("the agent had not ended after {:.0} s", ran.landed.took_us as f64 / 1e6);
         return (Verdict::Inconclusive, why);
     }
@@ -144,11 +158,20 @@ fn verdict(
 fn hints(tally: &Tally, name: &str) -> Vec<String> {
     let Some(miss) = tally.misses.first() else { return Vec::new() };
     let others = miss.hints.iter().filter(|hint| !hint.contains("`retake "));
-    let rules = miss.nearest.iter().filter_map(|near| near.rule.as_ref());
-    let rules =
-        rules.take(1).map(|rule| format!("if it may differ, in retake.toml: {}", rule.replace('\n', " ")));
+    let name = command(&[name.to_string()]);
     let update = format!("if it was changed on purpose: retake test --update -k {name}, then retake review");
-    rules.chain(others.cloned()).chain([update]).collect()
+    [update].into_iter().chain(others.cloned()).collect()
+}
+
+fn matched(tally: &Tally) -> String {
+    let classes = tally.classes().into_iter().filter(|(_, count)| *count > 0);
+    let classes: Vec<String> =
+        classes.map(|(class, count)| format!("{count} {}", policy::name(class))).collect();
+    if classes.len() == 1 && classes.iter().all(|of| of.ends_with(" exact")) {
+        String::new()
+    } else {
+        classes.join(", ")
+    }
 }
 
 /// A finding in one line.
@@ -160,7 +183,12 @@ fn told(finding: &Finding) -> String {
 }
 
 /// The checks of a run; those that are commands are run.
-pub(super) fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) -> Vec<Judgement> {
+pub(super) fn checked(
+    run: &RunView<'_>,
+    mut checks: Vec<Check>,
+    root: &Path,
+    held: Held<'_>,
+) -> Vec<Judgement> {
     let subject = Subject::of(run);
     for check in &mut checks {
         let Some(path) = check.schema_file().map(|path| root.join(path)) else { continue };
@@ -172,14 +200,14 @@ pub(super) fn checked(run: &RunView<'_>, mut checks: Vec<Check>, root: &Path) ->
     let mut judged = checks::judge(&subject, &checks);
     for (check, judgement) in checks.iter().zip(&mut judged) {
         if let Some(words) = check.command() {
-            judgement.outcome = by_command(words, &subject, root);
+            judgement.outcome = by_command(words, &subject, root, held);
         }
     }
     judged
 }
 
 /// A program of the author's own gets the run as JSON: exit code 0 is that it holds.
-fn by_command(words: &[String], subject: &Subject, root: &Path) -> Outcome {
+fn by_command(words: &[String], subject: &Subject, root: &Path, held: Held<'_>) -> Outcome {
     let broken = |why: String| Outcome::Broken { why };
     let Some((program, arguments)) = words.split_first() else { return broken("it has no words".into()) };
     let child = Command::new(program)
@@ -188,6 +216,7 @@ fn by_command(words: &[String], subject: &Subject, root: &Path) -> Outcome {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn();
     let mut child = match child {
         Ok(child) => child,
@@ -197,7 +226,25 @@ fn by_command(words: &[String], subject: &Subject, root: &Path) -> Outcome {
     // It may end before it has read all of it.
     let feed =
         child.stdin.take().map(|mut pipe| std::thread::spawn(move || pipe.write_all(document.as_bytes())));
+    let group = child.id();
+    (held.watch)(group, true);
+    let (done, gone) = mpsc::channel::<()>();
+    let within = held.within;
+    // A check that hangs is ended with all that it has started.
+    let timer = std::thread::spawn(move || {
+        let late = gone.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout);
+        if late {
+            let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
+        }
+        late
+    });
     let ended = child.wait_with_output();
+    drop(done);
+    let late = timer.join().unwrap_or_default();
+    (held.watch)(group, false);
+    if late {
+        return broken(format!("{program} had not ended after {:.0} s", within.as_secs_f64()));
+    }
     if let Some(feed) = feed {
         let _ = feed.join();
     }

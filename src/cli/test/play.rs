@@ -15,6 +15,7 @@ use super::judge::{Called, Ran, judge};
 use crate::agent::base_url::UpstreamOverride;
 use crate::config::Config;
 use crate::record::Recorder;
+use crate::replay::matcher::Unpin;
 use crate::replay::plan::Plan;
 use crate::replay::player::Player;
 use crate::replay::policy::Policy;
@@ -112,6 +113,10 @@ impl Bench<'_> {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Beside::default(),
             Err(e) => return Err(CliError::broken(format!("{}: {e}", self.shown(&path)))),
         };
+        if let Some(wrong) = beside.timeout.filter(|seconds| limit(*seconds).is_none()) {
+            let what = format!("{}: {wrong} is no time limit: seconds, more than 0", self.shown(&path));
+            return Err(CliError::broken(what));
+        }
         Ok(Read { beside, run })
     }
 
@@ -180,6 +185,8 @@ impl Bench<'_> {
                 Plan::new(&rerun.run(), &[], Some(steps)).map_err(|problem| CliError::broken(problem.why))?;
             options.plan = Some(plan);
             options.policy = Policy::default();
+            // A new recording must not have old answers to new results.
+            options.pinning.unpin = Unpin::Everything;
             options.max_live = live.most;
         }
         let player = Arc::new(Player::new(rerun.run(), options).map_err(CliError::broken)?);
@@ -191,6 +198,7 @@ impl Bench<'_> {
                 guard.tell(group, is_there);
             }
         };
+        let held = Held { within: beside.timeout.and_then(limit).unwrap_or(common.timeout), watch: &tell };
         let session = Session {
             tape: Some(recorder.clone()),
             answerer: Some(player.clone()),
@@ -198,10 +206,7 @@ impl Bench<'_> {
             quiet: true,
             may_dial: live.is_some(),
             overrides: live.map(|live| live.upstreams.as_slice()).unwrap_or_default(),
-            held: Some(Held {
-                within: beside.timeout.and_then(limit).unwrap_or(common.timeout),
-                watch: &tell,
-            }),
+            held: Some(held),
             ..rerun.session()
         };
         let landed = session.run();
@@ -212,8 +217,14 @@ impl Bench<'_> {
         })?;
         let landed = landed?;
         let replayed = Opened::by_id(place.store, &now)?.priced(self.config.prices.clone());
-        let ran =
-            Ran { rerun: &rerun, player: &player, landed: &landed, now: &replayed, live: live.is_some() };
+        let ran = Ran {
+            rerun: &rerun,
+            player: &player,
+            landed: &landed,
+            now: &replayed,
+            live: live.is_some(),
+            held,
+        };
         let mut outcome = judge(&place.called, &ran, self.config, beside, self.root);
         if self.verbose || outcome.verdict != Verdict::Passed {
             outcome.output = tail(&landed, &rerun);

@@ -84,7 +84,7 @@ pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32
     if left > 0 && asks && !can_ask {
         return Err(CliError {
             code: exit::DIFFERS,
-            ..CliError::broken(format!("{left} of them wait: nobody can be asked here"))
+            ..CliError::broken(format!("{left} to be reviewed, and nobody can be asked here"))
         }
         .hint("in a terminal: retake review; else --accept or --reject"));
     }

@@ -185,6 +185,12 @@ impl Rule {
             Rule::AnswerMatches(pattern) => functions::pattern_of(pattern).map(|_| ()),
             Rule::AnswerSchema(Schema::Here(schema)) => schema::validate(schema),
             Rule::Command(words) if words.is_empty() => Err("the command has no words".into()),
+            Rule::Never(tool) | Rule::AtMost { call: tool, .. } if !is_tool(tool) => {
+                Err(format!("{tool:?} is no tool: a name, or the beginning of names with one * at its end"))
+            }
+            Rule::Before(first, then) if first.trim().is_empty() || then.trim().is_empty() => {
+                Err("before takes the names of two tools".into())
+            }
             _ => Ok(()),
         }
     }
@@ -203,6 +209,11 @@ impl Rule {
             Rule::Command(words) => words.join(" "),
         }
     }
+}
+
+fn is_tool(name: &str) -> bool {
+    let beginning = name.strip_suffix('*').unwrap_or(name);
+    !name.trim().is_empty() && !beginning.contains('*')
 }
 
 impl<'de> Deserialize<'de> for Check {

@@ -145,7 +145,12 @@ impl Subject {
 
     /// The calls of a tool, in order.
     pub(super) fn calls(&self, tool: &str) -> Vec<&Value> {
-        self.steps("tool").filter(|step| step.get("tool").is_some_and(|name| name == tool)).collect()
+        let is_meant = |name: &str| match tool.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => name == tool,
+        };
+        let of = |step: &&Value| step.get("tool").and_then(Value::as_str).is_some_and(is_meant);
+        self.steps("tool").filter(of).collect()
     }
 
     /// Which tools the run calls: `it calls get_policy and lookup_order`.

@@ -11,8 +11,8 @@ use std::collections::{HashMap, HashSet};
 pub(super) fn steps(
     out: &mut Collected,
     (left, right): (&RunView, &RunView),
-    comparison: &Comparison,
-    asked: &[Asked],
+    (comparison, asked): (&Comparison, &[Asked]),
+    once_more: bool,
 ) {
     let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
     let mut walk = Walk {
@@ -25,6 +25,7 @@ pub(super) fn steps(
         lanes: HashSet::new(),
         refused: None,
         first_refused: None,
+        once_more,
     };
     walk.first_refused = comparison.rows.iter().position(|row| !row.is_side && walk.is_refused(row));
     for (at, row) in comparison.rows.iter().enumerate().filter(|(_, row)| !row.is_side) {
@@ -47,6 +48,8 @@ struct Walk<'a, 'r> {
     refused: Option<(usize, Vec<String>)>,
     /// That row, before the walk has come to it.
     first_refused: Option<usize>,
+    /// What was refused is a recorded request, made more often.
+    once_more: bool,
 }
 
 impl<'a> Walk<'a, '_> {
@@ -92,7 +95,7 @@ impl<'a> Walk<'a, '_> {
             });
             let differs = differs || context.is_some_and(|diff| self.request(at, diff, row));
             // What begins a conversation of its own may be the next request of a recorded one, told differently.
-            let begun = !differs && row.status == Status::OnlyRight;
+            let begun = !differs && !self.once_more && row.status == Status::OnlyRight;
             let next = if begun { self.next_recorded(row) } else { None };
             let differs = differs || next.is_some_and(|diff| self.request(at, &diff, row));
             if !differs && row.status == Status::OnlyRight && !self.lanes.contains(row.lane.as_str()) {
@@ -268,7 +271,7 @@ impl<'a> Walk<'a, '_> {
                 names.push(name);
             }
         }
-        let what = format!("the run ends here: {} do not happen ({})", many(behind.len()), names.join(", "));
+        let what = format!("the run ends here: {} not happen ({})", many(behind.len()), names.join(", "));
         self.out.following(at + 1, Finding::new(Code::MissingCall, Drift::Code, (None, None), what));
     }
 
@@ -324,7 +327,7 @@ fn is_calls(act: &Option<Act>) -> bool {
 }
 
 fn many(n: usize) -> String {
-    if n == 1 { "1 recorded step".into() } else { format!("{n} recorded steps") }
+    if n == 1 { "1 recorded step does".into() } else { format!("{n} recorded steps do") }
 }
 
 /// The names of what differs: `amount_usd and order_id`.

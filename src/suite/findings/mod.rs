@@ -86,7 +86,9 @@ pub fn find(
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    collect::steps(&mut collected, (left, right), &comparison, &asked);
+    let miss = tally.and_then(|tally| tally.misses.first());
+    let once_more = miss.is_some_and(unanswered::once_more_asked);
+    collect::steps(&mut collected, (left, right), (&comparison, &asked), once_more);
     if let Some(tally) = tally {
         unanswered::told(&mut collected, left, tally);
     }
@@ -115,6 +117,15 @@ struct Found {
 
 impl Collected {
     fn in_order(mut self, severities: &Severities, replayed: bool) -> Vec<Finding> {
+        // Where the agent asks otherwise, what does not happen comes of that, wherever branches stand.
+        let asks = self.asks_otherwise();
+        let comes_of = |found: &Found| asks && found.finding.code == Code::MissingCall;
+        let last = self.found.iter().filter(|found| !found.beside).map(|found| found.row).max().unwrap_or(0);
+        for found in &mut self.found {
+            if !found.beside && comes_of(found) {
+                (found.row, found.inherits) = (last + 1, true);
+            }
+        }
         self.found.sort_by_key(|found| (found.beside, found.row));
         let cause =
             self.found.iter().find(|found| !found.beside).map(|found| (found.row, found.finding.drift));
@@ -132,9 +143,13 @@ impl Collected {
         told.collect()
     }
 
-    /// True when something that is the agent's own doing was found already.
-    fn has_code(&self) -> bool {
-        self.found.iter().any(|found| !found.beside && found.finding.drift == Drift::Code)
+    /// True when it was found how a request of the agent differs.
+    fn asks_otherwise(&self) -> bool {
+        let asks = |code| {
+            use Code::{ModelChanged, NewCall, ParamsChanged, PromptChanged, ToolsChanged, Unmatched};
+            matches!(code, PromptChanged | ToolsChanged | ModelChanged | ParamsChanged | NewCall | Unmatched)
+        };
+        self.found.iter().any(|of| !of.beside && of.finding.drift == Drift::Code && asks(of.finding.code))
     }
 
     fn at(&mut self, row: usize, finding: Finding) {

@@ -32,7 +32,14 @@ pub(super) fn findings(diff: &ContextDiff, steps: (Option<u32>, Option<u32>), hi
         let names: Vec<&str> = params.iter().map(|p| p.path.as_str()).collect();
         out.push(found(Code::ParamsChanged, format!("another {}", names.join(", ")), params.clone()));
     }
-    for change in diff.tools.iter().filter(|change| !change.varies()) {
+    let moved = in_another_order(&diff.tools);
+    if !moved.is_empty() {
+        let what = format!("the tools on offer stand in another order ({})", moved.join(", "));
+        out.push(found(Code::ToolsChanged, what, Vec::new()));
+    }
+    let is_changed = |change: &ToolChange| matches!(change, ToolChange::Changed { .. });
+    let is_told = |change: &&ToolChange| !change.varies() && (moved.is_empty() || is_changed(change));
+    for change in diff.tools.iter().filter(is_told) {
         let (what, differences) = match change {
             ToolChange::Added { tool } => {
                 (format!("the tool {tool} is on offer now"), vec![difference("tools", None, Some(tool))])
@@ -53,6 +60,27 @@ pub(super) fn findings(diff: &ContextDiff, steps: (Option<u32>, Option<u32>), hi
         }
     }
     out
+}
+
+/// The tools that are both taken away and added, when these are all: they have changed places.
+fn in_another_order(changes: &[ToolChange]) -> Vec<&str> {
+    let names = |wanted: bool| -> Vec<&str> {
+        let name = |change: &'_ ToolChange| match change {
+            ToolChange::Added { .. } => Some(true),
+            ToolChange::Dropped { .. } => Some(false),
+            ToolChange::Changed { .. } => None,
+        };
+        let mut names: Vec<&str> = Vec::new();
+        for change in changes.iter().filter(|change| name(change) == Some(wanted)) {
+            if let ToolChange::Added { tool } | ToolChange::Dropped { tool } = change {
+                names.push(tool);
+            }
+        }
+        names.sort_unstable();
+        names
+    };
+    let (added, dropped) = (names(true), names(false));
+    if added == dropped { added } else { Vec::new() }
 }
 
 fn message(change: &MessageChange, history: bool) -> Option<(String, Vec<Difference>)> {

@@ -168,8 +168,8 @@ fn a_request_without_an_answer_is_told_once_and_first() {
     let findings = compared(&refund("refund.1"), &run, Some(&tally), &Severities::default());
     insta::assert_snapshot!(lines(&findings).join("\n"), @r#"
     PROMPT_CHANGED error code 3: the user's message is new [messages[2]: (none) -> Be quick.]
-    > MISSING_CALL error code -: the run ends here: 5 recorded steps do not happen (get_policy, get_customer, check_fraud, issue_refund, a model call) []
     > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 5 recorded steps do not happen (get_policy, get_customer, check_fraud, issue_refund, a model call) []
     "#);
     assert_eq!(findings.drift(), Some(Drift::Code));
 }

@@ -9,6 +9,9 @@ use crate::exchange::{Source, StandIn};
 use crate::run::StepKind;
 use std::collections::BTreeSet;
 
+/// A stand-in that is shorter stands by chance in what was sent.
+const SHORTEST: usize = 8;
+
 /// How the run ended and what it used.
 pub(super) fn ended(out: &mut Collected, comparison: &Comparison, severities: &Severities) {
     let outcome = &comparison.outcome;
@@ -16,11 +19,18 @@ pub(super) fn ended(out: &mut Collected, comparison: &Comparison, severities: &S
         let (l, r) = (exit(&outcome.left), exit(&outcome.right));
         let what = format!("the agent ends with {r} instead of {l}");
         let differs = difference("exit", Some(&l), Some(&r));
-        let row = comparison.rows.len();
-        out.following(
-            row,
-            Finding::new(Code::OutcomeChanged, Drift::Code, (None, None), what).with(vec![differs]),
-        );
+        let finding = Finding::new(Code::OutcomeChanged, Drift::Code, (None, None), what).with(vec![differs]);
+        let missing = |found: &super::Found| found.finding.code == Code::MissingCall;
+        let broke_off =
+            outcome.right.error.is_none() && out.found.iter().filter(|of| !of.beside).all(missing);
+        match broke_off {
+            // It ended by itself, before it had asked for everything: what does not happen follows from that.
+            true => {
+                out.found.iter_mut().filter(|of| !of.beside).for_each(|of| of.row += 1);
+                out.at(0, finding);
+            }
+            false => out.following(comparison.rows.len(), finding),
+        }
     }
     if outcome.answer_differs && out.found.is_empty() {
         let what = "the last answer is another one".to_string();
@@ -101,7 +111,7 @@ fn model_calls<'a>(run: &RunView<'a>) -> impl Iterator<Item = (u32, &'a crate::r
 /// The kinds of secrets that stand in what the models were sent, each with the first step: a stand-in tells where one
 /// was. Keys in headers are none of them.
 fn secrets(run: &RunView) -> BTreeSet<(String, u32)> {
-    let all: Vec<&StandIn> = run.outline.stand_ins.iter().filter(|s| !s.text.is_empty()).collect();
+    let all: Vec<&StandIn> = run.outline.stand_ins.iter().filter(|s| s.text.len() >= SHORTEST).collect();
     if all.is_empty() {
         return BTreeSet::new();
     }

@@ -11,7 +11,7 @@ use crate::run::StepKind;
 /// Tells what a tally holds that the steps do not show.
 pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
     // The first explains, the rest follow from it; and where the steps show what the agent asks, they say it better.
-    if let Some(miss) = tally.misses.first().filter(|_| !out.has_code()) {
+    if let Some(miss) = tally.misses.first().filter(|_| !out.asks_otherwise()) {
         out.at(0, of_miss(miss));
     }
     if let Some(not) = tally.not_allowed {
@@ -53,6 +53,11 @@ pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
     }
 }
 
+/// True for a request that was recorded, and is made more often than that.
+pub(super) fn once_more_asked(miss: &Miss) -> bool {
+    ["asked again", "asks it once more"].iter().any(|words| miss.reason.contains(words))
+}
+
 /// A request that nothing recorded is right for.
 fn of_miss(miss: &Miss) -> Finding {
     let near = miss.nearest.first();
@@ -60,13 +65,13 @@ fn of_miss(miss: &Miss) -> Finding {
     let finding = |code: Code, what: String| Finding::new(code, Drift::Code, (step, None), what);
     let once_more = near.is_none() || near.is_some_and(|near| near.path.is_empty());
     let Some(near) = near.filter(|_| !once_more) else {
-        let more = miss.reason.contains("asked again") || miss.reason.contains("asks it once more");
-        let code = if more { Code::NewCall } else { Code::Unmatched };
+        let code = if once_more_asked(miss) { Code::NewCall } else { Code::Unmatched };
         return finding(code, miss.reason.clone());
     };
     let (code, what) = match near.path.split(['.', '[']).next().unwrap_or_default() {
         "model" => (Code::ModelChanged, "another model is asked"),
         "params" => (Code::ParamsChanged, "a parameter is another one"),
+        "stream" => (Code::ParamsChanged, "whether the answer is streamed"),
         "tools" => (Code::ToolsChanged, "the tools on offer are others"),
         "system" => (Code::PromptChanged, "the system prompt is another one"),
         "messages" => (Code::PromptChanged, "the conversation that is sent is another one"),
