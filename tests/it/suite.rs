@@ -434,3 +434,17 @@ fn a_tool_is_forbidden_by_the_beginning_of_its_name() {
         refund.only(&[], code);
     }
 }
+
+#[test]
+fn a_result_of_no_call_is_no_detail() {
+    for (to, says) in [
+        ("\"tool_call_id\": \"nonsense\"", "nobody made (nonsense)"),
+        ("\"tool_call_id\": answer[\"tool_calls\"][0][\"id\"]", "two results"),
+    ] {
+        let refund = added(&[]);
+        refund.edit("\"tool_call_id\": call[\"id\"]", to);
+        let case = refund.only(&[], 1);
+        let what = case["findings"][0]["what"].as_str().unwrap_or_default();
+        assert!(codes(&case).first() == Some(&"PROMPT_CHANGED") && what.contains(says), "{case}");
+    }
+}

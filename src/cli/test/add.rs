@@ -55,8 +55,14 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
     if let Some(text) = &said {
         portable::write_whole(&beside, text.as_bytes())?;
     }
+    let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     let own = said.as_deref().and_then(|text| toml::from_str::<Beside>(text).ok()).unwrap_or_default();
-    let checks: Vec<Check> = config.checks.iter().cloned().chain(own.check).collect();
+    let checks: Vec<Check> = config.checks.iter().cloned().chain(own.check.iter().cloned()).collect();
+    let command = own.command.as_ref().or(config.suite.command.as_ref()).unwrap_or(&manifest.command);
+    let command = match command.as_slice() {
+        [] => format!("the agent (say which in {}: command = [\"python\", \"agent.py\"])", shown(&beside)),
+        words => heading::command(words),
+    };
     // Commands are for the suite to run.
     let (commands, others): (Vec<Check>, Vec<Check>) =
         checks.into_iter().partition(|check| check.command().is_some());
@@ -65,7 +71,6 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
         .map(|judgement| (judgement.name, judgement.outcome))
         .chain(commands.into_iter().map(|check| (check.name, Outcome::Passed)))
         .collect();
-    let shown = |path: &Path| path.strip_prefix(&here).unwrap_or(path).display().to_string();
     if context.json {
         context.print_json(&serde_json::json!({ "case": name, "file": shown(&file), "run": manifest.id }))?;
         return Ok(exit::OK);
@@ -76,7 +81,7 @@ pub(super) fn add(context: &Context, args: &AddArgs) -> Result<i32, CliError> {
             file: &shown(&file),
             beside: said.as_ref().map(|_| shown(&beside)),
             run: &opened.view(),
-            command: &heading::command(config.suite.command.as_deref().unwrap_or(&manifest.command)),
+            command: &command,
             checks: judged,
         },
         context.style,

@@ -1,5 +1,6 @@
 //! What a run does differently from the recorded one, in the order of cause and effect.
 
+mod calls;
 mod code;
 mod collect;
 mod requests;
@@ -92,6 +93,7 @@ pub fn find(
     if let Some(tally) = tally {
         unanswered::told(&mut collected, left, tally);
     }
+    calls::told(&mut collected, left, right);
     totals::ended(&mut collected, &comparison, severities);
     totals::sent(&mut collected, left, right);
     Findings { all: collected.in_order(severities, replayed), comparison }

@@ -100,7 +100,7 @@ pub(super) fn sent(out: &mut Collected, left: &RunView, right: &RunView) {
     }
 }
 
-fn model_calls<'a>(run: &RunView<'a>) -> impl Iterator<Item = (u32, &'a crate::run::Turn)> {
+pub(super) fn model_calls<'a>(run: &RunView<'a>) -> impl Iterator<Item = (u32, &'a crate::run::Turn)> {
     let outline = run.outline;
     (1u32..).zip(&outline.steps).filter_map(|(number, step)| match step.kind {
         StepKind::Model { lane, turn } => Some((number, outline.turn(lane, turn)?)),
