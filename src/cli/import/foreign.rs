@@ -43,7 +43,11 @@ pub(super) fn import(
         }
     })?;
     if runs.iter().all(|run| run.exchanges.is_empty() && run.exports.is_empty()) {
-        return Err(CliError::broken(format!("{file} holds nothing that could be imported")));
+        let mut lacks: Vec<&str> =
+            runs.iter().flat_map(|run| &run.lacks).map(|lack| lack.what.as_str()).collect();
+        lacks.dedup();
+        let why = if lacks.is_empty() { "a run in it".to_string() } else { lacks.join("; ") };
+        return Err(CliError::broken(format!("{file} holds nothing that could be imported: without {why}")));
     }
     let store = context.store_or_new()?;
     let mut told = Vec::new();
