@@ -59,7 +59,9 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     let live = if of.live > 0 { many(of.live.into(), "live call") } else { String::new() };
     let drift = of.drift.filter(|_| of.verdict == Verdict::Regression);
     let drift = drift.map(|drift| format!("{} drift", drift.name())).unwrap_or_default();
-    let facts = [steps, of.matched.clone(), live, format!("{:.2} s", of.took_us as f64 / 1e6), drift];
+    let is_as_recorded = of.verdict == Verdict::Passed && of.pending.is_empty();
+    let matched = if is_as_recorded { of.matched.clone() } else { String::new() };
+    let facts = [steps, matched, live, format!("{:.2} s", of.took_us as f64 / 1e6), drift];
     let facts: Vec<&str> = facts.iter().map(String::as_str).filter(|fact| !fact.is_empty()).collect();
     let (mark, ink) = match of.pending.is_empty() {
         true => (mark(of.verdict), ink(of.verdict)),

@@ -230,6 +230,12 @@ impl<'a> Walk<'a, '_> {
         let what = match (le, re) {
             (false, true) => format!("{tool} fails now"),
             (true, false) => format!("{tool} does not fail any more"),
+            _ if !changes.is_empty() && changes.iter().all(|of| of.after.is_none()) => {
+                format!("{tool} returns no {} any more", names(&changes, tool))
+            }
+            _ if !changes.is_empty() && changes.iter().all(|of| of.before.is_none()) => {
+                format!("{tool} returns {} too", names(&changes, tool))
+            }
             _ => match names(&changes, tool).as_str() {
                 "value" => format!("{tool} returns something else"),
                 names => format!("{tool} returns another {names}"),
