@@ -267,7 +267,8 @@ impl Bench<'_> {
         }
         // Its last part keeps its name: programs print it.
         let name = directory.file_name().map_or_else(|| "agent".into(), PathBuf::from);
-        let to = own.join("copy").join(name);
+        // Each attempt has one of its own: what the one before it changed is not there.
+        let to = tempfile::tempdir_in(own)?.keep().join(name);
         copy(&directory, &to)
             .map_err(|e| CliError::broken(format!("cannot copy the agent's directory: {e}")))?;
         Ok(to)
