@@ -220,7 +220,14 @@ pub fn pending(
         style.paint(Ink::Dim, &count)
     );
     findings.iter().for_each(|finding| out.push_str(&self::finding(finding, style)));
-    if findings.is_empty() {
+    if steps.0 != steps.1 {
+        say(
+            &mut out,
+            Ink::Note,
+            "the number of steps differs: retake review shows all of them with [d]iff",
+            style,
+        );
+    } else if findings.is_empty() {
         say(&mut out, Ink::Dim, "nothing differs but ids, clocks and the like", style);
     }
     out
