@@ -211,11 +211,15 @@ impl Bench<'_> {
         };
         let landed = session.run();
         let tally = player.tally();
-        recorder.finish(|m| {
+        let kept = recorder.finish(|m| {
             m.outcome = landed.as_ref().ok().map(|landed| outcome_of(landed, &tally));
             m.stale = tally.stale_at.clone();
         })?;
         let landed = landed?;
+        // Judged by what could be written, an agent would seem to have asked for less.
+        if let Some(why) = kept.incomplete {
+            return Err(CliError::broken(format!("what the agent did could not be written: {why}")));
+        }
         let replayed = Opened::by_id(place.store, &now)?.priced(self.config.prices.clone());
         let ran = Ran {
             rerun: &rerun,
