@@ -136,6 +136,11 @@ impl Conversations for Opened {
         Ok(Arc::new(answer))
     }
 
+    fn api(&self, id: ExchangeId) -> Option<&'static str> {
+        let record = self.reader.request(id).ok()?;
+        Some(dialect::recognise(&record.head)?.0.name())
+    }
+
     fn carried_out(&self, site: CallSite) -> Option<CarriedOut> {
         let spoken = self.tool_servers().carried_out(site)?;
         let (ended, took_ms) = self.tool_servers().ended(spoken).unzip();

@@ -282,6 +282,9 @@ pub(super) fn cause_of(
 /// What the agent's code changed in a request, in words. Assistant messages and tool results are not its doing.
 pub(super) fn in_words(diff: &ContextDiff) -> Vec<String> {
     let mut what = Vec::new();
+    if let Some((l, r)) = &diff.api {
+        what.push(format!("{l} -> {r}"));
+    }
     if let Some((l, r)) = &diff.model {
         what.push(format!("model {l} -> {r}"));
     }

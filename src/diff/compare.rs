@@ -2,21 +2,22 @@
 
 use super::cause::{Kin, Parting};
 use super::context::ContextDiff;
-use super::keys::call_key;
 use super::lanes::{self, LanePair};
 use super::levels::{Level, Levels};
 use super::outcome::{Outcomes, Totals};
 use super::parting::{Requests, first_bytes, first_parting, parting};
+use super::refused::is_refused;
+use super::rejoin;
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
+use super::served::Served;
 use super::stop::{self, Stop};
 use super::structure::{Structure, Trees};
 use super::tools::{self, ToolParting};
 use super::view::{RunView, StepNumbers};
-use super::worlds::{Side, Worlds};
+use super::worlds::Worlds;
 use crate::holes::Surroundings;
 use crate::run::LaneKind;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
 
 /// How many steps compare how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -122,8 +123,9 @@ fn compare_with(
     let stops = (Stop::of(left), Stop::of(right));
     let trees = Trees::of(&worlds, left, right);
     let numbers = (StepNumbers::of(left.outline), StepNumbers::of(right.outline));
-    let pairs = lanes::pair(&worlds, left, right, trees.as_ref());
-    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref(), (&pairs, &numbers));
+    let served = Served::of(left, right, &kin);
+    let pairs = lanes::pair(&worlds, (left, right), &served, trees.as_ref());
+    let mut rows = rows_of(&worlds, (left, right), &kin, stops, trees.as_ref(), (&pairs, &served, &numbers));
     let tools = tools::parting(&worlds, (left, right), &pairs, (&numbers.0, &numbers.1), stops);
     let requests = Requests { worlds: &worlds, left, right };
     let first = first_parting(&mut rows, &kin, &requests);
@@ -133,7 +135,12 @@ fn compare_with(
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
-    let differ = |row: &StepPair| row.asked_differently && !row.is_side && row.status != Status::NotRun;
+    let is_refused = |row: &StepPair| {
+        row.places.1.and_then(|place| place.turn(right)).is_some_and(|turn| is_refused(right, turn))
+    };
+    let differ = |row: &StepPair| {
+        row.asked_differently && row.status != Status::NotRun && (!row.is_side || is_refused(row))
+    };
     let asked = (0..rows.len()).filter(|at| rows.get(*at).is_some_and(differ)).take(asked);
     let asked = asked.filter_map(|row| Some(Asked { row, diff: requests.diff(&rows, row)?.ok()? }));
     let asked = asked.filter(|asked| !asked.diff.is_volatile_only()).collect();
@@ -165,16 +172,20 @@ fn rows_of(
     kin: &Kin,
     stops: (Option<Stop>, Option<Stop>),
     trees: Option<&Trees>,
-    (pairs, numbers): (&[LanePair], &(StepNumbers, StepNumbers)),
+    (pairs, served, numbers): (&[LanePair], &Served, &(StepNumbers, StepNumbers)),
 ) -> Vec<StepPair> {
     let build = Builder { worlds, left, right, kin, numbers };
     let mut rows = Vec::new();
     for pair in pairs {
         build.lane(pair, &mut rows);
     }
+    rejoin::served(&mut rows, &build, served);
+    if matches!(kin, Kin::RightIsFork { replay: true, .. }) {
+        rejoin::refused(&mut rows, &build, served);
+    }
     if trees.is_some() {
         // Spans tell which agent took a turn that another conversation has.
-        join_moved(&mut rows, 0, &build);
+        rejoin::moved(&mut rows, 0, &build);
     }
     stop::mark(&mut rows, stops.0, stops.1);
     let mut rows = in_order(rows);
@@ -184,10 +195,11 @@ fn rows_of(
     rows
 }
 
-struct Builder<'a, 'r> {
-    worlds: &'a Worlds<'a, 'r>,
-    left: &'a RunView<'r>,
-    right: &'a RunView<'r>,
+/// Makes rows of two runs.
+pub(super) struct Builder<'a, 'r> {
+    pub(super) worlds: &'a Worlds<'a, 'r>,
+    pub(super) left: &'a RunView<'r>,
+    pub(super) right: &'a RunView<'r>,
     kin: &'a Kin,
     numbers: &'a (StepNumbers, StepNumbers),
 }
@@ -203,12 +215,12 @@ impl Builder<'_, '_> {
                 Some(Place { lane: lane? as u32, turn: turn? as u32, call: None })
             };
             let places = (place(pair.left, *l), place(pair.right, *r));
-            self.row(places, rows);
+            rows.extend(self.row(places));
             for (a, b) in self.calls(places) {
                 let site = |place: Option<Place>, call: Option<usize>| {
                     Some(Place { call: Some(call? as u32), ..place? })
                 };
-                self.row((site(places.0, a), site(places.1, b)), rows);
+                rows.extend(self.row((site(places.0, a), site(places.1, b))));
             }
         }
         let is_side = lane.kind == LaneKind::Side;
@@ -217,7 +229,7 @@ impl Builder<'_, '_> {
             row.lane.clone_from(&name);
             row.is_side = is_side;
         }
-        join_moved(rows, begin, self);
+        rejoin::moved(rows, begin, self);
     }
 
     fn calls(&self, places: (Option<Place>, Option<Place>)) -> Vec<super::align::Pair> {
@@ -231,7 +243,8 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn row(&self, places: (Option<Place>, Option<Place>), rows: &mut Vec<StepPair>) {
+    /// The row of two steps, or of one that stands alone; none of none.
+    pub(super) fn row(&self, places: (Option<Place>, Option<Place>)) -> Option<StepPair> {
         let number = |place: Option<Place>, numbers: &StepNumbers| {
             let place = place?;
             match place.site() {
@@ -279,12 +292,13 @@ impl Builder<'_, '_> {
                 row.level = Some(Level::Action);
                 row.after = rows::act_of(self.right, r);
             }
-            (None, None) => return,
+            (None, None) => return None,
         }
-        rows.push(row);
+        Some(row)
     }
 
-    fn compare(&self, row: &mut StepPair, l: Place, r: Place) {
+    /// Compares the two steps of a row.
+    pub(super) fn compare(&self, row: &mut StepPair, l: Place, r: Place) {
         row.edit = self.kin.number(row).and_then(|n| self.kin.edit_at(n)).map(str::to_string);
         let is_same = |found: &rows::Difference| matches!(found.0, Status::Same | Status::Varies);
         (row.status, row.level, row.fields) = self.worlds.attempt(|| self.difference(row, l, r), is_same);
@@ -313,53 +327,6 @@ impl Builder<'_, '_> {
             difference
         }
     }
-}
-
-/// Finds turns from row `begin` on that only stand elsewhere: one on each side, with the same calls, each once.
-fn join_moved(rows: &mut Vec<StepPair>, begin: usize, build: &Builder) {
-    let key = |row: &StepPair| {
-        let (side, run) =
-            if row.left.is_some() { (Side::Left, build.left) } else { (Side::Right, build.right) };
-        let turn = row.places.0.or(row.places.1)?.turn(run)?;
-        (row.kind == PairKind::Model && !turn.calls.is_empty()).then(|| {
-            turn.calls.iter().map(|c| call_key(build.worlds, side, c)).collect::<Vec<_>>().join("\n")
-        })
-    };
-    let mut alone: HashMap<String, (Vec<usize>, Vec<usize>)> = HashMap::new();
-    for (i, row) in rows.iter().enumerate().skip(begin) {
-        let side = match row.status {
-            Status::OnlyLeft => 0,
-            Status::OnlyRight => 1,
-            _ => continue,
-        };
-        if let Some(key) = key(row) {
-            let places = alone.entry(key).or_default();
-            if side == 0 { places.0.push(i) } else { places.1.push(i) }
-        }
-    }
-    let mut gone = HashSet::new();
-    for (l, r) in alone.into_values() {
-        let (&[l], &[r]) = (l.as_slice(), r.as_slice()) else { continue };
-        // The model call's row is followed by those of its tools, in the same order on both sides.
-        let length = rows.iter().skip(l + 1).take_while(|x| x.kind == PairKind::Tool).count();
-        for step in 0..=length {
-            let Some(left) = rows.get(l + step).cloned() else { continue };
-            if let Some(right) = rows.get_mut(r + step) {
-                (right.left, right.places.0) = (left.left, left.places.0);
-                if let (Some(a), Some(b)) = right.places {
-                    build.compare(right, a, b);
-                }
-                right.status = Status::Moved;
-                right.level = Some(Level::Action);
-                gone.insert(l + step);
-            }
-        }
-    }
-    let mut at = 0;
-    rows.retain(|_| {
-        at += 1;
-        !gone.contains(&(at - 1))
-    });
 }
 
 /// Rows in the order of the left run; what only the right run has stands where it happened there.

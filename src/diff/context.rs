@@ -11,6 +11,10 @@ use serde_json::Value;
 /// How the context of two model calls differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ContextDiff {
+    /// The interfaces that are spoken (`openai-chat`, `anthropic-messages`), when they differ. How a request is built is
+    /// then no difference: its parameters, and how its tools are written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api: Option<(String, String)>,
     /// Names of the models, when they differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<(String, String)>,
@@ -145,7 +149,8 @@ impl ContextDiff {
 
     /// True when nothing differs but ids, clocks and the like.
     pub fn is_volatile_only(&self) -> bool {
-        self.model.is_none()
+        self.api.is_none()
+            && self.model.is_none()
             && (self.system.is_none() || self.system_varies)
             && self.tools.iter().all(ToolChange::varies)
             && self.params.iter().all(|p| p.varies)
@@ -168,6 +173,7 @@ pub(super) fn context_in(worlds: &Worlds, left: &ModelRequest, right: &ModelRequ
     let system_is = worlds.text(&system.0, &system.1);
     let params = |r: &ModelRequest| Tree::from(&Value::Object(r.params.clone()));
     ContextDiff {
+        api: None,
         model: (left.model != right.model).then(|| (left.model.clone(), right.model.clone())),
         system: (system_is != Verdict::Same).then_some(system),
         system_varies: system_is == Verdict::Varies,
@@ -175,6 +181,26 @@ pub(super) fn context_in(worlds: &Worlds, left: &ModelRequest, right: &ModelRequ
         tools: tools(worlds, &left.tools, &right.tools),
         messages: messages(worlds, &left.messages, &right.messages),
     }
+}
+
+/// Compares two requests that were made over different interfaces, by what every interface can say.
+pub(super) fn context_across(
+    worlds: &Worlds,
+    (left, right): (&ModelRequest, &ModelRequest),
+    (from, to): (&str, &str),
+) -> ContextDiff {
+    let plain = |request: &ModelRequest| {
+        let is_system = |message: &Message| message.role == Role::System;
+        let mut plain = request.clone();
+        let instructions = plain.messages.iter().filter(|m| is_system(m)).flat_map(|m| m.blocks.clone());
+        plain.system.extend(instructions.collect::<Vec<_>>());
+        plain.messages.retain(|message| !is_system(message));
+        plain.tools = plain.tools.iter().map(|tool| serde_json::json!({"name": tool_name(tool)})).collect();
+        plain.params.clear();
+        plain
+    };
+    let diff = context_in(worlds, &plain(left), &plain(right));
+    ContextDiff { api: Some((from.to_string(), to.to_string())), ..diff }
 }
 
 fn tools(worlds: &Worlds, left: &[Value], right: &[Value]) -> Vec<ToolChange> {
@@ -207,7 +233,7 @@ fn tools(worlds: &Worlds, left: &[Value], right: &[Value]) -> Vec<ToolChange> {
 }
 
 /// The name in a tool definition, in any dialect's form.
-fn tool_name(tool: &Value) -> String {
+pub(super) fn tool_name(tool: &Value) -> String {
     let name = tool.get("name").or_else(|| tool.get("function").and_then(|f| f.get("name")));
     let name = name.or_else(|| tool.get("type")).and_then(Value::as_str);
     name.unwrap_or("(no name)").to_string()

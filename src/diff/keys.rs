@@ -8,6 +8,7 @@ use super::worlds::{Side, Worlds};
 use crate::run::likeness::hex;
 use crate::run::{Lane, ToolCallRef, Turn};
 use std::collections::HashSet;
+use std::ops::Range;
 
 /// Stands before the hash of what is cut off.
 const HASH: char = '\u{1}';
@@ -22,6 +23,12 @@ pub(super) struct LaneKeys {
 }
 
 impl LaneKeys {
+    /// Those of some turns, as [`super::align::align_loosely`] takes them.
+    pub(super) fn some(&self, turns: Range<usize>) -> (&[String], &[Option<String>]) {
+        let all = self.strong.get(turns.clone()).zip(self.weak.get(turns));
+        all.unwrap_or_default()
+    }
+
     pub(super) fn of(worlds: &Worlds, side: Side, run: &RunView, lane: &Lane) -> LaneKeys {
         let turns: Vec<_> = lane.turns.iter().map(|turn| wanted(run, turn)).collect();
         LaneKeys {

@@ -3,6 +3,7 @@
 
 use super::align::{Pair, align_loosely};
 use super::keys::{LaneKeys, alike, call_key, loosen};
+use super::served::Served;
 use super::structure::Trees;
 use super::view::{RunView, StepNumbers};
 use super::worlds::{Side, Worlds};
@@ -12,6 +13,7 @@ use crate::run::{CallSite, Lane, LaneKind, Turn};
 use std::cell::OnceCell;
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::ops::Range;
 
 /// More lanes than this without a partner are not compared by content.
 const CONTENT_LIMIT: usize = 512;
@@ -27,7 +29,12 @@ pub(super) struct LanePair {
 }
 
 /// Pairs the lanes of two runs. Every lane occurs once.
-pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView, trees: Option<&Trees>) -> Vec<LanePair> {
+pub(super) fn pair(
+    worlds: &Worlds,
+    (left, right): (&RunView, &RunView),
+    served: &Served,
+    trees: Option<&Trees>,
+) -> Vec<LanePair> {
     let keys = |side: Side, run: &RunView| {
         run.outline.lanes.iter().map(|l| LaneKeys::of(worlds, side, run, l)).collect::<Vec<_>>()
     };
@@ -35,6 +42,7 @@ pub(super) fn pair(worlds: &Worlds, left: &RunView, right: &RunView, trees: Opti
     loosen(worlds, &mut lefts, &mut rights);
     let mut pairing = Pairing {
         worlds,
+        served,
         left: Lanes::of(Side::Left, left, lefts, trees),
         right: Lanes::of(Side::Right, right, rights, trees),
         pairs: Vec::new(),
@@ -92,6 +100,7 @@ impl Lanes<'_, '_> {
 
 struct Pairing<'a, 'r> {
     worlds: &'a Worlds<'a, 'r>,
+    served: &'a Served,
     left: Lanes<'a, 'r>,
     right: Lanes<'a, 'r>,
     pairs: Vec<LanePair>,
@@ -101,6 +110,9 @@ struct Pairing<'a, 'r> {
 
 impl Pairing<'_, '_> {
     fn run(&mut self) {
+        for (l, r) in self.served.lanes() {
+            self.join(l, r);
+        }
         self.by(None, |_, lane| lane.named.clone());
         // Below a call the call tells more.
         let begins = |lane: &Lane| first(lane).filter(|_| lane.kind != LaneKind::Child);
@@ -300,7 +312,12 @@ impl Pairing<'_, '_> {
                     let turns = x.and_then(|l| l.turns.get(a)).zip(y.and_then(|l| l.turns.get(b)));
                     turns.is_some_and(|(a, b)| alike(a, b))
                 };
-                align_loosely((&a.strong, &a.weak), (&b.strong, &b.weak), similar, |_, _| true)
+                let between = |left: Range<usize>, right: Range<usize>| {
+                    let similar = |a: usize, b: usize| similar(a + left.start, b + right.start);
+                    let (left, right) = (a.some(left.clone()), b.some(right.clone()));
+                    align_loosely(left, right, similar, |_, _| true)
+                };
+                self.served.align((l, r), (a.strong.len(), b.strong.len()), between)
             }
             _ => Vec::new(),
         };

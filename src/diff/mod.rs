@@ -21,7 +21,10 @@ pub mod volatile;
 mod compare;
 mod keys;
 mod parting;
+pub(crate) mod refused;
+mod rejoin;
 mod rows;
+mod served;
 mod worlds;
 
 pub use cause::{Cause, Instead, Kin, Parting};

@@ -1,11 +1,12 @@
 //! The first step at which two runs part.
 
 use super::cause::{Cause, Instead, Kin, Parting, cause_of, in_words};
-use super::context::{ContextDiff, context_in};
+use super::context::{ContextDiff, context_across, context_in};
 use super::levels::{At, Level};
 use super::rows::{PairKind, Place, Status, StepPair, act_of};
 use super::view::RunView;
 use super::worlds::Worlds;
+use crate::run::Turn;
 use std::collections::{HashMap, HashSet};
 
 /// The requests of paired model calls.
@@ -27,7 +28,16 @@ impl Requests<'_, '_> {
         let l = row.places.0.or_else(|| next(|r| r.places.0))?;
         let r = row.places.1.or_else(|| next(|r| r.places.1))?;
         let (a, b) = (l.turn(self.left)?, r.turn(self.right)?);
-        let load = || Ok(context_in(self.worlds, &*self.left.request_of(a)?, &*self.right.request_of(b)?));
+        let load = || {
+            let (left, right) = (self.left.request_of(a)?, self.right.request_of(b)?);
+            let api = |run: &RunView, turn: &Turn| run.source.api(*turn.attempts.last()?);
+            Ok(match (api(self.left, a), api(self.right, b)) {
+                (Some(from), Some(to)) if from != to => {
+                    context_across(self.worlds, (&left, &right), (from, to))
+                }
+                _ => context_in(self.worlds, &left, &right),
+            })
+        };
         let varies =
             |diff: &Result<ContextDiff, String>| diff.as_ref().is_ok_and(ContextDiff::is_volatile_only);
         Some(self.worlds.attempt(load, varies))

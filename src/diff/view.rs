@@ -25,6 +25,11 @@ pub trait Conversations {
     /// Who answered.
     fn source(&self, id: ExchangeId) -> Source;
 
+    /// The interface that a request speaks: `openai-chat`. None when it is not known.
+    fn api(&self, _id: ExchangeId) -> Option<&'static str> {
+        None
+    }
+
     /// True when something else went upstream than the agent sent (an edit or a pin).
     fn rewritten(&self, _id: ExchangeId) -> bool {
         false
@@ -191,6 +196,14 @@ impl<'a> RunView<'a> {
             .ok()
             .and_then(|answer| answer.tool_calls().nth(site.call as usize).map(|(_, _, args)| args.clone()));
         Some(full.unwrap_or_else(|| call.args.clone()))
+    }
+
+    /// The model call of this number; none when that step is none.
+    pub fn model_call(&self, step: u32) -> Option<&'a Turn> {
+        match self.outline.step(step)? {
+            StepKind::Model { lane, turn } => self.outline.turn(lane, turn),
+            StepKind::Tool { .. } => None,
+        }
     }
 
     /// The answer that counts for a turn.

@@ -157,8 +157,10 @@ impl Lexer {
         if let Some(end) = made_by_mktemp(text, at) {
             return temporary(end);
         }
-        if let Some(end) = self.made_below_temp(text, at) {
-            return temporary(end);
+        for begin in begins(text, at) {
+            if let Some(end) = self.made_below_temp(text, begin) {
+                return Some(Token { range: begin..end, kind: Kind::Name(Shape::Temporary) });
+            }
         }
         if let Some(end) = uuid_at(text, at) {
             return make(end, Kind::Name(Shape::Uuid));
@@ -265,6 +267,13 @@ fn small_run(text: &[u8], at: usize) -> usize {
     text.get(at..).unwrap_or_default().iter().take(12).take_while(small).count()
 }
 
+/// Where a temporary name may begin of which a word is a part: Python's may begin with underscores.
+fn begins(text: &[u8], at: usize) -> impl Iterator<Item = usize> {
+    let before = text.get(..at).unwrap_or_default().iter().rev().take(7);
+    let underscores = before.take_while(|b| **b == b'_').count();
+    (0..=underscores).map(move |back| at - back)
+}
+
 /// True for small letters with which no token begins: not `tmp` (a temporary name), not six or eight after a sign (the end of
 /// one), not eight before a dash (a uuid), not after a colon (a chunk's id). It need not know all of these, it saves time.
 fn is_plain(text: &[u8], word: &Range<usize>, classes: u8) -> bool {
@@ -272,7 +281,7 @@ fn is_plain(text: &[u8], word: &Range<usize>, classes: u8) -> bool {
     classes == LOWER
         && text.get(word.start) != Some(&b't')
         && !(matches!(before(1), Some(b'-' | b'.' | b'_'))
-            && (word.len() == 6 || small_run(text, word.start) == 8))
+            && (word.len() == 6 || begins(text, word.start).any(|begin| small_run(text, begin) == 8)))
         && !(word.len() == 8 && text.get(word.end) == Some(&b'-'))
         && before(2) != Some(&b':')
 }
@@ -415,6 +424,11 @@ mod tests {
             ["Temporary b2uwb8cb", "Temporary overview"]
         );
         assert_eq!(told("/tmp/agent-kv_tpbzx/log /tmp/agent-_a7 /tmp/my-notes"), ["Temporary kv_tpbzx"]);
+        assert_eq!(
+            told("/tmp/agent-_voqag89/log /tmp/my___abcdef /tmp/agent-_voq_ag8"),
+            ["Temporary _voqag89", "Temporary __abcdef", "Temporary _voq_ag8"],
+            "Python's names may begin with an underscore"
+        );
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::diff::{ContextDiff, FieldChange, excerpt};
 pub fn context(diff: &ContextDiff, full: bool, style: Style) -> String {
     let mut out = Vec::new();
     let room = if full { usize::MAX } else { style.columns().saturating_sub(21).max(24) };
+    if let Some((left, right)) = &diff.api {
+        out.push(format!("~ interface   {} -> {}", line(left), line(right)));
+    }
     if let Some((left, right)) = &diff.model {
         out.push(format!("~ model       {} -> {}", line(left), line(right)));
     }

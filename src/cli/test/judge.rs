@@ -16,7 +16,7 @@ use crate::report::words::many;
 use crate::report::{Style, miss};
 use crate::suite::case::{Beside, Case};
 use crate::suite::checks::{self, Check, Judgement, Outcome, Subject};
-use crate::suite::findings::{Finding, Severity, find};
+use crate::suite::findings::{Finding, Replayed, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -62,7 +62,10 @@ pub(super) fn judge(
     let (replay, code) = done(ran.rerun, ran.player, Some(ended), ran.landed.took_us);
     let recorded = ran.rerun.opened;
     let severities = config.severities.clone().with(&beside.findings);
-    let found = find(&recorded.view(), &ran.now.view(), &ran.rerun.surroundings, Some(&tally), &severities);
+    let cut_off = code == exit::FENCE || ran.landed.timed_out || asked_nothing(&replay);
+    let replayed = Replayed { tally: &tally, cut_off };
+    let views = (recorded.view(), ran.now.view());
+    let found = find(&views.0, &views.1, &ran.rerun.surroundings, Some(replayed), &severities);
     let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;
     let wanted: Vec<Check> = config.checks.iter().chain(&beside.check).cloned().collect();
     // Of a run that was cut off a check would say what is not so.
@@ -95,14 +98,12 @@ fn verdict(
     findings: &[Finding],
     checks: &[Judgement],
 ) -> (Verdict, String) {
-    let asked =
-        replay.answers.recorded + replay.answers.edited + replay.answers.refused + replay.answers.live;
     // An agent that goes on asking after a request was refused is judged by that request.
     if ran.landed.timed_out && replay.answers.refused == 0 {
         let why = format!("the agent had not ended after {:.0} s", ran.landed.took_us as f64 / 1e6);
         return (Verdict::Inconclusive, why);
     }
-    if asked == 0 && replay.tools.servers.is_empty() {
+    if asked_nothing(replay) {
         let end = match (ran.landed.ended.exit_code, ran.landed.ended.signal) {
             (Some(0), _) => "it ended with exit 0".to_string(),
             (Some(code), _) => format!("it ended with exit {code}"),
@@ -151,6 +152,13 @@ fn verdict(
             (Verdict::Regression, format!("{steps} never asked for"))
         }
     }
+}
+
+/// True when it asked neither a model nor a server of tools for anything.
+fn asked_nothing(replay: &Replay) -> bool {
+    let answers = &replay.answers;
+    let asked = answers.recorded + answers.edited + answers.refused + answers.live;
+    asked == 0 && replay.tools.servers.is_empty()
 }
 
 /// What to do about a request that nothing recorded is right for: of the hints of a replay those that are not about the

@@ -162,6 +162,19 @@ impl Fake {
         self
     }
 
+    /// A replay of a run: which of its own exchanges were answered with which recorded ones. The others were refused.
+    pub fn replays(&mut self, parent: &str, served: &[(u32, u32)]) -> &mut Fake {
+        self.forked(parent, 0, &[]);
+        self.manifest.parent.iter_mut().for_each(|parent| parent.replay = true);
+        self.ancestry.iter_mut().for_each(|ancestor| ancestor.parent.replay = true);
+        for id in 1..=self.exchange {
+            let then = served.iter().find(|(now, _)| *now == id).map(|(_, then)| ExchangeId(*then));
+            let recorded = |exchange| Source::Recorded { run: parent.into(), exchange };
+            self.sources.insert(ExchangeId(id), then.map_or(Source::Refused, recorded));
+        }
+        self
+    }
+
     /// Forked from what another was forked from, and so on.
     pub fn descends(&mut self, parent: &Fake) -> &mut Fake {
         self.ancestry.extend(parent.ancestry.iter().cloned());

@@ -12,6 +12,8 @@ pub enum Code {
     MissingCall,
     /// A call of a model or a tool that the recording does not have.
     NewCall,
+    /// A call beside the conversations (a title, a guard) is missing, new, or made another number of times.
+    SideCall,
     /// A tool is called with other arguments.
     ArgsChanged,
     /// The same calls in another order.
@@ -49,9 +51,10 @@ pub enum Code {
 }
 
 /// Every code with its name, in the order in which they are told.
-pub const CODES: [(Code, &str); 19] = [
+pub const CODES: [(Code, &str); 20] = [
     (Code::MissingCall, "MISSING_CALL"),
     (Code::NewCall, "NEW_CALL"),
+    (Code::SideCall, "SIDE_CALL"),
     (Code::ArgsChanged, "ARGS_CHANGED"),
     (Code::OrderChanged, "ORDER_CHANGED"),
     (Code::PromptChanged, "PROMPT_CHANGED"),
@@ -98,7 +101,9 @@ impl Code {
     /// How much it matters unless somebody said otherwise. `replayed`: every answer was a recorded one.
     pub fn default_severity(self, replayed: bool) -> Severity {
         match self {
-            Code::TextChanged | Code::CostUp | Code::TokensUp | Code::LiveCall => Severity::Warning,
+            Code::TextChanged | Code::CostUp | Code::TokensUp | Code::LiveCall | Code::SideCall => {
+                Severity::Warning
+            }
             Code::LooseMatch => Severity::Note,
             // Recorded answers take no time, so that a replay's says nothing.
             Code::Slower if replayed => Severity::Off,

@@ -2,9 +2,10 @@
 
 use super::smallest::{difference, fields};
 use super::{Code, Collected, Difference, Drift, Finding, requests};
+use crate::dialect::conversation::Role;
+use crate::diff::refused::is_refused;
 use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
 use crate::exchange::Source;
-use crate::run::StepKind;
 use std::collections::{HashMap, HashSet};
 
 /// Finds what differs in the steps of two runs. `asked`: how their requests differ.
@@ -12,7 +13,6 @@ pub(super) fn steps(
     out: &mut Collected,
     (left, right): (&RunView, &RunView),
     (comparison, asked): (&Comparison, &[Asked]),
-    once_more: bool,
 ) {
     let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
     let mut walk = Walk {
@@ -25,21 +25,30 @@ pub(super) fn steps(
         lanes: HashSet::new(),
         refused: None,
         first_refused: None,
-        once_more,
+        lacked: HashMap::new(),
+        gone: HashSet::new(),
+        side: Default::default(),
+        quoted: HashSet::new(),
     };
-    walk.first_refused = comparison.rows.iter().position(|row| !row.is_side && walk.is_refused(row));
-    for (at, row) in comparison.rows.iter().enumerate().filter(|(_, row)| !row.is_side) {
-        walk.row(at, row);
+    walk.first_refused = comparison.rows.iter().position(|row| walk.is_refused(row));
+    walk.lacked = walk.lacked();
+    walk.quoted = walk.quoted();
+    for (at, row) in comparison.rows.iter().enumerate() {
+        match row.is_side && !walk.is_refused(row) {
+            true => walk.side(at, row),
+            false => walk.row(at, row),
+        }
     }
     walk.unasked();
+    walk.beside();
 }
 
-struct Walk<'a, 'r> {
-    out: &'a mut Collected,
-    left: &'a RunView<'r>,
-    right: &'a RunView<'r>,
-    asked: HashMap<usize, &'a diff::ContextDiff>,
-    comparison: &'a Comparison,
+pub(super) struct Walk<'a, 'r> {
+    pub(super) out: &'a mut Collected,
+    pub(super) left: &'a RunView<'r>,
+    pub(super) right: &'a RunView<'r>,
+    pub(super) asked: HashMap<usize, &'a diff::ContextDiff>,
+    pub(super) comparison: &'a Comparison,
     /// Differences of requests that were told: later requests hold them too.
     told: HashSet<(Code, String, Vec<Difference>)>,
     /// Lanes in which something differs already.
@@ -47,15 +56,26 @@ struct Walk<'a, 'r> {
     /// The row at which the replay had no answer, and the calls behind it that do not happen.
     refused: Option<(usize, Vec<String>)>,
     /// That row, before the walk has come to it.
-    first_refused: Option<usize>,
-    /// What was refused is a recorded request, made more often.
-    once_more: bool,
+    pub(super) first_refused: Option<usize>,
+    /// Conversations that do not happen and that the refused request lacks the answer of: up to this row of each.
+    lacked: HashMap<&'a str, usize>,
+    /// Conversations that do not happen at all, and are told so.
+    gone: HashSet<&'a str>,
+    /// Calls beside the conversations that only the recorded run has, and that only this one has: numbers of their steps.
+    side: (Vec<u32>, Vec<u32>),
+    /// Rows of tools whose results were told by the request that quotes them.
+    quoted: HashSet<usize>,
 }
 
 impl<'a> Walk<'a, '_> {
     fn row(&mut self, at: usize, row: &'a StepPair) {
-        if row.status == Status::NotRun {
+        if row.status == Status::NotRun || self.gone.contains(row.lane.as_str()) {
             return;
+        }
+        if let Some(finding) = self.gone(row) {
+            self.gone.insert(&row.lane);
+            self.lanes.insert(&row.lane);
+            return self.out.lacked(at, finding);
         }
         let before = self.out.found.len();
         let steps = (row.left, row.right);
@@ -70,7 +90,8 @@ impl<'a> Walk<'a, '_> {
 
     /// Tells how a request differs, but for what was told before. True when it does.
     fn request(&mut self, at: usize, diff: &diff::ContextDiff, row: &StepPair) -> bool {
-        let history = !self.lanes.contains(row.lane.as_str());
+        // What is refused is refused for what stands in it.
+        let history = !self.lanes.contains(row.lane.as_str()) || self.first_refused == Some(at);
         let mut any = false;
         for finding in requests::findings(diff, (row.left, row.right), history) {
             let all: Vec<Difference> = finding.difference.iter().chain(&finding.more).cloned().collect();
@@ -83,24 +104,15 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn model(&mut self, at: usize, row: &StepPair, steps: (Option<u32>, Option<u32>)) {
-        let differs = match self.asked.get(&at).copied() {
-            Some(diff) => self.request(at, diff, row),
-            None => false,
-        };
+        let asked = self.asked.get(&at).copied().filter(|_| !self.is_served(row));
+        let differs = asked.is_some_and(|diff| self.request(at, diff, row));
         if self.is_refused(row) {
-            let context = self.comparison.context.as_ref().filter(|_| {
-                let acts = self.comparison.acts.as_ref().or(self.comparison.first.as_ref());
-                !self.asked.contains_key(&at)
-                    && acts.is_some_and(|p| p.row == at || p.right == row.right || p.left == row.left)
-            });
-            let differs = differs || context.is_some_and(|diff| self.request(at, diff, row));
-            // What begins a conversation of its own may be the next request of a recorded one, told differently.
-            let begun = !differs && !self.once_more && row.status == Status::OnlyRight;
-            let next = if begun { self.next_recorded(row) } else { None };
-            let differs = differs || next.is_some_and(|diff| self.request(at, &diff, row));
-            if !differs && row.status == Status::OnlyRight && !self.lanes.contains(row.lane.as_str()) {
-                let what = "the agent asks the model once more than recorded".to_string();
-                self.out.at(at, Finding::new(Code::NewCall, Drift::Code, steps, what));
+            if !differs && row.status == Status::OnlyRight {
+                let finding = self.not_recorded(row);
+                self.out.at(at, finding);
+            } else if let Some(finding) = self.only_names(row).filter(|_| !differs && self.lacked.is_empty())
+            {
+                self.out.at(at, finding);
             }
             self.refused.get_or_insert_with(|| (at, Vec::new()));
             return;
@@ -115,7 +127,9 @@ impl<'a> Walk<'a, '_> {
                 self.out.at(at, Finding::new(Code::OrderChanged, Drift::Model, steps, what));
             }
             // Where it called tools, the rows of these tell.
-            Status::OnlyLeft if !is_calls(&row.before) => self.missing(at, row, "a model call", Drift::Code),
+            Status::OnlyLeft if !is_calls(&row.before) || self.is_lacked(at, row) => {
+                self.missing(at, row, "a model call", Drift::Code)
+            }
             Status::OnlyRight if !is_calls(&row.after) => {
                 let what = format!("a model call is new: it {}", act(row.after.as_ref()));
                 let finding = Finding::new(Code::NewCall, Drift::Code, steps, what);
@@ -192,6 +206,9 @@ impl<'a> Walk<'a, '_> {
             _ => "a tool",
         };
         match row.status {
+            _ if self.quoted.contains(&at) => {}
+            // It was told by the model call that asked for it.
+            Status::OnlyLeft if self.is_lacked(at, row) => {}
             // Whether the model was asked and decided otherwise, or was not asked at all.
             Status::OnlyLeft => match self.decided(at) {
                 Some(at) => self.missing(at, row, tool, Drift::Model),
@@ -245,19 +262,86 @@ impl<'a> Walk<'a, '_> {
         self.out.at(at, Finding::new(Code::ToolResultChanged, Drift::World, steps, what).with(changes));
     }
 
+    /// A whole conversation that does not happen, although nothing was refused that it could come of.
+    fn gone(&self, row: &StepPair) -> Option<Finding> {
+        let is_first = row.status == Status::OnlyLeft && row.kind == PairKind::Model;
+        let comes_of = self.first_refused.is_some() && !self.lacked.contains_key(row.lane.as_str());
+        let of_lane = || self.comparison.rows.iter().filter(|of| of.lane == row.lane && of.left.is_some());
+        if !is_first || comes_of || of_lane().any(|of| of.status != Status::OnlyLeft) {
+            return None;
+        }
+        let calls: Vec<&StepPair> = of_lane().filter(|of| of.kind == PairKind::Model).collect();
+        let request = self.left.request_of(self.left.model_call(row.left?)?).ok()?;
+        let begins = request.messages.iter().find(|message| message.role != Role::System)?.text();
+        let what = format!(
+            "a conversation does not happen any more: it begins {:?} and has {}",
+            diff::excerpt::middle(&begins, 60),
+            if calls.len() == 1 { "1 model call".into() } else { format!("{} model calls", calls.len()) }
+        );
+        // One model call is told by what it did.
+        (calls.len() > 1).then(|| Finding::new(Code::MissingCall, Drift::Code, (row.left, None), what))
+    }
+
     fn missing(&mut self, at: usize, row: &StepPair, who: &str, drift: Drift) {
         if let Some((_, behind)) = &mut self.refused {
             behind.push(who.to_string());
             return;
         }
         let what = match &row.before {
-            Some(Act::Says { .. }) => {
+            Some(Act::Says { .. } | Act::Calls { .. }) => {
                 format!("the model is not asked any more; it {}", act(row.before.as_ref()))
             }
             _ => format!("{who} is not called any more"),
         };
         let finding = Finding::new(Code::MissingCall, drift, (row.left, row.right), what);
-        self.new_call(at, finding);
+        match self.is_lacked(at, row) {
+            true => self.out.lacked(at, finding),
+            false => self.new_call(at, finding),
+        }
+    }
+
+    /// True for what does not happen, and that is why a request is another one.
+    fn is_lacked(&self, at: usize, row: &StepPair) -> bool {
+        self.lacked.get(row.lane.as_str()).is_some_and(|last| at <= *last)
+    }
+
+    fn side(&mut self, at: usize, row: &StepPair) {
+        match row.status {
+            // What comes behind a refused request would not have happened anyway.
+            Status::OnlyLeft if self.first_refused.is_some() => {}
+            // What a run ends with is no matter beside it.
+            Status::OnlyLeft if row.left == self.last_asked() => {
+                self.missing(at, row, "a model call", Drift::Code)
+            }
+            Status::OnlyLeft => self.side.0.extend(row.left),
+            Status::OnlyRight => self.side.1.extend(row.right),
+            _ => {}
+        }
+    }
+
+    /// The last model call of the recorded run.
+    fn last_asked(&self) -> Option<u32> {
+        let rows = self.comparison.rows.iter().filter(|row| row.kind == PairKind::Model);
+        rows.filter_map(|row| row.left).max()
+    }
+
+    /// What is asked beside the conversations, and how often, is up to chance in some agents.
+    fn beside(&mut self) {
+        let (gone, new) = std::mem::take(&mut self.side);
+        if let Some(first) = gone.first() {
+            let what = match gone.len() {
+                1 => "a side call does not happen any more".to_string(),
+                n => format!("{n} side calls do not happen any more, this is the first"),
+            };
+            self.out.beside(Finding::new(Code::SideCall, Drift::Code, (Some(*first), None), what), true);
+        }
+        if let Some(first) = new.first() {
+            let what = match new.len() {
+                1 => "a side call is made that was not".to_string(),
+                n => format!("{n} side calls are made that were not, this is the first"),
+            };
+            self.out.beside(Finding::new(Code::SideCall, Drift::Code, (None, Some(*first)), what), false);
+        }
     }
 
     /// A call that only one run has: where something differs before it in its lane, it follows from that.
@@ -292,40 +376,19 @@ impl<'a> Walk<'a, '_> {
         (model.left.is_some() && model.right.is_some() && model.status != Status::Moved).then_some(model_at)
     }
 
-    /// How a request that nothing recorded is right for differs from the first recorded one that was never made.
-    fn next_recorded(&self, row: &StepPair) -> Option<diff::ContextDiff> {
-        let is_next = |row: &&StepPair| {
-            let missing = matches!(row.status, Status::OnlyLeft | Status::NotRun);
-            missing && row.kind == PairKind::Model && !row.is_side
-        };
-        let next = self.comparison.rows.iter().find(is_next)?;
-        let request = |run: &RunView, step: u32| {
-            let StepKind::Model { lane, turn } = run.outline.step(step)? else { return None };
-            run.source.request(*run.outline.turn(lane, turn)?.attempts.last()?).ok()
-        };
-        let (then, now) = (request(self.left, next.left?)?, request(self.right, row.right?)?);
-        // Another conversation altogether is no telling of this one.
-        let same = then.messages.iter().zip(&now.messages).filter(|(then, now)| then == now).count();
-        (same > 0).then(|| diff::context::context(&then, &now))
+    /// True for a request that was answered with a recorded answer: how far it may differ the matcher knows best, which
+    /// has seen what stands for what in the whole run.
+    fn is_served(&self, row: &StepPair) -> bool {
+        let turn = row.right.and_then(|step| self.right.model_call(step));
+        let source = turn.and_then(|turn| turn.attempts.last()).map(|id| self.right.source.source(*id));
+        matches!(source, Some(Source::Recorded { .. } | Source::Edited { .. }))
     }
 
     /// True for a request that retake itself turned down.
     fn is_refused(&self, row: &StepPair) -> bool {
-        let turn = row.right.and_then(|number| match self.right.outline.step(number) {
-            Some(StepKind::Model { lane, turn }) => self.right.outline.turn(lane, turn),
-            _ => None,
-        });
-        let refused = |id| self.right.source.source(id) == Source::Refused;
-        turn.is_some_and(|turn| {
-            turn.error.is_some()
-                && turn.attempts.last().is_some_and(|id| refused(*id))
-                && !is_fenced(&row.after)
-        })
+        let turn = row.right.and_then(|step| self.right.model_call(step));
+        turn.is_some_and(|turn| is_refused(self.right, turn))
     }
-}
-
-fn is_fenced(act: &Option<Act>) -> bool {
-    matches!(act, Some(Act::Fenced { .. }))
 }
 
 fn is_calls(act: &Option<Act>) -> bool {

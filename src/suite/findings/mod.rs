@@ -3,6 +3,7 @@
 mod calls;
 mod code;
 mod collect;
+mod refused;
 mod requests;
 mod severities;
 mod smallest;
@@ -74,27 +75,40 @@ impl Findings {
     }
 }
 
+/// What a replay came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Replayed<'a> {
+    /// What was matched, and what was not.
+    pub tally: &'a Tally,
+    /// True when the agent was ended before it was done: what it did not come to is no difference, and neither is how it
+    /// ended.
+    pub cut_off: bool,
+}
+
 /// Compares the recorded run (left) with what the agent did now (right).
 ///
-/// `surroundings`: where and when both ran, see [`crate::diff::compare()`]. `tally`: what the replay came to, when it was one.
+/// `surroundings`: where and when both ran, see [`crate::diff::compare()`]. `replay`: when it was one.
 pub fn find(
     left: &RunView,
     right: &RunView,
     surroundings: &Surroundings,
-    tally: Option<&Tally>,
+    replay: Option<Replayed<'_>>,
     severities: &Severities,
 ) -> Findings {
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    let miss = tally.and_then(|tally| tally.misses.first());
-    let once_more = miss.is_some_and(unanswered::once_more_asked);
-    collect::steps(&mut collected, (left, right), (&comparison, &asked), once_more);
-    if let Some(tally) = tally {
-        unanswered::told(&mut collected, left, tally);
+    collect::steps(&mut collected, (left, right), (&comparison, &asked));
+    if let Some(replay) = replay {
+        unanswered::told(&mut collected, left, replay.tally);
     }
     calls::told(&mut collected, left, right);
-    totals::ended(&mut collected, &comparison, severities);
+    if replay.is_some_and(|replay| replay.cut_off) {
+        let is_missing = |of: &Found| of.finding.code == Code::MissingCall || (of.beside && of.inherits);
+        collected.found.retain(|found| !is_missing(found));
+    } else {
+        totals::ended(&mut collected, &comparison, severities);
+    }
     totals::sent(&mut collected, left, right);
     Findings { all: collected.in_order(severities, replayed), comparison }
 }
@@ -115,13 +129,15 @@ struct Found {
     beside: bool,
     /// True for what the difference before it brings about, whoever's doing that is.
     inherits: bool,
+    /// True for a call that does not happen and that what the agent asks later shows the lack of.
+    lacked: bool,
 }
 
 impl Collected {
     fn in_order(mut self, severities: &Severities, replayed: bool) -> Vec<Finding> {
         // Where the agent asks otherwise, what does not happen comes of that, wherever branches stand.
         let asks = self.asks_otherwise();
-        let comes_of = |found: &Found| asks && found.finding.code == Code::MissingCall;
+        let comes_of = |found: &Found| asks && !found.lacked && found.finding.code == Code::MissingCall;
         let last = self.found.iter().filter(|found| !found.beside).map(|found| found.row).max().unwrap_or(0);
         for found in &mut self.found {
             if !found.beside && comes_of(found) {
@@ -154,18 +170,28 @@ impl Collected {
         self.found.iter().any(|of| !of.beside && of.finding.drift == Drift::Code && asks(of.finding.code))
     }
 
+    /// True when calls do not happen that a refused request would have told of.
+    fn lacks(&self) -> bool {
+        self.found.iter().any(|of| of.lacked)
+    }
+
     fn at(&mut self, row: usize, finding: Finding) {
-        self.found.push(Found { row, finding, beside: false, inherits: false });
+        self.found.push(Found { row, finding, beside: false, inherits: false, lacked: false });
+    }
+
+    /// A call that does not happen, and that is why the agent asks otherwise.
+    fn lacked(&mut self, row: usize, finding: Finding) {
+        self.found.push(Found { row, finding, beside: false, inherits: false, lacked: true });
     }
 
     /// What follows from what differs before it.
     fn following(&mut self, row: usize, finding: Finding) {
-        self.found.push(Found { row, finding, beside: false, inherits: true });
+        self.found.push(Found { row, finding, beside: false, inherits: true, lacked: false });
     }
 
     /// What is told of the whole run. `inherits`: it may come from whatever differs in it.
     fn beside(&mut self, finding: Finding, inherits: bool) {
-        self.found.push(Found { row: usize::MAX, finding, beside: true, inherits });
+        self.found.push(Found { row: usize::MAX, finding, beside: true, inherits, lacked: false });
     }
 }
 

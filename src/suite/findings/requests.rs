@@ -2,6 +2,7 @@
 
 use super::smallest::{difference, fields, join};
 use super::{Code, Difference, Drift, Finding};
+use crate::dialect::conversation::{Block, ModelAnswer, ModelRequest};
 use crate::diff::ContextDiff;
 use crate::diff::context::{MessageChange, ToolChange};
 
@@ -12,6 +13,10 @@ pub(super) fn findings(diff: &ContextDiff, steps: (Option<u32>, Option<u32>), hi
         Finding::new(code, Drift::Code, steps, what).with(differences)
     };
     let mut out = Vec::new();
+    if let Some((l, r)) = &diff.api {
+        let what = format!("{r} is spoken instead of {l}");
+        out.push(found(Code::ModelChanged, what, vec![difference("api", Some(l), Some(r))]));
+    }
     if let Some((l, r)) = &diff.model {
         let what = format!("{r} is asked instead of {l}");
         out.push(found(Code::ModelChanged, what, vec![difference("model", Some(l), Some(r))]));
@@ -54,12 +59,54 @@ pub(super) fn findings(diff: &ContextDiff, steps: (Option<u32>, Option<u32>), hi
         };
         out.push(found(Code::ToolsChanged, what, differences));
     }
-    for change in &diff.messages {
+    let (many, messages) = a_history(&diff.messages, history);
+    for (what, differences) in many {
+        out.push(found(Code::PromptChanged, what, differences));
+    }
+    for change in messages {
         if let Some((what, differences)) = message(change, history) {
             out.push(found(Code::PromptChanged, what, differences));
         }
     }
     out
+}
+
+/// Several messages of the history that are missing, or new, are told as one; and the changes that are left.
+fn a_history(
+    changes: &[MessageChange],
+    history: bool,
+) -> (Vec<(String, Vec<Difference>)>, Vec<&MessageChange>) {
+    let is_told = |who: &str| matches!(who, "assistant" | "tool");
+    let dropped =
+        |change: &&MessageChange| matches!(change, MessageChange::Dropped { who, .. } if is_told(who));
+    let added = |change: &&MessageChange| matches!(change, MessageChange::Added { who, .. } if is_told(who));
+    let side = |is: &dyn Fn(&&MessageChange) -> bool, verb: &str| {
+        let all: Vec<&MessageChange> = changes.iter().filter(is).collect();
+        let of = |change: &&MessageChange| message(change, true).map(|(_, differences)| differences);
+        let told = || all.iter().filter_map(of).flatten().collect::<Vec<_>>();
+        (history && all.len() > 1)
+            .then(|| (format!("{} messages of the history are {verb}", all.len()), told()))
+    };
+    let (gone, new) = (side(&dropped, "missing"), side(&added, "new"));
+    let is_left =
+        |change: &&MessageChange| !(gone.is_some() && dropped(change) || new.is_some() && added(change));
+    let left = changes.iter().filter(is_left).collect();
+    (gone.into_iter().chain(new).collect(), left)
+}
+
+/// True for a request that holds what a model answered: its words, or one of its calls.
+pub(super) fn tells(request: &ModelRequest, answer: &ModelAnswer) -> bool {
+    let text = answer.text();
+    let words = text.trim();
+    let blocks = || request.system.iter().chain(request.messages.iter().flat_map(|message| &message.blocks));
+    let says = |block: &Block| match block {
+        Block::Text { text } | Block::ToolResult { text, .. } => !words.is_empty() && text.contains(words),
+        Block::ToolCall { name, args, .. } => {
+            answer.tool_calls().any(|(_, called, with)| called == name && with == args)
+        }
+        Block::Reasoning { .. } | Block::Other { .. } => false,
+    };
+    blocks().any(says)
 }
 
 /// The tools that are both taken away and added, when these are all: they have changed places.

@@ -6,9 +6,11 @@ use crate::replay::matcher::{MatchClass, Miss, Near};
 use crate::run::CallSite;
 use serde_json::json;
 
+mod replayed;
+
 const FRAUD: &str = r#"{"risk":"low","score":0.07,"checked_at":1795224754.6,"trace":"0643afbe"}"#;
 
-fn compared(left: &Fake, right: &Fake, tally: Option<&Tally>, severities: &Severities) -> Findings {
+fn surroundings(left: &Fake, right: &Fake) -> Surroundings {
     let side = |run: &Fake| Side {
         directory: run.manifest.directory.clone(),
         home: String::new(),
@@ -17,8 +19,13 @@ fn compared(left: &Fake, right: &Fake, tally: Option<&Tally>, severities: &Sever
         ended_us: run.manifest.started_us + 60_000_000,
         zone_s: 0,
     };
-    let surroundings = Surroundings { recorded: side(left), live: side(right) };
-    find(&left.view(), &right.view(), &surroundings, tally, severities)
+    Surroundings { recorded: side(left), live: side(right) }
+}
+
+fn compared(left: &Fake, right: &Fake, tally: Option<&Tally>, severities: &Severities) -> Findings {
+    let surroundings = surroundings(left, right);
+    let replay = tally.map(|tally| Replayed { tally, cut_off: false });
+    find(&left.view(), &right.view(), &surroundings, replay, severities)
 }
 
 fn told(left: &Fake, right: &Fake) -> Vec<String> {

@@ -11,7 +11,7 @@ use crate::run::StepKind;
 /// Tells what a tally holds that the steps do not show.
 pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
     // The first explains, the rest follow from it; and where the steps show what the agent asks, they say it better.
-    if let Some(miss) = tally.misses.first().filter(|_| !out.asks_otherwise()) {
+    if let Some(miss) = tally.misses.first().filter(|_| !out.asks_otherwise() && !out.lacks()) {
         out.at(0, of_miss(miss));
     }
     if let Some(not) = tally.not_allowed {
@@ -54,7 +54,7 @@ pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
 }
 
 /// True for a request that was recorded, and is made more often than that.
-pub(super) fn once_more_asked(miss: &Miss) -> bool {
+fn once_more_asked(miss: &Miss) -> bool {
     ["asked again", "asks it once more"].iter().any(|words| miss.reason.contains(words))
 }
 
