@@ -71,6 +71,7 @@ mod slow;
 mod socket_lengths;
 mod stats;
 mod suite;
+mod suite_told;
 mod told_failed;
 mod traced;
 mod trees;

@@ -5,6 +5,7 @@ use super::super::replay::done;
 use super::super::rerun::Rerun;
 use super::super::session::{Held, Landed};
 use super::super::view::Opened;
+use super::place::lines;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
@@ -81,6 +82,7 @@ pub(super) fn judge(
         tools_run: replay.tools.ran.clone().into_iter().collect(),
         miss: misses.map(|of| miss::miss(of, Style::default())).unwrap_or_default(),
         warnings: ran.rerun.misspelt.clone(),
+        lines: lines(called.case, &recorded.outline, &found.all),
         findings: found.all,
         checks,
         agent_us: ran.landed.took_us,

@@ -66,6 +66,7 @@ fn odd() -> SuiteOutcome {
         drift: Some(Drift::Code),
         tools_run: vec![("issue_refund".into(), 2), ("<lookup>".into(), 1)],
         findings: vec![amount, text.clone(), note],
+        lines: [(8, 31)].into(),
         checks: vec![
             judgement("never `rm`", Outcome::Passed),
             judgement(
