@@ -57,6 +57,7 @@ mod proxy_answers;
 mod proxy_faults;
 mod readme;
 mod reports;
+mod reviews;
 mod sampling;
 mod sdk;
 mod secrets;
