@@ -40,3 +40,36 @@ fn a_person_reads_what_was_recorded_and_what_is_now() {
         assert!(!seen.contains(internal), "{seen}");
     }
 }
+
+#[test]
+fn a_program_reads_what_waits_and_what_became_of_it() {
+    let refund = waiting();
+    let seen = refund.retake(&["review", "--json"]).expect(1);
+    assert_eq!(seen.err, "", "nothing is wrong");
+    let case = &seen.json()["cases"][0];
+    assert_eq!((case["name"].as_str(), case["done"].as_str()), (Some("refund"), Some("waiting")));
+    assert_eq!(case["pending"], "tests/retake/refund.retake.new");
+    assert_eq!((&case["steps"]["recorded"], &case["steps"]["now"]), (&10.into(), &10.into()));
+    assert_eq!((&case["drift"], &case["findings"][0]["code"]), (&"code".into(), &"PROMPT_CHANGED".into()));
+    let rows: Vec<_> =
+        case["rows"].as_array().expect("rows").iter().map(|row| row["left"].as_u64()).collect();
+    assert_eq!(rows, [1, 8, 9, 10].map(Some), "{case}");
+    assert!(refund.case("refund.retake.new").exists(), "nothing was said");
+
+    // One that cannot be read keeps none of the others back.
+    std::fs::copy(refund.case("refund.retake"), refund.case("a.retake")).expect("a case");
+    std::fs::write(refund.case("a.retake.new"), "{}").expect("a file");
+    let done = refund.retake(&["review", "--accept", "--json"]).expect(3);
+    done.says(&["a.retake.new"]);
+    let cases = &done.json()["cases"];
+    assert_eq!((&cases[0]["done"], &cases[1]["done"]), (&"waiting".into(), &"accepted".into()));
+    assert!(cases[0]["error"].as_str().is_some_and(|why| why.contains("not a retake run file")), "{cases}");
+    assert!(!refund.case("refund.retake.new").exists() && refund.case("a.retake.new").exists());
+
+    std::fs::copy(refund.case("refund.retake"), refund.case("a.retake.new")).expect("a case");
+    let done = refund.retake(&["review", "--reject", "--json"]).expect(0).json();
+    assert_eq!(done["cases"][0]["done"], "rejected", "{done}");
+    let none = refund.retake(&["review", "--json"]).expect(0).json();
+    assert_eq!(none, serde_json::json!({ "cases": [] }));
+    assert_eq!(refund.retake(&["review", "x", "--json"]).expect(3).json()["exit"], 3);
+}
