@@ -21,3 +21,26 @@ fn a_finding_leads_to_the_line_of_its_step() {
     let issues: Value = serde_json::from_str(&read("g.json")).expect("JSON");
     assert_eq!(issues[0]["location"]["lines"]["begin"], line, "{issues}");
 }
+
+#[test]
+fn a_schema_that_cannot_be_used_says_why() {
+    let refund = added(&[]);
+    std::fs::write(refund.case("refund.toml"), "[[check]]\nanswer_schema = \"out.json\"\n").expect("beside");
+    let here = refund.env.work().canonicalize().expect("a directory").display().to_string();
+    let seen_from = format!("the schema out.json is not there, seen from {here}");
+    for (text, says) in [
+        (None, seen_from.as_str()),
+        (Some("{\n"), "the schema out.json is no JSON: EOF while parsing an object at line 2"),
+        (
+            Some("{\"type\": \"sting\"}"),
+            "the schema out.json cannot be used: this is no JSON schema: \"sting\"",
+        ),
+    ] {
+        if let Some(text) = text {
+            refund.env.file("out.json", text);
+        }
+        let case = refund.only(&[], 2);
+        let why = case["checks"][0]["because"].as_str().unwrap_or_default();
+        assert!(why.starts_with(says), "{says}: {case}");
+    }
+}

@@ -21,7 +21,7 @@ use crate::suite::findings::{Finding, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -194,10 +194,10 @@ pub(super) fn checked(
     let subject = Subject::of(run);
     for check in &mut checks {
         let Some(path) = check.schema_file().map(|path| root.join(path)) else { continue };
-        // One that cannot be read stays a file, which no answer can be judged by.
-        if let Some(schema) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            check.set_schema(schema);
-        }
+        check.set_schema(std::fs::read(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => format!("is not there, seen from {}", root.display()),
+            _ => format!("cannot be read: {e}"),
+        }));
     }
     let mut judged = checks::judge(&subject, &checks);
     for (check, judgement) in checks.iter().zip(&mut judged) {
