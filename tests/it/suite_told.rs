@@ -44,3 +44,21 @@ fn a_schema_that_cannot_be_used_says_why() {
         assert!(why.starts_with(says), "{says}: {case}");
     }
 }
+
+#[test]
+fn a_suite_without_a_guard_says_so_once_and_goes_on() {
+    let refund = added(&[]);
+    let copy = refund.env.home().join("retake");
+    std::fs::copy(env!("CARGO_BIN_EXE_retake"), &copy).expect("a copy");
+    // A program that is gone while it runs cannot be started again.
+    let script = "exec 3<\"$0\"; rm \"$0\"; exec /proc/self/fd/3 test";
+    let own = refund.env.command(["test"]);
+    let mut shell = std::process::Command::new("sh");
+    shell.arg("-c").arg(script).arg(&copy).current_dir(refund.env.work()).env_clear();
+    shell.envs(own.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let ran = crate::support::env::ran(shell.output().expect("a shell")).expect(0);
+    assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
+    ran.says(&["nothing would clean up behind this suite if it were killed"]);
+    assert!(ran.out.contains("1 passed"), "{}", ran.out);
+    assert_eq!(refund.retake(&["test"]).expect(0).err, "");
+}

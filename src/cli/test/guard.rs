@@ -3,10 +3,11 @@
 //! `retake test` tells it of every process group that it starts and of its temporary directory. When the pipe between them
 //! closes without a good-bye, retake was killed: what is still there is killed too, and the directory removed.
 
+use super::super::warn;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -22,19 +23,28 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Starts it; none when it cannot be started, which only matters to a suite that is killed.
+    /// Starts it. Where that cannot be done it is said, and matters only to a suite that is killed.
     pub(super) fn start(directory: &Path) -> Option<Guard> {
-        let mut child = Command::new(std::env::current_exe().ok()?)
+        let started = Guard::started(directory);
+        if let Err(why) = &started {
+            warn(&format!(
+                "nothing would clean up behind this suite if it were killed: its guard cannot be started: {why}"
+            ));
+        }
+        started.ok()
+    }
+
+    fn started(directory: &Path) -> io::Result<Guard> {
+        let mut child = Command::new(std::env::current_exe()?)
             .arg(VERB)
             .arg(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn()
-            .ok()?;
+            .spawn()?;
         let told = Mutex::new(child.stdin.take());
-        Some(Guard { told, child })
+        Ok(Guard { told, child })
     }
 
     /// Tells of a process group: that it is there, or that it is gone.
