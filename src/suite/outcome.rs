@@ -43,6 +43,10 @@ pub struct CaseOutcome {
     /// Why, in one sentence; empty when it passed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
+    /// The line of a file that is wrong, with a mark below what is wrong in it, as several lines; empty when it is about
+    /// none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
     /// What to do next, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
@@ -96,6 +100,7 @@ impl CaseOutcome {
             file: file.to_string(),
             verdict: Verdict::Broken,
             why: why.into(),
+            excerpt: String::new(),
             hints: Vec::new(),
             drift: None,
             steps: 0,

@@ -62,3 +62,53 @@ fn a_suite_without_a_guard_says_so_once_and_goes_on() {
     assert!(ran.out.contains("1 passed"), "{}", ran.out);
     assert_eq!(refund.retake(&["test"]).expect(0).err, "");
 }
+
+#[test]
+fn a_wrong_file_is_shown_with_its_line_wherever_it_stands() {
+    let refund = added(&[]);
+    let wrong = "directory = \"x\"\ncomand = [\"python3\", \"agent.py\"]\n";
+    std::fs::write(refund.case("refund.toml"), wrong).expect("beside");
+    let mark = "2 | comand = [\"python3\", \"agent.py\"]\n          | ^^^^^^\n";
+    let told = refund.retake(&["test", "--report", "github", "--report", "a.md"]).expect(3).out;
+    let says = [
+        "tests/retake/refund.toml line 2: unknown field `comand`\n",
+        &mark.replace("\n  ", "\n    "),
+        "next: did you mean command?",
+        "%0A2 | comand = [",
+    ];
+    for says in says {
+        assert!(told.contains(says), "{says}: {told}");
+    }
+    let report = std::fs::read_to_string(refund.env.work().join("a.md")).expect("a report");
+    assert!(report.contains("\n2 | comand = [\"python3\", \"agent.py\"]\n  | ^^^^^^\n"), "{report}");
+
+    refund.env.file("more.toml", wrong);
+    refund.env.file("retake.toml", &format!("[test]\n{wrong}").replace("\ncomand", " #\ncomand"));
+    let other = mark.replacen('2', "3", 1);
+    for (words, file, mark) in [
+        (&["test"][..], "retake.toml line 3", &other),
+        (
+            &["check", "refund.1", "--check", "more.toml", "--config", "empty.toml"],
+            "more.toml line 2",
+            &mark.to_string(),
+        ),
+        (
+            &["test", "add", "refund.1", "--as", "b", "--check", "more.toml", "--config", "empty.toml"],
+            "more.toml line 2",
+            &mark.to_string(),
+        ),
+    ] {
+        refund.env.file("empty.toml", "");
+        let ran = refund.retake(words).expect(3);
+        ran.says(&[
+            &format!("{file}: unknown field `comand`\n"),
+            mark,
+            "        hint: did you mean command?\n",
+        ]);
+    }
+    refund.env.file("retake.toml", "[test]\ncommand = \"python3 agent.py\"\n");
+    refund
+        .retake(&["test"])
+        .expect(3)
+        .says(&["hint: a command is a list of its words: command = [\"python3\", \"agent.py\"]"]);
+}

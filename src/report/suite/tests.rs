@@ -86,6 +86,7 @@ fn odd() -> SuiteOutcome {
     let broken = CaseOutcome {
         steps: 0,
         replayed: 0,
+        excerpt: "  |\n2 | comand = `<x>`\n  | ^^^^^^".into(),
         hints: vec!["say it in `tests/retake/x.toml`: command = [\"python\"]".into()],
         ..case("billing/日本語", Verdict::Broken, "it does not say which command it recorded")
     };
