@@ -72,6 +72,7 @@ mod slow;
 mod socket_lengths;
 mod stats;
 mod suite;
+mod suite_strays;
 mod suite_told;
 mod told_failed;
 mod traced;

@@ -292,14 +292,14 @@ fn a_killed_suite_leaves_nothing() {
 }
 
 /// How many processes have this word in their command lines.
-fn processes(word: &str) -> usize {
+pub fn processes(word: &str) -> usize {
     let all = std::fs::read_dir("/proc").expect("proc").flatten();
     let lines = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
     lines.filter(|line| line.split('\0').any(|part| part == word)).count()
 }
 
 #[track_caller]
-fn wait(until: &dyn Fn() -> bool) {
+pub fn wait(until: &dyn Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !until() {
         assert!(Instant::now() < deadline, "it does not come");

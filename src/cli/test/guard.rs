@@ -1,9 +1,11 @@
 //! A process that outlives a killed suite just long enough to clean up behind it.
 //!
 //! `retake test` tells it of every process group that it starts and of its temporary directory. When the pipe between them
-//! closes without a good-bye, retake was killed: what is still there is killed too, and the directory removed.
+//! closes without a good-bye, retake was killed: what is still there is killed too, and the directory removed. What has left
+//! its group is known by its mark, which is a directory in that one.
 
 use super::super::warn;
+use crate::agent::strays;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -38,6 +40,8 @@ impl Guard {
         let mut child = Command::new(std::env::current_exe()?)
             .arg(VERB)
             .arg(directory)
+            // A suite that an agent of another one runs is killed with that agent; its guard is not.
+            .env_remove(strays::MARK)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -79,6 +83,7 @@ pub(in crate::cli) fn keep_watch(directory: PathBuf) -> i32 {
     for group in groups {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
+    strays::end(&format!("{}/", directory.display()));
     let _ = std::fs::remove_dir_all(directory);
     0
 }

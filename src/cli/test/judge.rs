@@ -6,6 +6,7 @@ use super::super::rerun::Rerun;
 use super::super::session::{Held, Landed};
 use super::super::view::Opened;
 use super::place::lines;
+use crate::agent::strays;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
@@ -29,7 +30,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// Checks of runs that no suite plays may take so long.
-pub(super) const ALONE: Held<'static> = Held { within: Duration::from_secs(60), watch: &|_, _| {} };
+pub(super) const ALONE: Held<'static> = Held { within: Duration::from_secs(60), watch: &|_, _| {}, mark: "" };
 
 /// An agent that ran, and its recording.
 pub(super) struct Ran<'a> {
@@ -218,6 +219,7 @@ fn by_command(words: &[String], subject: &Subject, root: &Path, held: Held<'_>) 
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .envs((!held.mark.is_empty()).then_some((strays::MARK, held.mark)))
         .process_group(0)
         .spawn();
     let mut child = match child {
@@ -231,12 +233,13 @@ fn by_command(words: &[String], subject: &Subject, root: &Path, held: Held<'_>) 
     let group = child.id();
     (held.watch)(group, true);
     let (done, gone) = mpsc::channel::<()>();
-    let within = held.within;
+    let (within, mark) = (held.within, held.mark.to_string());
     // A check that hangs is ended with all that it has started.
     let timer = std::thread::spawn(move || {
         let late = gone.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout);
         if late {
             let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
+            strays::end(&mark);
         }
         late
     });

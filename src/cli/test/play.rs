@@ -196,7 +196,9 @@ impl Bench<'_> {
                 guard.tell(group, is_there);
             }
         };
-        let held = Held { within: beside.timeout.and_then(limit).unwrap_or(common.timeout), watch: &tell };
+        let mark = place.own.display().to_string();
+        let within = beside.timeout.and_then(limit).unwrap_or(common.timeout);
+        let held = Held { within, watch: &tell, mark: &mark };
         let session = Session {
             tape: Some(recorder.clone()),
             answerer: Some(player.clone()),
