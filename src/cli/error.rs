@@ -50,8 +50,12 @@ impl CliError {
 
     /// For programs.
     pub fn json(&self) -> serde_json::Value {
-        let hints: Vec<String> = self.hints.iter().map(|hint| hint.replace('\n', " ")).collect();
-        serde_json::json!({ "error": self.message, "hints": hints, "exit": self.code })
+        serde_json::json!({ "error": self.message, "hints": self.one_line_hints(), "exit": self.code })
+    }
+
+    /// The hints, each on one line however long it is.
+    pub fn one_line_hints(&self) -> Vec<String> {
+        self.hints.iter().map(|hint| hint.replace('\n', " ")).collect()
     }
 
     /// Tells a person, on standard error.

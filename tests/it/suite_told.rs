@@ -82,6 +82,11 @@ fn a_wrong_file_is_shown_with_its_line_wherever_it_stands() {
     let report = std::fs::read_to_string(refund.env.work().join("a.md")).expect("a report");
     assert!(report.contains("\n2 | comand = [\"python3\", \"agent.py\"]\n  | ^^^^^^\n"), "{report}");
 
+    std::fs::write(refund.case("refund.toml"), "[[check]]\nfoo = 1\n").expect("beside");
+    let case = refund.only(&[], 3);
+    let known = "there are name, why, severity, that, never, before, at_most, answer_matches, answer_schema, exit, command";
+    assert_eq!(case["hints"], serde_json::json!([known]));
+
     refund.env.file("more.toml", wrong);
     refund.env.file("retake.toml", &format!("[test]\n{wrong}").replace("\ncomand", " #\ncomand"));
     let other = mark.replacen('2', "3", 1);

@@ -79,8 +79,9 @@ impl Bench<'_> {
         let began = Instant::now();
         let file = self.shown(&case.file);
         let (mut outcome, ended) = self.played(case, &file).unwrap_or_else(|error| {
+            let hints = error.one_line_hints();
             let mut broken = CaseOutcome::broken(&case.name, &file, error.message);
-            (broken.excerpt, broken.hints) = (error.excerpt, error.hints);
+            (broken.excerpt, broken.hints) = (error.excerpt, hints);
             (broken, false)
         });
         outcome.took_us = began.elapsed().as_micros() as u64;

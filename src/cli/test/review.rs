@@ -128,7 +128,7 @@ fn reviewed(context: &Context, args: &ReviewArgs, cases: &[Case]) -> Result<i32,
         all.push(done.unwrap_or_else(|error| {
             error.tell();
             broken = true;
-            json!({ "name": case.name, "done": Choice::Skip.word(), "error": error.message, "hints": error.hints })
+            json!({ "name": case.name, "done": Choice::Skip.word(), "error": error.message, "hints": error.one_line_hints() })
         }));
     }
     context.print_json(&json!({ "cases": all }))?;
