@@ -7,4 +7,5 @@ pub mod process;
 pub mod providers;
 pub mod signals;
 pub mod stdin;
+pub mod strays;
 pub mod trust;

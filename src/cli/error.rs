@@ -29,6 +29,8 @@ pub mod exit {
 pub struct CliError {
     /// What happened, to what.
     pub message: String,
+    /// The line of a file that is wrong, with a mark, as several lines; empty when it is about none.
+    pub excerpt: String,
     /// What to do next.
     pub hints: Vec<String>,
     /// Exit code.
@@ -38,24 +40,30 @@ pub struct CliError {
 impl CliError {
     /// Something is broken: the setup, a file, an input.
     pub fn broken(message: impl Into<String>) -> CliError {
-        CliError { message: message.into(), hints: Vec::new(), code: exit::BROKEN }
+        CliError { message: message.into(), excerpt: String::new(), hints: Vec::new(), code: exit::BROKEN }
     }
 
     /// The command line asks for something that cannot be.
     pub fn usage(message: impl Into<String>) -> CliError {
-        CliError { message: message.into(), hints: Vec::new(), code: exit::USAGE }
+        CliError { message: message.into(), excerpt: String::new(), hints: Vec::new(), code: exit::USAGE }
     }
 
     /// For programs.
     pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "error": self.message, "hints": self.hints, "exit": self.code })
+        serde_json::json!({ "error": self.message, "hints": self.one_line_hints(), "exit": self.code })
+    }
+
+    /// The hints, each on one line however long it is.
+    pub fn one_line_hints(&self) -> Vec<String> {
+        self.hints.iter().map(|hint| hint.replace('\n', " ")).collect()
     }
 
     /// Tells a person, on standard error.
     pub fn tell(&self) {
         let mut text = format!("retake: {}\n", self.message);
+        self.excerpt.lines().for_each(|line| text.push_str(&format!("        {line}\n")));
         for hint in &self.hints {
-            text.push_str(&format!("        hint: {hint}\n"));
+            text.push_str(&format!("        hint: {}\n", hint.replace('\n', "\n              ")));
         }
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
@@ -97,7 +105,7 @@ impl From<StoreError> for CliError {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> CliError {
-        let told = CliError::broken(error.to_string());
+        let told = CliError { excerpt: error.excerpt().to_string(), ..CliError::broken(error.to_string()) };
         if error.hint().is_empty() { told } else { told.hint(error.hint()) }
     }
 }

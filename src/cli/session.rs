@@ -5,6 +5,7 @@ use crate::agent::base_url::UpstreamOverride;
 use crate::agent::environment::{self, AgentEnvironment, Surroundings};
 use crate::agent::process::{Agent, Ended, Launch};
 use crate::agent::stdin::StdinFrom;
+use crate::agent::strays;
 use crate::agent::trust::Trust;
 use crate::dialect;
 use crate::mcp::message::MARKERS;
@@ -80,6 +81,8 @@ pub struct Held<'a> {
     pub within: Duration,
     /// Told of its process group, and that it is gone.
     pub watch: &'a (dyn Fn(u32, bool) + Sync),
+    /// What it and all that it starts are known by, wherever they go ([`strays`]); empty: by nothing.
+    pub mark: &'a str,
 }
 
 /// How it went.
@@ -178,6 +181,9 @@ impl Session<'_> {
                  or use AWS_BEARER_TOKEN_BEDROCK"
             );
         }
+        if let Some(held) = self.held.filter(|held| !held.mark.is_empty()) {
+            told.set.insert(strays::MARK.to_string(), held.mark.to_string());
+        }
         let launch = Launch {
             command: self.command.iter().map(Into::into).collect(),
             directory: self.directory.clone(),
@@ -206,6 +212,7 @@ impl Session<'_> {
         if let (Some(held), Some(group)) = (self.held, group) {
             // What it left behind goes with it.
             agent.end(Duration::ZERO).await?;
+            strays::end(held.mark);
             (held.watch)(group, false);
         }
         let unseen = proxy.unseen();

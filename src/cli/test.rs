@@ -7,6 +7,7 @@ mod find;
 pub(super) mod guard;
 mod judge;
 mod merge;
+mod place;
 mod play;
 mod reports;
 pub(super) mod review;

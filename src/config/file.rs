@@ -113,7 +113,7 @@ struct AboveRule {
 
 /// Reads a file's text.
 pub(super) fn read(text: &str) -> Result<Config, Wrong> {
-    let file: File = toml::from_str(text).map_err(|error| of_toml(&error))?;
+    let file: File = toml::from_str(text).map_err(|error| of_toml(&error, text))?;
     let ignores = file.ignore.iter().map(ignore).collect::<Result<_, _>>()?;
     let holes = file.hole.iter().map(hole).collect::<Result<_, _>>()?;
     let tools = tools(&file.tools)?;

@@ -45,11 +45,20 @@ use crate::prices::Prices;
 use crate::replay::policy::Policy;
 use crate::replay::tools::ToolClasses;
 use crate::run::sampling::Sampling;
-use crate::suite::case::Common;
+use crate::suite::case::{Beside, Common};
 use crate::suite::checks::Check;
 use crate::suite::findings::Severities;
+use error::of_toml;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+
+/// What stands in a file beside a case; its path is for what is told of it.
+///
+/// # Errors
+/// [`ConfigError::Wrong`], as [`Config::parse`] has it.
+pub fn beside(text: &str, path: &Path) -> Result<Beside, ConfigError> {
+    toml::from_str(text).map_err(|error| ConfigError::wrong(path, text, of_toml(&error, text)))
+}
 
 /// Name of the file.
 pub const NAME: &str = "retake.toml";

@@ -37,7 +37,7 @@ fn parse(text: &str) -> Result<Config, ConfigError> {
 /// What a person reads.
 fn told(text: &str) -> String {
     let error = parse(text).expect_err(text);
-    format!("{error}\n    hint: {}", error.hint())
+    format!("{error}\n{}\n    hint: {}", error.excerpt(), error.hint())
 }
 
 #[test]
@@ -118,9 +118,37 @@ fn what_is_wrong_is_said_with_its_line() {
         "[sampling]\nshare = \"1%\"\nslow = \"soon\"\n",
         "[sampling]\nshare = 0.1\n",
         "[sampling]\nshar = \"1%\"\n",
+        "[test]\ncommand = \"python agent.py --fast\"\n",
+        "[test]\ncommand = 'python agent.py | tee \"log\"'\n",
+        "[test]\ntimeout = \"60\"\n",
+        "[[check]]\nfoo = 1\n",
+        "[[check]]\nat_most = { call = \"search\" }\n",
+        "[findings]\n\nPROMT_CHANGED = \"off\"\n",
+        "[findings]\nSLOW = \"off\"\nNO_SUCH_THING = \"off\"\n",
+        "[findings]\nSLOWER = \"fatal\"\n",
+        "bogus = 1\n",
     ];
     let all: Vec<String> = wrong.iter().map(|text| told(text)).collect();
     insta::assert_snapshot!(all.join("\n"));
+}
+
+#[test]
+fn the_place_is_shown_as_the_reader_of_toml_shows_it() {
+    for text in ["comand = 1\n", "\n\n\n\n\n\n\n\n\n[[check]]\n  exits = [1, 2]\n", "x"] {
+        let theirs = toml::from_str::<Beside>(text).unwrap_err().to_string();
+        let ours = beside(text, Path::new("refund.toml")).unwrap_err();
+        let shown: Vec<&str> = theirs.lines().skip(1).take(3).map(str::trim_end).collect();
+        assert_eq!(ours.excerpt(), shown.join("\n"), "{theirs}");
+    }
+    let wide = beside("directory = '日本' x\n", Path::new("refund.toml")).unwrap_err();
+    assert_eq!(
+        wide.excerpt(),
+        "  |\n1 | directory = '日本' x\n  |                    ^",
+        "columns, not bytes"
+    );
+    let long = format!("x = \"{}\"\ny = \"{}\", z = 1\n", "a".repeat(300), "b".repeat(300));
+    let wrong = beside(&long, Path::new("refund.toml")).unwrap_err();
+    assert!(wrong.excerpt().lines().all(|line| line.chars().count() < 120), "{}", wrong.excerpt());
 }
 
 #[test]

@@ -80,6 +80,12 @@ impl Comparison {
         self.levels.action.is_some() || self.levels.outcome
     }
 
+    /// The same where the names of the runs, and who is whose fork, say nothing to whoever reads it.
+    #[must_use]
+    pub fn called(self, left: &str, right: &str) -> Comparison {
+        Comparison { left: left.to_string(), right: right.to_string(), kin: Kin::Strangers, ..self }
+    }
+
     /// Exit code of `retake diff`: 1 when the runs differ in action or outcome, else 0.
     pub fn exit_code(&self) -> u8 {
         u8::from(self.differs())

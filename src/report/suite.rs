@@ -16,7 +16,7 @@ mod tests;
 pub use kind::ReportKind;
 
 use super::style::{Ink, Style};
-use super::words::{fold, line, many, pad};
+use super::words::{block, fold, line, many, pad};
 use crate::diff::RunView;
 use crate::run::StepKind;
 use crate::suite::checks::{Judgement, Outcome};
@@ -78,6 +78,9 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     let judged = matches!(of.verdict, Verdict::Passed | Verdict::Regression);
     if !of.why.is_empty() && (!judged || of.first_error().is_none()) {
         say(&mut out, Ink::Plain, &of.why, style);
+    }
+    for text in block(&of.excerpt).lines() {
+        out.push_str(&format!("{}{}\n", " ".repeat(INDENT + 2), style.paint(Ink::Dim, text)));
     }
     // What does not happen in a run that was cut off says nothing about the agent.
     let told: Vec<&Finding> = told.into_iter().filter(|_| judged || all).collect();

@@ -3,6 +3,7 @@
 use super::checks::Judgement;
 use super::findings::{Drift, Finding, Severity};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What a case came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +43,10 @@ pub struct CaseOutcome {
     /// Why, in one sentence; empty when it passed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub why: String,
+    /// The line of a file that is wrong, with a mark below what is wrong in it, as several lines; empty when it is about
+    /// none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub excerpt: String,
     /// What to do next, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
@@ -63,6 +68,9 @@ pub struct CaseOutcome {
     /// What differs, the first cause first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub findings: Vec<Finding>,
+    /// Lines of the file, from 1, on which the recorded steps stand that findings tell of: the number of the step, the line.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lines: BTreeMap<u32, u32>,
     /// What was asked to hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Judgement>,
@@ -92,6 +100,7 @@ impl CaseOutcome {
             file: file.to_string(),
             verdict: Verdict::Broken,
             why: why.into(),
+            excerpt: String::new(),
             hints: Vec::new(),
             drift: None,
             steps: 0,
@@ -100,6 +109,7 @@ impl CaseOutcome {
             live: 0,
             tools_run: Vec::new(),
             findings: Vec::new(),
+            lines: BTreeMap::new(),
             checks: Vec::new(),
             miss: String::new(),
             pending: String::new(),
@@ -113,6 +123,17 @@ impl CaseOutcome {
     /// The finding that decides, if one does.
     pub fn first_error(&self) -> Option<&Finding> {
         self.findings.iter().find(|finding| finding.severity == Severity::Error)
+    }
+
+    /// The line of the file that a finding is about: 1 where it is about no recorded step.
+    pub fn line_of(&self, finding: &Finding) -> u32 {
+        finding.step.and_then(|step| self.lines.get(&step)).copied().unwrap_or(1)
+    }
+
+    /// The line of what decides: of a regression that of its first cause, else 1.
+    pub fn line(&self) -> u32 {
+        let first = self.first_error().filter(|_| self.verdict == Verdict::Regression);
+        first.map_or(1, |finding| self.line_of(finding))
     }
 }
 

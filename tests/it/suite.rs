@@ -11,7 +11,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// The refund run as a case.
-fn added(flags: &[&str]) -> Refund {
+pub fn added(flags: &[&str]) -> Refund {
     let refund = Refund::recorded();
     refund.retake(&[&["test", "add", "refund.1"], flags].concat()).expect(0);
     refund
@@ -20,20 +20,20 @@ fn added(flags: &[&str]) -> Refund {
 impl Refund {
     /// Changes the agent's code.
     #[track_caller]
-    fn edit(&self, from: &str, to: &str) {
+    pub fn edit(&self, from: &str, to: &str) {
         let path = self.env.work().join("agent.py");
         let code = std::fs::read_to_string(&path).expect("the agent");
         assert!(code.contains(from), "{from:?} is not in the agent");
         std::fs::write(path, code.replace(from, to)).expect("the agent");
     }
 
-    fn case(&self, name: &str) -> PathBuf {
+    pub fn case(&self, name: &str) -> PathBuf {
         self.env.work().join("tests/retake").join(name)
     }
 
     /// Runs the suite; the only case in it, as data.
     #[track_caller]
-    fn only(&self, flags: &[&str], code: i32) -> Value {
+    pub fn only(&self, flags: &[&str], code: i32) -> Value {
         let mut done = self.retake(&[&["test", "--json"], flags].concat()).expect(code).json();
         assert_eq!(done["cases"].as_array().map(Vec::len), Some(1), "{done}");
         done["cases"][0].take()
@@ -292,14 +292,14 @@ fn a_killed_suite_leaves_nothing() {
 }
 
 /// How many processes have this word in their command lines.
-fn processes(word: &str) -> usize {
+pub fn processes(word: &str) -> usize {
     let all = std::fs::read_dir("/proc").expect("proc").flatten();
     let lines = all.filter_map(|entry| std::fs::read_to_string(entry.path().join("cmdline")).ok());
     lines.filter(|line| line.split('\0').any(|part| part == word)).count()
 }
 
 #[track_caller]
-fn wait(until: &dyn Fn() -> bool) {
+pub fn wait(until: &dyn Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
     while !until() {
         assert!(Instant::now() < deadline, "it does not come");

@@ -8,7 +8,7 @@ use super::super::view::Opened;
 use super::super::{Context, print};
 use super::find::Suite;
 use super::judge::{ALONE, checked};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::report::heading;
 use crate::run::Use;
 use crate::run::lack::sound_for;
@@ -105,8 +105,7 @@ fn beside_of(
     if let Some(path) = &args.check {
         let checks = std::fs::read_to_string(path)
             .map_err(|e| CliError::broken(format!("{}: {e}", path.display())))?;
-        let read: Beside = toml::from_str(&checks)
-            .map_err(|e| CliError::broken(format!("{}: {}", path.display(), e.to_string().trim_end())))?;
+        let read = config::beside(&checks, path)?;
         if read.check.is_empty() {
             let what = format!("{} has no [[check]] in it", path.display());
             return Err(CliError::broken(what).hint("for instance: [[check]]\nnever = \"delete_order\""));

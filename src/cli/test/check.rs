@@ -6,8 +6,8 @@ use super::super::view::Opened;
 use super::super::{Context, print};
 use super::find::Suite;
 use super::judge::{ALONE, checked};
+use crate::config;
 use crate::report::suite;
-use crate::suite::case::Beside;
 use crate::suite::checks::{Check, Judgement, Outcome};
 use crate::suite::findings::Severity;
 use serde_json::json;
@@ -16,10 +16,9 @@ pub(in crate::cli) fn check(context: &Context, args: &CheckArgs) -> Result<i32, 
     let Suite { config, root } = Suite::of(context)?;
     let mut checks: Vec<Check> = config.checks.clone();
     for path in &args.files {
-        let told = |e: String| CliError::broken(format!("{}: {e}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|e| told(e.to_string()))?;
-        let read: Beside = toml::from_str(&text).map_err(|e| told(e.to_string().trim_end().to_string()))?;
-        checks.extend(read.check);
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| CliError::broken(format!("{}: {e}", path.display())))?;
+        checks.extend(config::beside(&text, path)?.check);
     }
     if checks.is_empty() {
         return Err(CliError::broken("there is no check: nothing was judged")

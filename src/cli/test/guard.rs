@@ -1,12 +1,15 @@
 //! A process that outlives a killed suite just long enough to clean up behind it.
 //!
 //! `retake test` tells it of every process group that it starts and of its temporary directory. When the pipe between them
-//! closes without a good-bye, retake was killed: what is still there is killed too, and the directory removed.
+//! closes without a good-bye, retake was killed: what is still there is killed too, and the directory removed. What has left
+//! its group is known by its mark, which is a directory in that one.
 
+use super::super::warn;
+use crate::agent::strays;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -22,19 +25,30 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Starts it; none when it cannot be started, which only matters to a suite that is killed.
+    /// Starts it. Where that cannot be done it is said, and matters only to a suite that is killed.
     pub(super) fn start(directory: &Path) -> Option<Guard> {
-        let mut child = Command::new(std::env::current_exe().ok()?)
+        let started = Guard::started(directory);
+        if let Err(why) = &started {
+            warn(&format!(
+                "nothing would clean up behind this suite if it were killed: its guard cannot be started: {why}"
+            ));
+        }
+        started.ok()
+    }
+
+    fn started(directory: &Path) -> io::Result<Guard> {
+        let mut child = Command::new(std::env::current_exe()?)
             .arg(VERB)
             .arg(directory)
+            // A suite that an agent of another one runs is killed with that agent; its guard is not.
+            .env_remove(strays::MARK)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .process_group(0)
-            .spawn()
-            .ok()?;
+            .spawn()?;
         let told = Mutex::new(child.stdin.take());
-        Some(Guard { told, child })
+        Ok(Guard { told, child })
     }
 
     /// Tells of a process group: that it is there, or that it is gone.
@@ -69,6 +83,7 @@ pub(in crate::cli) fn keep_watch(directory: PathBuf) -> i32 {
     for group in groups {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
+    strays::end(&format!("{}/", directory.display()));
     let _ = std::fs::remove_dir_all(directory);
     0
 }

@@ -5,6 +5,8 @@ use super::super::replay::done;
 use super::super::rerun::Rerun;
 use super::super::session::{Held, Landed};
 use super::super::view::Opened;
+use super::place::lines;
+use crate::agent::strays;
 use crate::config::Config;
 use crate::diff::RunView;
 use crate::replay::player::Player;
@@ -20,7 +22,7 @@ use crate::suite::findings::{Finding, Replayed, Severity, find};
 use crate::suite::outcome::{CaseOutcome, Verdict};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -28,7 +30,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// Checks of runs that no suite plays may take so long.
-pub(super) const ALONE: Held<'static> = Held { within: Duration::from_secs(60), watch: &|_, _| {} };
+pub(super) const ALONE: Held<'static> = Held { within: Duration::from_secs(60), watch: &|_, _| {}, mark: "" };
 
 /// An agent that ran, and its recording.
 pub(super) struct Ran<'a> {
@@ -84,6 +86,7 @@ pub(super) fn judge(
         tools_run: replay.tools.ran.clone().into_iter().collect(),
         miss: misses.map(|of| miss::miss(of, Style::default())).unwrap_or_default(),
         warnings: ran.rerun.misspelt.clone(),
+        lines: lines(called.case, &recorded.outline, &found.all),
         findings: found.all,
         checks,
         agent_us: ran.landed.took_us,
@@ -200,10 +203,10 @@ pub(super) fn checked(
     let subject = Subject::of(run);
     for check in &mut checks {
         let Some(path) = check.schema_file().map(|path| root.join(path)) else { continue };
-        // One that cannot be read stays a file, which no answer can be judged by.
-        if let Some(schema) = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
-            check.set_schema(schema);
-        }
+        check.set_schema(std::fs::read(&path).map_err(|e| match e.kind() {
+            ErrorKind::NotFound => format!("is not there, seen from {}", root.display()),
+            _ => format!("cannot be read: {e}"),
+        }));
     }
     let mut judged = checks::judge(&subject, &checks);
     for (check, judgement) in checks.iter().zip(&mut judged) {
@@ -224,6 +227,7 @@ fn by_command(words: &[String], subject: &Subject, root: &Path, held: Held<'_>) 
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .envs((!held.mark.is_empty()).then_some((strays::MARK, held.mark)))
         .process_group(0)
         .spawn();
     let mut child = match child {
@@ -237,12 +241,13 @@ fn by_command(words: &[String], subject: &Subject, root: &Path, held: Held<'_>) 
     let group = child.id();
     (held.watch)(group, true);
     let (done, gone) = mpsc::channel::<()>();
-    let within = held.within;
+    let (within, mark) = (held.within, held.mark.to_string());
     // A check that hangs is ended with all that it has started.
     let timer = std::thread::spawn(move || {
         let late = gone.recv_timeout(within) == Err(mpsc::RecvTimeoutError::Timeout);
         if late {
             let _ = killpg(Pid::from_raw(group as i32), Signal::SIGKILL);
+            strays::end(&mark);
         }
         late
     });

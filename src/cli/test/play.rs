@@ -13,7 +13,7 @@ use super::copy::copy;
 use super::guard::Guard;
 use super::judge::{Called, Ran, judge};
 use crate::agent::base_url::UpstreamOverride;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::record::Recorder;
 use crate::replay::matcher::Unpin;
 use crate::replay::plan::Plan;
@@ -79,8 +79,9 @@ impl Bench<'_> {
         let began = Instant::now();
         let file = self.shown(&case.file);
         let (mut outcome, ended) = self.played(case, &file).unwrap_or_else(|error| {
+            let hints = error.one_line_hints();
             let mut broken = CaseOutcome::broken(&case.name, &file, error.message);
-            broken.hints = error.hints;
+            (broken.excerpt, broken.hints) = (error.excerpt, hints);
             (broken, false)
         });
         outcome.took_us = began.elapsed().as_micros() as u64;
@@ -107,9 +108,7 @@ impl Bench<'_> {
         })?;
         let path = case.beside();
         let beside = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|e| {
-                CliError::broken(format!("{}: {}", self.shown(&path), e.to_string().trim_end()))
-            })?,
+            Ok(text) => config::beside(&text, Path::new(&self.shown(&path)))?,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => Beside::default(),
             Err(e) => return Err(CliError::broken(format!("{}: {e}", self.shown(&path)))),
         };
@@ -198,7 +197,9 @@ impl Bench<'_> {
                 guard.tell(group, is_there);
             }
         };
-        let held = Held { within: beside.timeout.and_then(limit).unwrap_or(common.timeout), watch: &tell };
+        let mark = place.own.display().to_string();
+        let within = beside.timeout.and_then(limit).unwrap_or(common.timeout);
+        let held = Held { within, watch: &tell, mark: &mark };
         let session = Session {
             tape: Some(recorder.clone()),
             answerer: Some(player.clone()),

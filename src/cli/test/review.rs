@@ -6,11 +6,13 @@ use super::super::import::own::stored;
 use super::super::view::Opened;
 use super::super::{Context, print, surroundings};
 use super::find::{Suite, files};
+use crate::diff::{Status, StepPair};
 use crate::report::{difference, suite};
 use crate::store::Store;
 use crate::store::bundle::{self, ImportOptions};
 use crate::suite::case::{Case, PENDING};
 use crate::suite::findings::{Findings, find};
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,27 @@ enum Choice {
     Quit,
 }
 
+impl Choice {
+    fn carry_out(self, case: &Case) -> Result<(), CliError> {
+        let file = case.pending();
+        let done = match self {
+            Choice::Accept => std::fs::rename(&file, &case.file),
+            Choice::Reject => std::fs::remove_file(&file),
+            Choice::Skip | Choice::Quit => Ok(()),
+        };
+        done.map_err(|e| CliError::broken(format!("{}: {e}", file.display())))
+    }
+
+    /// What it comes to: `accepted`.
+    fn word(self) -> &'static str {
+        match self {
+            Choice::Accept => "accepted",
+            Choice::Reject => "rejected",
+            Choice::Skip | Choice::Quit => "waiting",
+        }
+    }
+}
+
 pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32, CliError> {
     let mut cases = waiting(context)?;
     if let Some(unknown) = args.cases.iter().find(|name| cases.iter().all(|case| case.name != **name)) {
@@ -47,6 +70,9 @@ pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32
         });
     }
     cases.retain(|case| args.cases.is_empty() || args.cases.contains(&case.name));
+    if context.json {
+        return reviewed(context, args, &cases);
+    }
     if cases.is_empty() {
         print("nothing waits to be reviewed\n")?;
         return Ok(exit::OK);
@@ -63,17 +89,10 @@ pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32
             _ if can_ask => pending.ask(context)?,
             _ => Choice::Skip,
         };
-        let file = case.pending();
-        let failed = |e: std::io::Error| CliError::broken(format!("{}: {e}", file.display()));
+        choice.carry_out(case)?;
         match choice {
-            Choice::Accept => {
-                std::fs::rename(&file, &case.file).map_err(failed)?;
-                print(&format!("accepted  {}\n", case.name))?;
-            }
-            Choice::Reject => {
-                std::fs::remove_file(&file).map_err(failed)?;
-                print(&format!("rejected  {}: the case is as it was\n", case.name))?;
-            }
+            Choice::Accept => print(&format!("accepted  {}\n", case.name))?,
+            Choice::Reject => print(&format!("rejected  {}: the case is as it was\n", case.name))?,
             Choice::Skip => left += 1,
             Choice::Quit => {
                 left += cases.len() - at;
@@ -89,6 +108,35 @@ pub(in crate::cli) fn review(context: &Context, args: &ReviewArgs) -> Result<i32
         .hint("in a terminal: retake review; else --accept or --reject"));
     }
     Ok(if left > 0 { exit::DIFFERS } else { exit::OK })
+}
+
+/// The same for a program, which is asked nothing: what it does not say waits on. A case that cannot be read keeps none of
+/// the others back.
+fn reviewed(context: &Context, args: &ReviewArgs, cases: &[Case]) -> Result<i32, CliError> {
+    let choice = match (args.accept, args.reject) {
+        (true, _) => Choice::Accept,
+        (_, true) => Choice::Reject,
+        _ => Choice::Skip,
+    };
+    let root = Suite::of(context)?.root;
+    let (mut all, mut broken) = (Vec::new(), false);
+    for case in cases {
+        let done = Pending::open(context, case).and_then(|pending| {
+            choice.carry_out(case)?;
+            Ok(pending.data(&root, choice))
+        });
+        all.push(done.unwrap_or_else(|error| {
+            error.tell();
+            broken = true;
+            json!({ "name": case.name, "done": Choice::Skip.word(), "error": error.message, "hints": error.one_line_hints() })
+        }));
+    }
+    context.print_json(&json!({ "cases": all }))?;
+    Ok(match choice {
+        _ if broken => exit::BROKEN,
+        Choice::Skip if !cases.is_empty() => exit::DIFFERS,
+        _ => exit::OK,
+    })
 }
 
 /// A case that waits, and what it was.
@@ -114,13 +162,33 @@ impl<'a> Pending<'a> {
         };
         let (before, after) = (open(&case.file, "before")?, open(&case.pending(), "after")?);
         let between = surroundings::between(before.reader.manifest(), after.reader.manifest());
-        let findings = find(&before.view(), &after.view(), &between, None, &config.severities);
+        let mut findings = find(&before.view(), &after.view(), &between, None, &config.severities);
+        // Here they have names of this store alone, which is gone afterwards.
+        findings.comparison = findings.comparison.called("recorded", "now");
         Ok(Pending { case, before, after, findings, _store: directory })
     }
 
     fn told(&self, context: &Context, place: (usize, usize)) -> String {
         let steps = (self.before.outline.steps.len(), self.after.outline.steps.len());
         suite::pending(&self.case.name, place, steps, &self.findings.all, context.style)
+    }
+
+    /// What is told of it to a program: the steps that differ are rows as `retake diff --json` has them.
+    fn data(&self, root: &Path, choice: Choice) -> Value {
+        let shown = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let same =
+            |row: &&StepPair| row.status == Status::Same && row.level.is_none() && !row.pinned && !row.stale;
+        let rows = self.findings.comparison.rows.iter().filter(|row| !same(row));
+        json!({
+            "name": self.case.name,
+            "file": shown(&self.case.file),
+            "pending": shown(&self.case.pending()),
+            "done": choice.word(),
+            "steps": { "recorded": self.before.outline.steps.len(), "now": self.after.outline.steps.len() },
+            "drift": self.findings.drift(),
+            "findings": self.findings.all,
+            "rows": rows.collect::<Vec<_>>(),
+        })
     }
 
     /// Asks until the answer is a choice.

@@ -32,7 +32,7 @@ fn commands(level: &str, cases: &[&CaseOutcome], below: &str) -> String {
         }
         let at = match case.file.as_str() {
             "" => String::new(),
-            file => format!("file={},line=1,", property(&format!("{below}{file}"))),
+            file => format!("file={},line={},", property(&format!("{below}{file}")), case.line()),
         };
         let title = property(&format!("{}: {}", told::called(case.verdict), line(&case.name)));
         out.push_str(&format!("::{level} {at}title={title}::{}\n", data(&text)));

@@ -38,7 +38,7 @@ pub fn code_quality(of: &SuiteOutcome, below: &str) -> Result<String, String> {
     let mut issues = Vec::new();
     for case in &of.cases {
         let path = if case.file.is_empty() { "retake.toml" } else { &case.file };
-        for (check_name, what, severity, place) in told_of(case) {
+        for Told { check_name, what, severity, place, line } in told_of(case) {
             // What it is about, not the values: the next run finds the same by it.
             let about = format!("{}\0{check_name}\0{place}", case.name);
             let times: &mut u32 = seen.entry(about.clone()).or_default();
@@ -49,7 +49,7 @@ pub fn code_quality(of: &SuiteOutcome, below: &str) -> Result<String, String> {
                 check_name,
                 fingerprint: hash.as_str().chars().take(DIGITS).collect(),
                 severity,
-                location: Location { path: format!("{below}{path}"), lines: Lines { begin: 1 } },
+                location: Location { path: format!("{below}{path}"), lines: Lines { begin: line } },
             });
         }
     }
@@ -57,24 +57,49 @@ pub fn code_quality(of: &SuiteOutcome, below: &str) -> Result<String, String> {
     Ok(format!("{text}\n"))
 }
 
-/// Name, sentence, severity, and where in the case.
-fn told_of(case: &CaseOutcome) -> Vec<(String, String, &'static str, String)> {
+/// What is told of a case.
+struct Told {
+    check_name: String,
+    what: String,
+    severity: &'static str,
+    /// What of the case it is about.
+    place: String,
+    /// The line of its file.
+    line: u32,
+}
+
+fn told_of(case: &CaseOutcome) -> Vec<Told> {
     let mut all = Vec::new();
     for finding in case.findings.iter().filter(|finding| finding.severity > Severity::Note) {
         let path = finding.difference.as_ref().map_or("", |difference| &difference.path);
-        let place = format!("{:?} {path}", finding.step);
-        all.push((finding.code.name().to_string(), told::sentence(finding), graded(finding.severity), place));
+        all.push(Told {
+            check_name: finding.code.name().to_string(),
+            what: told::sentence(finding),
+            severity: graded(finding.severity),
+            place: format!("{:?} {path}", finding.step),
+            line: case.line_of(finding),
+        });
     }
     for check in &case.checks {
         if let Some((word, why)) = told::failed(check) {
-            let what = format!("the check {word}: {}: {why}", super::line(&check.name));
-            all.push(("CHECK".into(), what, graded(check.severity), check.name.clone()));
+            all.push(Told {
+                check_name: "CHECK".into(),
+                what: format!("the check {word}: {}: {why}", super::line(&check.name)),
+                severity: graded(check.severity),
+                place: check.name.clone(),
+                line: 1,
+            });
         }
     }
-    let graver = all.iter().any(|(_, _, severity, _)| *severity == graded(Severity::Error));
+    let graver = all.iter().any(|told| told.severity == graded(Severity::Error));
     if case.verdict != Verdict::Passed && !graver {
-        let severity = if case.verdict == Verdict::Broken { "critical" } else { "major" };
-        all.push((case.verdict.word().to_uppercase(), told::why(case), severity, String::new()));
+        all.push(Told {
+            check_name: case.verdict.word().to_uppercase(),
+            what: told::why(case),
+            severity: if case.verdict == Verdict::Broken { "critical" } else { "major" },
+            place: String::new(),
+            line: 1,
+        });
     }
     all
 }

@@ -38,6 +38,7 @@ struct Case {
     verdict: &'static str,
     word: &'static str,
     why: String,
+    excerpt: String,
     facts: String,
     told: String,
     open: bool,
@@ -131,6 +132,7 @@ fn shown(n: usize, failed: usize, of: &CaseOutcome) -> Case {
         verdict: of.verdict.word(),
         word: told::called(of.verdict),
         why: told::why(of),
+        excerpt: block(&of.excerpt),
         facts: told::case_facts(of),
         told: match of.findings.len() {
             0 => String::new(),

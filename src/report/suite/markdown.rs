@@ -94,6 +94,9 @@ fn details(of: &CaseOutcome) -> String {
     if counts == 0 {
         out.push_str(&format!("{}\n\n", prose(&told::why(of))));
     }
+    if !of.excerpt.is_empty() {
+        out.push_str(&fenced("text", &of.excerpt));
+    }
     for (check, (word, why)) in of.checks.iter().filter_map(|check| Some((check, told::failed(check)?))) {
         out.push_str(&format!("**check {word}** {}: {}\n\n", code(&check.name), prose(&why)));
     }

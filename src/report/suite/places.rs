@@ -28,7 +28,7 @@ pub fn without(places: &[Place], of: &mut SuiteOutcome) {
 }
 
 fn texts(case: &mut CaseOutcome, change: &impl Fn(&mut String)) {
-    let whole = [&mut case.file, &mut case.why, &mut case.miss, &mut case.output];
+    let whole = [&mut case.file, &mut case.why, &mut case.excerpt, &mut case.miss, &mut case.output];
     whole.into_iter().chain(&mut case.hints).chain(&mut case.warnings).for_each(change);
     for finding in &mut case.findings {
         change(&mut finding.what);

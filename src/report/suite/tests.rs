@@ -66,6 +66,7 @@ fn odd() -> SuiteOutcome {
         drift: Some(Drift::Code),
         tools_run: vec![("issue_refund".into(), 2), ("<lookup>".into(), 1)],
         findings: vec![amount, text.clone(), note],
+        lines: [(8, 31)].into(),
         checks: vec![
             judgement("never `rm`", Outcome::Passed),
             judgement(
@@ -85,6 +86,7 @@ fn odd() -> SuiteOutcome {
     let broken = CaseOutcome {
         steps: 0,
         replayed: 0,
+        excerpt: "  |\n2 | comand = `<x>`\n  | ^^^^^^".into(),
         hints: vec!["say it in `tests/retake/x.toml`: command = [\"python\"]".into()],
         ..case("billing/日本語", Verdict::Broken, "it does not say which command it recorded")
     };

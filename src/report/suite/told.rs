@@ -126,6 +126,9 @@ pub(super) fn case_facts(of: &CaseOutcome) -> String {
 /// All that there is to say of a case, as plain text, without what the agent printed.
 pub(super) fn plain(of: &CaseOutcome) -> String {
     let mut out = String::new();
+    if !of.excerpt.is_empty() {
+        out.push_str(&format!("{}\n", block(&of.excerpt)));
+    }
     for finding in of.findings.iter().filter(|f| f.severity > Severity::Note) {
         let follows = if finding.follows { " (may follow from that)" } else { "" };
         out.push_str(&format!(

@@ -10,6 +10,7 @@
 //! - `exported`: what the agent's instrumentation exported.
 //! - `record`: the records themselves.
 //! - `write`: export.
+//! - `lines`: where in a file an exchange is told.
 //! - `read`, `bodies`, `mend`: import, bodies put together again, and what is done for a file edited by hand.
 
 mod bodies;
@@ -18,6 +19,7 @@ mod content;
 mod cut;
 mod exported;
 mod line;
+mod lines;
 mod list;
 mod mend;
 mod read;
@@ -33,6 +35,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 pub use checkpoint::checkpoints;
+pub use lines::lines;
 pub use read::import;
 pub use write::export;
 

@@ -83,6 +83,8 @@ pub enum Schema {
     Here(Value),
     /// A file that holds it; see [`Check::schema_file`].
     File(PathBuf),
+    /// A file that was asked for and is no schema: why, in one sentence.
+    Unusable(String),
 }
 
 impl Check {
@@ -92,7 +94,7 @@ impl Check {
         Check { name: name.to_string(), rule: Rule::That(expression), why: None, severity }
     }
 
-    /// The file whose JSON is to be given to [`Check::set_schema`] before the check is judged.
+    /// The file whose text is to be given to [`Check::set_schema`] before the check is judged.
     pub fn schema_file(&self) -> Option<&Path> {
         match &self.rule {
             Rule::AnswerSchema(Schema::File(path)) => Some(path),
@@ -100,11 +102,19 @@ impl Check {
         }
     }
 
-    /// Puts the schema in the place of its file.
-    pub fn set_schema(&mut self, schema: Value) {
-        if self.schema_file().is_some() {
-            self.rule = Rule::AnswerSchema(Schema::Here(schema));
-        }
+    /// Puts the schema in the place of its file: the text of the file, or why it cannot be read, as the end of a sentence
+    /// that the file begins (`is not there`).
+    pub fn set_schema(&mut self, text: Result<Vec<u8>, String>) {
+        let Some(path) = self.schema_file() else { return };
+        let schema = text.and_then(|text| {
+            let schema = serde_json::from_slice(&text).map_err(|e| format!("is no JSON: {e}"))?;
+            schema::validate(&schema).map_err(|why| format!("cannot be used: {why}"))?;
+            Ok(schema)
+        });
+        self.rule = Rule::AnswerSchema(match schema {
+            Ok(schema) => Schema::Here(schema),
+            Err(why) => Schema::Unusable(format!("the schema {} {why}", path.display())),
+        });
     }
 
     /// The command to run, for a check that is one.
@@ -204,7 +214,7 @@ impl Rule {
             Rule::AtMost { call, times } => format!("{call} at most {times} times"),
             Rule::AnswerMatches(pattern) => format!("the answer matches {pattern}"),
             Rule::AnswerSchema(Schema::File(path)) => format!("the answer meets {}", path.display()),
-            Rule::AnswerSchema(Schema::Here(_)) => "the answer meets its schema".into(),
+            Rule::AnswerSchema(Schema::Here(_) | Schema::Unusable(_)) => "the answer meets its schema".into(),
             Rule::Exit(code) => format!("exit {code}"),
             Rule::Command(words) => words.join(" "),
         }

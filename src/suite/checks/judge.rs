@@ -44,6 +44,7 @@ fn outcome(subject: &Subject, bench: &Bench<'_>, rule: &Rule) -> Outcome {
         Rule::AnswerSchema(Schema::File(path)) => {
             Outcome::Broken { why: format!("the schema {} was not read", path.display()) }
         }
+        Rule::AnswerSchema(Schema::Unusable(why)) => Outcome::Broken { why: why.clone() },
         Rule::AnswerSchema(Schema::Here(of)) => match answer(subject).map(serde_json::from_str::<Value>) {
             Err(what) => Outcome::Failed { what },
             Ok(Err(_)) => Outcome::Failed { what: subject.unknown("answer_json").unwrap_or_default().into() },

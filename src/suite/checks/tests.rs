@@ -212,8 +212,20 @@ fn what_is_written_wrong_is_refused_at_once() {
     let mut named =
         check("answer_schema = \"a.json\"\nname = \"n\"\nwhy = \"w\"\nseverity = \"note\"").unwrap();
     assert_eq!(named.schema_file(), Some(std::path::Path::new("a.json")));
-    named.set_schema(json!({"type": "string"}));
+    named.set_schema(Ok(b"{\"type\": \"string\"}".to_vec()));
     assert_eq!((named.schema_file(), named.severity), (None, Severity::Note));
+    for (text, said) in [
+        (Err("is not there, seen from /work".into()), "the schema a.json is not there, seen from /work"),
+        (Ok(b"{".to_vec()), "the schema a.json is no JSON: EOF while parsing an object at line 1 column 1"),
+        (Ok(b"{\"type\": 3}".to_vec()), "the schema a.json cannot be used: this is no JSON schema: "),
+    ] {
+        let mut check = check("answer_schema = \"a.json\"").unwrap();
+        check.set_schema(text);
+        let judged = judge(&Subject::of(&mended(49.99).view()), &[check]);
+        assert_eq!(judged[0].name, "the answer meets a.json");
+        let why = broken(judged[0].outcome.clone());
+        assert!(why.starts_with(said), "{why}");
+    }
 }
 
 #[test]
