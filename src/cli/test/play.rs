@@ -106,16 +106,7 @@ impl Bench<'_> {
                 _ => error,
             }
         })?;
-        let path = case.beside();
-        let beside = match std::fs::read_to_string(&path) {
-            Ok(text) => config::beside(&text, Path::new(&self.shown(&path)))?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Beside::default(),
-            Err(e) => return Err(CliError::broken(format!("{}: {e}", self.shown(&path)))),
-        };
-        if let Some(wrong) = beside.timeout.filter(|seconds| limit(*seconds).is_none()) {
-            let what = format!("{}: {wrong} is no time limit: seconds, more than 0", self.shown(&path));
-            return Err(CliError::broken(what));
-        }
+        let beside = said_of(case, &self.shown(&case.beside()))?;
         Ok(Read { beside, run })
     }
 
@@ -278,6 +269,20 @@ impl Bench<'_> {
             .map_err(|e| CliError::broken(format!("cannot copy the agent's directory: {e}")))?;
         Ok(to)
     }
+}
+
+/// What the author of a case says of it; `shown`: how its file is called here.
+pub(super) fn said_of(case: &Case, shown: &str) -> Result<Beside, CliError> {
+    let beside = match std::fs::read_to_string(case.beside()) {
+        Ok(text) => config::beside(&text, Path::new(shown))?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Beside::default(),
+        Err(e) => return Err(CliError::broken(format!("{shown}: {e}"))),
+    };
+    if let Some(wrong) = beside.timeout.filter(|seconds| limit(*seconds).is_none()) {
+        let what = format!("{shown}: {wrong} is no time limit: seconds, more than 0");
+        return Err(CliError::broken(what));
+    }
+    Ok(beside)
 }
 
 /// The end of what an agent printed, without secrets.

@@ -6,6 +6,7 @@ use super::super::import::own::stored;
 use super::super::view::Opened;
 use super::super::{Context, print, surroundings};
 use super::find::{Suite, files};
+use super::play::said_of;
 use crate::diff::{Status, StepPair};
 use crate::report::{difference, suite};
 use crate::store::Store;
@@ -162,7 +163,9 @@ impl<'a> Pending<'a> {
         };
         let (before, after) = (open(&case.file, "before")?, open(&case.pending(), "after")?);
         let between = surroundings::between(before.reader.manifest(), after.reader.manifest());
-        let mut findings = find(&before.view(), &after.view(), &between, None, &config.severities);
+        let said = said_of(case, &case.beside().display().to_string())?;
+        let severities = config.severities.clone().with(&said.findings);
+        let mut findings = find(&before.view(), &after.view(), &between, None, &severities);
         // Here they have names of this store alone, which is gone afterwards.
         findings.comparison = findings.comparison.called("recorded", "now");
         Ok(Pending { case, before, after, findings, _store: directory })

@@ -221,9 +221,43 @@ impl<'a> Walk<'a, '_> {
                     Finding::new(Code::NewCall, drift, steps, format!("{tool} is called, and was not"));
                 self.new_call(asked.unwrap_or(at), finding);
             }
-            Status::Changed => self.result(at, row, tool, steps),
+            Status::Changed => match self.exchanged(at, row) {
+                Some(other) if other < at => {}
+                Some(other) => self.crossed(at, row, tool, other),
+                None => self.result(at, row, tool, steps),
+            },
             _ => {}
         }
+    }
+
+    /// The row of a call of the same answer, when each has the result that the other one had.
+    fn exchanged(&self, at: usize, row: &StepPair) -> Option<usize> {
+        let result = |act: &'_ Option<Act>| match act {
+            Some(Act::Returns { text: Some(text), .. }) => Some(text.clone()),
+            _ => None,
+        };
+        let (then, now) = (result(&row.before)?, result(&row.after)?);
+        let is_beside =
+            |(_, other): &(usize, &StepPair)| other.kind == PairKind::Tool && other.lane == row.lane;
+        let rows = || self.comparison.rows.iter().enumerate();
+        let behind = rows().skip(at + 1).take_while(is_beside);
+        let before = rows().take(at).rev().take_while(is_beside);
+        let crosses = |other: &StepPair| {
+            result(&other.before) == Some(now.clone()) && result(&other.after) == Some(then.clone())
+        };
+        behind.chain(before).find(|(_, other)| crosses(other)).map(|(other, _)| other)
+    }
+
+    fn crossed(&mut self, at: usize, row: &StepPair, tool: &str, other: usize) {
+        let with = match self.comparison.rows.get(other).and_then(|other| other.before.as_ref()) {
+            Some(Act::Returns { tool: with, .. }) if with != tool => {
+                format!("the results of {tool} and {with}")
+            }
+            _ => format!("two results of {tool}"),
+        };
+        let what = format!("{with} have changed places");
+        let finding = Finding::new(Code::PromptChanged, Drift::Code, (row.left, row.right), what);
+        self.out.at(at, finding.with(fields(&row.fields, tool)));
     }
 
     fn result(&mut self, at: usize, row: &StepPair, tool: &str, steps: (Option<u32>, Option<u32>)) {

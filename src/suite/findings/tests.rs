@@ -97,6 +97,22 @@ fn a_tool_that_returns_otherwise_is_the_world() {
 }
 
 #[test]
+fn results_that_have_changed_places_are_code() {
+    let told_with = |policy: &str, customer: &str| {
+        let mut run = Fake::new("refund.2");
+        run.user("My laptop from order A123 is broken, refund me");
+        run.calls(&[
+            ("get_policy", json!({"sku": "LAP-1"}), policy),
+            ("get_customer", json!({"id": "c9"}), customer),
+        ]);
+        run.says("Done.").end(0);
+        run
+    };
+    let (policy, customer) = (r#"{"refundable":true}"#, r#"{"name":"Ada"}"#);
+    insta::assert_snapshot!(told(&told_with(policy, customer), &told_with(customer, policy)).join("\n"), @r#"PROMPT_CHANGED error code 2: the results of get_policy and get_customer have changed places [get_policy.refundable: true -> (none); get_policy.name: (none) -> "Ada"]"#);
+}
+
+#[test]
 fn an_agent_that_asks_otherwise_is_code() {
     let mut other = Fake::new("refund.2");
     other
