@@ -83,10 +83,13 @@ fn answer(
     Ok(Some(ToldAnswer { status, headers, body: body.unwrap_or_default(), times: times(entry), end }))
 }
 
-/// When head and end of an answer came.
+/// When head and end of an answer came; archives have 0 or -1 where that is not known.
 fn times(entry: &Value) -> Option<(u64, u64)> {
     let us = |ms: f64| if ms.is_finite() && ms > 0.0 { (ms * 1000.0).round() as u64 } else { 0 };
     let end = us(entry.get("time")?.as_f64()?);
+    if end == 0 {
+        return None;
+    }
     let receiving = entry.pointer("/timings/receive").and_then(Value::as_f64).unwrap_or_default();
     Some((end.saturating_sub(us(receiving)), end))
 }

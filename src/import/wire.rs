@@ -28,7 +28,8 @@ pub(super) struct ToldAnswer {
     pub status: Result<u16, Fault>,
     pub headers: HeaderList,
     pub body: Bytes,
-    /// Microseconds since the exchange started: head and end.
+    /// Microseconds since the exchange started: head and end; none when they are not told, and an end of 0 is then
+    /// what is written.
     pub times: Option<(u64, u64)>,
     pub end: BodyEnd,
 }
@@ -131,6 +132,9 @@ impl Making {
             if lengths.len() > 1 {
                 self.lacks("the times of a stream's events", &[], 0);
             }
+        }
+        if told.times.is_none() {
+            self.lacks("how long answers took", &[], 0);
         }
         let (head_us, end_us) = told.times.unwrap_or_default();
         RecordedResponse {

@@ -285,7 +285,8 @@ fn manifest(
         outcome: Some(Outcome {
             exit_code: None,
             signal: None,
-            ended_us: ended_us.max(started_us),
+            // A run whose time is not known has no length.
+            ended_us: run.started_us.map_or(started_us, |_| ended_us.max(started_us)),
             stopped: None,
         }),
         incomplete: None,
