@@ -98,7 +98,7 @@ fn a_person_is_told_what_each_run_is_sound_for() {
     assert_eq!(
         ran.out,
         "imported  tapes.1   4 steps   view diff replay fork   without: the key order and white space of parsed_body; \
-         how long answers took; when it was recorded\n\
+         how long answers took; when it was recorded\n          1 secret replaced: cookie header\n\
          imported  tapes.2   3 steps   view diff replay fork   without: the key order and white space of parsed_body; \
          how long answers took; the times of a stream's events; when it was recorded\n"
     );
@@ -163,11 +163,40 @@ fn what_looks_like_a_secret_is_replaced() {
     let answer = "  response:\n    status: {code: 200, message: OK}\n    headers: {content-type: [application/json]}\n    \
                   body: {string: '{\"choices\": [{\"index\": 0, \"finish_reason\": \"stop\", \"message\": {\"role\": \
                   \"assistant\", \"content\": \"the key is AKIAQ3EGRIPVCJX4LZTM\"}}]}'}\n";
-    env.file("keys.yaml", &cassette(answer));
-    env.retake(["import", "--from", "vcr", "keys.yaml"]).expect(0);
+    let file = env.file("keys.yaml", &cassette(answer));
+    let told = env.retake(["import", "--from", "vcr", "keys.yaml"]).expect(0).out;
+    assert!(
+        told.ends_with(
+            "\n          2 secrets replaced: authorization header, aws-access-key; the body of 1 answer is not as in the \
+             file: a replay serves stand-ins there, unless the agent sends the secret itself\n"
+        ),
+        "{told}"
+    );
     let text = env.retake(["export", "keys.1", "-"]).expect(0).out;
     assert!(text.contains("the key is AKIA") && !text.contains("AKIAQ3EGRIPVCJX4LZTM"), "{text}");
     assert!(text.contains("Bearer sk-proj-") && !text.contains("AbCdEfGhIjKlMn"), "{text}");
+    // It is as it was told: another answer than the file's, of the same length.
+    let run = serde_json::json!({ "run": "keys.1" });
+    let (ran, told) = asked(&env, "vcr", &file, 1, &run);
+    assert_eq!((&told["asked"], &told["equal"]), (&1.into(), &0.into()), "{}", ran.all());
+    let other = told["other"][0].as_str().unwrap();
+    assert!(other.contains("the key is AKIA") && other.contains("instead of"), "{other}");
+    ran.says(&["1 secret served as a stand-in"]);
+    // An agent that says the secret gets it.
+    let asks = cassette(answer).replace("hello", "is it AKIAQ3EGRIPVCJX4LZTM?");
+    let file = env.file("asks.yaml", &asks);
+    let run = imported(&env, "vcr", &file).remove(0);
+    assert_eq!(
+        (&run["changed_answers"], &run["replaced"]["aws-access-key"]),
+        (&1.into(), &1.into()),
+        "{run}"
+    );
+    let (ran, told) = asked(&env, "vcr", &file, 1, &run);
+    assert_eq!((&told["asked"], &told["equal"]), (&1.into(), &1.into()), "{}", ran.all());
+    // A secret in a request alone takes nothing from the answer.
+    env.file("plain.yaml", &cassette(&answer.replace("AKIAQ3EGRIPVCJX4LZTM", "none")));
+    let told = env.retake(["import", "--from", "vcr", "plain.yaml"]).expect(0).out;
+    assert!(told.ends_with("\n          1 secret replaced: authorization header\n"), "{told}");
 }
 
 /// No view makes a time of what the file does not say.
