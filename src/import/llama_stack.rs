@@ -78,6 +78,7 @@ fn run(name: &str, number: usize, recording: &Value) -> Result<Foreign, Unreadab
             headers,
             body: sent,
             times: None,
+            frames: None,
             end: BodyEnd::Complete,
         }),
     };

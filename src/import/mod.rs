@@ -10,6 +10,7 @@ pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
 pub mod plain;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tnetstring;

@@ -55,6 +55,14 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// True or false.
+    pub(super) fn truth(&self) -> Option<bool> {
+        match self {
+            Value::Bool(truth) => Some(*truth),
+            _ => None,
+        }
+    }
+
     /// A time.
     pub(super) fn seconds(&self) -> Option<f64> {
         match self {
