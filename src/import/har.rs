@@ -14,10 +14,15 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::Value;
 
+/// No exchange takes longer: ten years, in milliseconds.
+const LONGEST_MS: f64 = 10.0 * 365.0 * 86_400_000.0;
+/// The beginning of the year 10000, in milliseconds since the Unix epoch.
+const LATEST_MS: f64 = 253_402_300_800_000.0;
+
 /// See [`super::read`].
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let archive: Value = serde_json::from_slice(bytes).map_err(|why| Unreadable::new(why.to_string()))?;
+    let archive: Value =
+        serde_json::from_slice(bytes).map_err(|why| Unreadable::new(format!("it is no JSON: {why}")))?;
     let entries = archive.pointer("/log/entries").and_then(Value::as_array);
     let entries = entries.ok_or_else(|| Unreadable::new("it has no `log.entries`"))?;
     let mut run = Making::of("entry");
@@ -125,8 +130,9 @@ fn session(run: &mut Making, number: usize, entry: &Value) -> Result<Option<Sess
 
 /// When a message came: seconds since the Unix epoch; some tools write milliseconds.
 fn message_time(message: Option<&Value>) -> Option<u64> {
-    let time = message?.get("time")?.as_f64().filter(|time| time.is_finite() && *time > 0.0)?;
-    Some((if time < 1e11 { time * 1e6 } else { time * 1e3 }).round() as u64)
+    let time = message?.get("time")?.as_f64().filter(|time| *time > 0.0)?;
+    let ms = if time < 1e11 { time * 1e3 } else { time };
+    (ms < LATEST_MS).then(|| (ms * 1e3).round() as u64)
 }
 
 /// None where the request was given up before an answer came, and nothing says why.
@@ -166,7 +172,7 @@ fn answer(
 
 /// When head and end of an answer came; archives have 0 or -1 where that is not known.
 fn times(entry: &Value) -> Option<(u64, u64)> {
-    let us = |ms: f64| if ms.is_finite() && ms > 0.0 { (ms * 1000.0).round() as u64 } else { 0 };
+    let us = |ms: f64| if (0.0..LONGEST_MS).contains(&ms) { (ms * 1000.0).round() as u64 } else { 0 };
     let end = us(entry.get("time")?.as_f64()?);
     if end == 0 {
         return None;

@@ -1,5 +1,7 @@
 //! Files as tools write them, as nobody writes them, and there and back.
 
+mod odd;
+
 use super::*;
 use crate::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedRequest, RecordedResponse, RequestHead,

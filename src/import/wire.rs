@@ -165,10 +165,10 @@ impl Making {
         let began = self.started.iter().flatten().min().copied();
         let mut last = began.unwrap_or_default();
         for (exchange, started) in self.exchanges.iter_mut().zip(&self.started) {
-            last = started.unwrap_or(last + 1);
+            last = started.unwrap_or(last.saturating_add(1));
             exchange.request.started_us = last;
         }
-        if began.is_none() {
+        if began.is_none() && !self.exchanges.is_empty() {
             self.lacks("when it was recorded", &[], 0);
         }
         let unit = self.unit;

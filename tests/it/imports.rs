@@ -117,6 +117,18 @@ fn a_file_of_another_kind_is_known_by_its_looks() {
         "no `interactions`",
         "looks like an HTTP archive: --from har",
     ]);
+    // So is one that is cut off, and one that is nothing.
+    let whole = std::fs::read_to_string(&har).unwrap();
+    env.file("cut.har", &whole[..whole.len() / 2]);
+    let ran = env.retake(["import", "--from", "har", "cut.har"]).expect(3);
+    ran.says(&[
+        "cut.har cannot be read as an HTTP archive: it is no JSON",
+        "line",
+        "cut off or changed: export it again",
+    ]);
+    env.file("page.har", "<html>");
+    let ran = env.retake(["import", "--from", "har", "page.har"]).expect(3);
+    ran.says(&["page.har cannot be read", "if it is cut off or changed", "retake import --help"]);
     // One that cannot be read does not keep the others out.
     let flows = fixture("mitmproxy/function-tool.mitm").display().to_string();
     let ran = env.retake(["import", "--from", "mitmproxy", &har, &flows]).expect(3);

@@ -36,12 +36,16 @@ pub(super) fn import(
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let runs = import::read(kind, &stem, &bytes).map_err(|why| {
         let error = CliError::broken(format!("{file} cannot be read as {}: {why}", kind.article()));
-        match looks_like(&bytes).filter(|plainly| *plainly != kind) {
-            Some(plainly) => {
-                error.hint(format!("it looks like {}: --from {}", plainly.article(), plainly.name()))
+        error.hint(match looks_like(&bytes) {
+            Some(plainly) if plainly == kind => {
+                format!("it looks like {}, cut off or changed: export it again", kind.article())
             }
-            None => error,
-        }
+            Some(plainly) => format!("it looks like {}: --from {}", plainly.article(), plainly.name()),
+            None => {
+                "if it is cut off or changed, export it again; retake import --help lists what else there is"
+                    .into()
+            }
+        })
     })?;
     if runs.iter().all(|run| run.exchanges.is_empty() && run.exports.is_empty()) {
         let mut lacks: Vec<&str> =
