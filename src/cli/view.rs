@@ -147,7 +147,7 @@ impl Conversations for Opened {
         let took_us = match is_told(&spoken.server) {
             // The answer to the call says only that the work may begin.
             true => took_ms.map(|ms: u64| ms.saturating_mul(1000)),
-            false => self.reader.response(spoken.id).ok().flatten().map(|r| r.end_us),
+            false => self.reader.response(spoken.id).ok().flatten().map(|r| r.end_us).filter(|us| *us > 0),
         };
         Some(CarriedOut { server: spoken.server.clone(), exchange: spoken.id, took_us, ended })
     }

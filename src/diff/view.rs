@@ -267,11 +267,18 @@ impl<'a> RunView<'a> {
         self.outline.turn(lane, turn)
     }
 
-    /// From start to end in microseconds; to the last answer when nobody saw the end.
+    /// From start to end in microseconds; to the last answer when nobody saw the end. None when that is not known: what
+    /// was imported ends with its last answer, and not every file says when that was.
     pub fn duration_us(&self) -> Option<u64> {
-        let last = self.outline.lanes.iter().flat_map(|l| &l.turns).map(|t| t.ended_us).max();
-        let end = self.manifest.outcome.as_ref().map(|o| o.ended_us).or(last)?;
-        Some(end.saturating_sub(self.manifest.started_us))
+        let turns = || self.outline.lanes.iter().flat_map(|lane| &lane.turns);
+        let end = match &self.manifest.outcome {
+            Some(outcome) => {
+                let is_open = turns().any(|t| t.took_us().is_none() && t.ended_us >= outcome.ended_us);
+                (!is_open).then_some(outcome.ended_us)?
+            }
+            None => turns().filter(|turn| turn.took_us().is_some()).map(|turn| turn.ended_us).max()?,
+        };
+        Some(end.saturating_sub(self.manifest.started_us)).filter(|us| *us > 0)
     }
 }
 

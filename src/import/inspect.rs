@@ -58,7 +58,7 @@ fn read_archive(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
 }
 
 fn parsed(bytes: &[u8]) -> Result<Value, String> {
-    json::parse(bytes).map(|root| root.to_value()).map_err(|e| e.to_string())
+    json::parse(bytes).map(|root| root.to_value()).map_err(|e| format!("it is no JSON: {e}"))
 }
 
 fn some(runs: Vec<Foreign>) -> Result<Vec<Foreign>, Unreadable> {

@@ -13,7 +13,7 @@ use serde_json::{Deserializer, Value};
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
     let mut runs = Vec::new();
     for recording in Deserializer::from_slice(bytes).into_iter::<Value>() {
-        let recording = recording.map_err(|why| Unreadable::new(why.to_string()))?;
+        let recording = recording.map_err(|why| Unreadable::new(format!("it is no JSON: {why}")))?;
         // Several may stand in a list.
         match recording {
             Value::Array(list) => {
@@ -78,6 +78,7 @@ fn run(name: &str, number: usize, recording: &Value) -> Result<Foreign, Unreadab
             headers,
             body: sent,
             times: None,
+            frames: None,
             end: BodyEnd::Complete,
         }),
     };

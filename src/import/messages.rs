@@ -13,7 +13,6 @@ use serde_json::{Map, Value};
 
 /// See [`super::read`].
 pub(super) fn read(name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut file = File { name, builder: Builder::default(), runs: Vec::new() };
     match json::parse(bytes) {
         Ok(root) => file.document(&root).map_err(Unreadable::new)?,

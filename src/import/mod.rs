@@ -10,6 +10,7 @@ pub mod messages;
 pub mod mitmproxy;
 pub mod otlp;
 pub mod plain;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod tnetstring;
@@ -20,10 +21,11 @@ mod yaml;
 mod said;
 mod transcript;
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, encoding};
 use crate::otlp::Batch;
 use crate::run::lack::sound_for;
 pub use crate::run::{Lack, Use};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A kind of file.
@@ -144,11 +146,29 @@ impl Unreadable {
     }
 }
 
-/// Reads the runs of a file. `name`: what they are called when the file does not say.
+/// What a file holds, unpacked.
+fn plain_bytes(bytes: &[u8]) -> Result<Cow<'_, [u8]>, Unreadable> {
+    const PACKED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
+    let packed = PACKED.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, name)| *name);
+    encoding::decode(packed, bytes).map_err(|why| match packed {
+        Some(packed) => Unreadable::new(format!("it is packed with {packed} and cannot be unpacked: {why}")),
+        None => Unreadable::new(why),
+    })
+}
+
+/// Reads the runs of a file, packed with gzip or zstd or not. `name`: what they are called when the file does not say.
 ///
 /// # Errors
 /// When it is no such file.
 pub fn read(kind: Kind, name: &str, bytes: &[u8]) -> Result<Vec<Foreign>, Unreadable> {
+    let plain = plain_bytes(bytes)?;
+    let bytes = plain.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&plain);
+    if bytes.trim_ascii().is_empty() {
+        return Err(Unreadable::new("it is empty"));
+    }
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Unreadable::new("it is in UTF-16: write it in UTF-8"));
+    }
     match kind {
         Kind::Vcr => vcr::read(name, bytes),
         Kind::Har => har::read(name, bytes),

@@ -7,7 +7,7 @@ mod group;
 #[cfg(test)]
 mod tests;
 
-use super::transcript::{Builder, Call, missing, no_bytes};
+use super::transcript::{Builder, Call, missing, no_bytes, put_in_order};
 use super::{Foreign, Lack, Unreadable, Use};
 use crate::exchange::canon::text_of_value;
 use crate::otlp::Batch;
@@ -119,9 +119,14 @@ impl Run<'_> {
             }
         }
         let mut exchanges = Vec::new();
+        let mut times = Vec::new();
         for (number, said) in (1..).zip(&calls) {
-            exchanges.push(builder.exchange(number, &call(said, &texts(said)))?);
+            let texts = texts(said);
+            let call = call(said, &texts);
+            times.push(call.times);
+            exchanges.push(builder.exchange(number, &call)?);
         }
+        put_in_order(&mut exchanges, &times);
         let spoilt = vec![Use::Diff, Use::Replay, Use::Fork];
         if calls.is_empty() && silent.is_empty() {
             let what = "gen_ai.input.messages: no span tells of a model call".to_string();
@@ -135,6 +140,9 @@ impl Run<'_> {
         lacks.extend(of_spans("gen_ai.output.messages", &open, &spoilt));
         let uncounted = |said: &&Said| said.claims.told.as_ref().is_none_or(|told| told.usage.is_none());
         lacks.extend(of_spans("gen_ai.usage", &calls.iter().filter(uncounted).collect::<Vec<_>>(), &[]));
+        let untimed = |said: &&Said| said.span.start_ns == 0 || said.span.end_ns <= said.span.start_ns;
+        let untimed: Vec<&Said> = calls.iter().filter(untimed).collect();
+        lacks.extend(of_spans("start_time_unix_nano and end_time_unix_nano", &untimed, &[]));
         let failed: Vec<&Said> = calls.iter().filter(|said| said.claims.error.is_some()).collect();
         lacks.extend(of_spans("status and body of the failed answer", &failed, &[]));
         if !calls.is_empty() {

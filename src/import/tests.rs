@@ -1,5 +1,7 @@
 //! Files as tools write them, as nobody writes them, and there and back.
 
+mod odd;
+
 use super::*;
 use crate::exchange::{
     BodyEnd, ExchangeId, Fault, FrameMark, HeaderList, RecordedRequest, RecordedResponse, RequestHead,
@@ -41,7 +43,7 @@ fn a_binary_stream_of_a_cassette_is_cut_into_its_messages() {
     let (messages, damage) = crate::exchange::eventstream::read(&answer(&run, 0).body);
     assert!(damage.is_none());
     assert_eq!(answer(&run, 0).frames.len(), messages.len());
-    assert_eq!(lacks(&run), ["the times of a stream's events"]);
+    assert_eq!(lacks(&run), ["the times of a stream's events", "how long answers took"]);
 }
 
 #[test]
@@ -124,6 +126,9 @@ fn an_archive_says_what_it_left_out() {
         assert!(lacks(&run).contains(&wanted), "{:?}", run.lacks);
         assert_eq!(uses(&run), sound, "{wanted}");
     }
+    let text = String::from_utf8(entry(asked.clone(), json!({}))).unwrap();
+    let untimed = one(Kind::Har, text.replace("\"time\":12.5", "\"time\":-1").as_bytes());
+    assert_eq!((lacks(&untimed), answer(&untimed, 0).end_us), (vec!["how long answers took"], 0));
     let broken = one(Kind::Har, &entry(asked, json!({ "status": 0, "_error": "net::ERR_FAILED" })));
     assert_eq!(answer(&broken, 0).fault, Some(Fault::Reset { what: "net::ERR_FAILED".into() }));
     assert_eq!(uses(&broken), "view diff replay fork");

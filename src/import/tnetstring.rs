@@ -1,5 +1,7 @@
 //! Typed netstrings: `LENGTH:CONTENT TYPE`, the type one byte behind the content.
 
+/// The beginning of the year 10000, in seconds since the Unix epoch.
+const LATEST_S: f64 = 253_402_300_800.0;
 /// How deep lists and dictionaries may be nested.
 const MAX_DEPTH: usize = 64;
 
@@ -55,13 +57,22 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A time.
-    pub(super) fn seconds(&self) -> Option<f64> {
+    /// True or false.
+    pub(super) fn truth(&self) -> Option<bool> {
         match self {
-            Value::Float(number) if number.is_finite() && *number >= 0.0 => Some(*number),
-            Value::Integer(number) if *number >= 0 => Some(*number as f64),
+            Value::Bool(truth) => Some(*truth),
             _ => None,
         }
+    }
+
+    /// A time since the Unix epoch; none of what is before it, or behind the year 9999.
+    pub(super) fn seconds(&self) -> Option<f64> {
+        let number = match self {
+            Value::Float(number) => *number,
+            Value::Integer(number) => *number as f64,
+            _ => return None,
+        };
+        Some(number).filter(|number| (0.0..LATEST_S).contains(number))
     }
 
     /// Of a list; nothing of others.

@@ -66,8 +66,7 @@ impl Builder {
                 MOST >> 20
             ));
         }
-        // Where no time is told, requests are still one behind the other.
-        let (start, end) = call.times.unwrap_or((u64::from(number - number.min(1)), 0));
+        let (start, end) = call.times.unwrap_or_default();
         let took = end.saturating_sub(start);
         let mut headers = content_type();
         if let Some(span) = &call.span {
@@ -101,6 +100,7 @@ impl Builder {
     ) -> Result<Vec<Exchange>, String> {
         let texts: Vec<String> = messages.iter().map(text_of_value).collect();
         let mut exchanges = Vec::new();
+        let mut times = Vec::new();
         for (at, message) in messages.iter().enumerate() {
             // Greetings that open a conversation were asked of no model.
             if at == 0 || message.get("role").and_then(Value::as_str) != Some("assistant") {
@@ -112,9 +112,28 @@ impl Builder {
                 ..Call::default()
             };
             let number = u32::try_from(exchanges.len() + 1).unwrap_or(u32::MAX);
-            exchanges.push(self.exchange(number, &told(at, call))?);
+            let call = told(at, call);
+            times.push(call.times);
+            exchanges.push(self.exchange(number, &call)?);
         }
+        put_in_order(&mut exchanges, &times);
         Ok(exchanges)
+    }
+}
+
+/// Calls whose times are not told stand behind the one before them, at the beginning right before the first that is
+/// told: requests are one behind the other.
+pub(super) fn put_in_order(exchanges: &mut [Exchange], times: &[Option<(u64, u64)>]) {
+    let leading = times.iter().take_while(|times| times.is_none()).count() as u64;
+    let mut next = times.iter().flatten().next().map_or(0, |(start, _)| start.saturating_sub(leading));
+    for (exchange, times) in exchanges.iter_mut().zip(times) {
+        match times {
+            Some((_, end)) => next = *end,
+            None => {
+                exchange.request.started_us = next;
+                next = next.saturating_add(1);
+            }
+        }
     }
 }
 

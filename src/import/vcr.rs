@@ -66,6 +66,7 @@ fn told(run: &mut Making, interaction: &Rc<Yaml>, budget: &Budget) -> Result<Tol
                 headers: headers(response, budget)?,
                 body: said.bytes,
                 times: None,
+                frames: None,
                 end: BodyEnd::Complete,
             })
         }

@@ -2,7 +2,9 @@
 //! right or named.
 
 use super::{Foreign, Lack, Unreadable, Use};
+use crate::dialect::websocket::Protocol;
 use crate::dialect::{self, Endpoint};
+use crate::exchange::messages::Message;
 use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, Fault, FrameMark, HeaderList, RecordedRequest, RecordedResponse,
     RequestHead, ResponseHead, Source, Upstream, encoding,
@@ -28,8 +30,11 @@ pub(super) struct ToldAnswer {
     pub status: Result<u16, Fault>,
     pub headers: HeaderList,
     pub body: Bytes,
-    /// Microseconds since the exchange started: head and end.
+    /// Microseconds since the exchange started: head and end; none when they are not told, and an end of 0 is then
+    /// what is written.
     pub times: Option<(u64, u64)>,
+    /// The pieces that it came in; none: to be cut by its content type.
+    pub frames: Option<Vec<FrameMark>>,
     pub end: BodyEnd,
 }
 
@@ -103,7 +108,8 @@ impl Making {
     /// A model call whose request cannot be read can be neither matched nor compared.
     fn check_request(&mut self, number: usize, head: &RequestHead, body: &[u8]) {
         let Some((dialect, Endpoint::Model)) = dialect::recognise(head) else { return };
-        if head.is_websocket() {
+        let line = || Message::of_line(Bytes::copy_from_slice(body));
+        if head.is_websocket() && (body.is_empty() || !Protocol::of(head).asks(&line())) {
             return;
         }
         let decoded = encoding::decode_what_is_there(head.headers.get("content-encoding"), body).bytes;
@@ -121,7 +127,8 @@ impl Making {
             Ok(status) => (Some(ResponseHead { status, headers }), None),
             Err(fault) => (None, Some(fault)),
         };
-        let lengths = head.as_ref().map_or(Vec::new(), |head| cut(head, &told.body));
+        let is_cut = told.frames.is_some();
+        let lengths = head.as_ref().filter(|_| !is_cut).map_or(Vec::new(), |head| cut(head, &told.body));
         let is_call = matches!(dialect::recognise(asked), Some((_, Endpoint::Model)));
         if let Some(head) = &head {
             let may_be_empty = matches!(head.status, 101 | 204 | 304) || asked.method == "HEAD";
@@ -132,13 +139,20 @@ impl Making {
                 self.lacks("the times of a stream's events", &[], 0);
             }
         }
+        let is_nothing = head.as_ref().is_some_and(|head| head.is_websocket()) && told.body.is_empty();
+        if told.times.is_none() && !is_nothing {
+            self.lacks("how long answers took", &[], 0);
+        }
         let (head_us, end_us) = told.times.unwrap_or_default();
+        let frames = told
+            .frames
+            .unwrap_or_else(|| lengths.into_iter().map(|len| FrameMark(len as u32, end_us)).collect());
         RecordedResponse {
             source: Source::Live,
             head,
             fault,
             head_us,
-            frames: lengths.into_iter().map(|len| FrameMark(len as u32, end_us)).collect(),
+            frames,
             body: told.body,
             end: told.end,
             end_us,
@@ -151,10 +165,10 @@ impl Making {
         let began = self.started.iter().flatten().min().copied();
         let mut last = began.unwrap_or_default();
         for (exchange, started) in self.exchanges.iter_mut().zip(&self.started) {
-            last = started.unwrap_or(last + 1);
+            last = started.unwrap_or(last.saturating_add(1));
             exchange.request.started_us = last;
         }
-        if began.is_none() {
+        if began.is_none() && !self.exchanges.is_empty() {
             self.lacks("when it was recorded", &[], 0);
         }
         let unit = self.unit;
@@ -172,6 +186,18 @@ impl Making {
             succeeded: None,
         }
     }
+}
+
+/// Puts exchanges in the order of their requests. One whose time is not told stays behind the one that it stands behind.
+pub(super) fn in_order(told: Vec<(usize, Told)>) -> Vec<(usize, Told)> {
+    let mut last = None;
+    let told = told.into_iter().map(|(number, told)| {
+        last = told.started_us.or(last);
+        (last, number, told)
+    });
+    let mut told: Vec<(Option<u64>, usize, Told)> = told.collect();
+    told.sort_by_key(|(at, ..)| *at);
+    told.into_iter().map(|(_, number, told)| (number, told)).collect()
 }
 
 /// `response body of interactions 1, 2 and 7`; of many the first ones.
@@ -192,7 +218,7 @@ fn of(what: &str, unit: &str, numbers: &[usize]) -> String {
 }
 
 /// Where a URL leads, by its host, and path and query there. A user in it was never on the wire as such.
-fn way(url: &str) -> Option<(Upstream, String)> {
+pub(super) fn way(url: &str) -> Option<(Upstream, String)> {
     let (scheme, rest) = url.trim().split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
     let port = match scheme.as_str() {

@@ -147,7 +147,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Rc<Yaml>, Unreadable> {
             bytes.get(..error.valid_up_to()).unwrap_or_default().iter().filter(|b| **b == b'\n').count();
         Unreadable::new(format!("line {}: no UTF-8", line + 1))
     })?;
-    let mut parser = Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let mut parser = Parser::new_from_str(text);
     let mut tree = Tree::default();
     while let Some(next) = parser.next_event() {
         let (event, span) = next

@@ -19,7 +19,7 @@ pub mod outcome;
 pub mod results;
 pub mod runs;
 pub mod sampling;
-mod secrets;
+pub mod secrets;
 pub mod sessions;
 pub mod spans;
 pub mod stats;

@@ -167,7 +167,7 @@ pub fn found_span(run: &RunId, span: &FoundSpan) -> FoundStep {
         (None, around) => (run.to_string(), None, Some(format!("around {}", steps(around)))),
     };
     let error = span.error.as_deref().map(line).filter(|error| !error.is_empty());
-    let said = [Some(words::duration(span.took_us)), under, stands, error].into_iter().flatten();
+    let said = [span.took_us.map(words::duration), under, stands, error].into_iter().flatten();
     FoundStep {
         place,
         who: format!("{kind}{}", line(&span.name)),

@@ -8,7 +8,7 @@ use crate::run::Manifest;
 const NAMED: usize = 5;
 
 /// `2 secrets replaced: authorization header, openai-key`; none when there was no secret.
-pub(super) fn replaced(manifest: &Manifest) -> Option<String> {
+pub fn replaced(manifest: &Manifest) -> Option<String> {
     if manifest.stand_ins == 0 {
         return None;
     }

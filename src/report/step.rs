@@ -318,8 +318,8 @@ fn tool(run: &RunView, step: u32, site: CallSite, full: bool, style: Style) -> R
     }
     if let Some(took) = by_server.and_then(|by| by.took_us) {
         facts.push(words::duration(took));
-    } else if let Some((result, turn)) = call.result.as_ref().zip(turn) {
-        facts.push(format!("at most {}", words::duration(result.seen_us.saturating_sub(turn.ended_us))));
+    } else if let Some(most) = turn.and_then(|turn| turn.call_took_us(call)) {
+        facts.push(format!("at most {}", words::duration(most)));
     }
     if run.outline.lanes.len() > 1 {
         facts.push(format!("lane {}", lane_name(run, site.lane)));

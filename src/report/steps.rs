@@ -57,7 +57,8 @@ pub struct StepRow {
     pub tool: Option<String>,
     /// What it did.
     pub act: Act,
-    /// How long it took in microseconds (of a tool: at most); none when it never ended.
+    /// How long it took in microseconds (of a tool: at most); none when it never ended, or when
+    /// nobody said when.
     pub time_us: Option<u64>,
     /// Tokens read.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -154,7 +155,7 @@ fn model_row(run: &RunView, step: u32, lane: u32, turn: u32) -> Option<StepRow> 
         model: Some(line(sent.as_deref().unwrap_or(&at.model))),
         tool: None,
         act,
-        time_us: at.ended_us.checked_sub(at.started_us).filter(|_| at.ended_us > 0),
+        time_us: at.took_us(),
         tokens_in: at.usage.map(|u| u.input),
         tokens_out: at.usage.map(|u| u.output),
         cost: run.cost_of(at),
@@ -218,7 +219,7 @@ fn tool_row(run: &RunView, step: u32, site: CallSite) -> Option<StepRow> {
             text,
             is_error: changed.map_or(seen.is_some_and(|r| r.is_error), |c| c.is_error),
         },
-        time_us: took_us.or(seen.map(|r| r.seen_us.saturating_sub(turn.ended_us))),
+        time_us: took_us.or_else(|| turn.call_took_us(call)),
         tokens_in: None,
         tokens_out: None,
         cost: None,

@@ -35,7 +35,11 @@ pub fn show(run: &RunView, tree: &Node, full: bool, style: Style) -> String {
     let mut rows = Vec::new();
     let drawing = Drawing { most: if full { usize::MAX } else { PAGE }, full };
     drawing.children(tree, "", &mut rows);
-    let width = if full { BAR } else { bar_width(&rows, style) };
+    let width = match tree.untimed {
+        true => 0,
+        false if full => BAR,
+        false => bar_width(&rows, style),
+    };
     let legend = legend(tree, &rows, width > 0, style);
     let bars = Bars { whole: (tree.start_us, tree.took_us().max(1)), width };
     let rows = rows.into_iter().map(|row| {
@@ -87,7 +91,7 @@ fn legend(tree: &Node, rows: &[Row], has_bars: bool, style: Style) -> Vec<String
     let has = |is: &dyn Fn(&Node) -> bool| rows.iter().filter_map(|row| row.node).any(is);
     let signs = [
         (has(&|node| node.critical), "█ on the critical path"),
-        (has_bars && has(&|node| !node.critical), "░ beside it"),
+        (has_bars && has(&|node| !node.critical && !node.untimed), "░ beside it"),
         (has(&|node| node.derived), "· derived: no span tells of it"),
         (has(&|node| !node.events.is_empty()), "◆ event"),
         (has(&|node| node.at_most), "<  at most: until its result was sent on"),
@@ -199,7 +203,9 @@ impl Drawing {
         let cells = vec![
             Cell::new(Ink::Dim, node.step.map(|step| step.to_string()).unwrap_or_default()),
             if self.full { what } else { what.with_note(&remark) },
-            Cell::plain(format!("{at_most}{}", words::duration(node.took_us()))),
+            Cell::plain(
+                node.told_us().map_or_else(|| "-".into(), |us| format!("{at_most}{}", words::duration(us))),
+            ),
             Cell::plain(tokens),
             Cell::plain(if spent.priced > 0 { spent.narrow() } else { String::new() }),
         ];
@@ -216,6 +222,9 @@ struct Bars {
 
 impl Bars {
     fn of(&self, node: &Node) -> String {
+        if node.untimed {
+            return String::new();
+        }
         let (start, length) = self.whole;
         let Some(last) = self.width.checked_sub(1) else {
             return if node.critical { "█".into() } else { String::new() };

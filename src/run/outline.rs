@@ -82,7 +82,8 @@ pub struct Turn {
     pub answer_key: Option<Key>,
     /// When the request began and when its answer was whole, in microseconds since the Unix epoch.
     pub started_us: u64,
-    /// See `started_us`.
+    /// See `started_us`; the same where nobody said when the answer was whole: there was none, or the file that it was
+    /// imported from does not tell.
     pub ended_us: u64,
     /// Tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,6 +172,19 @@ pub struct Outline {
 }
 
 impl Turn {
+    /// How long it took with its retries, in microseconds; none when that is not known.
+    pub fn took_us(&self) -> Option<u64> {
+        self.ended_us.checked_sub(self.started_us).filter(|us| *us > 0)
+    }
+
+    /// How long one of its calls took at most, in microseconds: until a request carried its result. None when it has no
+    /// result, and when that is not known.
+    pub fn call_took_us(&self, call: &ToolCallRef) -> Option<u64> {
+        let seen_us = call.result.as_ref()?.seen_us;
+        self.took_us()?;
+        seen_us.checked_sub(self.ended_us).filter(|us| *us > 0)
+    }
+
     /// Its tokens; none when the provider did not count them: no call takes none at all.
     pub fn counted(&self) -> Option<Usage> {
         self.usage.filter(|usage| usage.input > 0 || usage.output > 0)

@@ -144,9 +144,10 @@ impl Why {
     }
 }
 
-/// How long a run took, in microseconds; none while that is not known.
+/// How long a run took, in microseconds; none when that is not known: it has not ended, or was imported from a file
+/// that does not say.
 pub fn took_us(run: &Manifest) -> Option<u64> {
-    run.outcome.as_ref()?.ended_us.checked_sub(run.started_us)
+    run.outcome.as_ref()?.ended_us.checked_sub(run.started_us).filter(|us| *us > 0)
 }
 
 /// How a run failed, in words; none when it did not: it never came to its end, its agent said so by its exit code, or

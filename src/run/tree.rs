@@ -68,6 +68,9 @@ pub struct Node {
     /// Of a tool: it took at most as long, for its end is when its result was seen.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub at_most: bool,
+    /// Nobody said how long it took, nor anything below it: its times keep the order and are no times.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub untimed: bool,
     /// Of the run: how many spans are not in the tree: they are no step and lead to none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<u64>,
@@ -109,6 +112,7 @@ impl Node {
             span: None,
             derived: false,
             at_most: false,
+            untimed: false,
             left_out: None,
             events: Vec::new(),
             critical: false,
@@ -120,6 +124,11 @@ impl Node {
     /// How long it took, in microseconds.
     pub fn took_us(&self) -> u64 {
         self.end_us - self.start_us
+    }
+
+    /// The same; none where nobody said it.
+    pub fn told_us(&self) -> Option<u64> {
+        (!self.untimed).then(|| self.took_us())
     }
 
     /// Tokens of it and everything below.
@@ -165,8 +174,9 @@ impl Node {
         left(self, most).is_some()
     }
 
-    /// Puts children in order, widens it to hold them, and marks the critical path below it.
+    /// Puts children in order, and widens it to hold them.
     fn settle(&mut self) {
+        self.untimed &= self.children.iter().all(|child| child.untimed);
         self.children.sort_by_key(|child| (child.start_us, child.step, child.end_us));
         self.end_us = self.children.iter().map(|child| child.end_us).fold(self.end_us, u64::max);
         self.start_us = self.children.iter().map(|child| child.start_us).fold(self.start_us, u64::min);

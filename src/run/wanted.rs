@@ -230,11 +230,11 @@ impl Term {
             Key::Output => self.number(usage.map(|usage| usage.output as f64)),
             Key::Cost => (facts.call.is_none() || wants_tools) && self.cost(facts.cost),
             Key::Time => {
-                let (from, to) = match facts.call {
-                    Some(call) => (turn.ended_us, call.result.as_ref().map(|result| result.seen_us)),
-                    None => (turn.started_us, (turn.ended_us > 0).then_some(turn.ended_us)),
+                let took_us = match facts.call {
+                    Some(call) => turn.call_took_us(call),
+                    None => turn.took_us(),
                 };
-                self.number(to.map(|to| to.saturating_sub(from) as f64 / 1e6))
+                self.number(took_us.map(|us| us as f64 / 1e6))
             }
             Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
         }
@@ -255,7 +255,7 @@ impl Term {
             Key::Input => self.number(Some(span.input as f64)),
             Key::Output => self.number(Some(span.output as f64)),
             Key::Cost => self.cost(span.cost),
-            Key::Time => self.number(Some(span.took_us as f64 / 1e6)),
+            Key::Time => self.number(span.took_us.map(|us| us as f64 / 1e6)),
             Key::Tool | Key::Model | Key::Trace => false,
             Key::Name | Key::Exit | Key::Steps | Key::Label(_) => true,
         }

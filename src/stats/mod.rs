@@ -147,7 +147,7 @@ impl Stats {
         for (at, turn) in lane.turns.iter().enumerate() {
             let model = run.sent_model(turn).unwrap_or_else(|| turn.model.clone());
             let cost: Option<Cost> = run.cost_of(turn);
-            let time = turn.ended_us.checked_sub(turn.started_us).filter(|_| turn.ended_us > 0);
+            let time = turn.took_us();
             let mut all = vec![&mut self.total, self.models.entry(model.clone()).or_default()];
             match told.agent(lane, numbers.model(index as usize, at)) {
                 Some(agent) => all.push(self.agents.entry(agent).or_default()),
@@ -178,7 +178,7 @@ impl Stats {
                 calls.errors += u32::from(came_as_error || told.is_some_and(|told| told.failed));
                 let carried_out = || run.source.carried_out(site).and_then(|by| by.took_us);
                 let exact = told.and_then(|told| told.took_us).or_else(carried_out);
-                let most = asked.result.as_ref().map(|result| result.seen_us.saturating_sub(turn.ended_us));
+                let most = turn.call_took_us(asked);
                 calls.latency.at_most |= exact.is_none() && most.is_some();
                 calls.latency.add(exact.or(most));
             }

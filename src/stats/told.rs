@@ -36,7 +36,7 @@ impl Told {
                 let is_spanned = child.span.is_some();
                 let of_step = OfStep {
                     agent: agent.map(str::to_string),
-                    took_us: is_spanned.then(|| child.took_us()),
+                    took_us: child.told_us().filter(|_| is_spanned),
                     failed: is_spanned && child.error.is_some(),
                 };
                 self.steps.insert(step, of_step);

@@ -8,7 +8,7 @@ use super::segment::SegmentWriter;
 use super::{
     BodyRef, PartId, RequestRecord, ResponseRecord, RunReader, RunTotals, StoreError, atomic, outline_file,
 };
-use crate::exchange::{Exchange, ExchangeId, parts};
+use crate::exchange::{Exchange, ExchangeId, RecordedRequest, RecordedResponse, parts};
 use crate::run::{Manifest, Outline, RunState};
 use serde::Serialize;
 use std::fs;
@@ -174,8 +174,15 @@ impl RunWriter {
 
     /// Adds a whole exchange, as it is. Buffered until [`RunWriter::commit`].
     pub fn put_exchange(&mut self, exchange: &Exchange) {
-        let request = &exchange.request;
-        let body = self.put_split(&request.body);
+        let body = self.put_split(&exchange.request.body);
+        self.put_asked(&exchange.request, body);
+        if let Some(response) = &exchange.response {
+            self.put_answered(exchange.request.id, response);
+        }
+    }
+
+    /// Adds a request whose body was added before.
+    pub(super) fn put_asked(&mut self, request: &RecordedRequest, body: BodyRef) {
         let sent = request.sent.as_ref().map(|sent| self.put_split(sent));
         self.put_request(&RequestRecord {
             id: request.id,
@@ -188,11 +195,14 @@ impl RunWriter {
             sent_target: request.sent_target.clone(),
             stand_ins: request.stand_ins.clone(),
         });
-        let Some(response) = &exchange.response else { return };
+    }
+
+    /// Adds the response to a request.
+    pub(super) fn put_answered(&mut self, id: ExchangeId, response: &RecordedResponse) {
         let part = self.put_part(&response.body);
         let body = self.put_body(&[part]);
         self.put_response(&ResponseRecord {
-            id: request.id,
+            id,
             source: response.source.clone(),
             head: response.head.clone(),
             fault: response.fault.clone(),

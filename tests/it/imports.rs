@@ -98,9 +98,9 @@ fn a_person_is_told_what_each_run_is_sound_for() {
     assert_eq!(
         ran.out,
         "imported  tapes.1   4 steps   view diff replay fork   without: the key order and white space of parsed_body; \
-         when it was recorded\n\
+         how long answers took; when it was recorded\n          1 secret replaced: cookie header\n\
          imported  tapes.2   3 steps   view diff replay fork   without: the key order and white space of parsed_body; \
-         the times of a stream's events; when it was recorded\n"
+         how long answers took; the times of a stream's events; when it was recorded\n"
     );
     let again = env.retake(["import", "--from", "vcr", &files[0]]).expect(0);
     assert!(again.out.starts_with("already here as tapes.1"), "{}", again.out);
@@ -117,6 +117,18 @@ fn a_file_of_another_kind_is_known_by_its_looks() {
         "no `interactions`",
         "looks like an HTTP archive: --from har",
     ]);
+    // So is one that is cut off, and one that is nothing.
+    let whole = std::fs::read_to_string(&har).unwrap();
+    env.file("cut.har", &whole[..whole.len() / 2]);
+    let ran = env.retake(["import", "--from", "har", "cut.har"]).expect(3);
+    ran.says(&[
+        "cut.har cannot be read as an HTTP archive: it is no JSON",
+        "line",
+        "cut off or changed: export it again",
+    ]);
+    env.file("page.har", "<html>");
+    let ran = env.retake(["import", "--from", "har", "page.har"]).expect(3);
+    ran.says(&["page.har cannot be read", "if it is cut off or changed", "retake import --help"]);
     // One that cannot be read does not keep the others out.
     let flows = fixture("mitmproxy/function-tool.mitm").display().to_string();
     let ran = env.retake(["import", "--from", "mitmproxy", &har, &flows]).expect(3);
@@ -163,11 +175,84 @@ fn what_looks_like_a_secret_is_replaced() {
     let answer = "  response:\n    status: {code: 200, message: OK}\n    headers: {content-type: [application/json]}\n    \
                   body: {string: '{\"choices\": [{\"index\": 0, \"finish_reason\": \"stop\", \"message\": {\"role\": \
                   \"assistant\", \"content\": \"the key is AKIAQ3EGRIPVCJX4LZTM\"}}]}'}\n";
-    env.file("keys.yaml", &cassette(answer));
-    env.retake(["import", "--from", "vcr", "keys.yaml"]).expect(0);
+    let file = env.file("keys.yaml", &cassette(answer));
+    let told = env.retake(["import", "--from", "vcr", "keys.yaml"]).expect(0).out;
+    assert!(
+        told.ends_with(
+            "\n          2 secrets replaced: authorization header, aws-access-key; the body of 1 answer is not as in the \
+             file: a replay serves stand-ins there, unless the agent sends the secret itself\n"
+        ),
+        "{told}"
+    );
     let text = env.retake(["export", "keys.1", "-"]).expect(0).out;
     assert!(text.contains("the key is AKIA") && !text.contains("AKIAQ3EGRIPVCJX4LZTM"), "{text}");
     assert!(text.contains("Bearer sk-proj-") && !text.contains("AbCdEfGhIjKlMn"), "{text}");
+    // It is as it was told: another answer than the file's, of the same length.
+    let run = serde_json::json!({ "run": "keys.1" });
+    let (ran, told) = asked(&env, "vcr", &file, 1, &run);
+    assert_eq!((&told["asked"], &told["equal"]), (&1.into(), &0.into()), "{}", ran.all());
+    let other = told["other"][0].as_str().unwrap();
+    assert!(other.contains("the key is AKIA") && other.contains("instead of"), "{other}");
+    ran.says(&["1 secret served as a stand-in"]);
+    // An agent that says the secret gets it.
+    let asks = cassette(answer).replace("hello", "is it AKIAQ3EGRIPVCJX4LZTM?");
+    let file = env.file("asks.yaml", &asks);
+    let run = imported(&env, "vcr", &file).remove(0);
+    assert_eq!(
+        (&run["changed_answers"], &run["replaced"]["aws-access-key"]),
+        (&1.into(), &1.into()),
+        "{run}"
+    );
+    let (ran, told) = asked(&env, "vcr", &file, 1, &run);
+    assert_eq!((&told["asked"], &told["equal"]), (&1.into(), &1.into()), "{}", ran.all());
+    // A secret in a request alone takes nothing from the answer.
+    env.file("plain.yaml", &cassette(&answer.replace("AKIAQ3EGRIPVCJX4LZTM", "none")));
+    let told = env.retake(["import", "--from", "vcr", "plain.yaml"]).expect(0).out;
+    assert!(told.ends_with("\n          1 secret replaced: authorization header\n"), "{told}");
+}
+
+/// No view makes a time of what the file does not say.
+#[test]
+fn times_that_a_file_does_not_have_are_told_as_unknown() {
+    let env = TestEnv::new();
+    let talk = r#"{"messages":[{"role":"user","content":"where is A1?"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1",
+        "type":"function","function":{"name":"find","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c1","content":"Oslo"},
+        {"role":"assistant","content":"In Oslo."}]}"#;
+    env.file("talk.jsonl", &format!("{}\n", talk.replace('\n', "")));
+    env.retake(["import", "--from", "messages", "talk.jsonl"]).expect(0);
+    let shown = env.retake(["show", "talk.1"]).expect(0).out;
+    insta::assert_snapshot!("imports_without_times", shown);
+    for row in env.retake(["show", "talk.1", "--json"]).expect(0).json()["steps"].as_array().unwrap() {
+        assert_eq!(row["time_us"], Value::Null, "{row}");
+    }
+    let tree = env.retake(["show", "talk.1", "--tree"]).expect(0).out;
+    insta::assert_snapshot!("imports_without_times_tree", tree);
+    let step = env.retake(["show", "talk.1", "2"]).expect(0).out;
+    assert!(!step.contains("at most"), "{step}");
+    let stats = env.retake(["stats", "talk.1", "--json"]).expect(0).json();
+    assert_eq!(stats["total"]["latency"]["p50_us"], Value::Null, "{stats}");
+    assert_eq!(stats["tools"]["find"]["latency"]["p50_us"], Value::Null, "{stats}");
+    let found = env.retake(["show", "talk.1", "--tree", "--json"]).expect(0).json();
+    assert!(found.to_string().contains(r#""untimed":true"#), "{found}");
+    env.retake(["import", "--from", "messages", "talk.jsonl", "--again"]).expect(0);
+    let told = env.retake(["diff", "talk.1", "talk.2", "--json"]).expect(0).json();
+    for side in ["left", "right"] {
+        assert_eq!(told["totals"][side]["duration_us"], Value::Null, "{told}");
+    }
+    // A cassette has dates at best, and no answer's end.
+    let run = imported(&env, "vcr", &fixture("vcr/groq-tool-error.yaml")).remove(0);
+    let id = run["run"].as_str().unwrap();
+    assert!(run["lacks"].to_string().contains("how long answers took"), "{run}");
+    for row in env.retake(["show", id, "--json"]).expect(0).json()["steps"].as_array().unwrap() {
+        assert_eq!(row["time_us"], Value::Null, "{row}");
+    }
+    // And one that has them keeps them.
+    let run = imported(&env, "har", &fixture("har/function-tool.har")).remove(0);
+    let shown = env.retake(["show", run["run"].as_str().unwrap(), "--json"]).expect(0).json();
+    assert!(
+        shown["steps"].as_array().unwrap().iter().all(|row| row["time_us"].as_u64() > Some(0)),
+        "{shown}"
+    );
 }
 
 /// What leaves for another tool comes back, and answers as it did.

@@ -69,6 +69,7 @@ mod shim;
 mod signals;
 mod signed_forks;
 mod slow;
+mod socket_imports;
 mod socket_lengths;
 mod stats;
 mod suite;

@@ -17,13 +17,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
-fn agent() -> Vec<String> {
+pub fn agent() -> Vec<String> {
     let script = project().join("tests/it/agents/socket_lamps.py").display().to_string();
     vec!["python3".into(), script]
 }
 
 /// A recording of the lamp agent as `lamp.1`: it warms up, looks, answers.
-fn lamp() -> (TestEnv, SocketModel) {
+pub fn lamp() -> (TestEnv, SocketModel) {
     let (mut env, model) = (TestEnv::new(), SocketModel::lamps());
     env.upstream(&model.origin());
     let run = ["run", "--name", "lamp", "--"].map(String::from);
@@ -168,13 +168,13 @@ fn a_kill_loses_nothing_that_the_agent_has() {
     assert_eq!(ran.out, "3 of desk left\n", "{}", ran.all());
 }
 
-fn caller() -> Vec<String> {
+pub fn caller() -> Vec<String> {
     let script = project().join("tests/it/agents/socket_voice.py").display().to_string();
     vec!["python3".into(), script]
 }
 
 /// A recording of the caller as `call.1`.
-fn call(live: bool) -> (TestEnv, SocketModel) {
+pub fn call(live: bool) -> (TestEnv, SocketModel) {
     let (mut env, model) = (TestEnv::new(), SocketModel::voice());
     env.upstream(&model.origin());
     env.set("GEMINI_API_KEY", "made-up-key-0123456789");

@@ -12,6 +12,7 @@ use crate::import::{self, Foreign, Kind, looks_like};
 use crate::proxy::{SeenRequest, SeenResponse, Tape};
 use crate::record::{Recorded, Recorder};
 use crate::redact::Redactor;
+use crate::report::secrets::replaced;
 use crate::report::words::{self, many};
 use crate::run::lack::sound_for;
 use crate::run::{Intercepted, Lack, Manifest, Outcome, RunId, Use};
@@ -35,12 +36,16 @@ pub(super) fn import(
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let runs = import::read(kind, &stem, &bytes).map_err(|why| {
         let error = CliError::broken(format!("{file} cannot be read as {}: {why}", kind.article()));
-        match looks_like(&bytes).filter(|plainly| *plainly != kind) {
-            Some(plainly) => {
-                error.hint(format!("it looks like {}: --from {}", plainly.article(), plainly.name()))
+        error.hint(match looks_like(&bytes) {
+            Some(plainly) if plainly == kind => {
+                format!("it looks like {}, cut off or changed: export it again", kind.article())
             }
-            None => error,
-        }
+            Some(plainly) => format!("it looks like {}: --from {}", plainly.article(), plainly.name()),
+            None => {
+                "if it is cut off or changed, export it again; retake import --help lists what else there is"
+                    .into()
+            }
+        })
     })?;
     if runs.iter().all(|run| run.exchanges.is_empty() && run.exports.is_empty()) {
         let mut lacks: Vec<&str> =
@@ -70,15 +75,19 @@ pub(super) fn import(
             None => run_name(None, std::slice::from_ref(&run.name))?,
         };
         let (recorded, lacks) = written(&store, run, &wanted, uuid)?;
-        let id = &recorded.manifest.id;
+        let manifest = &recorded.manifest;
+        let id = &manifest.id;
+        let changed = changed_answers(&store, id)?;
         let steps = recorded.outline.steps.len();
         let sound: Vec<&str> = sound_for(&lacks).into_iter().map(Use::name).collect();
         if !context.json {
             print(&line(id, steps, &sound, &lacks))?;
+            print(&secrets(manifest, changed))?;
         }
         told.push(json!({
             "run": id, "file": file.to_string(), "exchanges": recorded.exchanges, "steps": steps,
             "sound": sound, "lacks": lacks,
+            "stand_ins": manifest.stand_ins, "replaced": manifest.replaced, "changed_answers": changed,
         }));
     }
     Ok(told)
@@ -93,6 +102,34 @@ fn line(id: &RunId, steps: usize, sound: &[&str], lacks: &[Lack]) -> String {
     }
     line.push('\n');
     line
+}
+
+/// How many answers have other bodies than in the file, since secrets in them were replaced.
+fn changed_answers(store: &Store, id: &RunId) -> Result<u64, CliError> {
+    let run = store.open_run(id)?;
+    let mut changed = 0;
+    for exchange in run.ids() {
+        let Some(answer) = run.response(exchange)? else { continue };
+        // What stood in a header goes by the name of that.
+        let in_head =
+            |label: &str| answer.head.as_ref().is_some_and(|head| head.headers.get(label).is_some());
+        changed += u64::from(answer.stand_ins.iter().any(|of| !in_head(&of.label)));
+    }
+    Ok(changed)
+}
+
+/// What was replaced, and what an agent gets of it; empty when nothing was.
+fn secrets(manifest: &Manifest, changed: u64) -> String {
+    let Some(replaced) = replaced(manifest) else { return String::new() };
+    let served = match changed {
+        0 => String::new(),
+        _ => format!(
+            "; the body of {} is not as in the file: a replay serves stand-ins there, unless the agent sends the secret \
+             itself",
+            many(changed, "answer")
+        ),
+    };
+    format!("          {replaced}{served}\n")
 }
 
 /// A file has the same runs whenever it is imported: one that is here already is known again.
@@ -285,7 +322,8 @@ fn manifest(
         outcome: Some(Outcome {
             exit_code: None,
             signal: None,
-            ended_us: ended_us.max(started_us),
+            // A run whose time is not known has no length.
+            ended_us: run.started_us.map_or(started_us, |_| ended_us.max(started_us)),
             stopped: None,
         }),
         incomplete: None,

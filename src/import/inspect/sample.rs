@@ -1,7 +1,7 @@
 //! A sample of an evaluation: a run.
 
 use super::call::{Way, chat, exchange};
-use crate::import::transcript::{Builder, missing, no_bytes, unsent};
+use crate::import::transcript::{Builder, missing, no_bytes, put_in_order, unsent};
 use crate::import::{Foreign, Lack, Use};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,8 +11,8 @@ const ATTACHMENT: &str = "attachment://";
 /// How deep attachments are looked for.
 const DEPTH: usize = 64;
 
-/// A model event with its begin and end.
-type Timed<'a> = (Option<(u64, u64)>, &'a Map<String, Value>);
+/// A model event with its place in time, and its begin and end where they are told.
+type Timed<'a> = (Option<u64>, Option<(u64, u64)>, &'a Map<String, Value>);
 
 /// What was found out on the way.
 #[derive(Default)]
@@ -85,19 +85,27 @@ pub(super) fn read(
     let events = sample.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let of_model = |event: &&Map<String, Value>| event.get("event").and_then(Value::as_str) == Some("model");
     let calls = events.iter().filter_map(Value::as_object).filter(of_model);
-    let mut calls: Vec<Timed<'_>> = calls.map(|call| (times(call), call)).collect();
-    calls.sort_by_key(|(times, _)| times.map(|(begin, _)| begin));
+    let mut begun = None;
+    // One whose time is not told stays behind the one that it stands behind.
+    let calls = calls.map(|call| {
+        let times = times(call);
+        begun = times.map(|(begin, _)| begin).or(begun);
+        (begun, times, call)
+    });
+    let mut calls: Vec<Timed<'_>> = calls.collect();
+    calls.sort_by_key(|(begun, ..)| *begun);
     let mut gathered = Gathered::default();
     let mut exchanges = Vec::new();
     let mut lacks = Vec::new();
-    for (number, (times, call)) in (1..).zip(&calls) {
-        let order = u64::from(number - 1);
-        exchanges.push(exchange(number, call, times.unwrap_or((order, order)), builder, &mut gathered)?);
+    for (number, (_, times, call)) in (1..).zip(&calls) {
+        exchanges.push(exchange(number, call, times.unwrap_or_default(), builder, &mut gathered)?);
     }
-    if calls.iter().any(|(times, _)| times.is_none()) {
+    let times: Vec<Option<(u64, u64)>> = calls.iter().map(|(_, times, _)| *times).collect();
+    put_in_order(&mut exchanges, &times);
+    if times.iter().any(Option::is_none) {
         lacks.push(missing("timestamp of a model event"));
     }
-    if calls.iter().any(|(_, call)| call.contains_key("input_refs")) {
+    if calls.iter().any(|(.., call)| call.contains_key("input_refs")) {
         lacks.push(Lack {
             what: "input of model events: it stands in a pool of messages that is not read".into(),
             spoils: vec![Use::Diff, Use::Replay, Use::Fork],

@@ -206,6 +206,24 @@ fn events_that_say_nothing_are_good_for_looking_at() {
 }
 
 #[test]
+fn an_event_without_a_time_stays_in_its_place() {
+    let mut log: Value = serde_json::from_slice(JSON).unwrap();
+    let events = log["samples"][0]["events"].as_array_mut().unwrap();
+    let last = events.iter_mut().rfind(|event| event["event"] == "model").unwrap();
+    last.as_object_mut().unwrap().retain(|key, _| !["timestamp", "completed"].contains(&key.as_str()));
+    let run = &runs(log.to_string().as_bytes())[0];
+    assert!(run.lacks.iter().any(|lack| lack.what == "timestamp of a model event"), "{:?}", run.lacks);
+    let whole = &runs(JSON)[0];
+    let [first, second] = [&run.exchanges[0], &run.exchanges[1]].map(|exchange| &exchange.request);
+    assert_eq!(
+        (&first.body, &second.body),
+        (&whole.exchanges[0].request.body, &whole.exchanges[1].request.body)
+    );
+    assert_eq!(second.started_us, first.started_us + 807_430);
+    assert_eq!(run.exchanges[1].response.as_ref().unwrap().end_us, 0);
+}
+
+#[test]
 fn errors_say_where() {
     let fails = |bytes: &[u8]| read(Kind::Inspect, "log", bytes).unwrap_err().what;
     assert!(fails(b"{}").contains("no \"samples\""));

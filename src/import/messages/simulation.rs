@@ -64,6 +64,9 @@ pub(super) fn read(
         missing("tools: definitions of what the model was offered"),
         missing("time zone of timestamps: they are read as UTC"),
     ];
+    if exchanges.iter().any(|exchange| exchange.response.as_ref().is_none_or(|answer| answer.end_us == 0)) {
+        lacks.push(missing("messages[].timestamp of some of them"));
+    }
     if exchanges.is_empty() {
         lacks.push(no_answers());
     }

@@ -111,6 +111,31 @@ fn a_simulation_has_tokens_and_times_and_no_tools_of_its_user() {
 }
 
 #[test]
+fn what_has_no_time_stands_where_it_was_said() {
+    let message = |role: &str, time: Option<&str>| json!({"role": role, "content": "x", "timestamp": time});
+    let messages = json!([
+        message("user", None),
+        message("assistant", None),
+        message("user", Some("2025-08-01T00:00:01")),
+        message("assistant", Some("2025-08-01T00:00:02")),
+        message("user", None),
+        message("assistant", Some("2025-08-01T00:00:09")),
+    ]);
+    let file = json!({"simulations": [{"start_time": "2025-08-01T00:00:00", "messages": messages}]});
+    let run = &runs(&file.to_string())[0];
+    let second = 1_754_006_400_000_000 + 1_000_000;
+    let starts: Vec<u64> = run.exchanges.iter().map(|exchange| exchange.request.started_us).collect();
+    assert_eq!(starts, [second - 1, second, second + 1_000_000]);
+    let took: Vec<Option<u64>> = outline(run).lanes[0].turns.iter().map(|turn| turn.took_us()).collect();
+    assert_eq!(took, [None, Some(1_000_000), None]);
+    assert!(
+        run.lacks.iter().any(|lack| lack.what == "messages[].timestamp of some of them"),
+        "{:?}",
+        run.lacks
+    );
+}
+
+#[test]
 fn errors_say_where() {
     let fails = |text: &str| read(Kind::Messages, "log", text.as_bytes()).unwrap_err().what;
     let good = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;

@@ -1,21 +1,16 @@
 //! What stands in a file of exports: one, or several one behind the other, in JSON or protobuf.
 
-use crate::exchange::encoding;
-use crate::import::Unreadable;
+use crate::import::{Unreadable, plain_bytes};
 use crate::otlp::{Batch, Encoding, Signal};
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-/// Magic numbers of what files are packed with.
-const PACKED: [(&[u8], &str); 2] = [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd")];
 
 /// The exports of a file, without metrics.
 ///
 /// # Errors
 /// When it is no file of exports: which line is none.
 pub(super) fn batches(bytes: &[u8]) -> Result<Vec<Batch>, Unreadable> {
-    let packed = PACKED.iter().find(|(magic, _)| bytes.starts_with(magic));
-    let plain = encoding::decode(packed.map(|(_, name)| *name), bytes).map_err(Unreadable::new)?;
+    let plain = plain_bytes(bytes)?;
     let text = plain.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&plain);
     match text.trim_ascii_start().first() {
         None => Err(Unreadable::new("it is empty")),

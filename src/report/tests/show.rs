@@ -244,7 +244,7 @@ fn spans_that_are_no_steps() {
         before: None,
         error: None,
         start_us: 0,
-        took_us: 21_000,
+        took_us: Some(21_000),
         input: 0,
         output: 0,
         cost: None,

@@ -220,6 +220,9 @@ pub(super) fn merge_undeclared_retries(builder: &mut LaneBuilder) {
         let Some((earlier, start)) = first.map(|t| (t.attempts.clone(), t.started_us)) else { continue };
         if let Some(turn) = builder.lanes.get_mut(next as usize).and_then(|l| l.lane.turns.first_mut()) {
             turn.attempts.splice(0..0, earlier);
+            if turn.took_us().is_none() {
+                turn.ended_us = start;
+            }
             turn.started_us = start;
         }
     }

@@ -339,7 +339,7 @@ impl LaneBuilder {
         let Some(lane) = self.lanes.get_mut(index as usize) else { return };
         let number = lane.lane.turns.len().saturating_sub(1) as u32;
         let Some(turn) = lane.lane.turns.last_mut() else { return };
-        turn.ended_us = call.ended_us;
+        turn.ended_us = if call.ended_us > call.started_us { call.ended_us } else { turn.started_us };
         turn.error = call.error.clone();
         if let Some(answer) = call.answer {
             take_answer(turn, answer);

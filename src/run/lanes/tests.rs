@@ -157,6 +157,26 @@ fn undeclared_retries_are_attempts_when_nobody_declares_any() {
 }
 
 #[test]
+fn retries_whose_answers_have_no_time_have_none_together() {
+    let go = vec![user(vec![text("Go.")])];
+    let asks = vec![call("c", json!({"x": 1}))];
+    let then = vec![go[0].clone(), model(asks.clone()), user(vec![result("c", "r")])];
+    for (lasting, model, tool) in [(5, Some(15), Some(5)), (0, None, None)] {
+        let mut tape = Tape { lasting, ..Tape::new() };
+        tape.add(go.clone(), vec![], Some("reset"));
+        tape.add(go.clone(), asks.clone(), None);
+        tape.add(then.clone(), vec![], Some("500"));
+        tape.add(then.clone(), vec![text("done")], None);
+        let outline = tape.done();
+        let turns = &outline.lanes[0].turns;
+        assert_eq!(attempts(&outline, 0), [vec![1, 2], vec![3, 4]]);
+        assert_eq!(turns.iter().map(|turn| turn.took_us()).collect::<Vec<_>>(), [model, model]);
+        assert_eq!(turns[0].call_took_us(&turns[0].calls[0]), tool);
+        assert_eq!(outline.steps.len(), 3);
+    }
+}
+
+#[test]
 fn a_turn_that_failed_for_good_is_followed_by_the_next() {
     let go = user(vec![text("Go.")]);
     let asks = vec![call("c", json!({"x": 1}))];

@@ -24,9 +24,11 @@ pub fn derived(outline: &Outline, name: &str) -> Node {
     let mut children: Vec<Node> = roots.into_iter().filter_map(|lane| reading.lane(lane, &places)).collect();
     children.sort_by_key(|child| child.start_us);
     let start = children.first().map_or(0, |first| first.start_us);
-    let mut run = Node { children, ..Node::new(NodeKind::Run, name, start, start) };
+    let mut run = Node { children, untimed: true, ..Node::new(NodeKind::Run, name, start, start) };
     run.settle();
-    critical::mark(&mut run);
+    if !run.untimed {
+        critical::mark(&mut run);
+    }
     run
 }
 
@@ -58,7 +60,7 @@ impl Reading<'_> {
         if single && (is_plain || lane.kind == LaneKind::Side) {
             return turns.pop()?.children.into_iter().next();
         }
-        let mut agent = Node::new(NodeKind::Agent, name, start, start);
+        let mut agent = Node { untimed: true, ..Node::new(NodeKind::Agent, name, start, start) };
         agent.children = match single {
             true => turns.pop().map(|turn| turn.children).unwrap_or_default(),
             false => turns,
@@ -89,16 +91,19 @@ impl Reading<'_> {
     fn turn(&self, lane: u32, index: u32, turn: &Turn, places: &Places) -> Node {
         let mut model = Node::new(NodeKind::Model, turn.model.clone(), turn.started_us, turn.ended_us);
         model.step = self.numbers.get(&StepKind::Model { lane, turn: index }).copied();
+        model.untimed = turn.took_us().is_none();
         model.usage = turn.usage;
         model.error = turn.error.clone();
-        let mut node = Node::new(NodeKind::Turn, String::new(), model.start_us, model.end_us);
+        let turn_node = Node::new(NodeKind::Turn, String::new(), model.start_us, model.end_us);
+        let mut node = Node { untimed: true, ..turn_node };
         node.children.push(model);
         for (at, call) in (0u32..).zip(&turn.calls) {
             let site = CallSite { lane, turn: index, call: at };
             let end = call.result.as_ref().map_or(turn.ended_us, |result| result.seen_us);
             let mut tool = Node::new(NodeKind::Tool, call.name.clone(), turn.ended_us, end);
             tool.step = self.numbers.get(&StepKind::Tool { site }).copied();
-            tool.at_most = call.result.is_some();
+            tool.untimed = turn.call_took_us(call).is_none();
+            tool.at_most = !tool.untimed;
             let failed = call.result.as_ref().filter(|result| result.is_error);
             tool.error = failed.map(|result| result.text.clone());
             let began = places.below.get(&site).into_iter().flatten();

@@ -320,8 +320,15 @@ impl Leaf<'_> {
             node.events.clone_from(&claims.events);
         }
         match self.is {
-            Some(Is::Model(turn)) => node.usage = turn.usage,
-            Some(Is::Tool(call, _)) => node.at_most = self.span.is_none() && call.result.is_some(),
+            Some(Is::Model(turn)) => {
+                node.usage = turn.usage;
+                node.untimed = self.span.is_none() && turn.took_us().is_none();
+            }
+            Some(Is::Tool(call, turn)) => {
+                let most = turn.call_took_us(call);
+                node.at_most = self.span.is_none() && most.is_some();
+                node.untimed = self.span.is_none() && most.is_none();
+            }
             None => {}
         }
         node

@@ -244,6 +244,9 @@ impl Writer<'_> {
         if node.at_most {
             set(truth("retake.duration.upper_bound"));
         }
+        if node.untimed {
+            set(truth("retake.duration.unknown"));
+        }
         node.step.map(|step| (self.of.known)(step)).into_iter().flatten().for_each(&mut set);
         if let Some(usage) = node.usage {
             let also = self.of.convention == Convention::OpenInference;

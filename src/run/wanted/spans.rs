@@ -61,8 +61,8 @@ pub struct FoundSpan {
     pub error: Option<String>,
     /// Microseconds since the Unix epoch.
     pub start_us: u64,
-    /// How long it took, in microseconds.
-    pub took_us: u64,
+    /// How long it took, in microseconds; none where nobody said it.
+    pub took_us: Option<u64>,
     /// Tokens in of all model calls below it.
     pub input: u64,
     /// Tokens out.
@@ -85,7 +85,7 @@ impl Told {
         let Reading { mut told, mut begun, .. } = reading;
         begun.sort_unstable();
         for span in told.spans.iter_mut().filter(|span| span.within.is_none() && span.around.is_empty()) {
-            let end_us = span.start_us.saturating_add(span.took_us);
+            let end_us = span.start_us.saturating_add(span.took_us.unwrap_or_default());
             let earlier = begun.partition_point(|(start_us, ..)| *start_us < end_us);
             let ran = begun.iter().take(earlier).filter(|(_, until, _)| *until > span.start_us);
             span.during = ran.map(|(.., step)| *step).collect();
@@ -213,7 +213,7 @@ impl Reading<'_> {
             before: None,
             error: node.error.clone(),
             start_us: node.start_us,
-            took_us: node.took_us(),
+            took_us: node.told_us(),
             input: total.input,
             output: total.output,
             cost: node.spent().whole(),

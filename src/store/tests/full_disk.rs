@@ -47,17 +47,7 @@ fn fill(pack_room: usize, segment_room: usize) {
         let text = words(&mut Dice(n), 500);
         let one = exchange(n as u32, text.as_bytes(), None);
         let body = put_body(&mut writer, text.as_bytes(), &[100]);
-        writer.put_request(&RequestRecord {
-            id: one.request.id,
-            started_us: one.request.started_us,
-            upstream: one.request.upstream.clone(),
-            head: one.request.head.clone(),
-            body,
-            end: one.request.end.clone(),
-            sent: None,
-            sent_target: None,
-            stand_ins: one.request.stand_ins.clone(),
-        });
+        writer.put_asked(&one.request, body);
         match writer.commit() {
             Ok(()) => written.push(one),
             Err(error) => {

@@ -8,7 +8,7 @@ mod roundtrip;
 mod sharing;
 mod size;
 
-use super::{BodyRef, RequestRecord, ResponseRecord, RunReader, RunWriter, Store};
+use super::{BodyRef, RunReader, RunWriter, Store};
 use crate::exchange::{
     BodyEnd, Exchange, ExchangeId, FrameMark, HeaderList, RecordedRequest, RecordedResponse, RequestHead,
     ResponseHead, Source, StandIn, Upstream,
@@ -185,38 +185,11 @@ pub fn put_body(writer: &mut RunWriter, body: &[u8], cuts: &[usize]) -> BodyRef 
 pub fn record(writer: &mut RunWriter, exchange: &Exchange, cuts: &[usize]) {
     let request = &exchange.request;
     let body = put_body(writer, &request.body, cuts);
-    let sent = request.sent.as_ref().map(|sent| put_body(writer, sent, &[]));
-    writer.put_request(&RequestRecord {
-        id: request.id,
-        started_us: request.started_us,
-        upstream: request.upstream.clone(),
-        head: request.head.clone(),
-        body,
-        end: request.end.clone(),
-        sent,
-        sent_target: request.sent_target.clone(),
-        stand_ins: request.stand_ins.clone(),
-    });
+    writer.put_asked(request, body);
     writer.commit().unwrap();
     let Some(response) = &exchange.response else { return };
-    put_response(writer, request.id, response);
+    writer.put_answered(request.id, response);
     writer.commit().unwrap();
-}
-
-pub fn put_response(writer: &mut RunWriter, id: ExchangeId, response: &RecordedResponse) {
-    let body = put_body(writer, &response.body, &[]);
-    writer.put_response(&ResponseRecord {
-        id,
-        source: response.source.clone(),
-        head: response.head.clone(),
-        fault: response.fault.clone(),
-        head_us: response.head_us,
-        body,
-        frames: response.frames.clone(),
-        end: response.end.clone(),
-        end_us: response.end_us,
-        stand_ins: response.stand_ins.clone(),
-    });
 }
 
 /// A sealed run of single-turn exchanges; returns them.

@@ -101,7 +101,7 @@ fn a_second_response_replaces_the_first() {
     let mut one = exchange(1, b"asked", Some(b"said"));
     record(&mut writer, &one, &[]);
     let later = exchange(1, b"", Some(b"said, and more")).response;
-    put_response(&mut writer, ExchangeId(1), later.as_ref().unwrap());
+    writer.put_answered(ExchangeId(1), later.as_ref().unwrap());
     writer.commit().unwrap();
     one.response = later;
     assert_reads(&room.store.open_run(&id).unwrap(), &[one.clone()]);

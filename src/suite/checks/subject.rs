@@ -88,7 +88,13 @@ impl Subject {
         };
         let seconds = match run.duration_us() {
             Some(time) => seconds(time),
-            None => not_known("seconds", "seconds are not known (n/a): nobody saw the run end".into()),
+            None => {
+                let why = match run.manifest.imported {
+                    true => "the file that the run was imported from does not say when it ended",
+                    false => "nobody saw the run end",
+                };
+                not_known("seconds", format!("seconds are not known (n/a): {why}"))
+            }
         };
         let answer = match answer(run) {
             Ok(text) => Value::String(text),
@@ -273,7 +279,7 @@ fn model_step(run: &RunView, number: u32, (lane, at): (u32, u32)) -> Option<Valu
     step.insert("calls".into(), calls.collect());
     step.insert("usage".into(), turn.counted().as_ref().map_or(Value::Null, usage));
     step.insert("cost".into(), json!(run.cost_of(turn).map(|cost| cost.dollars())));
-    step.insert("seconds".into(), seconds(turn.ended_us.saturating_sub(turn.started_us)));
+    step.insert("seconds".into(), turn.took_us().map_or(Value::Null, seconds));
     step.insert("error".into(), json!(turn.error));
     Some(Value::Object(step))
 }
