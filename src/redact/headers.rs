@@ -108,12 +108,13 @@ pub(super) fn credentials(name: &str, value: &[u8]) -> Vec<Range<usize>> {
     }
 }
 
-/// `x-auth-token`, `client-secret`, `my-apikey`; not `x-ratelimit-remaining-tokens`.
+/// `x-auth-token`, `client-secret`, `my-apikey`; not `x-ratelimit-remaining-tokens`, `x-amzn-bedrock-input-token-count`.
 fn is_secret_name(name: &str) -> bool {
     let word = |w: &str| {
         w.ends_with("token") || w.ends_with("secret") || w.ends_with("apikey") || w.ends_with("password")
     };
     !name.contains("ratelimit")
+        && !name.ends_with("count")
         && (name.split(['-', '_']).any(word) || name.ends_with("api-key") || name.ends_with("access-key"))
 }
 
@@ -153,6 +154,7 @@ mod tests {
                 ("x-other", "see sk-proj-Ab3dEf6hIj9lMn2pQr5tUv8x"),
                 ("anthropic-ratelimit-tokens-remaining", "40000"),
                 ("x-ratelimit-limit-tokens", "40000"),
+                ("x-amzn-bedrock-input-token-count", "38"),
                 ("Content-Type", "application/json"),
             ]
             .map(|(n, v)| (n.to_string(), v.to_string()))
@@ -164,7 +166,10 @@ mod tests {
             assert_eq!(before.len(), after.len());
             let same = matches!(
                 n,
-                "anthropic-ratelimit-tokens-remaining" | "x-ratelimit-limit-tokens" | "Content-Type"
+                "anthropic-ratelimit-tokens-remaining"
+                    | "x-ratelimit-limit-tokens"
+                    | "x-amzn-bedrock-input-token-count"
+                    | "Content-Type"
             );
             assert_eq!(before == after, same, "{n}: {after}");
         }

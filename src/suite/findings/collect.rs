@@ -91,7 +91,7 @@ impl<'a> Walk<'a, '_> {
     /// Tells how a request differs, but for what was told before. True when it does.
     fn request(&mut self, at: usize, diff: &diff::ContextDiff, row: &StepPair) -> bool {
         // What is refused is refused for what stands in it.
-        let history = !self.lanes.contains(row.lane.as_str()) || self.first_refused == Some(at);
+        let history = !self.lanes.contains(row.lane.as_str()) || self.is_refused(row);
         let mut any = false;
         for finding in requests::findings(diff, (row.left, row.right), history) {
             let all: Vec<Difference> = finding.difference.iter().chain(&finding.more).cloned().collect();
