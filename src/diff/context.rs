@@ -1,12 +1,16 @@
 //! Two requests, message by message: what the model saw more, less or differently.
 
 use super::align::align_loosely;
+use super::excerpt;
 use super::field::{self, FieldChange};
 use super::tree::Tree;
 use super::worlds::{Side, Verdict, Worlds};
 use crate::dialect::conversation::{Block, Message, ModelRequest, Role};
 use serde::Serialize;
 use serde_json::Value;
+
+/// Characters shown of content that has no type.
+const OTHER: usize = 60;
 
 /// How the context of two model calls differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -363,10 +367,9 @@ pub fn say(blocks: &[Block]) -> String {
                 None => parts.push(format!("calls {}", call_in_words(name, args))),
             },
             Block::Other { value } => {
-                parts.push(format!(
-                    "[{}]",
-                    value.get("type").and_then(Value::as_str).unwrap_or("other content")
-                ));
+                let kind = value.get("type").and_then(Value::as_str).map(str::to_string);
+                let kind = kind.unwrap_or_else(|| excerpt::middle(&value.to_string(), OTHER));
+                parts.push(format!("[{kind}]"));
             }
             Block::Reasoning { .. } => continue,
         }

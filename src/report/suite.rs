@@ -29,6 +29,8 @@ const INDENT: usize = 8;
 const FINDINGS: usize = 6;
 /// Lines of what the agent printed, unless all are asked for.
 const OUTPUT: usize = 12;
+/// The same of one whose request was refused.
+const REFUSED_OUTPUT: usize = 3;
 /// A difference of one line is no longer than this; the changed part is in it.
 const SIDE: usize = 2000;
 
@@ -107,7 +109,9 @@ pub fn case(of: &CaseOutcome, all: bool, style: Style) -> String {
     }
     of.warnings.iter().for_each(|warning| say(&mut out, Ink::Note, warning, style));
     if !passed || all {
-        out.push_str(&printed(&of.output, all, style));
+        // An agent whose request was refused dies of it, and says so at length.
+        let most = if of.miss.is_empty() { OUTPUT } else { REFUSED_OUTPUT };
+        out.push_str(&printed(&of.output, if all { usize::MAX } else { most }, style));
     }
     if !passed {
         of.hints.iter().for_each(|hint| say(&mut out, Ink::Dim, &format!("next: {}", line(hint)), style));
@@ -190,9 +194,9 @@ fn check(of: &Judgement, all: bool, style: Style) -> String {
 }
 
 /// What the agent printed: its end.
-fn printed(output: &str, all: bool, style: Style) -> String {
+fn printed(output: &str, most: usize, style: Style) -> String {
     let lines: Vec<&str> = output.lines().collect();
-    let from = if all { 0 } else { lines.len().saturating_sub(OUTPUT) };
+    let from = lines.len().saturating_sub(most);
     let mut out = String::new();
     if lines.is_empty() {
         return out;
