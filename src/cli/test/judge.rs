@@ -65,7 +65,7 @@ pub(super) fn judge(
     let recorded = ran.rerun.opened;
     let severities = config.severities.clone().with(&beside.findings);
     let cut_off = code == exit::FENCE || ran.landed.timed_out || asked_nothing(&replay);
-    let replayed = Replayed { tally: &tally, cut_off };
+    let replayed = Replayed { tally: &tally, rules: &config.rules, cut_off };
     let views = (recorded.view(), ran.now.view());
     let found = find(&views.0, &views.1, &ran.rerun.surroundings, Some(replayed), &severities);
     let whole = code != exit::MISS && code != exit::FENCE && !ran.landed.timed_out;

@@ -1,11 +1,14 @@
 //! What differs step by step.
 
 use super::smallest::{difference, fields};
-use super::{Code, Collected, Difference, Drift, Finding, requests};
+use super::{Code, Collected, Difference, Drift, Finding, Replayed, requests};
 use crate::dialect::conversation::Role;
 use crate::diff::refused::is_refused;
 use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
 use crate::exchange::Source;
+use crate::holes::Rules;
+use crate::run::StepKind;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 /// Finds what differs in the steps of two runs. `asked`: how their requests differ.
@@ -13,6 +16,7 @@ pub(super) fn steps(
     out: &mut Collected,
     (left, right): (&RunView, &RunView),
     (comparison, asked): (&Comparison, &[Asked]),
+    replay: Option<Replayed<'_>>,
 ) {
     let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
     let mut walk = Walk {
@@ -28,6 +32,10 @@ pub(super) fn steps(
         lacked: HashMap::new(),
         gone: HashSet::new(),
         side: Default::default(),
+        rules: replay.map(|replay| replay.rules.clone()).unwrap_or_default(),
+        pinned: replay.map(|Replayed { tally, .. }| {
+            tally.pins.iter().filter(|pin| !pin.renamed).filter_map(|pin| pin.step).collect()
+        }),
         quoted: HashSet::new(),
     };
     walk.first_refused = comparison.rows.iter().position(|row| walk.is_refused(row));
@@ -63,6 +71,10 @@ pub(super) struct Walk<'a, 'r> {
     gone: HashSet<&'a str>,
     /// Calls beside the conversations that only the recorded run has, and that only this one has: numbers of their steps.
     side: (Vec<u32>, Vec<u32>),
+    /// What is declared not to count.
+    pub(super) rules: Rules,
+    /// Of a replay: the recorded steps of tools whose results came out differently in a way that counts.
+    pinned: Option<HashSet<u32>>,
     /// Rows of tools whose results were told by the request that quotes them.
     quoted: HashSet<usize>,
 }
@@ -92,8 +104,10 @@ impl<'a> Walk<'a, '_> {
     fn request(&mut self, at: usize, diff: &diff::ContextDiff, row: &StepPair) -> bool {
         // What is refused is refused for what stands in it.
         let history = !self.lanes.contains(row.lane.as_str()) || self.is_refused(row);
+        let undeclared =
+            if self.is_refused(row) { Cow::Owned(self.undeclared(row, diff)) } else { Cow::Borrowed(diff) };
         let mut any = false;
-        for finding in requests::findings(diff, (row.left, row.right), history) {
+        for finding in requests::findings(&undeclared, (row.left, row.right), history) {
             let all: Vec<Difference> = finding.difference.iter().chain(&finding.more).cloned().collect();
             any = true;
             if self.told.insert((finding.code, finding.what.clone(), all)) {
@@ -221,13 +235,27 @@ impl<'a> Walk<'a, '_> {
                     Finding::new(Code::NewCall, drift, steps, format!("{tool} is called, and was not"));
                 self.new_call(asked.unwrap_or(at), finding);
             }
+            Status::Changed if self.passed(row) => {}
             Status::Changed => match self.exchanged(at, row) {
-                Some(other) if other < at => {}
+                Some(other) if other < at => self.out.results_told.extend(row.left),
                 Some(other) => self.crossed(at, row, tool, other),
                 None => self.result(at, row, tool, steps),
             },
             _ => {}
         }
+    }
+
+    /// True for a result that a replay let pass as the recorded one: it is declared so, or what stands around the results of
+    /// an answer goes by their order.
+    fn passed(&self, row: &StepPair) -> bool {
+        let Some(pinned) = &self.pinned else { return false };
+        let call = row.right.and_then(|step| match self.right.outline.step(step)? {
+            StepKind::Tool { site } => self.right.outline.call(site),
+            StepKind::Model { .. } => None,
+        });
+        let carried = call.and_then(|call| call.result.as_ref()).map(|result| result.exchange);
+        let is_served = carried.is_some_and(|id| is_recorded(&self.right.source.source(id)));
+        is_served && row.left.is_some_and(|step| !pinned.contains(&step))
     }
 
     /// The row of a call of the same answer, when each has the result that the other one had.
@@ -257,6 +285,7 @@ impl<'a> Walk<'a, '_> {
         };
         let what = format!("{with} have changed places");
         let finding = Finding::new(Code::PromptChanged, Drift::Code, (row.left, row.right), what);
+        self.out.results_told.extend(row.left);
         self.out.at(at, finding.with(fields(&row.fields, tool)));
     }
 
@@ -415,7 +444,7 @@ impl<'a> Walk<'a, '_> {
     fn is_served(&self, row: &StepPair) -> bool {
         let turn = row.right.and_then(|step| self.right.model_call(step));
         let source = turn.and_then(|turn| turn.attempts.last()).map(|id| self.right.source.source(*id));
-        matches!(source, Some(Source::Recorded { .. } | Source::Edited { .. }))
+        source.is_some_and(|source| is_recorded(&source))
     }
 
     /// True for a request that retake itself turned down.
@@ -423,6 +452,10 @@ impl<'a> Walk<'a, '_> {
         let turn = row.right.and_then(|step| self.right.model_call(step));
         turn.is_some_and(|turn| is_refused(self.right, turn))
     }
+}
+
+fn is_recorded(source: &Source) -> bool {
+    matches!(source, Source::Recorded { .. } | Source::Edited { .. })
 }
 
 fn is_calls(act: &Option<Act>) -> bool {

@@ -14,9 +14,10 @@ pub use code::{CODES, Code, Drift, Severity};
 pub use severities::{Severities, Threshold};
 
 use crate::diff::{self, Comparison, Kin, RunView};
-use crate::holes::Surroundings;
+use crate::holes::{Rules, Surroundings};
 use crate::replay::tally::Tally;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// The part that differs, whole.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -80,6 +81,8 @@ impl Findings {
 pub struct Replayed<'a> {
     /// What was matched, and what was not.
     pub tally: &'a Tally,
+    /// What is declared not to count (`[[ignore]]`, `[[hole]]`).
+    pub rules: &'a Rules,
     /// True when the agent was ended before it was done: what it did not come to is no difference, and neither is how it
     /// ended.
     pub cut_off: bool,
@@ -98,7 +101,7 @@ pub fn find(
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    collect::steps(&mut collected, (left, right), (&comparison, &asked));
+    collect::steps(&mut collected, (left, right), (&comparison, &asked), replay);
     if let Some(replay) = replay {
         unanswered::told(&mut collected, left, replay.tally);
     }
@@ -117,6 +120,8 @@ pub fn find(
 #[derive(Debug, Default)]
 struct Collected {
     found: Vec<Found>,
+    /// Recorded steps of tools whose results are told by another finding.
+    results_told: HashSet<u32>,
 }
 
 /// A finding, and where in the order of cause and effect it stands.

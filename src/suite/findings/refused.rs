@@ -1,11 +1,12 @@
 //! What differs where a replay had no answer: what the request was meant to be, and what it shows of the steps before it.
 
 use super::collect::Walk;
-use super::smallest::{difference, fields};
+use super::smallest::{difference, fields, join};
 use super::{Code, Difference, Drift, Finding, requests};
-use crate::dialect::conversation::{Block, ModelRequest};
+use crate::dialect::conversation::{Block, Message, ModelRequest};
 use crate::diff::context::{MessageChange, context};
-use crate::diff::{Act, PairKind, RunView, Status, StepPair, field};
+use crate::diff::{Act, ContextDiff, PairKind, RunView, Status, StepPair, field};
+use crate::holes::Place;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -97,6 +98,47 @@ impl<'a> Walk<'a, '_> {
         rows
     }
 
+    /// How a refused request differs from what it was meant to be, but for what is declared not to count.
+    pub(super) fn undeclared(&self, row: &StepPair, diff: &ContextDiff) -> ContextDiff {
+        let (mut diff, Some((then, _))) = (diff.clone(), self.requests(row)) else { return diff.clone() };
+        if self.rules.is_empty() {
+            return diff;
+        }
+        let attempt = row.left.and_then(|step| self.left.model_call(step)?.attempts.last().copied());
+        let dialect = attempt.and_then(|id| self.left.source.api(id)).unwrap_or_default();
+        let declared = |paths: &[String], tool: Option<&str>, l: &str, r: &str| {
+            paths.iter().any(|path| {
+                let place = Place { dialect, path, tool };
+                let counts =
+                    |text: &'_ str| self.rules.masked(&self.rules.without_ignored(&place, text)).into_owned();
+                self.rules.ignores(&place) || counts(l) == counts(r)
+            })
+        };
+        let side = |text: &'_ Option<String>| text.clone().unwrap_or_default();
+        diff.params.retain(|of| {
+            !declared(&[format!("params.{}", of.path)], None, &side(&of.left), &side(&of.right))
+        });
+        diff.system = diff.system.filter(|(l, r)| !declared(&["system".to_string()], None, l, r));
+        diff.messages.retain_mut(|change| match change {
+            MessageChange::Changed { left, who, fields, .. } => {
+                let tool = then.messages.get(*left).and_then(|message| tool_of(&then, message));
+                let base = format!("messages[{left}]");
+                fields.retain(|of| {
+                    let part = if *who == "tool" { "result" } else { "text" };
+                    let whole = format!("{base}.{part}");
+                    let paths = [join(&whole, &of.path), join(&base, &of.path), whole];
+                    !declared(&paths, tool, &side(&of.left), &side(&of.right))
+                });
+                !fields.is_empty()
+            }
+            MessageChange::Truncated { left, before, after, .. } => {
+                !declared(&[format!("messages[{left}].text")], None, before, after)
+            }
+            _ => true,
+        });
+        diff
+    }
+
     /// A request that no recorded one is a version of.
     pub(super) fn not_recorded(&self, row: &StepPair) -> Finding {
         let new =
@@ -147,6 +189,18 @@ impl<'a> Walk<'a, '_> {
         let what = "the request differs in what looks like an id or a clock, and does not go together with the others";
         Some(finding(what).with(differences))
     }
+}
+
+/// The tool whose result a message brings.
+fn tool_of<'r>(request: &'r ModelRequest, message: &Message) -> Option<&'r str> {
+    let of = message.blocks.iter().find_map(|block| match block {
+        Block::ToolResult { call_id, .. } => Some(call_id),
+        _ => None,
+    })?;
+    request.messages.iter().flat_map(|message| &message.blocks).find_map(|block| match block {
+        Block::ToolCall { id, name, .. } if id == of => Some(name.as_str()),
+        _ => None,
+    })
 }
 
 /// The first call whose id is another one: index of its message, and both ids.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::diff::tests::fake::{Fake, refund, refund_to_fraud_check};
 use crate::exchange::{ExchangeId, Source, StandIn};
-use crate::holes::Side;
+use crate::holes::{Rules, Side};
 use crate::replay::matcher::{MatchClass, Miss, Near};
 use crate::run::CallSite;
 use serde_json::json;
@@ -24,7 +24,8 @@ fn surroundings(left: &Fake, right: &Fake) -> Surroundings {
 
 fn compared(left: &Fake, right: &Fake, tally: Option<&Tally>, severities: &Severities) -> Findings {
     let surroundings = surroundings(left, right);
-    let replay = tally.map(|tally| Replayed { tally, cut_off: false });
+    let rules = Rules::default();
+    let replay = tally.map(|tally| Replayed { tally, rules: &rules, cut_off: false });
     find(&left.view(), &right.view(), &surroundings, replay, severities)
 }
 

@@ -22,7 +22,7 @@ pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
     for pin in tally.pins.iter().filter(|pin| !pin.renamed) {
         let known =
             out.found.iter().any(|f| f.finding.code == Code::ToolResultChanged && f.finding.step == pin.step);
-        if known {
+        if known || pin.step.is_some_and(|step| out.results_told.contains(&step)) {
             continue;
         }
         let changes = super::smallest::fields(&field::texts(&pin.recorded, &pin.live), &pin.tool);

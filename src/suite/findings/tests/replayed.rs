@@ -182,8 +182,8 @@ fn what_an_agent_that_was_ended_did_not_come_to_is_no_difference() {
     let left = refund("refund.1");
     let of = |cut_off: bool| {
         let surroundings = surroundings(&left, &now);
-        let tally = Tally::default();
-        let replay = Some(Replayed { tally: &tally, cut_off });
+        let (tally, rules) = (Tally::default(), Rules::default());
+        let replay = Some(Replayed { tally: &tally, rules: &rules, cut_off });
         lines(&find(&left.view(), &now.view(), &surroundings, replay, &Severities::default()))
     };
     assert_eq!(of(true), Vec::<String>::new());
