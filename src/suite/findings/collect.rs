@@ -5,15 +5,14 @@ use super::{Code, Collected, Difference, Drift, Finding, requests};
 use crate::dialect::conversation::Role;
 use crate::diff::refused::is_refused;
 use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
-use crate::exchange::Source;
 use std::collections::{HashMap, HashSet};
 
-/// Finds what differs in the steps of two runs. `asked`: how their requests differ.
+/// Finds what differs in the steps of two runs. `asked`: how their requests differ. True when a request was refused.
 pub(super) fn steps(
     out: &mut Collected,
     (left, right): (&RunView, &RunView),
     (comparison, asked): (&Comparison, &[Asked]),
-) {
+) -> bool {
     let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
     let mut walk = Walk {
         out,
@@ -27,6 +26,7 @@ pub(super) fn steps(
         first_refused: None,
         lacked: HashMap::new(),
         gone: HashSet::new(),
+        recorded: Recorded::of(comparison),
         side: Default::default(),
         quoted: HashSet::new(),
     };
@@ -41,6 +41,7 @@ pub(super) fn steps(
     }
     walk.unasked();
     walk.beside();
+    walk.first_refused.is_some()
 }
 
 pub(super) struct Walk<'a, 'r> {
@@ -61,6 +62,8 @@ pub(super) struct Walk<'a, 'r> {
     lacked: HashMap<&'a str, usize>,
     /// Conversations that do not happen at all, and are told so.
     gone: HashSet<&'a str>,
+    /// What the recorded run has of each conversation.
+    recorded: HashMap<&'a str, Recorded>,
     /// Calls beside the conversations that only the recorded run has, and that only this one has: numbers of their steps.
     side: (Vec<u32>, Vec<u32>),
     /// Rows of tools whose results were told by the request that quotes them.
@@ -104,7 +107,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn model(&mut self, at: usize, row: &StepPair, steps: (Option<u32>, Option<u32>)) {
-        let asked = self.asked.get(&at).copied().filter(|_| !self.is_served(row));
+        let asked = self.asked.get(&at).copied();
         let differs = asked.is_some_and(|diff| self.request(at, diff, row));
         if self.is_refused(row) {
             if !differs && row.status == Status::OnlyRight {
@@ -266,20 +269,18 @@ impl<'a> Walk<'a, '_> {
     fn gone(&self, row: &StepPair) -> Option<Finding> {
         let is_first = row.status == Status::OnlyLeft && row.kind == PairKind::Model;
         let comes_of = self.first_refused.is_some() && !self.lacked.contains_key(row.lane.as_str());
-        let of_lane = || self.comparison.rows.iter().filter(|of| of.lane == row.lane && of.left.is_some());
-        if !is_first || comes_of || of_lane().any(|of| of.status != Status::OnlyLeft) {
+        let Recorded { calls, is_gone } = *self.recorded.get(row.lane.as_str())?;
+        // One model call is told by what it did.
+        if !is_first || comes_of || !is_gone || calls < 2 {
             return None;
         }
-        let calls: Vec<&StepPair> = of_lane().filter(|of| of.kind == PairKind::Model).collect();
         let request = self.left.request_of(self.left.model_call(row.left?)?).ok()?;
         let begins = request.messages.iter().find(|message| message.role != Role::System)?.text();
         let what = format!(
-            "a conversation does not happen any more: it begins {:?} and has {}",
+            "a conversation does not happen any more: it begins {:?} and has {calls} model calls",
             diff::excerpt::middle(&begins, 60),
-            if calls.len() == 1 { "1 model call".into() } else { format!("{} model calls", calls.len()) }
         );
-        // One model call is told by what it did.
-        (calls.len() > 1).then(|| Finding::new(Code::MissingCall, Drift::Code, (row.left, None), what))
+        Some(Finding::new(Code::MissingCall, Drift::Code, (row.left, None), what))
     }
 
     fn missing(&mut self, at: usize, row: &StepPair, who: &str, drift: Drift) {
@@ -376,18 +377,32 @@ impl<'a> Walk<'a, '_> {
         (model.left.is_some() && model.right.is_some() && model.status != Status::Moved).then_some(model_at)
     }
 
-    /// True for a request that was answered with a recorded answer: how far it may differ the matcher knows best, which
-    /// has seen what stands for what in the whole run.
-    fn is_served(&self, row: &StepPair) -> bool {
-        let turn = row.right.and_then(|step| self.right.model_call(step));
-        let source = turn.and_then(|turn| turn.attempts.last()).map(|id| self.right.source.source(*id));
-        matches!(source, Some(Source::Recorded { .. } | Source::Edited { .. }))
-    }
-
     /// True for a request that retake itself turned down.
     fn is_refused(&self, row: &StepPair) -> bool {
         let turn = row.right.and_then(|step| self.right.model_call(step));
         turn.is_some_and(|turn| is_refused(self.right, turn))
+    }
+}
+
+/// What a recorded run has of a conversation.
+struct Recorded {
+    /// Its model calls.
+    calls: usize,
+    /// True when nothing of it happens any more.
+    is_gone: bool,
+}
+
+impl Recorded {
+    /// By conversation.
+    fn of(comparison: &Comparison) -> HashMap<&str, Recorded> {
+        let mut all = HashMap::new();
+        for row in comparison.rows.iter().filter(|row| row.left.is_some()) {
+            let of: &mut Recorded =
+                all.entry(row.lane.as_str()).or_insert(Recorded { calls: 0, is_gone: true });
+            of.calls += usize::from(row.kind == PairKind::Model);
+            of.is_gone &= row.status == Status::OnlyLeft;
+        }
+        all
     }
 }
 

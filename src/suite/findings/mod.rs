@@ -98,13 +98,16 @@ pub fn find(
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    collect::steps(&mut collected, (left, right), (&comparison, &asked));
+    let refused = collect::steps(&mut collected, (left, right), (&comparison, &asked));
     if let Some(replay) = replay {
         unanswered::told(&mut collected, left, replay.tally);
     }
     calls::told(&mut collected, left, right);
     if replay.is_some_and(|replay| replay.cut_off) {
-        let is_missing = |of: &Found| of.finding.code == Code::MissingCall || (of.beside && of.inherits);
+        // What a refused request shows the lack of did not happen before that.
+        let is_missing = |of: &Found| {
+            (of.finding.code == Code::MissingCall && !(of.lacked && refused)) || (of.beside && of.inherits)
+        };
         collected.found.retain(|found| !is_missing(found));
     } else {
         totals::ended(&mut collected, &comparison, severities);
