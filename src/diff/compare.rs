@@ -9,14 +9,14 @@ use super::parting::{Requests, first_bytes, first_parting, parting};
 use super::refused::is_refused;
 use super::rejoin;
 use super::rows::{self, Act, PairKind, Place, Status, StepPair};
-use super::served::Served;
+use super::served::{Served, is_served};
 use super::stop::{self, Stop};
 use super::structure::{Structure, Trees};
 use super::tools::{self, ToolParting};
 use super::view::{RunView, StepNumbers};
 use super::worlds::Worlds;
 use crate::holes::Surroundings;
-use crate::run::LaneKind;
+use crate::run::{LaneKind, Turn};
 use serde::Serialize;
 
 /// How many steps compare how.
@@ -92,7 +92,8 @@ impl Comparison {
     }
 }
 
-/// How the request of a model call differs from its counterpart in the other run.
+/// How the request of a model call differs from its counterpart in the other run. Of one that was answered from the recording
+/// the matcher knows best how far it may differ, which has seen what stands for what in the whole run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Asked {
     /// Index into [`Comparison::rows`].
@@ -141,11 +142,11 @@ fn compare_with(
         .map(|at| parting(&rows, at, &kin, &requests));
     let told = acts.as_ref().or(first.as_ref());
     let context = told.and_then(|p| requests.diff(&rows, p.row)?.ok());
-    let is_refused = |row: &StepPair| {
-        row.places.1.and_then(|place| place.turn(right)).is_some_and(|turn| is_refused(right, turn))
-    };
     let differ = |row: &StepPair| {
-        row.asked_differently && row.status != Status::NotRun && (!row.is_side || is_refused(row))
+        let now = row.places.1.and_then(|place| place.turn(right));
+        let is = |is: fn(&RunView, &Turn) -> bool| now.is_some_and(|turn| is(right, turn));
+        let is_told = row.asked_differently && row.status != Status::NotRun;
+        is_told && !is(is_served) && (!row.is_side || is(is_refused))
     };
     let asked = (0..rows.len()).filter(|at| rows.get(*at).is_some_and(differ)).take(asked);
     let asked = asked.filter_map(|row| Some(Asked { row, diff: requests.diff(&rows, row)?.ok()? }));

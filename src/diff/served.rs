@@ -4,13 +4,20 @@ use super::align::Pair;
 use super::cause::Kin;
 use super::view::RunView;
 use crate::exchange::{ExchangeId, Source};
+use crate::run::Turn;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 /// A turn: index of its lane, index in it.
 pub(super) type At = (usize, usize);
 
-/// Turns of the left run and those of the right one that have the same answer for that reason.
+/// True for a request that was answered with a recorded answer.
+pub(super) fn is_served(run: &RunView, turn: &Turn) -> bool {
+    let source = turn.attempts.last().map(|id| run.source.source(*id));
+    matches!(source, Some(Source::Recorded { .. } | Source::Edited { .. }))
+}
+
+/// Turns of the left run and those of the right one that have the same answer for that reason; in the order of the left.
 #[derive(Debug, Default)]
 pub(super) struct Served(Vec<(At, At)>);
 
@@ -19,7 +26,10 @@ impl Served {
         match kin {
             Kin::RightIsFork { .. } => Served(served(left, right)),
             Kin::LeftIsFork { .. } => {
-                Served(served(right, left).into_iter().map(|(then, now)| (now, then)).collect())
+                let mut all: Vec<_> =
+                    served(right, left).into_iter().map(|(then, now)| (now, then)).collect();
+                all.sort_unstable();
+                Served(all)
             }
             Kin::Siblings { .. } | Kin::Strangers => Served::default(),
         }
@@ -48,12 +58,12 @@ impl Served {
         (lefts, rights): (usize, usize),
         between: impl Fn(Range<usize>, Range<usize>) -> Vec<Pair>,
     ) -> Vec<Pair> {
-        let of_both = |((l, a), (r, b)): &(At, At)| ((*l, *r) == (left, right)).then_some((*a, *b));
-        let mut fast: Vec<(usize, usize)> = self.0.iter().filter_map(of_both).collect();
-        fast.sort_unstable();
+        let before = |lane: usize| self.0.partition_point(|((l, _), _)| *l < lane);
+        let of_left = self.0.get(before(left)..before(left + 1)).unwrap_or_default();
+        let fast = of_left.iter().filter(|(_, (r, _))| *r == right).map(|((_, a), (_, b))| (*a, *b));
         let mut pairs = Vec::new();
         let (mut a, mut b) = (0, 0);
-        for (l, r) in fast.into_iter().chain([(lefts, rights)]) {
+        for (l, r) in fast.chain([(lefts, rights)]) {
             // What was served out of order stays to the search.
             if l < a || r < b {
                 continue;
@@ -77,7 +87,7 @@ fn served(then: &RunView, now: &RunView) -> Vec<(At, At)> {
             places.extend(of.attempts.iter().map(|id| (*id, (lane, turn))));
         }
     }
-    // A turn whose answer did not arrive is served once more.
+    // A turn whose answer did not arrive is served once more; what is asked again beside that is another call.
     let mut served: BTreeMap<At, (At, bool)> = BTreeMap::new();
     for (lane, of) in now.outline.lanes.iter().enumerate() {
         for (turn, of) in of.turns.iter().enumerate() {
@@ -89,9 +99,8 @@ fn served(then: &RunView, now: &RunView) -> Vec<(At, At)> {
             let Some(place) = places.get(&exchange).filter(|_| run == then.manifest.id.as_str()) else {
                 continue;
             };
-            let arrived = of.error.is_none();
-            if arrived || !served.get(place).is_some_and(|(_, arrived)| *arrived) {
-                served.insert(*place, ((lane, turn), arrived));
+            if !served.get(place).is_some_and(|(_, arrived)| *arrived) {
+                served.insert(*place, ((lane, turn), of.error.is_none()));
             }
         }
     }

@@ -117,3 +117,15 @@ fn a_wrong_file_is_shown_with_its_line_wherever_it_stands() {
         .expect(3)
         .says(&["hint: a command is a list of its words: command = [\"python3\", \"agent.py\"]"]);
 }
+
+#[test]
+fn a_result_that_is_declared_to_differ_is_no_finding() {
+    let refund = added(&[]);
+    refund.edit("\"window_days\": 30", "\"window_days\": 31");
+    assert_eq!(refund.only(&[], 1)["findings"][0]["code"], "TOOL_RESULT_CHANGED");
+    refund.env.file("retake.toml", "[[ignore]]\ntool = \"get_policy\"\npath = \"messages[*].result\"\n");
+    let case = refund.only(&[], 0);
+    let codes: Vec<&Value> =
+        case["findings"].as_array().into_iter().flatten().map(|of| &of["code"]).collect();
+    assert_eq!(codes, ["LOOSE_MATCH"], "{case}");
+}

@@ -1,6 +1,7 @@
 //! Whole comparisons.
 
 pub(crate) mod fake;
+mod replayed;
 mod structure;
 mod tools;
 mod worlds;

@@ -5,19 +5,17 @@ use super::{Code, Collected, Difference, Drift, Finding, Replayed, requests};
 use crate::dialect::conversation::Role;
 use crate::diff::refused::is_refused;
 use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
-use crate::exchange::Source;
 use crate::holes::Rules;
-use crate::run::StepKind;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-/// Finds what differs in the steps of two runs. `asked`: how their requests differ.
+/// Finds what differs in the steps of two runs. `asked`: how their requests differ. True when a request was refused.
 pub(super) fn steps(
     out: &mut Collected,
     (left, right): (&RunView, &RunView),
     (comparison, asked): (&Comparison, &[Asked]),
     replay: Option<Replayed<'_>>,
-) {
+) -> bool {
     let asked: HashMap<usize, &diff::ContextDiff> = asked.iter().map(|a| (a.row, &a.diff)).collect();
     let mut walk = Walk {
         out,
@@ -31,6 +29,7 @@ pub(super) fn steps(
         first_refused: None,
         lacked: HashMap::new(),
         gone: HashSet::new(),
+        recorded: Recorded::of(comparison),
         side: Default::default(),
         rules: replay.map(|replay| replay.rules.clone()).unwrap_or_default(),
         pinned: replay.map(|Replayed { tally, .. }| {
@@ -49,6 +48,7 @@ pub(super) fn steps(
     }
     walk.unasked();
     walk.beside();
+    walk.first_refused.is_some()
 }
 
 pub(super) struct Walk<'a, 'r> {
@@ -69,12 +69,14 @@ pub(super) struct Walk<'a, 'r> {
     lacked: HashMap<&'a str, usize>,
     /// Conversations that do not happen at all, and are told so.
     gone: HashSet<&'a str>,
+    /// What the recorded run has of each conversation.
+    recorded: HashMap<&'a str, Recorded>,
     /// Calls beside the conversations that only the recorded run has, and that only this one has: numbers of their steps.
     side: (Vec<u32>, Vec<u32>),
     /// What is declared not to count.
     pub(super) rules: Rules,
     /// Of a replay: the recorded steps of tools whose results came out differently in a way that counts.
-    pinned: Option<HashSet<u32>>,
+    pub(super) pinned: Option<HashSet<u32>>,
     /// Rows of tools whose results were told by the request that quotes them.
     quoted: HashSet<usize>,
 }
@@ -118,7 +120,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn model(&mut self, at: usize, row: &StepPair, steps: (Option<u32>, Option<u32>)) {
-        let asked = self.asked.get(&at).copied().filter(|_| !self.is_served(row));
+        let asked = self.asked.get(&at).copied();
         let differs = asked.is_some_and(|diff| self.request(at, diff, row));
         if self.is_refused(row) {
             if !differs && row.status == Status::OnlyRight {
@@ -245,104 +247,22 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// True for a result that a replay let pass as the recorded one: it is declared so, or what stands around the results of
-    /// an answer goes by their order.
-    fn passed(&self, row: &StepPair) -> bool {
-        let Some(pinned) = &self.pinned else { return false };
-        let call = row.right.and_then(|step| match self.right.outline.step(step)? {
-            StepKind::Tool { site } => self.right.outline.call(site),
-            StepKind::Model { .. } => None,
-        });
-        let carried = call.and_then(|call| call.result.as_ref()).map(|result| result.exchange);
-        let is_served = carried.is_some_and(|id| is_recorded(&self.right.source.source(id)));
-        is_served && row.left.is_some_and(|step| !pinned.contains(&step))
-    }
-
-    /// The row of a call of the same answer, when each has the result that the other one had.
-    fn exchanged(&self, at: usize, row: &StepPair) -> Option<usize> {
-        let result = |act: &'_ Option<Act>| match act {
-            Some(Act::Returns { text: Some(text), .. }) => Some(text.clone()),
-            _ => None,
-        };
-        let (then, now) = (result(&row.before)?, result(&row.after)?);
-        let is_beside =
-            |(_, other): &(usize, &StepPair)| other.kind == PairKind::Tool && other.lane == row.lane;
-        let rows = || self.comparison.rows.iter().enumerate();
-        let behind = rows().skip(at + 1).take_while(is_beside);
-        let before = rows().take(at).rev().take_while(is_beside);
-        let crosses = |other: &StepPair| {
-            result(&other.before) == Some(now.clone()) && result(&other.after) == Some(then.clone())
-        };
-        behind.chain(before).find(|(_, other)| crosses(other)).map(|(other, _)| other)
-    }
-
-    fn crossed(&mut self, at: usize, row: &StepPair, tool: &str, other: usize) {
-        let with = match self.comparison.rows.get(other).and_then(|other| other.before.as_ref()) {
-            Some(Act::Returns { tool: with, .. }) if with != tool => {
-                format!("the results of {tool} and {with}")
-            }
-            _ => format!("two results of {tool}"),
-        };
-        let what = format!("{with} have changed places");
-        let finding = Finding::new(Code::PromptChanged, Drift::Code, (row.left, row.right), what);
-        self.out.results_told.extend(row.left);
-        self.out.at(at, finding.with(fields(&row.fields, tool)));
-    }
-
-    fn result(&mut self, at: usize, row: &StepPair, tool: &str, steps: (Option<u32>, Option<u32>)) {
-        let (
-            Some(Act::Returns { text: Some(l), is_error: le, .. }),
-            Some(Act::Returns { text: Some(r), is_error: re, .. }),
-        ) = (&row.before, &row.after)
-        else {
-            let was_told = matches!(&row.before, Some(Act::Returns { text: Some(_), .. }));
-            let (code, what) = match was_told {
-                true => (Code::MissingCall, format!("the model is never told what {tool} returned")),
-                false => (Code::ToolResultChanged, format!("the result of {tool} comes back, and did not")),
-            };
-            let finding = Finding::new(code, Drift::Code, steps, what);
-            return match self.first_refused {
-                Some(refused) => self.out.following(at.max(refused + 1), finding),
-                None => self.out.at(at, finding),
-            };
-        };
-        let changes = fields(&row.fields, tool);
-        let what = match (le, re) {
-            (false, true) => format!("{tool} fails now"),
-            (true, false) => format!("{tool} does not fail any more"),
-            _ if !changes.is_empty() && changes.iter().all(|of| of.after.is_none()) => {
-                format!("{tool} returns no {} any more", names(&changes, tool))
-            }
-            _ if !changes.is_empty() && changes.iter().all(|of| of.before.is_none()) => {
-                format!("{tool} returns {} too", names(&changes, tool))
-            }
-            _ => match names(&changes, tool).as_str() {
-                "value" => format!("{tool} returns something else"),
-                names => format!("{tool} returns another {names}"),
-            },
-        };
-        let changes = if changes.is_empty() { vec![difference(tool, Some(l), Some(r))] } else { changes };
-        self.out.at(at, Finding::new(Code::ToolResultChanged, Drift::World, steps, what).with(changes));
-    }
-
     /// A whole conversation that does not happen, although nothing was refused that it could come of.
     fn gone(&self, row: &StepPair) -> Option<Finding> {
         let is_first = row.status == Status::OnlyLeft && row.kind == PairKind::Model;
         let comes_of = self.first_refused.is_some() && !self.lacked.contains_key(row.lane.as_str());
-        let of_lane = || self.comparison.rows.iter().filter(|of| of.lane == row.lane && of.left.is_some());
-        if !is_first || comes_of || of_lane().any(|of| of.status != Status::OnlyLeft) {
+        let Recorded { calls, is_gone } = *self.recorded.get(row.lane.as_str())?;
+        // One model call is told by what it did.
+        if !is_first || comes_of || !is_gone || calls < 2 {
             return None;
         }
-        let calls: Vec<&StepPair> = of_lane().filter(|of| of.kind == PairKind::Model).collect();
         let request = self.left.request_of(self.left.model_call(row.left?)?).ok()?;
         let begins = request.messages.iter().find(|message| message.role != Role::System)?.text();
         let what = format!(
-            "a conversation does not happen any more: it begins {:?} and has {}",
+            "a conversation does not happen any more: it begins {:?} and has {calls} model calls",
             diff::excerpt::middle(&begins, 60),
-            if calls.len() == 1 { "1 model call".into() } else { format!("{} model calls", calls.len()) }
         );
-        // One model call is told by what it did.
-        (calls.len() > 1).then(|| Finding::new(Code::MissingCall, Drift::Code, (row.left, None), what))
+        Some(Finding::new(Code::MissingCall, Drift::Code, (row.left, None), what))
     }
 
     fn missing(&mut self, at: usize, row: &StepPair, who: &str, drift: Drift) {
@@ -439,14 +359,6 @@ impl<'a> Walk<'a, '_> {
         (model.left.is_some() && model.right.is_some() && model.status != Status::Moved).then_some(model_at)
     }
 
-    /// True for a request that was answered with a recorded answer: how far it may differ the matcher knows best, which
-    /// has seen what stands for what in the whole run.
-    fn is_served(&self, row: &StepPair) -> bool {
-        let turn = row.right.and_then(|step| self.right.model_call(step));
-        let source = turn.and_then(|turn| turn.attempts.last()).map(|id| self.right.source.source(*id));
-        source.is_some_and(|source| is_recorded(&source))
-    }
-
     /// True for a request that retake itself turned down.
     fn is_refused(&self, row: &StepPair) -> bool {
         let turn = row.right.and_then(|step| self.right.model_call(step));
@@ -454,8 +366,26 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-fn is_recorded(source: &Source) -> bool {
-    matches!(source, Source::Recorded { .. } | Source::Edited { .. })
+/// What a recorded run has of a conversation.
+struct Recorded {
+    /// Its model calls.
+    calls: usize,
+    /// True when nothing of it happens any more.
+    is_gone: bool,
+}
+
+impl Recorded {
+    /// By conversation.
+    fn of(comparison: &Comparison) -> HashMap<&str, Recorded> {
+        let mut all = HashMap::new();
+        for row in comparison.rows.iter().filter(|row| row.left.is_some()) {
+            let of: &mut Recorded =
+                all.entry(row.lane.as_str()).or_insert(Recorded { calls: 0, is_gone: true });
+            of.calls += usize::from(row.kind == PairKind::Model);
+            of.is_gone &= row.status == Status::OnlyLeft;
+        }
+        all
+    }
 }
 
 fn is_calls(act: &Option<Act>) -> bool {
@@ -467,7 +397,7 @@ fn many(n: usize) -> String {
 }
 
 /// The names of what differs: `amount_usd and order_id`.
-fn names(changes: &[Difference], tool: &str) -> String {
+pub(super) fn names(changes: &[Difference], tool: &str) -> String {
     let mut names: Vec<&str> = Vec::new();
     for change in changes {
         let name = change.path.strip_prefix(tool).unwrap_or(&change.path).trim_start_matches('.');

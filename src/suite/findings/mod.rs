@@ -5,6 +5,7 @@ mod code;
 mod collect;
 mod refused;
 mod requests;
+mod results;
 mod severities;
 mod smallest;
 mod totals;
@@ -101,13 +102,16 @@ pub fn find(
     let (comparison, asked) = diff::compare_asked(left, right, surroundings);
     let replayed = matches!(comparison.kin, Kin::RightIsFork { replay: true, .. });
     let mut collected = Collected::default();
-    collect::steps(&mut collected, (left, right), (&comparison, &asked), replay);
+    let refused = collect::steps(&mut collected, (left, right), (&comparison, &asked), replay);
     if let Some(replay) = replay {
         unanswered::told(&mut collected, left, replay.tally);
     }
     calls::told(&mut collected, left, right);
     if replay.is_some_and(|replay| replay.cut_off) {
-        let is_missing = |of: &Found| of.finding.code == Code::MissingCall || (of.beside && of.inherits);
+        // What a refused request shows the lack of did not happen before that.
+        let is_missing = |of: &Found| {
+            (of.finding.code == Code::MissingCall && !(of.lacked && refused)) || (of.beside && of.inherits)
+        };
         collected.found.retain(|found| !is_missing(found));
     } else {
         totals::ended(&mut collected, &comparison, severities);

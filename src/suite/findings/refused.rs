@@ -28,14 +28,11 @@ impl<'a> Walk<'a, '_> {
     }
 
     /// What does not happen, and would have been told to the model in the first request that is refused: that request is
-    /// another one for its sake. By conversation: the last row of it that is so.
+    /// another one for its sake. By conversation: the last row of it that is so, its tools included.
     pub(super) fn lacked(&self) -> HashMap<&'a str, usize> {
         let Some((first, refused)) = self.first_refused() else { return HashMap::new() };
         let Some((then, now)) = self.requests(refused) else { return HashMap::new() };
         let is_lacked = |row: &StepPair| {
-            if row.status != Status::OnlyLeft || row.kind != PairKind::Model {
-                return false;
-            }
             // What comes before it in its own conversation was skipped.
             if row.lane == refused.lane {
                 return true;
@@ -44,8 +41,25 @@ impl<'a> Walk<'a, '_> {
             let answer = turn.and_then(|turn| self.left.answer_of(turn).ok());
             answer.is_some_and(|answer| requests::tells(&then, &answer) && !requests::tells(&now, &answer))
         };
-        let before = self.comparison.rows.iter().enumerate().take(first);
-        before.filter(|(_, row)| is_lacked(row)).map(|(at, row)| (row.lane.as_str(), at)).collect()
+        let mut lacked = HashMap::new();
+        // Conversations whose last model call so far is lacked.
+        let mut open: HashSet<&str> = HashSet::new();
+        for (at, row) in self.comparison.rows.iter().enumerate().take(first) {
+            let (lane, is_gone) = (row.lane.as_str(), row.status == Status::OnlyLeft);
+            match row.kind {
+                PairKind::Model if is_gone && is_lacked(row) => {
+                    open.insert(lane);
+                }
+                PairKind::Model => {
+                    open.remove(lane);
+                }
+                PairKind::Tool => {}
+            }
+            if is_gone && open.contains(lane) {
+                lacked.insert(lane, at);
+            }
+        }
+        lacked
     }
 
     /// Tells of results of tools that the first refused request quotes in a message, and that are others there. Their rows:
@@ -171,12 +185,15 @@ impl<'a> Walk<'a, '_> {
     /// A request that differs in nothing but names and clocks from the one that it was meant to be, and yet is not it.
     pub(super) fn only_names(&self, row: &StepPair) -> Option<Finding> {
         let (then, now) = self.requests(row)?;
-        let changes = context(&then, &now).into_fields();
+        let diff = context(&then, &now);
+        let system = diff.system.as_ref().map(|(then, now)| difference("system", Some(then), Some(now)));
+        let changes = diff.into_fields();
         let side = |text: &Option<String>| text.clone().unwrap_or_default();
         let told = |change: &crate::diff::FieldChange| {
             difference(&change.path, Some(&side(&change.left)), Some(&side(&change.right)))
         };
-        let differences: Vec<Difference> = changes.iter().take(NAMES).map(told).collect();
+        let differences: Vec<Difference> =
+            system.into_iter().chain(changes.iter().map(told)).take(NAMES).collect();
         let finding = |what: &str| {
             Finding::new(Code::PromptChanged, Drift::Code, (row.left, row.right), what.to_string())
         };

@@ -270,3 +270,97 @@ fn calls_beside_the_conversations_may_come_and_go_and_are_told() {
     right.replays("help.1", &[(1, 1), (2, 2), (3, 3)]);
     insta::assert_snapshot!(found(&left, &right), @r#"MISSING_CALL error code 5: the model is not asked any more; it says "All is well." []"#);
 }
+
+#[test]
+fn in_a_long_run_in_which_every_request_has_an_id_the_change_is_still_told() {
+    let run = |id: &str, session: &str| {
+        let mut run = Fake::new(id);
+        run.system(&format!("You count sheep. Session {session}."));
+        for sheep in 1..=210 {
+            run.user(&format!("Sheep {sheep}.")).says("Noted.");
+        }
+        run
+    };
+    let mut left = run("sheep.1", "2e6c1600-3803-400f-a26d-b20c4785d905");
+    left.user("Sum up.").says("210.").end(0);
+    let mut right = run("sheep.2", "9b2f0a44-1c1d-4b6e-8a77-0f1e2d3c4b5a");
+    right.user("Sum up in a verse.").fails(REFUSED);
+    let served: Vec<(u32, u32)> = (1..=210).map(|id| (id, id)).collect();
+    right.replays("sheep.1", &served).end(1);
+    let wanted = "PROMPT_CHANGED error code 211: the user's message is another one [messages[420]: Sum up. -> Sum up in a verse.]";
+    assert_eq!(found(&left, &right).lines().next(), Some(wanted));
+}
+
+#[test]
+fn what_a_refused_request_lacks_is_told_of_a_run_that_was_ended_too() {
+    let mut now = Parallel::new("trip.2");
+    for town in ["Oslo", "Lima"] {
+        now.begin(town);
+    }
+    now.end(1, "Oslo");
+    now.end(2, "Lima");
+    now.open_sum();
+    now.run.fails(REFUSED).replays("trip.1", &[(1, 1), (2, 2), (3, 4), (4, 5), (5, 7)]).end(143);
+    let left = Parallel::recorded();
+    let (surroundings, tally) = (surroundings(&left, &now.run), Tally::default());
+    let rules = Rules::default();
+    let replay = Some(Replayed { tally: &tally, rules: &rules, cut_off: true });
+    let found = lines(&find(&left.view(), &now.run.view(), &surroundings, replay, &Severities::default()));
+    assert!(found[0].starts_with("MISSING_CALL error code 4: a conversation does not happen"), "{found:?}");
+}
+
+#[test]
+fn a_call_that_a_conversation_skips_is_why_its_next_request_is_another_one() {
+    let mut now = Fake::new("refund.2");
+    now.user("My laptop from order A123 is broken, refund me");
+    let found_it = r#"{"amount":4999,"currency":"USD","sku":"LAP-1"}"#;
+    now.calls(&[("lookup_order", json!({"order_id": "A123"}), found_it)]);
+    now.calls(&[("check_fraud", json!({"order_id": "A123", "amount": 4999}), FRAUD)]);
+    now.user("What now?").fails(REFUSED).replays("refund.1", &[(1, 1), (2, 3)]).end(1);
+    insta::assert_snapshot!(found(&refund("refund.1"), &now), @r#"
+    MISSING_CALL error code 3: the model is not asked any more; it calls get_policy and get_customer []
+    > PROMPT_CHANGED error code 8: 3 messages of the history are missing [messages[3]: calls get_policy(sku="LAP-1") + get_customer(customer_id="c9") -> (none); messages[4]: {"refundable":true,"window_days":30} -> (none); messages[5]: {"id":"c9","name":"Ada","tier":"gold"} -> (none)]
+    > PROMPT_CHANGED error code 8: the user's message is new [messages[4]: (none) -> What now?]
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 2 recorded steps do not happen (issue_refund, a model call) []
+    "#);
+}
+
+#[test]
+fn only_an_id_differs_and_it_is_told() {
+    let run = |id: &str, ticket: &str| {
+        let mut run = Fake::new(id);
+        run.system(&format!(
+            "You handle tickets of customers, politely and briefly. This ticket is {ticket}."
+        ))
+        .user("Close it.");
+        run
+    };
+    let mut left = run("ticket.1", "2e6c1600-3803-400f-a26d-b20c4785d905");
+    left.says("Closed.").end(0);
+    let mut right = run("ticket.2", "9b2f0a44-1c1d-4b6e-8a77-0f1e2d3c4b5a");
+    right.fails(REFUSED).replays("ticket.1", &[]).end(1);
+    let first = found(&left, &right).lines().next().unwrap_or_default().to_string();
+    let looks = "PROMPT_CHANGED error code 1: the request differs in what looks like an id or a clock";
+    assert!(first.starts_with(looks), "{first}");
+    let mut right = Fake::new("refund.2");
+    refund_to_fraud_check(&mut right, FRAUD);
+    right.fails(REFUSED).replays("refund.1", &[(1, 1), (2, 2), (3, 3)]).end(1);
+    let first = found(&refund("refund.1"), &right);
+    let others =
+        "PROMPT_CHANGED error code 8: the calls in the history have other ids than the model gave them";
+    assert!(first.starts_with(others), "{first}");
+}
+
+#[test]
+fn a_request_holds_what_a_model_said_or_called() {
+    let mut run = Fake::new("talk.1");
+    run.user("Look.").calls(&[("look", json!({"at": 1}), "a tree")]).says(" A tree. ");
+    run.user("Sum up: A tree.").says("Done.").end(0);
+    let id = |id: u32| ExchangeId(id);
+    let tells = |request: u32, answer: u32| {
+        crate::suite::findings::requests::tells(&run.requests[&id(request)], &run.answers[&id(answer)])
+    };
+    assert!(tells(2, 1) && tells(3, 2));
+    assert!(!tells(1, 1) && !tells(2, 2) && !tells(3, 3));
+}
