@@ -104,6 +104,7 @@ fn suite_of(context: &Context, args: &TestArgs) -> Result<SuiteOutcome, CliError
         command: &args.command,
         guard: guard.as_ref(),
         live,
+        check: args.check,
         verbose: args.verbose,
     };
     let told = Telling { context, verbose: args.verbose, of: cases.len(), done: AtomicUsize::new(0) };

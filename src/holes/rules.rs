@@ -131,10 +131,15 @@ impl Hole {
     /// What the first group of a pattern takes, or the whole pattern when it has none.
     ///
     /// # Errors
-    /// When the path or the pattern cannot be read, and when everything would be a hole.
+    /// When the path or the pattern cannot be read, when it has several groups, and when everything would be a hole.
     pub fn new(within: Within<'_>, pattern: &str, kind: HoleKind) -> Result<Hole, RuleError> {
         let scope = Scope::new(within)?;
         let pattern = compiled(pattern)?;
+        if pattern.captures_len() > 2 {
+            let why = "a hole is what one group takes, and this pattern has several: write (?:…) for the others, or \
+                       a rule for each";
+            return Err(wrong(RuleField::Pattern, why));
+        }
         if scope.place.is_none() && takes_anything(&pattern) {
             let why = "this pattern takes every text, so everything would be a hole: give it a path as well";
             return Err(wrong(RuleField::Pattern, why));

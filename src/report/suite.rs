@@ -15,6 +15,7 @@ mod tests;
 
 pub use kind::ReportKind;
 
+use super::heading::command;
 use super::style::{Ink, Style};
 use super::words::{block, fold, line, many, pad};
 use crate::diff::RunView;
@@ -338,6 +339,6 @@ pub fn added(of: &Added<'_>, style: Style) -> String {
     if let Some(beside) = &of.beside {
         say(format!("beside:  {beside}"));
     }
-    say(format!("next: retake test -k {}", of.name));
+    say(format!("next: retake test -k {}", command(&[of.name.to_string()])));
     out
 }

@@ -163,7 +163,13 @@ fn what_waits_fails_a_check_and_may_be_rejected() {
     refund.retake(&["test", "--update"]).expect(0);
     refund.edit("You handle refunds. Amounts are in cents.", "You handle refunds.");
     refund.retake(&["test"]).expect(0);
-    refund.retake(&["test", "--check"]).expect(1).says(&["1 case to be reviewed", "refund"]);
+    let waits = "what it does now waits to be reviewed: tests/retake/refund.retake.new";
+    refund.retake(&["test", "--check", "--report", "junit.xml"]).expect(1).says(&[waits, "retake review"]);
+    let junit = std::fs::read_to_string(refund.env.work().join("junit.xml")).expect("a report");
+    assert!(
+        junit.contains("failures=\"1\"") && junit.contains(waits),
+        "a report says what the exit code says: {junit}"
+    );
     refund.retake(&["test", "--check", "--update"]).expect(64);
     refund
         .retake(&["review", "other", "--reject"])
@@ -171,6 +177,17 @@ fn what_waits_fails_a_check_and_may_be_rejected() {
         .says(&["nothing of other waits", "there are refund"]);
     refund.retake(&["review", "refund", "--reject"]).expect(0);
     refund.retake(&["test", "--check"]).expect(0);
+}
+
+#[test]
+fn an_update_that_does_not_pass_says_that_nothing_was_written() {
+    let refund = added(&[]);
+    std::fs::write(refund.case("refund.toml"), "[[check]]\nnever = \"issue_refund\"\n").expect("beside");
+    refund.edit("You handle refunds.", "You handle refunds. Amounts are in cents.");
+    let ran = refund.retake(&["test", "--update"]).expect(1);
+    ran.says(&["the check fails", "nothing was written to be reviewed"]);
+    assert!(!refund.case("refund.retake.new").exists());
+    assert!(!ran.all().contains("retake test --update"), "it was done already: {}", ran.all());
 }
 
 #[test]

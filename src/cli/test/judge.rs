@@ -9,6 +9,7 @@ use super::place::lines;
 use crate::agent::strays;
 use crate::config::Config;
 use crate::diff::RunView;
+use crate::replay::matcher::Miss;
 use crate::replay::player::Player;
 use crate::replay::policy;
 use crate::replay::tally::Tally;
@@ -16,6 +17,7 @@ use crate::report::heading::command;
 use crate::report::results::{Compared, Replay};
 use crate::report::words::many;
 use crate::report::{Style, miss};
+use crate::run::StepKind;
 use crate::suite::case::{Beside, Case};
 use crate::suite::checks::{self, Check, Judgement, Outcome, Subject};
 use crate::suite::findings::{Finding, Replayed, Severity, find};
@@ -77,14 +79,17 @@ pub(super) fn judge(
     CaseOutcome {
         verdict,
         why,
-        hints: hints(&tally, &called.case.name),
+        hints: hints(&tally, called.case, ran.live),
         drift: found.drift(),
         steps: replay.steps,
         replayed: replay.replayed,
         matched: matched(&tally),
         live: replay.answers.live,
         tools_run: replay.tools.ran.clone().into_iter().collect(),
-        miss: misses.map(|of| miss::miss(of, Style::default())).unwrap_or_default(),
+        miss: misses
+            .map(|of| Miss { hints: about_no_run(&of.hints).collect(), ..of.clone() })
+            .map(|of| miss::miss(&of, Style::default()))
+            .unwrap_or_default(),
         warnings: ran.rerun.misspelt.clone(),
         lines: lines(called.case, &recorded.outline, &found.all),
         findings: found.all,
@@ -103,7 +108,8 @@ fn verdict(
 ) -> (Verdict, String) {
     // An agent that goes on asking after a request was refused is judged by that request.
     if ran.landed.timed_out && replay.answers.refused == 0 {
-        let why = format!("the agent had not ended after {:.0} s", ran.landed.took_us as f64 / 1e6);
+        let seconds = ran.landed.took_us as f64 / 1e6;
+        let why = format!("the agent had not ended after {seconds:.0} s{}", last_done(&ran.now.view()));
         return (Verdict::Inconclusive, why);
     }
     if asked_nothing(replay) {
@@ -157,6 +163,28 @@ fn verdict(
     }
 }
 
+/// What an agent did last that does not end: `; step 5: get_order was called, and its result never came`.
+fn last_done(now: &RunView) -> String {
+    let Some(step) = u32::try_from(now.outline.steps.len()).ok().filter(|n| *n > 0) else {
+        return "; it had asked for nothing".into();
+    };
+    let what = match now.outline.step(step) {
+        Some(StepKind::Tool { site }) => match now.outline.call(site) {
+            Some(call) if call.result.is_none() => {
+                format!("{} was called, and its result never came", call.name)
+            }
+            _ => "a tool was called".into(),
+        },
+        _ => match now.model_call(step) {
+            Some(turn) if turn.error.is_some() || turn.answer_key.is_none() => {
+                "the model's answer never came".into()
+            }
+            _ => "the model had answered".into(),
+        },
+    };
+    format!("; the last was step {step}: {what}")
+}
+
 /// True when it asked neither a model nor a server of tools for anything.
 fn asked_nothing(replay: &Replay) -> bool {
     let answers = &replay.answers;
@@ -166,12 +194,22 @@ fn asked_nothing(replay: &Replay) -> bool {
 
 /// What to do about a request that nothing recorded is right for: of the hints of a replay those that are not about the
 /// run, which has no name here.
-fn hints(tally: &Tally, name: &str) -> Vec<String> {
+fn hints(tally: &Tally, case: &Case, live: bool) -> Vec<String> {
     let Some(miss) = tally.misses.first() else { return Vec::new() };
-    let others = miss.hints.iter().filter(|hint| !hint.contains("`retake "));
-    let name = command(&[name.to_string()]);
-    let update = format!("if it was changed on purpose: retake test --update -k {name}, then retake review");
-    [update].into_iter().chain(others.cloned()).collect()
+    let name = command(std::slice::from_ref(&case.name));
+    let first = match (live, case.pending().is_file()) {
+        (true, _) => None,
+        (false, true) => Some("what it does now waits already: retake review".to_string()),
+        (false, false) => {
+            Some(format!("if it was changed on purpose: retake test --update -k {name}, then retake review"))
+        }
+    };
+    first.into_iter().chain(about_no_run(&miss.hints)).collect()
+}
+
+/// Hints but for those that name the run: it is in no store.
+fn about_no_run(hints: &[String]) -> impl Iterator<Item = String> {
+    hints.iter().filter(|hint| !hint.contains("`retake ")).cloned()
 }
 
 fn matched(tally: &Tally) -> String {

@@ -46,6 +46,8 @@ pub(super) struct Bench<'a> {
     pub guard: Option<&'a Guard>,
     /// With `--update`.
     pub live: Option<Live>,
+    /// `--check`: what waits to be reviewed is not passed.
+    pub check: bool,
     /// Keep what agents print, also of cases that pass.
     pub verbose: bool,
 }
@@ -84,6 +86,11 @@ impl Bench<'_> {
             (broken.excerpt, broken.hints) = (error.excerpt, hints);
             (broken, false)
         });
+        if self.check && outcome.verdict == Verdict::Passed && case.pending().is_file() {
+            outcome.verdict = Verdict::Regression;
+            outcome.why = format!("what it does now waits to be reviewed: {}", self.shown(&case.pending()));
+            outcome.hints = vec!["retake review".to_string()];
+        }
         outcome.took_us = began.elapsed().as_micros() as u64;
         (outcome, ended)
     }
@@ -135,6 +142,10 @@ impl Bench<'_> {
             let text = exported(&store, &now, Leave { alone: true, allow_secrets: false })?;
             write_whole(&pending, &text)?;
             outcome.pending = self.shown(&pending);
+        } else if !ended {
+            outcome
+                .hints
+                .insert(0, "nothing was written to be reviewed, since this does not pass".to_string());
         }
         Ok((outcome, ended))
     }

@@ -97,6 +97,8 @@ fn rules_that_would_let_everything_pass_are_refused() {
     assert_eq!(all.field, RuleField::Pattern);
     let bad = Ignore::new(Within::default(), Some("(")).unwrap_err();
     assert_eq!(bad.why, "`(` is no pattern: unclosed group");
+    let two = Hole::new(Within::default(), r"Session S-(\d+), ticket (\d+)", HoleKind::Any).unwrap_err();
+    assert!(two.why.contains("this pattern has several"), "{}", two.why);
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! What differs step by step.
 
+use super::refused::asked;
 use super::smallest::{difference, fields};
 use super::{Code, Collected, Difference, Drift, Finding, Replayed, requests};
 use crate::dialect::conversation::Role;
 use crate::diff::refused::is_refused;
 use crate::diff::{self, Act, Asked, Call, Comparison, PairKind, RunView, Status, StepPair};
 use crate::holes::Rules;
+use crate::run::likeness::Key;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -29,6 +31,7 @@ pub(super) fn steps(
         first_refused: None,
         lacked: HashMap::new(),
         gone: HashSet::new(),
+        new: HashSet::new(),
         recorded: Recorded::of(comparison),
         side: Default::default(),
         rules: replay.map(|replay| replay.rules.clone()).unwrap_or_default(),
@@ -69,6 +72,8 @@ pub(super) struct Walk<'a, 'r> {
     lacked: HashMap<&'a str, usize>,
     /// Conversations that do not happen at all, and are told so.
     gone: HashSet<&'a str>,
+    /// Keys of refused requests that are told as new ones.
+    new: HashSet<Key>,
     /// What the recorded run has of each conversation.
     recorded: HashMap<&'a str, Recorded>,
     /// Calls beside the conversations that only the recorded run has, and that only this one has: numbers of their steps.
@@ -124,8 +129,12 @@ impl<'a> Walk<'a, '_> {
         let differs = asked.is_some_and(|diff| self.request(at, diff, row));
         if self.is_refused(row) {
             if !differs && row.status == Status::OnlyRight {
-                let finding = self.not_recorded(row);
-                self.out.at(at, finding);
+                // Some agents ask the same again and again.
+                let request = row.right.and_then(|step| Some(self.right.model_call(step)?.request_key));
+                if request.is_none_or(|key| self.new.insert(key)) {
+                    let finding = self.not_recorded(row);
+                    self.out.at(at, finding);
+                }
             } else if let Some(finding) = self.only_names(row).filter(|_| !differs && self.lacked.is_empty())
             {
                 self.out.at(at, finding);
@@ -316,14 +325,18 @@ impl<'a> Walk<'a, '_> {
                 1 => "a side call does not happen any more".to_string(),
                 n => format!("{n} side calls do not happen any more, this is the first"),
             };
-            self.out.beside(Finding::new(Code::SideCall, Drift::Code, (Some(*first), None), what), true);
+            let told = asked(self.left, *first).map(|(path, text)| difference(&path, Some(&text), None));
+            let finding = Finding::new(Code::SideCall, Drift::Code, (Some(*first), None), what);
+            self.out.beside(finding.with(told.into_iter().collect()), true);
         }
         if let Some(first) = new.first() {
             let what = match new.len() {
                 1 => "a side call is made that was not".to_string(),
                 n => format!("{n} side calls are made that were not, this is the first"),
             };
-            self.out.beside(Finding::new(Code::SideCall, Drift::Code, (None, Some(*first)), what), false);
+            let told = asked(self.right, *first).map(|(path, text)| difference(&path, None, Some(&text)));
+            let finding = Finding::new(Code::SideCall, Drift::Code, (None, Some(*first)), what);
+            self.out.beside(finding.with(told.into_iter().collect()), false);
         }
     }
 
@@ -393,7 +406,7 @@ fn is_calls(act: &Option<Act>) -> bool {
 }
 
 fn many(n: usize) -> String {
-    if n == 1 { "1 recorded step does".into() } else { format!("{n} recorded steps do") }
+    if n == 1 { "1 recorded call does".into() } else { format!("{n} recorded calls do") }
 }
 
 /// The names of what differs: `amount_usd and order_id`.

@@ -114,7 +114,7 @@ pub fn find(
         };
         collected.found.retain(|found| !is_missing(found));
     } else {
-        totals::ended(&mut collected, &comparison, severities);
+        totals::ended(&mut collected, &comparison, refused, severities);
     }
     totals::sent(&mut collected, left, right);
     Findings { all: collected.in_order(severities, replayed), comparison }

@@ -157,24 +157,20 @@ impl<'a> Walk<'a, '_> {
     pub(super) fn not_recorded(&self, row: &StepPair) -> Finding {
         let new =
             |step, what: &str| Finding::new(Code::NewCall, Drift::Code, (step, row.right), what.to_string());
-        let asked = |row: &StepPair| row.right.and_then(|step| self.right.model_call(step));
-        let Some(turn) = asked(row) else {
+        let call = |row: &StepPair| row.right.and_then(|step| self.right.model_call(step));
+        let Some(turn) = call(row) else {
             return new(None, "the agent asks the model once more than recorded");
         };
         let mut others = self.comparison.rows.iter().filter(|other| other.left.is_some());
-        let same = |other: &&StepPair| asked(other).is_some_and(|of| of.request_key == turn.request_key);
+        let same = |other: &&StepPair| call(other).is_some_and(|of| of.request_key == turn.request_key);
         if let Some(again) = others.find(same) {
             return new(again.left, "the agent asks the model the same once more");
         }
         let of_lane =
             || self.comparison.rows.iter().filter(|other| other.lane == row.lane && other.left.is_some());
         let was_done = of_lane().next().is_some() && of_lane().all(|other| other.right.is_some());
-        let request = self.right.request_of(turn).ok();
-        let said = request.as_ref().and_then(|request| {
-            let (at, last) = request.messages.iter().enumerate().next_back()?;
-            let text = last.text();
-            (!text.is_empty()).then(|| difference(&format!("messages[{at}]"), None, Some(&text)))
-        });
+        let said = row.right.and_then(|step| asked(self.right, step));
+        let said = said.map(|(path, text)| difference(&path, None, Some(&text)));
         let what = match was_done {
             true => "the agent goes on asking where the recorded one was done",
             false => "the agent asks the model something that it did not ask",
@@ -206,6 +202,14 @@ impl<'a> Walk<'a, '_> {
         let what = "the request differs in what looks like an id or a clock, and does not go together with the others";
         Some(finding(what).with(differences))
     }
+}
+
+/// What a model call is asked: where in the request it stands, and the last message that says something.
+pub(super) fn asked(run: &RunView, step: u32) -> Option<(String, String)> {
+    let request = run.request_of(run.model_call(step)?).ok()?;
+    let (at, last) = request.messages.iter().enumerate().next_back()?;
+    let text = last.text();
+    (!text.is_empty()).then(|| (format!("messages[{at}]"), text))
 }
 
 /// The tool whose result a message brings.

@@ -192,8 +192,8 @@ fn a_request_without_an_answer_is_told_once_and_first() {
     let findings = compared(&refund("refund.1"), &run, Some(&tally), &Severities::default());
     insta::assert_snapshot!(lines(&findings).join("\n"), @r#"
     PROMPT_CHANGED error code 3: the user's message is new [messages[2]: (none) -> Be quick.]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
-    > MISSING_CALL error code -: the run ends here: 5 recorded steps do not happen (get_policy, get_customer, check_fraud, issue_refund, a model call) []
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 5 recorded calls do not happen (get_policy, get_customer, check_fraud, issue_refund, a model call) []
     "#);
     assert_eq!(findings.drift(), Some(Drift::Code));
 }
@@ -262,7 +262,7 @@ fn what_only_the_replay_knows_is_told() {
     let findings = compared(&left, &right, Some(&tally), &Severities::default());
     insta::assert_snapshot!(lines(&findings).join("\n"), @r#"
     TOOL_RESULT_CHANGED error world 2: lookup_order returns something else; the model was given the recorded result [lookup_order.amount: 4999 -> 49.99]
-    LOOSE_MATCH note code 3: 2 requests pass as pinned, this is the first []
+    LOOSE_MATCH note code 3: 2 requests pass as pinned, this is the first [lookup_order.amount: 4999 -> 49.99]
     "#);
 }
 

@@ -13,11 +13,14 @@ use std::collections::BTreeSet;
 const SHORTEST: usize = 8;
 
 /// How the run ended and what it used.
-pub(super) fn ended(out: &mut Collected, comparison: &Comparison, severities: &Severities) {
+///
+/// `refused`: a request was.
+pub(super) fn ended(out: &mut Collected, comparison: &Comparison, refused: bool, severities: &Severities) {
     let outcome = &comparison.outcome;
     if outcome.exit_differs {
         let (l, r) = (exit(&outcome.left), exit(&outcome.right));
-        let what = format!("the agent ends with {r} instead of {l}");
+        let why = if refused { ", after retake had refused its request (422)" } else { "" };
+        let what = format!("the agent ends with {r} instead of {l}{why}");
         let differs = difference("exit", Some(&l), Some(&r));
         let finding = Finding::new(Code::OutcomeChanged, Drift::Code, (None, None), what).with(vec![differs]);
         let missing = |found: &super::Found| found.finding.code == Code::MissingCall;

@@ -1,12 +1,15 @@
 //! What a replay could not answer, and what it let pass.
 
-use super::smallest::difference;
-use super::{Code, Collected, Drift, Finding};
-use crate::diff::{RunView, field};
+use super::smallest::{difference, join};
+use super::{Code, Collected, Difference, Drift, Finding};
+use crate::diff::{FieldChange, RunView, field};
 use crate::replay::matcher::{MatchClass, Miss};
 use crate::replay::policy;
-use crate::replay::tally::Tally;
+use crate::replay::tally::{PinReport, Tally};
 use crate::run::StepKind;
+
+/// Differences of pinned results that are told.
+const PINS: usize = 8;
 
 /// Tells what a tally holds that the steps do not show.
 pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
@@ -49,8 +52,21 @@ pub(super) fn told(out: &mut Collected, left: &RunView, tally: &Tally) {
             1 => format!("the request passes as {name}"),
             n => format!("{n} requests pass as {name}, this is the first"),
         };
-        out.beside(Finding::new(Code::LooseMatch, Drift::Code, (Some(*first), None), what), false);
+        let finding = Finding::new(Code::LooseMatch, Drift::Code, (Some(*first), None), what);
+        let told = if class == MatchClass::Pinned { pinned(tally) } else { Vec::new() };
+        out.beside(finding.with(told), false);
     }
+}
+
+/// What differs in the results that were served on as recorded.
+fn pinned(tally: &Tally) -> Vec<Difference> {
+    let of = |pin: &PinReport| {
+        let changes = field::texts(&pin.recorded, &pin.live).into_iter();
+        let told =
+            |of: FieldChange| difference(&join(&pin.tool, &of.path), of.left.as_deref(), of.right.as_deref());
+        changes.map(told).collect::<Vec<_>>()
+    };
+    tally.pins.iter().flat_map(of).take(PINS).collect()
 }
 
 /// True for a request that was recorded, and is made more often than that.

@@ -93,7 +93,7 @@ fn a_conversation_that_is_gone_is_why_the_last_request_lacks_it() {
     insta::assert_snapshot!(found(&Parallel::recorded(), &now.run), @r#"
     MISSING_CALL error code 4: a conversation does not happen any more: it begins "What is there to see in Rome?" and has 2 model calls []
     > PROMPT_CHANGED error code 11: the user's message is cut short [messages[0].text: …see the cathedral. In Rome see the cathedral. In Lima see the cathedral. -> …see the cathedral. In Lima see the cathedral.]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
     "#);
 }
 
@@ -113,7 +113,7 @@ fn a_digit_in_the_last_request_is_no_doing_of_a_conversation_that_did_not_end() 
     now.run.replays("trip.1", &served).end(1);
     insta::assert_snapshot!(found(&Parallel::recorded(), &now.run), @r#"
     PROMPT_CHANGED error code 11: the user's message is another one [messages[0]: Sum up in a sentence: In Oslo see the… -> Sum up in 2 sentences: In Oslo see the…]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
     "#);
 }
 
@@ -123,8 +123,8 @@ fn a_call_of_another_kind_is_a_new_one() {
     now.system("Say yes or no.").user("Is this about money?").fails(REFUSED).replays("refund.1", &[]).end(1);
     insta::assert_snapshot!(found(&refund("refund.1"), &now), @r#"
     NEW_CALL error code -: the agent asks the model something that it did not ask [messages[0]: (none) -> Is this about money?]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
-    > MISSING_CALL error code -: the run ends here: 6 recorded steps do not happen (lookup_order, get_policy, get_customer, check_fraud, issue_refund, a model call) []
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 6 recorded calls do not happen (lookup_order, get_policy, get_customer, check_fraud, issue_refund, a model call) []
     "#);
 }
 
@@ -141,8 +141,8 @@ fn what_was_asked_and_answered_is_asked_once_more() {
     now.replays("refund.1", &[(1, 1), (2, 2), (3, 3)]).end(1);
     insta::assert_snapshot!(found(&refund("refund.1"), &now), @r#"
     NEW_CALL error code 3: the agent asks the model the same once more []
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
-    > MISSING_CALL error code -: the run ends here: 2 recorded steps do not happen (issue_refund, a model call) []
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 2 recorded calls do not happen (issue_refund, a model call) []
     "#);
 }
 
@@ -156,9 +156,9 @@ fn a_conversation_whose_history_is_another_one_is_still_that_conversation() {
     insta::assert_snapshot!(found(&refund("refund.1"), &now), @r#"
     PROMPT_CHANGED error code 8: 7 messages of the history are missing [messages[1]: calls lookup_order(order_id="A123") -> (none); messages[2]: {"amount":4999,"currency":"USD","sku":"LAP-1"} -> (none); messages[3]: calls get_policy(sku="LAP-1") + get_customer(customer_id="c9") -> (none); messages[4]: {"refundable":true,"window_days":30} -> (none); messages[5]: {"id":"c9","name":"Ada","tier":"gold"} -> (none); messages[6]: calls check_fraud(order_id="A123", amount=4999) -> (none); messages[7]: {"risk":"low","score":0.07,"checked_at":1795224754.6,"trace":"0643afbe"} -> (none)]
     PROMPT_CHANGED error code 8: the user's message is new [messages[1]: (none) -> Earlier: the order was looked up, the fraud check says low.]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
     > MISSING_CALL error code 7: the model is never told what check_fraud returned []
-    > MISSING_CALL error code -: the run ends here: 2 recorded steps do not happen (issue_refund, a model call) []
+    > MISSING_CALL error code -: the run ends here: 2 recorded calls do not happen (issue_refund, a model call) []
     "#);
 }
 
@@ -170,7 +170,7 @@ fn where_the_recorded_agent_was_done_a_request_is_a_new_one() {
     now.replays("refund.1", &served).end(1);
     insta::assert_snapshot!(found(&refund("refund.1"), &now), @r#"
     NEW_CALL error code -: the agent goes on asking where the recorded one was done [messages[11]: (none) -> Anything else?]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
     "#);
 }
 
@@ -249,8 +249,8 @@ fn a_result_that_another_conversation_quotes_first_is_told_as_a_result() {
     insta::assert_snapshot!(found(&left, &right), @r#"
     TOOL_RESULT_CHANGED error world 2: find_article returns something else, which step 3 quotes [find_article.text: "Article 17: restart it." -> "Article 18: buy another."]
     > PROMPT_CHANGED error code 3: the user's message is another one [messages[0]: Is this safe? {"text":"Article 17: restart it."} -> Is this safe? {"text":"Article 18: buy another."}]
-    > OUTCOME_CHANGED error world -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
-    > MISSING_CALL error world -: the run ends here: 1 recorded step does not happen (a model call) []
+    > OUTCOME_CHANGED error world -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error world -: the run ends here: 1 recorded call does not happen (a model call) []
     "#);
 }
 
@@ -260,11 +260,11 @@ fn calls_beside_the_conversations_may_come_and_go_and_are_told() {
     let with = guarded("help.1", ARTICLE, true, true);
     let mut without = guarded("help.2", ARTICLE, false, true);
     without.replays("help.1", &[(1, 2), (2, 3), (3, 4), (4, 5)]);
-    insta::assert_snapshot!(found(&with, &without), @"SIDE_CALL warning code 1: a side call does not happen any more []");
+    insta::assert_snapshot!(found(&with, &without), @r#"SIDE_CALL warning code 1: a side call does not happen any more [messages[0]: A title for: help! -> (none)]"#);
     let without = guarded("help.1", ARTICLE, false, true);
     let mut with = guarded("help.2", ARTICLE, true, true);
     with.replays("help.1", &[(1, 1), (2, 1), (3, 2), (4, 3), (5, 4)]);
-    insta::assert_snapshot!(found(&without, &with), @"SIDE_CALL warning code -: a side call is made that was not []");
+    insta::assert_snapshot!(found(&without, &with), @r#"SIDE_CALL warning code -: a side call is made that was not [messages[0]: (none) -> A title for: help!]"#);
     let left = guarded("help.1", ARTICLE, false, true);
     let mut right = guarded("help.2", ARTICLE, false, false);
     right.replays("help.1", &[(1, 1), (2, 2), (3, 3)]);
@@ -321,8 +321,8 @@ fn a_call_that_a_conversation_skips_is_why_its_next_request_is_another_one() {
     MISSING_CALL error code 3: the model is not asked any more; it calls get_policy and get_customer []
     > PROMPT_CHANGED error code 8: 3 messages of the history are missing [messages[3]: calls get_policy(sku="LAP-1") + get_customer(customer_id="c9") -> (none); messages[4]: {"refundable":true,"window_days":30} -> (none); messages[5]: {"id":"c9","name":"Ada","tier":"gold"} -> (none)]
     > PROMPT_CHANGED error code 8: the user's message is new [messages[4]: (none) -> What now?]
-    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0 [exit: exit code 0 -> exit code 1]
-    > MISSING_CALL error code -: the run ends here: 2 recorded steps do not happen (issue_refund, a model call) []
+    > OUTCOME_CHANGED error code -: the agent ends with exit code 1 instead of exit code 0, after retake had refused its request (422) [exit: exit code 0 -> exit code 1]
+    > MISSING_CALL error code -: the run ends here: 2 recorded calls do not happen (issue_refund, a model call) []
     "#);
 }
 
