@@ -143,9 +143,8 @@ impl Bench<'_> {
             write_whole(&pending, &text)?;
             outcome.pending = self.shown(&pending);
         } else if !ended {
-            outcome
-                .hints
-                .insert(0, "nothing was written to be reviewed, since this does not pass".to_string());
+            let what = "nothing was written to be reviewed: mend the agent, or what the case says of it";
+            outcome.hints.insert(0, what.to_string());
         }
         Ok((outcome, ended))
     }
