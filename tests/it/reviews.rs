@@ -19,14 +19,25 @@ fn waiting() -> Refund {
 fn a_person_reads_what_was_recorded_and_what_is_now() {
     let refund = waiting();
     let terminal = openpty(None, None).expect("a terminal");
+    let temp = refund.env.home().join("tmp");
+    std::fs::create_dir(&temp).expect("a directory");
     let mut command = refund.env.command(["review"]);
     command
+        .env("TMPDIR", &temp)
         .stdin(terminal.slave.try_clone().expect("a terminal"))
         .stdout(terminal.slave)
         .stderr(Stdio::null());
     let mut review = command.spawn().expect("the binary runs");
     drop(command);
     let mut person = File::from(terminal.master);
+    // Nothing is kept while a person thinks, so that nothing is left when they go.
+    let mut asked = [0; 4096];
+    let mut before = Vec::new();
+    while !String::from_utf8_lossy(&before).contains("[q]uit") {
+        let n = person.read(&mut asked).expect("it asks");
+        before.extend_from_slice(&asked[..n]);
+    }
+    assert_eq!(std::fs::read_dir(&temp).into_iter().flatten().count(), 0, "a copy of the run");
     person.write_all(b"d\nq\n").expect("typed");
     let (mut read, mut buffer) = (Vec::new(), [0; 4096]);
     // A terminal that nobody has open any more is an error, not an end.

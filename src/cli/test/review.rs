@@ -143,10 +143,9 @@ fn reviewed(context: &Context, args: &ReviewArgs, cases: &[Case]) -> Result<i32,
 /// A case that waits, and what it was.
 struct Pending<'a> {
     case: &'a Case,
-    before: Opened,
-    after: Opened,
+    /// Their numbers of steps: recorded, now.
+    steps: (usize, usize),
     findings: Findings,
-    _store: tempfile::TempDir,
 }
 
 impl<'a> Pending<'a> {
@@ -168,12 +167,12 @@ impl<'a> Pending<'a> {
         let mut findings = find(&before.view(), &after.view(), &between, None, &severities);
         // Here they have names of this store alone, which is gone afterwards.
         findings.comparison = findings.comparison.called("recorded", "now");
-        Ok(Pending { case, before, after, findings, _store: directory })
+        // All is read: nothing is left behind when a person ends it here.
+        Ok(Pending { case, steps: (before.outline.steps.len(), after.outline.steps.len()), findings })
     }
 
     fn told(&self, context: &Context, place: (usize, usize)) -> String {
-        let steps = (self.before.outline.steps.len(), self.after.outline.steps.len());
-        suite::pending(&self.case.name, place, steps, &self.findings.all, context.style)
+        suite::pending(&self.case.name, place, self.steps, &self.findings.all, context.style)
     }
 
     /// What is told of it to a program: the steps that differ are rows as `retake diff --json` has them.
@@ -187,7 +186,7 @@ impl<'a> Pending<'a> {
             "file": shown(&self.case.file),
             "pending": shown(&self.case.pending()),
             "done": choice.word(),
-            "steps": { "recorded": self.before.outline.steps.len(), "now": self.after.outline.steps.len() },
+            "steps": { "recorded": self.steps.0, "now": self.steps.1 },
             "drift": self.findings.drift(),
             "findings": self.findings.all,
             "rows": rows.collect::<Vec<_>>(),
